@@ -1,0 +1,71 @@
+// What becomes history: one union of events. How they are chained and written is the business of observe/; which fields
+// are shown to whom, of http/ and commands/. No event has a field for a secret, a password or a payload.
+
+import type { DenyReason, RevocationReason, Step } from '../vocabulary.ts'
+import type { DeviceAction, DeviceState } from './device.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber } from './ids.ts'
+import type { ProfileName } from './registry.ts'
+
+/** Who asked. `local` is a person at a shell of the home itself, `system` the program. */
+export type Actor =
+  | { readonly kind: 'operator'; readonly name: string }
+  | { readonly kind: 'device'; readonly name: string }
+  | { readonly kind: 'local' }
+  | { readonly kind: 'system' }
+
+/** Where a connection comes from, as the socket says it. */
+export interface Source {
+  readonly address: string
+  readonly port: number
+}
+
+/** What a peer presented, cut to printable text: facts for the operator, trusted by nobody. */
+export interface Presented {
+  readonly subject?: string
+  readonly issuer?: string
+  readonly serial?: string
+  readonly sha256?: Fingerprint
+  readonly notAfter?: EpochMs
+}
+
+interface Common {
+  readonly at: EpochMs
+}
+
+export type AuditEvent =
+  | Common & {
+      readonly kind: 'refusal'
+      readonly step: Step
+      readonly reason: DenyReason
+      readonly detail?: string
+      readonly source?: Source
+      /** The device that the registry knows this peer to be. */
+      readonly device?: DeviceId
+      /** The name that the presented certificate claims when nothing vouches for it. */
+      readonly claimed?: string
+      readonly presented?: Presented
+      readonly clientId?: string
+      readonly topic?: string
+      /** The policy rule that decided, and where it stands: "no-admin", "policy.yaml:12". */
+      readonly rule?: string
+      readonly ruleAt?: string
+    }
+  /** Refusals of one source and reason beyond the rate, as one counted record. */
+  | Common & { readonly kind: 'refusals-suppressed'; readonly step: Step; readonly reason: DenyReason; readonly source?: Source; readonly count: number }
+  | Common & { readonly kind: 'admission'; readonly device: DeviceId; readonly clientId: string; readonly serial: SerialNumber; readonly issuer: CaName; readonly source: Source; readonly protocol: 3 | 4 | 5; readonly usernameIgnored?: true }
+  | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
+  | Common & { readonly kind: 'device-added'; readonly device: DeviceId; readonly actor: Actor }
+  | Common & { readonly kind: 'device-changed'; readonly device: DeviceId; readonly action: DeviceAction | 'describe' | 'register'; readonly state: DeviceState; readonly actor: Actor }
+  | Common & { readonly kind: 'certificate-planned'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly actor: Actor }
+  | Common & { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly sha256: Fingerprint; readonly actor: Actor }
+  | Common & { readonly kind: 'certificate-observed'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device: DeviceId; readonly sha256: Fingerprint }
+  | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
+  | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }
+  | Common & { readonly kind: 'policy-loaded'; readonly generation: number; readonly sha256: string }
+  | Common & { readonly kind: 'policy-rejected'; readonly message: string }
+  | Common & { readonly kind: 'policy-unresolved'; readonly device: DeviceId; readonly rule: string; readonly variable: string; readonly effect: 'grant-absent' | 'deny-widened' }
+  | Common & { readonly kind: 'trust-loaded'; readonly cas: number }
+  | Common & { readonly kind: 'server-started'; readonly version: string }
+  | Common & { readonly kind: 'server-stopped' }
+
+export type AuditKind = AuditEvent['kind']

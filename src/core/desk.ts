@@ -1,0 +1,114 @@
+// The operator's desk: one function per thing that an operator does. It is implemented twice: over the open home
+// (src/desk.ts) and over the admin API (http/admin-client.ts). Commands hold a Desk and need not know which.
+
+import type { DenyReason, RevocationReason, Step } from '../vocabulary.ts'
+import type { SourcePosition } from './errors.ts'
+import type { Device, DeviceAction } from './device.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber } from './ids.ts'
+import type { CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
+
+export interface NewDevice {
+  readonly id: DeviceId
+  readonly groups: readonly GroupName[]
+  readonly attributes: Readonly<Record<string, string>>
+}
+
+/** All certificates in PEM. */
+export interface Enrolled {
+  readonly device: DeviceId
+  readonly serial: SerialNumber
+  readonly certificate: string
+  /** The issuing certificates, leaf side first, without the root. */
+  readonly chain: readonly string[]
+  readonly root: string
+  readonly notAfter: EpochMs
+}
+
+export interface Revocation {
+  readonly revoked: readonly SerialNumber[]
+  readonly sessionsClosed: number
+  /** From the commit to the last socket closed. */
+  readonly closedMs: number
+}
+
+export interface RefusalSeen {
+  readonly at: EpochMs
+  readonly step: Step
+  readonly reason: DenyReason
+  readonly sentence: string
+  readonly fix: string
+  readonly detail?: string
+  readonly source?: string
+  readonly clientId?: string
+  readonly topic?: string
+  readonly rule?: string
+  readonly ruleAt?: string
+  /** The peer only claimed to be this device: its certificate is not one of ours. */
+  readonly claimed?: true
+  /** More of the same that were counted, not written. */
+  readonly count?: number
+}
+
+export interface Why {
+  readonly device: DeviceId
+  /** Newest first. */
+  readonly refusals: readonly RefusalSeen[]
+}
+
+export interface ExplainQuestion {
+  readonly device: DeviceId
+  readonly publish?: string
+  readonly subscribe?: string
+  readonly qos?: 0 | 1 | 2
+  readonly retain?: boolean
+  readonly bytes?: number
+}
+
+export interface Explanation {
+  readonly effect: 'allow' | 'deny'
+  readonly reason: DenyReason | 'granted'
+  readonly rule?: string
+  readonly at?: SourcePosition
+  readonly bindings: Readonly<Record<string, string>>
+  readonly generation: number
+  /** Of a subscription: the QoS that SUBACK would grant. */
+  readonly grantedQos?: 0 | 1 | 2
+}
+
+export interface CaShown {
+  readonly name: CaName
+  readonly role: 'root' | 'issuing' | 'trusted'
+  readonly subject: string
+  readonly sha256: string
+  readonly notAfter: EpochMs
+  readonly pem: string
+}
+
+export interface AuditVerdict {
+  readonly intact: boolean
+  readonly records: number
+  /** The first line (from 1) that does not verify, and what is wrong with it. */
+  readonly firstBad?: { readonly line: number; readonly problem: string }
+}
+
+/** A record of the audit log as it stands in data/audit.ndjson (ECS field names, dotted or nested as written). */
+export type AuditRecord = Readonly<Record<string, unknown>>
+
+/** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
+export interface Desk {
+  addDevice(device: NewDevice): Promise<Device>
+  devices(query: DeviceQuery): Promise<Page<Device>>
+  device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
+  changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
+  /** `csr` is PEM. Idempotent by (device, public key): a lost answer can be asked for again. */
+  enroll(id: DeviceId, csr: string): Promise<Enrolled>
+  certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
+  certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
+  revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation>
+  why(id: DeviceId): Promise<Why>
+  explain(question: ExplainQuestion): Promise<Explanation>
+  cas(): Promise<readonly CaShown[]>
+  auditTail(count: number): Promise<readonly AuditRecord[]>
+  auditVerify(): Promise<AuditVerdict>
+  [Symbol.asyncDispose](): Promise<void>
+}

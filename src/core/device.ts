@@ -1,0 +1,62 @@
+// A device and its life cycle: what may follow on what, as a table. It knows nothing of certificates or sessions.
+
+import { REGISTRY_LIMITS } from '../limits.ts'
+import { allow, deny, type Decision } from './decision.ts'
+import { printable, type DeviceId, type EpochMs, type GroupName, type TenantId } from './ids.ts'
+
+export const DEVICE_STATES = ['pending', 'active', 'suspended', 'quarantined', 'retired'] as const
+export type DeviceState = (typeof DEVICE_STATES)[number]
+
+export interface Device {
+  readonly id: DeviceId
+  readonly tenant: TenantId
+  readonly groups: readonly GroupName[]
+  readonly attributes: Readonly<Record<string, string>>
+  readonly state: DeviceState
+  readonly createdAt: EpochMs
+  /** Counts changes of this device, from 1; the `expected` of an optimistic commit. */
+  readonly revision: number
+}
+
+export const DEVICE_ACTIONS = ['suspend', 'resume', 'quarantine', 'retire'] as const
+export type DeviceAction = (typeof DEVICE_ACTIONS)[number]
+
+/** state × action → next state; what is not here is refused. Retirement is final. */
+const TRANSITIONS: Readonly<Record<DeviceState, Partial<Readonly<Record<DeviceAction, DeviceState>>>>> = {
+  pending: { resume: 'active', retire: 'retired' },
+  active: { suspend: 'suspended', quarantine: 'quarantined', retire: 'retired', resume: 'active' },
+  suspended: { resume: 'active', retire: 'retired', suspend: 'suspended' },
+  quarantined: { resume: 'active', suspend: 'suspended', retire: 'retired', quarantine: 'quarantined' },
+  retired: { retire: 'retired' },
+}
+
+/** The state after `action`, or `state-transition`. Repeating an action is allowed and changes nothing. */
+export function nextDeviceState(state: DeviceState, action: DeviceAction): Decision<DeviceState> {
+  const next = TRANSITIONS[state][action]
+  return next === undefined ? deny('state-transition', `${action} of a device that is ${state}`) : allow(next)
+}
+
+const ATTRIBUTE_NAME = /^[A-Za-z][A-Za-z0-9_]*$/
+// policy.md R3: what could end a topic level, be a wildcard or hide in a terminal.
+const ATTRIBUTE_VALUE_FORBIDDEN = /[/+#\p{Cc}\p{Cs}\p{Cn}\p{Cf}]/u
+
+/**
+ * Checks attributes as they are given by a person: names `[A-Za-z][A-Za-z0-9_]{0,31}`, values 1–128 bytes of NFC text
+ * without separators, wildcards and invisible characters. `__proto__` is no attribute name: it begins with `_`.
+ */
+export function parseAttributes(pairs: Iterable<readonly [string, string]>): Decision<Readonly<Record<string, string>>> {
+  const attributes: Record<string, string> = Object.create(null)
+  let count = 0
+  for (const [name, value] of pairs) {
+    if (++count > REGISTRY_LIMITS.attributesPerDeviceMax) return deny('attribute-invalid', 'too many attributes')
+    if (name.length > REGISTRY_LIMITS.attributeNameCharsMax || !ATTRIBUTE_NAME.test(name)) {
+      return deny('attribute-invalid', `name ${printable(name)}`)
+    }
+    const bytes = new TextEncoder().encode(value).length
+    if (bytes === 0 || bytes > REGISTRY_LIMITS.attributeValueBytesMax || ATTRIBUTE_VALUE_FORBIDDEN.test(value) || value.normalize('NFC') !== value) {
+      return deny('attribute-invalid', `value of ${name}: ${printable(value)}`)
+    }
+    attributes[name] = value
+  }
+  return allow({ ...attributes })
+}

@@ -1,0 +1,132 @@
+// The registry's contract: what it records, the one verb that writes it, and what readers are told. SQLite, the view in
+// memory and (later) PostgreSQL are held to this page by test/contract/registry.ts.
+
+import type { RevocationReason } from '../vocabulary.ts'
+import type { AuditEvent } from './audit.ts'
+import type { Decision } from './decision.ts'
+import type { Device, DeviceState } from './device.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
+
+/** planned → issued → active → superseded | revoked. Expiry is not a state: it follows from notAfter and the clock. */
+export const CERTIFICATE_STATES = ['planned', 'issued', 'active', 'superseded', 'revoked'] as const
+export type CertificateState = (typeof CERTIFICATE_STATES)[number]
+
+export const PROFILE_NAMES = ['root', 'issuing', 'server', 'operator', 'device', 'claim', 'ocsp-responder'] as const
+export type ProfileName = (typeof PROFILE_NAMES)[number]
+
+/** A certificate as the registry keeps it. Identified by (issuer, serial), as RFC 5280 §4.1.2.2 has it. */
+export interface CertificateRecord {
+  readonly issuer: CaName
+  readonly serial: SerialNumber
+  readonly profile: ProfileName
+  /** The device it is for; undefined for server, operator and CA certificates. */
+  readonly device?: DeviceId
+  readonly state: CertificateState
+  readonly spkiSha256: KeyHash
+  /** Known once it is signed: undefined while planned. */
+  readonly sha256?: Fingerprint
+  readonly notBefore: EpochMs
+  readonly notAfter: EpochMs
+  readonly createdAt: EpochMs
+  readonly revokedAt?: EpochMs
+  readonly revocationReason?: RevocationReason
+}
+
+/** A certificate authority that the organisation runs or trusts. */
+export interface CaRecord {
+  readonly name: CaName
+  readonly role: 'root' | 'issuing' | 'trusted'
+  readonly tenant: TenantId
+  /** The certificate, DER. */
+  readonly der: Uint8Array
+  readonly spkiSha256: KeyHash
+  readonly createdAt: EpochMs
+}
+
+/** Everything that can happen to the registry. Readers of the change feed see exactly these. */
+export type Change =
+  | { readonly kind: 'device-added'; readonly device: Device }
+  | { readonly kind: 'device-state'; readonly id: DeviceId; readonly state: DeviceState }
+  | { readonly kind: 'device-described'; readonly id: DeviceId; readonly groups: readonly GroupName[]; readonly attributes: Readonly<Record<string, string>> }
+  /** The plan, committed before anything is signed: a crash leaves a recorded orphan, never an unrecorded certificate. */
+  | { readonly kind: 'certificate-planned'; readonly certificate: CertificateRecord }
+  | { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly sha256: Fingerprint; readonly der: Uint8Array; readonly state: 'issued' | 'active' }
+  /** A certificate of a trusted foreign CA, seen for the first time at the door. */
+  | { readonly kind: 'certificate-observed'; readonly certificate: CertificateRecord; readonly der: Uint8Array }
+  | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly state: 'active' | 'superseded' }
+  | { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly at: EpochMs; readonly reason: RevocationReason }
+  | { readonly kind: 'ca-added'; readonly ca: CaRecord }
+
+/**
+ * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
+ * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
+ * of one id [device-exists], a second certificate of one (issuer, serial) or a second CA of one name [revision-conflict],
+ * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have [state-transition],
+ * a change of something that is not there [device-not-found | certificate-not-found].
+ */
+export type Expectation =
+  /** [revision-conflict] */
+  | { readonly kind: 'device-revision'; readonly id: DeviceId; readonly revision: number }
+  /** [device-unknown | device-suspended | …] The device is there and in one of these states. */
+  | { readonly kind: 'device-state'; readonly id: DeviceId; readonly states: readonly DeviceState[] }
+  /** [key-in-use] No CA has this key, no certificate of another device, and no revoked certificate of any. */
+  | { readonly kind: 'key-free'; readonly spkiSha256: KeyHash; readonly device?: DeviceId }
+  /**
+   * [certificates-limit] With this commit the device has at most `max` certificates in force or on their way at `now`:
+   * those that the commit plans or observes count, older ones of the same keys do not.
+   */
+  | { readonly kind: 'certificates-in-force'; readonly device: DeviceId; readonly max: number; readonly now: EpochMs }
+  /** [revision-conflict] */
+  | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly states: readonly CertificateState[] }
+
+export interface Committed {
+  /** The place of the last change of this commit in the change feed; strictly increasing, without gaps. */
+  readonly sequence: number
+}
+
+export interface Page<T> {
+  readonly items: readonly T[]
+  /** The `after` of the next page; undefined on the last one. */
+  readonly next?: string
+}
+
+export interface DeviceQuery { readonly after?: string; readonly limit?: number; readonly group?: GroupName; readonly state?: DeviceState }
+export interface CertificateQuery { readonly after?: string; readonly limit?: number; readonly device?: DeviceId; readonly state?: CertificateState }
+
+/**
+ * The durable registry. `commit` is atomic and durable (fsync) when its promise resolves; commits are totally ordered;
+ * changes, their audit events and their places in the feed are one transaction. Failures throw SallyportError
+ * ('database-corrupt', 'internal'); refusals are values. Lists are in the order of their key, by keyset.
+ */
+export interface Registry {
+  commit(changes: readonly Change[], expected: readonly Expectation[], audit: readonly AuditEvent[]): Promise<Decision<Committed>>
+  device(id: DeviceId): Device | undefined
+  devices(query: DeviceQuery): Page<Device>
+  certificate(issuer: CaName, serial: SerialNumber): CertificateRecord | undefined
+  /** All certificates of this serial: serials are unique per issuer only. */
+  certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
+  certificates(query: CertificateQuery): Page<CertificateRecord>
+  certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
+  cas(): readonly CaRecord[]
+  /** Changes after `sequence`, in order, at most `limit`. */
+  changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]
+  close(): void
+}
+
+/** What the door asks, answered from memory without I/O: 0 SQL on the connect path. */
+export interface RegistryView {
+  /** The place in the feed that this view has reached. */
+  readonly sequence: number
+  device(id: DeviceId): Device | undefined
+  certificate(issuer: CaName, serial: string): CertificateRecord | undefined
+  /** The signed certificate whose bytes have this hash: what equals a recorded one needs no second verification. */
+  certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
+  certificatesOf(device: DeviceId): readonly CertificateRecord[]
+  /** Called after the view has taken the change in, in feed order. Returns the way to stop. */
+  onChange(listener: (change: Change, sequence: number) => void): () => void
+}
+
+/** Where audit events go that come without a change: refusals, sessions. Never throws, never blocks the caller. */
+export interface AuditSink {
+  record(event: AuditEvent): void
+}

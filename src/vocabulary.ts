@@ -1,0 +1,189 @@
+// The public contract: the words that Sallyport says to the outside and may not change silently. Reason codes with
+// their answers on every wire, exit codes, admin API paths, reserved topics. It imports nothing and decides nothing;
+// device-sim imports it too, because it shares vocabulary with the server, but never verdicts.
+
+/** Where on its way a request was stopped, in the order in which the checks run. */
+export const STEPS = ['source', 'tls', 'certificate', 'registry', 'connect', 'protocol', 'policy', 'enrollment', 'api'] as const
+export type Step = (typeof STEPS)[number]
+
+/**
+ * One row of the reason table: how a refusal is answered on each wire and explained to a person.
+ * `connack3` is the MQTT 3.1.1 CONNACK return code [MQTT-3.2.2-4]; `reason5` the MQTT 5 reason code, used in whichever
+ * packet carries the refusal (CONNACK, PUBACK, PUBREC, SUBACK, DISCONNECT); `http` the status of an admin API answer.
+ * At steps `source` and `tls` nothing of this is ever sent: the connection is closed without one MQTT byte.
+ */
+export interface WireAnswer {
+  readonly step: Step
+  readonly connack3: 1 | 2 | 3 | 5
+  readonly reason5: number
+  readonly http: number
+  /** What happened, as a sentence for an operator. */
+  readonly sentence: string
+  /** What the operator can do about it. */
+  readonly fix: string
+}
+
+const row = (step: Step, connack3: 1 | 2 | 3 | 5, reason5: number, http: number, sentence: string, fix: string): WireAnswer =>
+  ({ step, connack3, reason5, http, sentence, fix })
+
+const source = (sentence: string, fix: string) => row('source', 3, 0x9f, 429, sentence, fix)
+const tls = (sentence: string, fix: string) => row('tls', 5, 0x87, 401, sentence, fix)
+const certificate = (sentence: string, fix: string) => row('certificate', 5, 0x87, 403, sentence, fix)
+const registry = (sentence: string, fix: string) => row('registry', 5, 0x87, 403, sentence, fix)
+const policy = (reason5: number, sentence: string, fix: string) => row('policy', 5, reason5, 403, sentence, fix)
+const protocol = (reason5: number, sentence: string, fix: string) => row('protocol', 5, reason5, 400, sentence, fix)
+const enrollment = (http: number, sentence: string, fix: string) => row('enrollment', 5, 0x87, http, sentence, fix)
+const api = (http: number, sentence: string, fix: string) => row('api', 5, 0x87, http, sentence, fix)
+
+/** Every reason for which Sallyport says no. A code never changes its meaning; docs/reasons.md is generated from here. */
+export const REASONS = {
+  'source-rate': source('Too many connections came from this address at once.', 'Let the clients back off with jitter; raise limits.sourceRate if many devices share one address.'),
+  'source-busy': source('The server holds as many unfinished handshakes as it allows.', 'Nothing on the device; it may try again. Look for an address that opens connections and says nothing.'),
+
+  'tls-no-certificate': tls('The client presented no certificate.', 'Configure the device with its certificate and key (device bundle).'),
+  'tls-not-tls': tls('The first bytes were not a TLS ClientHello.', 'Connect with TLS; plain MQTT and HTTP are not served on this port.'),
+  'tls-protocol-version': tls('The client offered only TLS versions older than 1.2.', 'Update the TLS library of the device.'),
+  'tls-no-shared-parameters': tls('Client and server share no cipher suite, group or signature algorithm.', 'Enable an AEAD suite with ECDHE, and X25519 or P-256, on the device.'),
+  'tls-handshake-timeout': tls('The TLS handshake was not finished in time.', 'Check the network path; a client that trickles bytes is cut off.'),
+  'tls-aborted': tls('The client ended the connection during the handshake.', 'The device may not trust this server: check its CA file and the host name it connects to.'),
+  'tls-malformed': tls('The TLS handshake was malformed.', 'Check the TLS library of the device; repeated occurrences are an attack.'),
+  'tls-possession-unproven': tls('The client did not prove that it holds the private key of its certificate.', 'Install the key that belongs to the certificate. A stolen certificate without its key looks like this.'),
+  'tls-untrusted-issuer': tls('The certificate was not issued by a CA that this organisation trusts.', 'Provision the device from this CA, or trust its CA in sallyport.yaml.'),
+  'tls-self-signed': tls('The certificate is self-signed.', 'Provision the device from this CA.'),
+  'tls-chain-incomplete': tls('The certificate chain does not reach a trusted root: an intermediate is missing.', 'Let the device send its chain: device.pem holds the leaf and the issuing certificate.'),
+  'tls-signature-invalid': tls('A signature in the certificate chain does not verify.', 'The certificate was altered or forged; provision the device again.'),
+
+  'certificate-expired': certificate('The certificate has expired.', 'Enroll the device again: sallyport device bundle ID.'),
+  'certificate-not-yet-valid': certificate('The certificate is not valid yet.', 'Check the clocks of this server and of whoever issued the certificate.'),
+  'certificate-malformed': certificate('The certificate is not well-formed DER, or has an extension twice.', 'Issue the certificate again with conforming software.'),
+  'certificate-version': certificate('The certificate is not X.509 version 3.', 'Issue the certificate again as version 3.'),
+  'certificate-serial-invalid': certificate('The serial number is zero, negative or longer than 20 octets.', 'Issue the certificate again with a serial as RFC 5280 asks.'),
+  'certificate-subject-empty': certificate('The certificate names nobody: subject or device name is empty.', 'Issue the certificate with the device id as its common name.'),
+  'certificate-name-ambiguous': certificate('The certificate holds more than one candidate for the device name.', 'Issue the certificate with exactly one common name, in an RDN of its own.'),
+  'certificate-name-invalid': certificate('The name in the certificate is not a device id.', 'Device ids are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.'),
+  'certificate-key-weak': certificate('The key of the certificate is too weak or of a kind that is not accepted.', 'Use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more.'),
+  'certificate-signature-weak': certificate('The certificate is signed with an algorithm that is no longer safe.', 'Issue the certificate again with SHA-256 or better.'),
+  'certificate-usage-missing': certificate('The certificate has no extended key usage.', 'Issue it for client authentication (extended key usage clientAuth).'),
+  'certificate-usage-wrong': certificate('The extended key usage does not name client authentication.', 'Issue it for client authentication (clientAuth); anyExtendedKeyUsage does not count.'),
+  'certificate-key-usage': certificate('The key usage does not allow digital signatures, or allows what a device must not do.', 'Issue the certificate with key usage digitalSignature only.'),
+  'certificate-is-ca': certificate('A CA certificate was used as a client certificate.', 'Use a leaf certificate; find out who holds that CA key.'),
+  'certificate-issuer-not-ca': certificate('The certificate was signed by a certificate that is not a CA.', 'Somebody used a leaf key to sign. Revoke that leaf and look for its owner.'),
+  'certificate-path-length': certificate('The chain is longer than a path length constraint allows.', 'Issue from a CA that may sign leaves.'),
+  'certificate-name-constraints': certificate('The certificate breaks a name constraint, or is a leaf that carries one.', 'Issue the certificate within the constraints of its CA.'),
+  'certificate-critical-extension': certificate('The certificate has a critical extension that is not understood.', 'Issue it without that extension, or not critical.'),
+  'certificate-san-malformed': certificate('The subject alternative names are malformed.', 'Issue the certificate again with conforming software.'),
+  'certificate-key-id-missing': certificate('The certificate has no authority or subject key identifier.', 'Issue the certificate again with both identifiers.'),
+  'certificate-chain-too-long': certificate('The presented chain has more certificates than allowed.', 'Send only the leaf and its intermediates.'),
+
+  'certificate-unrecorded': registry('The certificate was signed by this CA but is not in its records.', 'The CA key was used outside Sallyport. Treat it as stolen until explained.'),
+  'certificate-mismatch': registry('The serial number is recorded for a different certificate.', 'The CA key was used outside Sallyport. Treat it as stolen until explained.'),
+  'certificate-revoked': registry('The certificate is revoked.', 'Revocation is final: provision the device with a new key and certificate, if it is still yours.'),
+  'certificate-superseded': registry('The certificate was replaced by a newer one of this device.', 'Let the device use its newest certificate.'),
+  'certificate-purpose': registry('The certificate was issued for another purpose than connecting a device.', 'Use the certificate of a device; operator and server certificates do not open this door.'),
+  'device-unknown': registry('No device of this name is registered.', 'Register it: sallyport device add ID --group GROUP.'),
+  'device-name-mismatch': registry('The certificate is recorded for another device than the one it names.', 'The registry and the certificate disagree: revoke it and provision the device again.'),
+  'device-pending': registry('The device is registered but not active yet.', 'Activate it: sallyport device resume ID.'),
+  'device-suspended': registry('The device is suspended.', 'When it may come back: sallyport device resume ID.'),
+  'device-quarantined': registry('The device is quarantined.', 'When it may come back: sallyport device resume ID.'),
+  'device-retired': registry('The device is retired.', 'Retirement is final: register a new device.'),
+  'registry-unavailable': row('registry', 3, 0x88, 503, 'The registry could not be read, so nobody can be judged.', 'See the server log; the device may try again.'),
+
+  'client-id-mismatch': row('connect', 2, 0x85, 403, 'The client id is not one that this device may use.', 'Use the device id, or the device id followed by ":" and a suffix, as client id.'),
+  'client-id-invalid': row('connect', 2, 0x85, 400, 'The client id has characters that are not accepted, or is too long.', 'Use the device id, or the device id followed by ":" and a suffix, as client id.'),
+  'client-id-empty': row('connect', 2, 0x85, 400, 'MQTT 3.1.1 does not allow an empty client id with a persistent session.', 'Set a client id or clean session.'),
+  'no-grant': row('connect', 5, 0x87, 403, 'The policy grants this device nothing.', 'Add the device to a group that the policy names, or add a grant.'),
+  'sessions-limit': row('connect', 5, 0x97, 429, 'The device has as many sessions as its grant allows.', 'Close a session, or raise connect.sessions in the policy.'),
+  'connect-rate': row('connect', 3, 0x9f, 429, 'The device connects too often.', 'Let the device back off; look for two programs that fight over one client id.'),
+  'connect-timeout': row('connect', 5, 0x87, 408, 'No complete CONNECT came in time.', 'Check the client; one that trickles bytes is cut off.'),
+  'will-not-granted': row('connect', 5, 0x87, 403, 'The Will is not granted.', 'Grant the Will topic (grants[].will), or let the device connect without it.'),
+  'will-invalid': row('connect', 5, 0x90, 400, 'The Will topic is not a valid topic name.', 'A Will topic has no wildcards and does not begin with $.'),
+  'server-shutting-down': row('connect', 3, 0x8b, 503, 'The server is shutting down.', 'The device may try again.'),
+
+  'protocol-version': row('protocol', 1, 0x84, 400, 'The client speaks a protocol version that is not served.', 'Use MQTT 3.1.1 or MQTT 5.'),
+  'protocol-error': protocol(0x82, 'The client broke the MQTT protocol.', 'Update the client library of the device.'),
+  'malformed-packet': protocol(0x81, 'The client sent bytes that are not an MQTT packet.', 'Update the client library of the device.'),
+  'packet-too-large': protocol(0x95, 'A packet was larger than allowed.', 'Send smaller messages, or raise limits.packetBytesMax.'),
+  'quota-exceeded': protocol(0x97, 'The client exceeded a quota of its session.', 'Let the device use fewer subscriptions, or send slower.'),
+  'receive-maximum': protocol(0x93, 'The client has more unacknowledged messages open than allowed.', 'Let the device honour the Receive Maximum of the CONNACK.'),
+  'authentication-method': protocol(0x8c, 'Enhanced authentication is not offered: the certificate is the credential.', 'Connect without an authentication method.'),
+
+  'topic-invalid': policy(0x90, 'The topic name is not valid.', 'Topic names have no wildcards, no NUL, at most 64 levels and 512 bytes.'),
+  'topic-reserved': policy(0x87, 'Topics that begin with $ are reserved.', 'Publish below a root of your own.'),
+  'filter-invalid': policy(0x8f, 'The topic filter is not valid.', 'See the rules for + and # in the MQTT specification.'),
+  'publish-not-granted': policy(0x87, 'No grant allows publishing to this topic.', 'Compare with: sallyport policy explain --device ID --publish TOPIC.'),
+  'publish-denied': policy(0x87, 'A deny rule forbids publishing to this topic.', 'Change the deny rule that policy explain names.'),
+  'publish-qos': policy(0x87, 'The grant does not allow this QoS.', 'Publish with a lower QoS, or raise qos in the grant.'),
+  'publish-retain': policy(0x87, 'The grant does not allow retained messages.', 'Publish without retain, or set retain: true in the grant.'),
+  'publish-size': policy(0x87, 'The message is larger than the grant allows.', 'Send a smaller message, or raise maxBytes in the grant.'),
+  'subscribe-not-granted': policy(0x87, 'No single grant contains this topic filter.', 'Subscribe to what one grant contains; compare with: sallyport policy explain --device ID --subscribe FILTER.'),
+  'subscribe-denied': policy(0x87, 'A deny rule forbids this topic filter.', 'Change the deny rule that policy explain names.'),
+  'share-not-granted': policy(0x87, 'The grant does not allow shared subscriptions of this share name.', 'Add the share name to share: [] in the grant.'),
+  'share-unavailable': policy(0x9e, 'Shared subscriptions are not served.', 'Subscribe without $share.'),
+  'receive-denied': policy(0x87, 'A rule forbids delivering this topic to this device.', 'Change the deny rule that policy explain names.'),
+
+  'csr-malformed': enrollment(400, 'The certificate request is not a well-formed PKCS#10 request.', 'Send one PEM or DER PKCS#10 request.'),
+  'csr-signature-invalid': enrollment(400, 'The certificate request is not signed by the key that it asks to certify.', 'Make the request with the private key of the device.'),
+  'csr-name-mismatch': enrollment(403, 'The certificate request names another device.', 'Ask for the id of the device that is enrolled, or leave the subject empty.'),
+  'key-weak': enrollment(400, 'The key is too weak or of a kind that is not accepted.', 'Use ECDSA P-256 or P-384, Ed25519, or RSA of 2048, 3072 or 4096 bits.'),
+  'key-in-use': enrollment(409, 'This public key already belongs to another device, to a CA, or to a revoked certificate.', 'Make a new key on the device.'),
+  'certificates-limit': enrollment(409, 'The device already has as many certificates in force as allowed.', 'Revoke the one that is no longer used: sallyport cert revoke --serial S --reason superseded.'),
+  'device-exists': enrollment(409, 'A device of this name is already registered.', 'Choose another id, or use the device that is there.'),
+  'device-id-invalid': enrollment(400, 'This is not a device id.', 'Device ids are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.'),
+  'group-invalid': enrollment(400, 'This is not a group name.', 'Group names are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.'),
+  'attribute-invalid': enrollment(400, 'An attribute name or value is not accepted.', 'Names are letters, digits and _; values at most 128 bytes, without / + # or control characters.'),
+  'state-transition': enrollment(409, 'The life cycle does not allow this step.', 'See the present state: sallyport device show ID.'),
+  'revision-conflict': enrollment(409, 'Somebody else changed this at the same time.', 'Look at the present state and try again.'),
+
+  'device-not-found': api(404, 'No device of this name is registered.', 'List the devices: sallyport device list.'),
+  'certificate-not-found': api(404, 'No such certificate is recorded.', 'List the certificates: sallyport cert list.'),
+  'request-invalid': api(400, 'The request is not what this operation takes.', 'Compare with --help, or with the message.'),
+  'operator-required': api(403, 'Only an operator certificate opens the admin API.', 'Use certs/local/operator/{cert,key}.pem.'),
+  'host-not-allowed': api(421, 'The request is for a host name that this server does not have.', 'Use the URL that data/endpoints.json names.'),
+  'route-unknown': api(404, 'There is no such operation.', 'Compare the path and the method with the documentation.'),
+} as const satisfies Record<string, WireAnswer>
+
+/** A stable code that says why something was refused. */
+export type DenyReason = keyof typeof REASONS
+
+/** What a DISCONNECT of the server says that is no refusal. MQTT 5 §3.14.2.1. */
+export const DISCONNECT = { sessionTakenOver: 0x8e, serverShuttingDown: 0x8b, administrativeAction: 0x98 } as const
+
+/** Exit codes of every command, after sysexits.h where it has a word. */
+export const EXIT = { ok: 0, failed: 1, usage: 2, notFound: 3, refused: 4, unreachable: 5, configuration: 78, interrupted: 130 } as const
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
+
+/** RFC 5280 §5.3.1: the reasons for which a certificate is revoked, with their codes. */
+export const REVOCATION_REASONS = {
+  unspecified: 0,
+  keyCompromise: 1,
+  cACompromise: 2,
+  affiliationChanged: 3,
+  superseded: 4,
+  cessationOfOperation: 5,
+  privilegeWithdrawn: 9,
+  aACompromise: 10,
+} as const
+export type RevocationReason = keyof typeof REVOCATION_REASONS
+
+/** Topic roots that no device may publish to and no grant may name. */
+export const RESERVED_ROOT_PREFIX = '$'
+
+/** The admin API. `:id` and `:serial` are filled in by the caller, percent-encoded. */
+export const ADMIN_PATHS = {
+  status: '/v1/status',
+  ca: '/v1/ca',
+  devices: '/v1/devices',
+  device: '/v1/devices/:id',
+  deviceEnroll: '/v1/devices/:id/enroll',
+  deviceState: '/v1/devices/:id/state',
+  deviceRefusals: '/v1/devices/:id/refusals',
+  certificates: '/v1/certificates',
+  certificate: '/v1/certificates/:serial',
+  revocations: '/v1/revocations',
+  policyExplain: '/v1/policy/explain',
+  audit: '/v1/audit',
+  auditVerify: '/v1/audit/verify',
+} as const
+
+/** Media type of an error answer. RFC 9457 §3. */
+export const PROBLEM_MEDIA_TYPE = 'application/problem+json'
