@@ -1,0 +1,258 @@
+// What one session may do: its rules with their variables filled in, and the decisions. Synchronous and without
+// allocation where it matters: verdicts are made when the session is, and the last topics are remembered. policy.md R1–R12.
+
+import type { DenyReason } from '../../vocabulary.ts'
+import { POLICY_LIMITS } from '../../limits.ts'
+import type { SourcePosition } from '../errors.ts'
+import { contains, matches, parseTopicFilter, parseTopicName, type Levels } from '../topic.ts'
+import type { CompiledPolicy } from './compile.ts'
+import type { ConnectTerms, DenyPattern, DenyRule, GrantRule, OnDeny, PublishGrant, SubscribeGrant } from './document.ts'
+import { resolveParts, resolveTemplate, type Principal, type Resolved, type Template } from './template.ts'
+
+export type { Principal } from './template.ts'
+
+export interface Verdict {
+  readonly effect: 'allow' | 'deny'
+  readonly reason: DenyReason | 'granted'
+  /** The rule that decided, and where its pattern stands. */
+  readonly rule?: string
+  readonly at?: SourcePosition
+  readonly bindings: Readonly<Record<string, string>>
+  readonly generation: number
+  /** Of a subscription: what SUBACK grants. */
+  readonly grantedQos?: 0 | 1 | 2
+  /** Of a denied publish. */
+  readonly onDeny?: OnDeny
+}
+
+export interface Unresolved {
+  readonly rule: string
+  readonly variable: string
+  readonly effect: 'grant-absent' | 'deny-widened'
+}
+
+export interface Grants {
+  readonly generation: number
+  /** No grant names this device: it may not even connect. */
+  readonly empty: boolean
+  readonly sessionsMax?: number
+  readonly sessionExpirySecondsMax?: number
+  /** R3: what could not be filled in, for the audit. */
+  readonly unresolved: readonly Unresolved[]
+  connect(clientId: string): Verdict
+  publish(topic: string, qos: 0 | 1 | 2, retain: boolean, bytes: number): Verdict
+  subscribe(filter: string, qos: 0 | 1 | 2): Verdict
+  will(topic: string, qos: 0 | 1 | 2, retain: boolean, bytes: number): Verdict
+  /** R6: some grant admits this topic, and no rule forbids its delivery. */
+  mayReceive(topic: string): boolean
+}
+
+type Qos = 0 | 1 | 2
+
+/** A pattern of a rule, resolved for one session, with the verdicts it can give. */
+interface SendPattern {
+  readonly levels: Levels
+  readonly grant: PublishGrant
+  readonly allowed: Verdict
+  readonly overQos: Verdict
+  readonly overRetain: Verdict
+  readonly overSize: Verdict
+}
+
+interface ReadPattern {
+  readonly levels: Levels
+  readonly grant: SubscribeGrant
+  /** By the QoS asked for. */
+  readonly allowed: readonly [Verdict, Verdict, Verdict]
+}
+
+interface Forbidden {
+  readonly levels: Levels
+  readonly denied: Verdict
+}
+
+/** What a topic means to a session: remembered, so that a repeated topic costs one look-up. */
+interface TopicMeaning {
+  readonly final?: Verdict
+  readonly candidates: readonly SendPattern[]
+}
+
+export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants {
+  const { device, ca } = principal
+  const rules = policy.grantsOf(device, ca)
+  const denies = policy.deniesOf(device, ca)
+  const { generation } = policy
+  const unresolved: Unresolved[] = []
+
+  const verdict = (effect: Verdict['effect'], reason: Verdict['reason'], more: Partial<Verdict> = {}): Verdict => ({ effect, reason, bindings: {}, generation, ...more })
+  const refusal = (reason: DenyReason, more: Partial<Verdict> = {}): Verdict => verdict('deny', reason, { onDeny: policy.onDeny, ...more })
+
+  function resolved(rule: GrantRule | DenyRule, template: Template, effect: Unresolved['effect']): Resolved | undefined {
+    return resolveTemplate(template, principal, (variable) => {
+      unresolved.push({ rule: rule.id, variable, effect })
+      return effect === 'deny-widened' ? '+' : undefined
+    })
+  }
+
+  function sendPattern(rule: GrantRule, grant: PublishGrant): SendPattern[] {
+    const known = resolved(rule, grant.topic, 'grant-absent')
+    if (known === undefined) return []
+    const where = { rule: rule.id, at: grant.at, bindings: known.bindings }
+    return [{
+      levels: known.levels, grant,
+      allowed: verdict('allow', 'granted', where),
+      overQos: refusal('publish-qos', where),
+      overRetain: refusal('publish-retain', where),
+      overSize: refusal('publish-size', where),
+    }]
+  }
+
+  function readPattern(rule: GrantRule, grant: SubscribeGrant): ReadPattern[] {
+    const known = resolved(rule, grant.topic, 'grant-absent')
+    if (known === undefined) return []
+    const granting = (asked: Qos): Verdict => verdict('allow', 'granted', { rule: rule.id, at: grant.at, bindings: known.bindings, grantedQos: asked < grant.qos ? asked : grant.qos })
+    return [{ levels: known.levels, grant, allowed: [granting(0), granting(1), granting(2)] }]
+  }
+
+  function forbidden(rule: DenyRule, patterns: readonly DenyPattern[], reason: DenyReason): Forbidden[] {
+    return patterns.flatMap((pattern) => {
+      const known = resolved(rule, pattern.topic, 'deny-widened')
+      if (known === undefined) return []
+      const onDeny = rule.onDeny ?? policy.onDeny
+      return [{ levels: known.levels, denied: refusal(reason, { rule: rule.id, at: pattern.at, bindings: known.bindings, onDeny }) }]
+    })
+  }
+
+  const publishes = rules.flatMap((rule) => rule.publish.flatMap((grant) => sendPattern(rule, grant)))
+  const wills = rules.flatMap((rule) => rule.will.flatMap((grant) => sendPattern(rule, grant)))
+  const reads = rules.flatMap((rule) => rule.subscribe.flatMap((grant) => readPattern(rule, grant)))
+  const noPublish = denies.flatMap((rule) => forbidden(rule, rule.publish, 'publish-denied'))
+  const noSubscribe = denies.flatMap((rule) => forbidden(rule, rule.subscribe, 'subscribe-denied'))
+  const noReceive = [...noSubscribe, ...denies.flatMap((rule) => forbidden(rule, rule.receive, 'receive-denied'))]
+  const clientIds = connectRules(rules, principal, unresolved)
+  const sessionsMax = smallest(rules.map((r) => r.connect.sessionsMax))
+  const sessionExpirySecondsMax = smallest(rules.map((r) => r.connect.sessionExpirySecondsMax))
+
+  const connectAllowed = verdict('allow', 'granted')
+  const notGranted = refusal('publish-not-granted')
+  const willNotGranted = refusal('will-not-granted')
+  const shareUnavailable = refusal('share-unavailable')
+  const filterNotGranted = refusal('subscribe-not-granted')
+  const meanings = { publish: new Map<string, TopicMeaning>(), will: new Map<string, TopicMeaning>() }
+  const receivable = new Map<string, boolean>()
+
+  /** Deny wins, whatever the order (R2); then the grants whose pattern matches. */
+  function meaningOf(topic: string, patterns: readonly SendPattern[], known: Map<string, TopicMeaning>, willTopic: boolean): TopicMeaning {
+    const before = known.get(topic)
+    if (before !== undefined) return before
+    const name = parseTopicName(topic)
+    let meaning: TopicMeaning
+    if (!name.allow) meaning = { final: refusal(willTopic ? 'will-invalid' : name.reason), candidates: [] }
+    else {
+      const { levels } = name.value
+      const denied = noPublish.find((d) => matches(d.levels, levels))
+      meaning = denied === undefined ? { candidates: patterns.filter((p) => matches(p.levels, levels)) } : { final: denied.denied, candidates: [] }
+    }
+    remember(known, topic, meaning)
+    return meaning
+  }
+
+  function judgeSend(meaning: TopicMeaning, qos: Qos, retain: boolean, bytes: number, none: Verdict): Verdict {
+    if (meaning.final !== undefined) return meaning.final
+    let nearest = none
+    for (const { grant, allowed, overQos, overRetain, overSize } of meaning.candidates) {
+      if (qos > grant.qos) nearest = overQos
+      else if (retain && !grant.retain) nearest = overRetain
+      else if (bytes > grant.bytesMax) nearest = overSize
+      else return allowed
+    }
+    return nearest
+  }
+
+  return {
+    generation,
+    empty: rules.length === 0,
+    unresolved,
+    ...(sessionsMax === undefined ? {} : { sessionsMax }),
+    ...(sessionExpirySecondsMax === undefined ? {} : { sessionExpirySecondsMax }),
+
+    connect(clientId) {
+      const failing = clientIds.find((rule) => !rule.admits(clientId))
+      return failing === undefined ? connectAllowed : refusal('client-id-mismatch', failing.where)
+    },
+
+    publish(topic, qos, retain, bytes) {
+      return judgeSend(meaningOf(topic, publishes, meanings.publish, false), qos, retain, bytes, notGranted)
+    },
+
+    will(topic, qos, retain, bytes) {
+      return judgeSend(meaningOf(topic, wills, meanings.will, true), qos, retain, bytes, willNotGranted)
+    },
+
+    subscribe(text, qos) {
+      const filter = parseTopicFilter(text)
+      if (!filter.allow) return refusal(filter.reason)
+      const { levels, share } = filter.value
+      const denied = noSubscribe.find((d) => contains(d.levels, levels))
+      if (denied !== undefined) return denied.denied
+      const grant = reads.find((r) => (r.grant.wildcard === 'contain' ? contains(r.levels, levels) : !hasWildcard(levels) && contains(r.levels, levels)))
+      if (grant === undefined) return filterNotGranted
+      // Judged on the inner filter first, so that the answer does not tell which topics exist for others.
+      return share === undefined ? grant.allowed[qos] : shareUnavailable
+    },
+
+    mayReceive(topic) {
+      const before = receivable.get(topic)
+      if (before !== undefined) return before
+      const name = parseTopicName(topic)
+      const may = name.allow && reads.some((r) => matches(r.levels, name.value.levels)) && !noReceive.some((d) => matches(d.levels, name.value.levels))
+      remember(receivable, topic, may)
+      return may
+    },
+  }
+}
+
+/** Keeps a bounded memory: the topic that came first is forgotten first. */
+function remember<T>(known: Map<string, T>, topic: string, meaning: T): void {
+  if (known.size >= POLICY_LIMITS.decisionCacheMax) {
+    const oldest = known.keys().next()
+    if (oldest.done !== true) known.delete(oldest.value)
+  }
+  known.set(topic, meaning)
+}
+
+function hasWildcard(levels: Levels): boolean {
+  return levels.includes('+') || levels.includes('#')
+}
+
+function smallest(values: readonly (number | undefined)[]): number | undefined {
+  const said = values.filter((v) => v !== undefined)
+  return said.length === 0 ? undefined : Math.min(...said)
+}
+
+interface ClientIdRule {
+  readonly where: Partial<Verdict>
+  admits(clientId: string): boolean
+}
+
+/** `connect` narrows: every rule that speaks of client ids must admit it. Without any, R9's default rule holds. */
+function connectRules(rules: readonly GrantRule[], principal: Principal, unresolved: Unresolved[]): readonly ClientIdRule[] {
+  const speaking = rules.filter((rule) => rule.connect.clientIds !== undefined)
+  if (speaking.length === 0) {
+    const { id } = principal.device
+    return [{ where: {}, admits: (clientId) => clientId === id || (clientId.startsWith(`${id}:`) && clientId.length > id.length + 1) }]
+  }
+  return speaking.map((rule) => {
+    const patterns = resolveClientIds(rule, rule.connect, principal, unresolved)
+    return { where: { rule: rule.id, at: rule.at }, admits: (clientId) => patterns.some((p) => (p.prefix ? clientId.startsWith(p.text) : clientId === p.text)) }
+  })
+}
+
+function resolveClientIds(rule: GrantRule, connect: ConnectTerms, principal: Principal, unresolved: Unresolved[]): readonly { readonly text: string; readonly prefix: boolean }[] {
+  return (connect.clientIds ?? []).flatMap(({ parts, prefix }) => {
+    const text = resolveParts(parts, principal, {})
+    if (typeof text === 'string') return [{ text, prefix }]
+    unresolved.push({ rule: rule.id, variable: text.unresolved, effect: 'grant-absent' })
+    return []
+  })
+}

@@ -1,0 +1,145 @@
+// A document with positions: what a parser of YAML (or anything else) hands to the rules, so that core can read documents
+// without knowing their syntax, and every problem has a file, a line and a column. All problems of a file are collected.
+
+import type { SourcePosition } from './errors.ts'
+import { printable } from './ids.ts'
+
+export interface MapEntry {
+  readonly key: string
+  readonly keyAt: SourcePosition
+  readonly value: SourceNode
+}
+
+export type MapNode = { readonly kind: 'map'; readonly entries: readonly MapEntry[]; readonly at: SourcePosition }
+export type ListNode = { readonly kind: 'list'; readonly items: readonly SourceNode[]; readonly at: SourcePosition }
+/** `text` is the scalar as written, without quotes. */
+export type ScalarNode = { readonly kind: 'scalar'; readonly value: string | number | boolean | null; readonly text: string; readonly at: SourcePosition }
+export type SourceNode = MapNode | ListNode | ScalarNode
+
+export interface Problem {
+  readonly at: SourcePosition
+  readonly message: string
+  readonly fix?: string
+}
+
+/** One line per problem: file:line:column: message (fix). */
+export function describeProblem({ at, message, fix }: Problem): string {
+  return `${at.file}:${at.line}:${at.column}: ${message}${fix === undefined ? '' : ` ${fix}`}`
+}
+
+/** The candidate that is most like `word`, when one is like it at all. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  let best: string | undefined
+  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
+  }
+  return best
+}
+
+/** Levenshtein's distance. Words longer than this are not typing mistakes of anything. */
+const WORD_CHARS_MAX = 64
+
+function editDistance(a: string, b: string): number {
+  if (a.length > WORD_CHARS_MAX || b.length > WORD_CHARS_MAX) return Number.POSITIVE_INFINITY
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substitution))
+    }
+    row = next
+  }
+  return row[b.length] ?? 0
+}
+
+const KIND_WORDS = { map: 'a mapping (key: value)', list: 'a list', scalar: 'a single value' } as const
+
+const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/
+const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const BYTES = /^(\d{1,12})(B|KiB|MiB|GiB)?$/
+const BYTES_UNIT: Readonly<Record<string, number>> = { B: 1, KiB: 1_024, MiB: 1_024 ** 2, GiB: 1_024 ** 3 }
+
+/** Reads typed values out of a tree and collects what is wrong. Every reader returns undefined after reporting. */
+export class TreeReader {
+  readonly #problems: Problem[] = []
+
+  get problems(): readonly Problem[] {
+    return this.#problems
+  }
+
+  report(at: SourcePosition, message: string, fix?: string): undefined {
+    this.#problems.push(fix === undefined ? { at, message } : { at, message, fix })
+    return undefined
+  }
+
+  /** A mapping with these keys and no others. `refused` keys are known, and not served: with the reason why. */
+  map(node: SourceNode, what: string, keys: readonly string[], refused: Readonly<Record<string, string>> = {}): ReadonlyMap<string, MapEntry> | undefined {
+    if (node.kind !== 'map') return this.#wrongKind(node, what, 'map')
+    const found = new Map<string, MapEntry>()
+    for (const entry of node.entries) {
+      const why = Object.hasOwn(refused, entry.key) ? refused[entry.key] : undefined
+      if (why !== undefined) this.report(entry.keyAt, `"${entry.key}" in ${what} is not enforced yet: ${why}`, 'Remove it: what is not enforced is refused, never ignored.')
+      else if (keys.includes(entry.key)) found.set(entry.key, entry)
+      else {
+        const near = nearest(entry.key, keys)
+        this.report(entry.keyAt, `unknown key "${printable(entry.key)}" in ${what}.`, near === undefined ? `Known keys: ${keys.join(', ')}.` : `Did you mean "${near}"?`)
+      }
+    }
+    return found
+  }
+
+  list(node: SourceNode, what: string): readonly SourceNode[] | undefined {
+    return node.kind === 'list' ? node.items : this.#wrongKind(node, what, 'list')
+  }
+
+  string(node: SourceNode, what: string): string | undefined {
+    if (node.kind !== 'scalar') return this.#wrongKind(node, what, 'scalar')
+    return typeof node.value === 'string' ? node.value : this.report(node.at, `${what} must be text, not ${printable(node.text)}.`, `Write it in quotes: "${printable(node.text)}".`)
+  }
+
+  boolean(node: SourceNode, what: string): boolean | undefined {
+    if (node.kind !== 'scalar') return this.#wrongKind(node, what, 'scalar')
+    return typeof node.value === 'boolean' ? node.value : this.report(node.at, `${what} must be true or false, not ${printable(node.text)}.`)
+  }
+
+  integer(node: SourceNode, what: string, min: number, max: number): number | undefined {
+    if (node.kind !== 'scalar') return this.#wrongKind(node, what, 'scalar')
+    const { value } = node
+    return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+      ? value
+      : this.report(node.at, `${what} must be a whole number from ${min} to ${max}, not ${printable(node.text)}.`)
+  }
+
+  /** `words` are the accepted ones. */
+  oneOf<Word extends string>(node: SourceNode, what: string, words: readonly Word[]): Word | undefined {
+    const text = node.kind === 'scalar' ? node.text : undefined
+    const word = words.find((w) => w === text)
+    if (word !== undefined) return word
+    const near = text === undefined ? undefined : nearest(text, words)
+    return this.report(node.at, `${what} must be ${words.join(' or ')}${text === undefined ? '' : `, not ${printable(text)}`}.`, near === undefined ? undefined : `Did you mean "${near}"?`)
+  }
+
+  /** '90s', '24h', '7d' → ms. */
+  duration(node: SourceNode, what: string): number | undefined {
+    if (node.kind !== 'scalar') return this.#wrongKind(node, what, 'scalar')
+    const match = DURATION.exec(node.text)
+    const unit = match?.[2] === undefined ? undefined : DURATION_MS[match[2]]
+    return unit === undefined ? this.report(node.at, `${what} must be a duration, not ${printable(node.text)}.`, 'Write a number and a unit: 500ms, 90s, 15m, 24h or 7d.') : Number(match?.[1]) * unit
+  }
+
+  /** '512', '8KiB', '1MiB' → bytes. */
+  bytes(node: SourceNode, what: string): number | undefined {
+    if (node.kind !== 'scalar') return this.#wrongKind(node, what, 'scalar')
+    const match = BYTES.exec(node.text)
+    const unit = BYTES_UNIT[match?.[2] ?? 'B']
+    return match === null || unit === undefined ? this.report(node.at, `${what} must be a size, not ${printable(node.text)}.`, 'Write bytes: 512, 8KiB or 1MiB.') : Number(match[1]) * unit
+  }
+
+  #wrongKind(node: SourceNode, what: string, wanted: SourceNode['kind']): undefined {
+    const found = node.kind === 'scalar' ? (node.value === null ? 'nothing' : `"${printable(node.text)}"`) : KIND_WORDS[node.kind]
+    return this.report(node.at, `${what} must be ${KIND_WORDS[wanted]}, not ${found}.`)
+  }
+}
