@@ -36,8 +36,8 @@ export function readYaml(file: string, text: string): { readonly tree?: SourceNo
     const at = place(yaml.range?.[0])
     if (isScalar(yaml)) {
       const { value } = yaml
-      const written = yaml.source ?? String(value ?? '')
-      return { kind: 'scalar', value: typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null, text: written, at }
+      const plain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
+      return { kind: 'scalar', value: plain, text: yaml.source ?? String(plain ?? ''), at }
     }
     if (isSeq(yaml)) return { kind: 'list', items: yaml.items.flatMap((item) => convert(item, depth + 1) ?? []), at }
     if (isMap(yaml)) return { kind: 'map', entries: yaml.items.flatMap((pair) => entry(pair, depth, yaml) ?? []), at }

@@ -1,0 +1,141 @@
+// The broker: the TLS door and the engine room joined, and the change feed turned into closed sessions. What main.ts
+// sees of this room is this file.
+
+import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { BROKER_LIMITS } from '../limits.ts'
+import { judgeStanding } from '../core/admission.ts'
+import type { Source } from '../core/audit.ts'
+import { identify } from '../core/identity.ts'
+import type { Change } from '../core/registry.ts'
+import { openEngine } from './engine/engine.ts'
+import { openListener, type TlsMaterial } from './listener.ts'
+import { judgePeer, presentedFacts } from './peer.ts'
+import type { BrokerPorts } from './ports.ts'
+import { openSessionTable, type Session, type SessionMatch } from './sessions.ts'
+import { openSourceGate } from './source-gate.ts'
+
+export interface Broker {
+  readonly address: { readonly host: string; readonly port: number }
+  readonly sessionCount: number
+  /**
+   * How many sessions a committed change of this certificate or device has closed, once their sockets are closed. The
+   * closing itself begins with the change feed, before anybody asks.
+   */
+  closed(match: SessionMatch): Promise<number>
+  /** New handshakes see the new server certificate and trust; no session is dropped. */
+  reloadTls(material: TlsMaterial): void
+  /** The policy changed: every session is given its new grants, or ended. */
+  regrant(): void
+  /** Stops accepting, ends all sessions, and resolves when their sockets are closed or the drain time is over. */
+  close(): Promise<void>
+}
+
+export async function openBroker(ports: BrokerPorts): Promise<Broker> {
+  const sessions = openSessionTable()
+  const engine = await openEngine(ports, sessions)
+  const gate = openSourceGate(ports.sourceRate)
+  const closures = openClosures()
+
+  const listener = await openListener({
+    host: ports.host,
+    port: ports.port,
+    material: ports.tls,
+    gate,
+    clock: ports.clock,
+    onRefused: (source, reason, detail, leaf) => auditStranger(source, reason, detail, leaf),
+    onSecure(connection) {
+      const peer = judgePeer(connection.socket, {
+        view: ports.view,
+        trust: ports.trust,
+        clock: ports.clock,
+        identify: (leaf, ca) => identify(leaf, ca, false, ports.policy().identity),
+      })
+      if (peer.allow) return engine.attach(connection, peer.value)
+      // Refused before one MQTT byte is read or written: a stranger gets nothing to talk to.
+      const leaf = connection.socket.getPeerX509Certificate()?.raw
+      connection.socket.destroy()
+      auditStranger(connection.source, peer.reason, peer.detail, leaf)
+    },
+  })
+  const stopFollowing = ports.view.onChange(follow)
+
+  function auditStranger(source: Source, reason: DenyReason, detail: string | undefined, leaf: Uint8Array | undefined): void {
+    const facts = presentedFacts(leaf)
+    const known = facts.presented?.sha256 === undefined ? undefined : ports.view.certificateBySha256(facts.presented.sha256)
+    ports.audit.record({
+      kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source,
+      ...(detail === undefined ? {} : { detail }),
+      // A recorded certificate names its device; any other only claims to.
+      ...(known?.device === undefined ? facts : { device: known.device, ...(facts.presented === undefined ? {} : { presented: facts.presented }) }),
+    })
+  }
+
+  /** The view has taken the change in already: whoever reconnects from here on is judged by it. */
+  function follow(change: Change): void {
+    const match = concerned(change)
+    if (match === undefined) return
+    const ended = sessions.matching(match).flatMap((session) => rejudge(session))
+    if (ended.length > 0) closures.add(match, ended)
+  }
+
+  function rejudge(session: Session): readonly Promise<void>[] {
+    const standing = judgeStanding({
+      now: ports.clock(),
+      record: ports.view.certificate(session.issuer, session.serial),
+      device: ports.view.device(session.device),
+    })
+    if (!standing.allow) return [session.end(standing.reason, 'suppress')]
+    engine.regrant(session)
+    return []
+  }
+
+  return {
+    address: listener.address,
+    get sessionCount() {
+      return sessions.size
+    },
+    closed: (match) => closures.take(match),
+    reloadTls: (material) => listener.reload(material),
+    regrant() {
+      for (const session of sessions.all()) engine.regrant(session)
+    },
+    async close() {
+      listener.close()
+      stopFollowing()
+      const deadline = new Promise<void>((resolve) => setTimeout(resolve, BROKER_LIMITS.drainMs).unref())
+      await Promise.race([engine.close(), deadline])
+    },
+  }
+}
+
+/** Whose sessions a change concerns. */
+function concerned(change: Change): SessionMatch | undefined {
+  if (change.kind === 'certificate-revoked' || change.kind === 'certificate-state') return { issuer: change.issuer, serial: change.serial }
+  if (change.kind === 'device-state' || change.kind === 'device-described') return { device: change.id }
+  return undefined
+}
+
+interface Closures {
+  add(match: SessionMatch, ended: readonly Promise<void>[]): void
+  take(match: SessionMatch): Promise<number>
+}
+
+/** Remembers, for a short while, which sessions a change has closed, for the operator who made that change. */
+function openClosures(): Closures {
+  const pending = new Map<string, readonly Promise<void>[]>()
+  const keyOf = (match: SessionMatch): string => ('device' in match ? `device/${match.device}` : `certificate/${match.issuer}/${match.serial}`)
+  return {
+    add(match, ended) {
+      const key = keyOf(match)
+      pending.set(key, [...(pending.get(key) ?? []), ...ended])
+      setTimeout(() => pending.delete(key), BROKER_LIMITS.drainMs).unref()
+    },
+    async take(match) {
+      const key = keyOf(match)
+      const ended = pending.get(key) ?? []
+      pending.delete(key)
+      await Promise.all(ended)
+      return ended.length
+    },
+  }
+}

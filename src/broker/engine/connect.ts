@@ -1,0 +1,125 @@
+// The CONNECT: gathers the facts that core/admission judges, and makes the session of who is admitted. It reads the view
+// and the grants, both in memory; nothing here waits.
+
+import { BROKER_LIMITS } from '../../limits.ts'
+import { admit, judgeStanding, type Admitted, type WillFacts } from '../../core/admission.ts'
+import type { CertificateFacts } from '../../core/certificate.ts'
+import { allow, deny, type Decision } from '../../core/decision.ts'
+import type { Device } from '../../core/device.ts'
+import { sessionKey, type DeviceId, type EpochMs, type SessionKey } from '../../core/ids.ts'
+import { grantsFor, type Grants } from '../../core/policy/grants.ts'
+import { fullBucket, takeToken, type Bucket } from '../../core/token-bucket.ts'
+import { parseCertificate } from '../../x509/certificate.ts'
+import type { Peer } from '../peer.ts'
+import type { BrokerPorts } from '../ports.ts'
+import type { SessionTable } from '../sessions.ts'
+import type { EngineWill, WirePacket } from './surface.ts'
+
+/** A judged CONNECT that may open a session. */
+export interface Opening extends Admitted {
+  readonly key: SessionKey
+  readonly protocol: 4 | 5
+  readonly grants: Grants
+}
+
+export interface ConnectJudge {
+  judge(packet: WirePacket, peer: Peer): Decision<Opening>
+  /** The grants of this peer under the policy in force. */
+  grants(device: Device, peer: Pick<Peer, 'issuer' | 'leaf'>, clientId: string): Grants
+  /** A session that outlives its connection came into being or ended. */
+  keep(key: SessionKey, kept: boolean): void
+}
+
+const CONNECT_RATE = { perSecond: BROKER_LIMITS.deviceConnectRatePerSecond, burst: BROKER_LIMITS.deviceConnectBurst }
+
+/** The protocol level as MQTT numbers it; everything else never reaches this far. */
+export function protocolOf(packet: WirePacket): 3 | 4 | 5 {
+  return packet.protocolVersion === 5 ? 5 : packet.protocolVersion === 4 ? 4 : 3
+}
+
+function willFacts(will: EngineWill | undefined): WillFacts | undefined {
+  return will === undefined || will === null ? undefined : { topic: will.topic, qos: will.qos, retain: will.retain, bytes: will.payload.length }
+}
+
+export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): ConnectJudge {
+  const rates = new Map<DeviceId, Bucket>()
+  /** Keys of sessions that are kept for absent clients, by device: one device must not fill the store with client ids. */
+  const kept = new Map<string, Set<SessionKey>>()
+
+  function withinRate(device: DeviceId, now: EpochMs): boolean {
+    const bucket = rates.get(device) ?? fullBucket(CONNECT_RATE, now)
+    rates.delete(device)
+    rates.set(device, bucket)
+    if (rates.size > BROKER_LIMITS.sourcesTrackedMax) {
+      const oldest = rates.keys().next()
+      if (oldest.done !== true) rates.delete(oldest.value)
+    }
+    return takeToken(bucket, CONNECT_RATE, now)
+  }
+
+  function grants(device: Device, peer: Pick<Peer, 'issuer' | 'leaf'>, clientId: string): Grants {
+    let facts: CertificateFacts | undefined
+    return grantsFor(ports.policy(), {
+      device,
+      ca: peer.issuer,
+      clientId,
+      // Only a policy that speaks of ${cert.…} pays for parsing the certificate again.
+      get certificate() {
+        if (facts === undefined) {
+          const parsed = parseCertificate(peer.leaf)
+          facts = parsed.allow ? parsed.value : undefined
+        }
+        return facts
+      },
+    })
+  }
+
+  return {
+    grants,
+    keep(key, isKept) {
+      const owner = ownerOf(key)
+      const keys = kept.get(owner)
+      if (isKept) {
+        if (keys === undefined) kept.set(owner, new Set([key]))
+        else keys.add(key)
+      } else if (keys?.delete(key) === true && keys.size === 0) kept.delete(owner)
+    },
+    judge(packet, peer) {
+      const now = ports.clock()
+      const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial), device: ports.view.device(peer.device) }
+      const inForce = judgeStanding(standing)
+      if (!inForce.allow) return inForce
+      const device = inForce.value
+      const protocol = protocolOf(packet)
+      const wireId = packet.clientId ?? ''
+      const granted = grants(device, peer, wireId === '' ? device.id : wireId)
+      const key = sessionKey(device.tenant, device.id, wireId === '' ? device.id : wireId)
+      const others = sessions.ofDevice(device.id).filter((s) => s.key !== key && s.ending === undefined).length
+      const keptKeys = kept.get(ownerOf(key))
+      const admitted = admit({
+        ...standing,
+        protocol,
+        clientId: wireId,
+        clean: packet.clean === true,
+        will: willFacts(packet.will),
+        authenticationMethod: packet.properties?.authenticationMethod,
+        grants: granted,
+        otherSessions: others,
+        otherSessionsKept: (keptKeys?.size ?? 0) - (keptKeys?.has(key) === true ? 1 : 0),
+        withinRate: withinRate(device.id, now),
+      })
+      if (!admitted.allow) return admitted
+      if (protocol === 3) return deny('protocol-version')
+      // The owner check before take-over and before a clean start wipes: the key holds tenant and device, so another
+      // device's session cannot have this key; if it ever does, nobody gets it.
+      const incumbent = sessions.get(key)
+      if (incumbent !== undefined && (incumbent.device !== device.id || incumbent.tenant !== device.tenant)) return deny('client-id-mismatch', 'owned by another device')
+      return allow({ ...admitted.value, key, protocol, grants: granted })
+    },
+  }
+}
+
+/** tenant/device of a session key: neither contains a slash. */
+function ownerOf(key: SessionKey): string {
+  return key.slice(0, key.indexOf('/', key.indexOf('/') + 1))
+}

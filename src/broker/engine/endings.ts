@@ -1,0 +1,122 @@
+// How connections end when the server ends them: what the peer hears, what becomes of its Will, what the audit log says.
+// One place, so that no ending is silent and none is told twice.
+
+import { DISCONNECT, REASONS, type DenyReason } from '../../vocabulary.ts'
+import { BROKER_LIMITS } from '../../limits.ts'
+import type { Denied } from '../../core/decision.ts'
+import { printable } from '../../core/ids.ts'
+import type { Verdict } from '../../core/policy/grants.ts'
+import { disconnectPacket, refusalConnack } from '../replies.ts'
+import type { BrokerPorts } from '../ports.ts'
+import type { Session } from '../sessions.ts'
+import { protocolOf } from './connect.ts'
+import { farewell, type Link } from './link.ts'
+import type { EngineCore, WirePacket } from './surface.ts'
+
+export interface SessionRefusal {
+  readonly reason: DenyReason
+  readonly detail?: string
+  readonly topic?: string
+  readonly verdict?: Verdict
+}
+
+export interface Endings {
+  /** A packet of a session was refused; the session goes on. */
+  refusal(session: Session, refusal: SessionRefusal): void
+  /** A CONNECT was refused: CONNACK, then closed. */
+  refuseConnect(link: Link, packet: WirePacket, denied: Denied): void
+  /** The client broke the protocol, a quota or a deadline: its connection ends, and its Will fires. */
+  fault(link: Link, fault: Denied): void
+  /** The bytes were no MQTT packet. Called before the engine closes the socket. */
+  malformed(link: Link, error: Error): void
+  /** The server ends a session for a reason of its own. */
+  end(link: Link, session: Session, reason: DenyReason, will: 'suppress' | 'fire'): Promise<void>
+}
+
+export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
+  function refusal(session: Session, { reason, detail, topic, verdict }: SessionRefusal): void {
+    const ruleAt = verdict?.at === undefined ? undefined : `${verdict.at.file}:${verdict.at.line}`
+    ports.audit.record({
+      kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason,
+      source: session.source, device: session.device, clientId: session.clientId,
+      ...(detail === undefined ? {} : { detail }),
+      ...(topic === undefined ? {} : { topic: printable(topic, BROKER_LIMITS.topicBytesMax) }),
+      ...(verdict?.rule === undefined ? {} : { rule: verdict.rule }),
+      ...(ruleAt === undefined ? {} : { ruleAt }),
+    })
+  }
+
+  function auditLink(link: Link, denied: Denied, clientId: string | undefined): void {
+    const { peer, connection } = link
+    ports.audit.record({
+      kind: 'refusal', at: ports.clock(), step: REASONS[denied.reason].step, reason: denied.reason,
+      source: connection.source, device: peer.device,
+      presented: { serial: peer.serial, issuer: peer.issuer, sha256: peer.sha256, notAfter: peer.notAfter },
+      ...(denied.detail === undefined ? {} : { detail: denied.detail }),
+      ...(clientId === undefined ? {} : { clientId: printable(clientId) }),
+    })
+  }
+
+  /** MQTT 5 is told why; 3.1.1 has no words for it. Then the engine lets go of the connection. */
+  function close(link: Link, session: Session, reasonCode: number, sentence: string): void {
+    if (session.protocol === 5 && link.client.connected) link.connection.socket.write(disconnectPacket(reasonCode, sentence))
+    link.client.close()
+    // The engine closes the socket after it has cleaned up; a peer that does not read must not delay that.
+    const linger = setTimeout(() => link.connection.socket.destroy(), BROKER_LIMITS.lingerMs)
+    void link.closed.then(() => clearTimeout(linger))
+  }
+
+  return {
+    refusal,
+    refuseConnect(link, packet, denied) {
+      link.refused = true
+      auditLink(link, denied, packet.clientId)
+      farewell(link.connection.socket, refusalConnack(denied.reason, protocolOf(packet)))
+    },
+    fault(link, fault) {
+      if (link.refused) return
+      link.refused = true
+      const { session } = link
+      if (session === undefined) {
+        auditLink(link, fault, link.connect?.clientId)
+        link.connection.socket.destroy()
+        return
+      }
+      if (session.ending !== undefined) return
+      refusal(session, { reason: fault.reason, ...(fault.detail === undefined ? {} : { detail: fault.detail }) })
+      session.ending = fault.reason
+      close(link, session, REASONS[fault.reason].reason5, REASONS[fault.reason].sentence)
+    },
+    malformed(link, error) {
+      if (link.refused) return
+      link.refused = true
+      const { session } = link
+      const wrongVersion = link.connect === undefined && /protocol ?(version|id)/i.test(error.message)
+      const denied: Denied = { allow: false, reason: wrongVersion ? 'protocol-version' : 'malformed-packet', detail: printable(error.message) }
+      auditLink(link, denied, session?.clientId)
+      const { socket } = link.connection
+      if (session?.protocol === 5) socket.write(disconnectPacket(REASONS[denied.reason].reason5, REASONS[denied.reason].sentence))
+      // [MQTT-3.1.2-2]: an unacceptable protocol level is answered with 0x01, in the format of 3.1.1.
+      else if (wrongVersion) socket.write(refusalConnack('protocol-version', 4))
+    },
+    end(link, session, reason, will) {
+      if (session.ending !== undefined && session.ending !== 'session-taken-over') return link.closed
+      session.ending = reason
+      link.refused = true
+      ports.audit.record({ kind: 'session-closed', at: ports.clock(), device: session.device, clientId: session.clientId, because: REASONS[reason].sentence, reason })
+      if (will === 'suppress') suppressWill(link, session)
+      close(link, session, will === 'suppress' ? DISCONNECT.administrativeAction : REASONS[reason].reason5, REASONS[reason].sentence)
+      return link.closed
+    },
+  }
+
+  /** policy.md R8: a kick by operator or revocation suppresses the Will, also one that waits for its delay. */
+  function suppressWill(link: Link, session: Session): void {
+    link.client.will = null
+    link.client._will = null
+    core.clearDelayedWill(session.key)
+    core.persistence.delWill({ id: session.key, brokerId: core.id }).catch((cause: unknown) => {
+      ports.log('error', { session: session.key, error: cause instanceof Error ? cause.message : 'unknown' }, 'a suppressed Will could not be removed')
+    })
+  }
+}

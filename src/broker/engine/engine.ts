@@ -1,0 +1,243 @@
+// The engine room: aedes, hardened. It makes sessions of connections; every judgement it needs comes from connect.ts,
+// messages.ts and packet-gate.ts, every ending from endings.ts. What aedes does wrong is corrected here and in
+// volatile-store.ts, each correction with its number from docs/engine-hardening.md. No aedes type leaves this folder.
+
+import { Aedes, type AedesOptions } from 'aedes'
+import { BROKER_LIMITS, LIFE } from '../../limits.ts'
+import { deny } from '../../core/decision.ts'
+import type { DeviceId, SessionKey } from '../../core/ids.ts'
+import type { SecureConnection } from '../listener.ts'
+import type { Peer } from '../peer.ts'
+import type { BrokerPorts } from '../ports.ts'
+import type { Session, SessionTable } from '../sessions.ts'
+import { openConnectJudge, type Opening } from './connect.ts'
+import { openEndings } from './endings.ts'
+import { boundOutput, guardInput, openLink, type Link } from './link.ts'
+import { isRefusal, openMessageHooks } from './messages.ts'
+import { installPacketGate } from './packet-gate.ts'
+import type { EngineClient, EngineCore, WirePacket } from './surface.ts'
+import { hardenStore } from './volatile-store.ts'
+
+export interface Engine {
+  /** Takes over a connection whose peer is known. From here on the engine owns the socket. */
+  attach(connection: SecureConnection, peer: Peer): void
+  /** The policy or a device changed: this session gets the grants that it has now, or is ended. */
+  regrant(session: Session): void
+  /** Ends all sessions (MQTT 5: 0x8B) and the engine. */
+  close(): Promise<void>
+}
+
+type Done = (error: Error | null, go: boolean) => void
+
+export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Promise<Engine> {
+  const links = new WeakMap<EngineClient, Link>()
+  const judge = openConnectJudge(ports, sessions)
+  const hooks = openMessageHooks({
+    broker: ports,
+    connect: judge,
+    sessionOf: (client) => links.get(client)?.session,
+    willOf: (client) => links.get(client)?.connect?.will,
+    forget: (client, packetId) => links.get(client)?.gate?.forget(packetId),
+    onRefusal: (session, refusal) => endings.refusal(session, refusal),
+  })
+  const aedes = new Aedes({ ...ENGINE_OPTIONS, maximumPacketSize: ports.packetBytesMax, ...adapt({ preConnect, authenticate, ...hooks }) })
+  const core = aedes as unknown as EngineCore
+  const endings = openEndings(ports, core)
+  await aedes.listen()
+  // Trap 1: `constructor` and `__proto__` are names like any other.
+  core.clients = Object.create(null)
+  core.brokers = Object.create(null)
+  core.persistence = hardenStore(core.persistence, {
+    mayHold: (key, subscription) => sessions.get(key as SessionKey)?.grants.subscribe(subscription.topic, subscription.qos).effect === 'allow',
+    mayShow: (key, packet) => hooks.mayShow(publisherOf(key), packet),
+    onQueueFull: (key) => ports.log('warn', { session: key, messagesMax: BROKER_LIMITS.queueMessagesMax }, 'a message was dropped: the queue of its session is full'),
+    onKept: (key, kept) => judge.keep(key as SessionKey, kept),
+  })
+  core.on('client', forgetGhost)
+  core.on('clientReady', (client: EngineClient) => links.get(client)?.connection.settled())
+  core.on('clientError', onEngineError)
+  core.on('connectionError', onEngineError)
+  core.on('error', (error: Error) => ports.log('error', { error: error.message }, 'the engine reported a fault'))
+  const sweep = setInterval(endExpired, LIFE.expirySweepMs)
+  sweep.unref()
+
+  function attach(connection: SecureConnection, peer: Peer): void {
+    const { socket } = connection
+    const client = core.handle(socket)
+    const link = openLink(connection, peer, client)
+    links.set(client, link)
+    client.subscriptions = Object.create(null) // trap 1
+    client.duplicates = Object.create(null)
+    boundOutput(client, socket, (fault) => endings.fault(link, fault))
+    guardInput(socket, ports.packetBytesMax, (fault) => endings.fault(link, fault))
+    link.gate = installPacketGate(client, {
+      session: () => link.session,
+      onRefusal: (session, refusal) => endings.refusal(session, refusal),
+      onFault: (fault) => endings.fault(link, fault),
+    })
+    client._parser.prependListener('error', (error: Error) => endings.malformed(link, error))
+    const deadline = setTimeout(() => endings.fault(link, deny('connect-timeout')), BROKER_LIMITS.connectMs)
+    client.once('connected', () => clearTimeout(deadline))
+    socket.once('close', () => {
+      clearTimeout(deadline)
+      if (link.session !== undefined) sessions.remove(link.session)
+      client.close()
+    })
+  }
+
+  function preConnect(client: EngineClient, packet: WirePacket, done: Done): void {
+    const link = links.get(client)
+    if (link === undefined) return done(new Error('a connection without a peer'), false)
+    link.connect = packet
+    if (link.peer.firstSight === undefined) return open(link, packet, done)
+    ports.observe(link.peer).then(
+      (observed) => (observed.allow ? open(link, packet, done) : endings.refuseConnect(link, packet, observed)),
+      (cause: unknown) => {
+        ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'a certificate seen for the first time could not be recorded')
+        endings.refuseConnect(link, packet, deny('registry-unavailable'))
+      },
+    )
+  }
+
+  /** Judges and, when admitted, opens the session. The engine is not told of a refusal: it would add a CONNACK of its own. */
+  function open(link: Link, packet: WirePacket, done: Done): void {
+    if (link.client.closed) return
+    const judged = judge.judge(packet, link.peer)
+    if (!judged.allow) return endings.refuseConnect(link, packet, judged)
+    const opening = judged.value
+    const incumbent = sessions.get(opening.key)
+    if (incumbent !== undefined) incumbent.ending ??= 'session-taken-over'
+    link.opening = opening
+    link.session = openSession(link, opening)
+    sessions.add(link.session)
+    auditAdmission(link.session, packet.username !== undefined)
+    // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
+    packet.clientId = opening.key
+    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive)
+    done(null, true)
+    link.gate?.release()
+  }
+
+  function openSession(link: Link, opening: Opening): Session {
+    const { peer, connection } = link
+    for (const gap of opening.grants.unresolved) {
+      ports.audit.record({ kind: 'policy-unresolved', at: ports.clock(), device: opening.device.id, rule: gap.rule, variable: gap.variable, effect: gap.effect })
+    }
+    const session: Session = {
+      key: opening.key, tenant: opening.device.tenant, device: opening.device.id, clientId: opening.clientId,
+      issuer: peer.issuer, serial: peer.serial, sha256: peer.sha256, leaf: peer.leaf, notAfter: peer.notAfter,
+      protocol: opening.protocol, source: connection.source, grants: opening.grants, ending: undefined,
+      end: (reason, will) => endings.end(link, session, reason, will),
+    }
+    return session
+  }
+
+  function auditAdmission(session: Session, usernameGiven: boolean): void {
+    ports.audit.record({
+      kind: 'admission', at: ports.clock(), device: session.device, clientId: session.clientId, serial: session.serial,
+      issuer: session.issuer, source: session.source, protocol: session.protocol, ...(usernameGiven ? { usernameIgnored: true as const } : {}),
+    })
+  }
+
+  /** The engine has read the CONNECT into its client by now: what it read wrongly is put right before CONNACK. */
+  function authenticate(client: EngineClient, _username: unknown, _password: unknown, done: Done): void {
+    const link = links.get(client)
+    if (link?.opening === undefined || link.session?.ending !== undefined) return done(new Error('not admitted'), false)
+    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, link.connect?.clean === true)
+    done(null, true)
+  }
+
+
+  /** Closed while its CONNECT was in flight: the engine would list it for ever. */
+  function forgetGhost(client: EngineClient): void {
+    if (!client.closed || core.clients[client.id] !== client) return
+    delete core.clients[client.id]
+    core.connectedClients -= 1
+  }
+
+  function onEngineError(client: EngineClient, error: NodeJS.ErrnoException): void {
+    const link = links.get(client)
+    // What has a code is the network's; what we refused is recorded already.
+    if (link === undefined || link.refused || error.code !== undefined || isRefusal(error)) return
+    link.refused = true
+    const { session } = link
+    if (session === undefined || session.ending !== undefined || SILENCE.has(error.message)) return
+    endings.refusal(session, { reason: 'protocol-error', detail: error.message })
+  }
+
+  function endExpired(): void {
+    const now = ports.clock()
+    for (const session of sessions.all()) if (session.notAfter <= now) void session.end('certificate-expired', 'fire')
+  }
+
+  return {
+    attach,
+    regrant(session) {
+      const device = ports.view.device(session.device)
+      if (device === undefined) {
+        void session.end('device-unknown', 'suppress')
+        return
+      }
+      const grants = judge.grants(device, session, session.clientId)
+      session.grants = grants
+      const connect = grants.connect(session.clientId)
+      if (grants.empty) void session.end('no-grant', 'fire')
+      else if (connect.effect === 'deny' && connect.reason !== 'granted') void session.end(connect.reason, 'fire')
+    },
+    async close() {
+      clearInterval(sweep)
+      for (const session of sessions.all()) session.ending ??= 'server-shutting-down'
+      await new Promise<void>((resolve) => core.close(resolve))
+    },
+  }
+}
+
+/** What a client may leave unsaid or overstate: silence is bounded for everybody. */
+function boundedKeepAlive(asked: number | undefined): number {
+  return asked === undefined || asked === 0 ? BROKER_LIMITS.keepAliveSecondsMax : Math.min(asked, BROKER_LIMITS.keepAliveSecondsMax)
+}
+
+function tuneVersion5(client: EngineClient, opening: Opening, keepAlive: number | undefined, cleanStart: boolean): void {
+  if (opening.clientIdAssigned) client._assignedClientId = opening.clientId
+  if (boundedKeepAlive(keepAlive) !== keepAlive) client._serverKeepAlive = BROKER_LIMITS.keepAliveSecondsMax
+  const expiryMax = opening.grants.sessionExpirySecondsMax
+  if (expiryMax !== undefined && client.sessionExpiryInterval > expiryMax) {
+    client.sessionExpiryInterval = expiryMax
+    client._sessionExpiryClamped = true
+    client.clean = expiryMax === 0
+  }
+  // Trap 15: Clean Start 0 without a Session Expiry resumes the session for this connection; the engine takes "does not
+  // outlive the connection" for "has nothing to resume" and would drop the queue. The session still ends with it.
+  if (!cleanStart && client.sessionExpiryInterval === 0) client.clean = false
+}
+
+/** tenant/device/client id, as `sessionKey` made it. */
+function publisherOf(key: string | undefined): { readonly device: DeviceId; readonly clientId: string } | undefined {
+  const [, device, ...rest] = key?.split('/') ?? []
+  return device === undefined ? undefined : { device: device as DeviceId, clientId: rest.join('/') }
+}
+
+const ENGINE_OPTIONS = {
+  // mqemitter's queue recurses when queued messages have no listener, and its slots fill behind one stalled reader
+  // (traps 3 and 12): no queue. Every connection has its own bound instead.
+  concurrency: 0,
+  queueLimit: BROKER_LIMITS.packetsBeforeConnackMax, // trap 16
+  // The engine sees session keys; the length of what a client sends is judged at CONNECT.
+  maxClientsIdLength: Number.MAX_SAFE_INTEGER,
+  maxTopicLevels: BROKER_LIMITS.topicLevelsMax,
+  topicAliasMaximum: BROKER_LIMITS.topicAliasMaximum,
+  receiveMaximum: BROKER_LIMITS.receiveMaximum,
+  sessionExpiryIntervalLimit: BROKER_LIMITS.sessionExpirySecondsMax,
+  pendingSessionsLimit: BROKER_LIMITS.detachedSessionsMax,
+  // Our deadline comes first and says why; this one is a second net.
+  connectTimeout: 2 * BROKER_LIMITS.connectMs,
+} as const
+
+/** Ordinary ends of a connection that the engine reports as errors. */
+const SILENCE: ReadonlySet<string> = new Set(['keep alive timeout', 'connection closed', 'connect did not arrive in time'])
+
+/** Our hooks speak of the surface that we declared; the engine's declarations know less of it. */
+function adapt(hooks: object): AedesOptions {
+  return hooks
+}
+

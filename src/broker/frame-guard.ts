@@ -1,0 +1,107 @@
+// Judges the frames of one connection by their first bytes, before the engine buffers anything: packet type, reserved
+// flags, announced length, order. It follows packet borders through chunks without copying, and stops at the first fault.
+// It knows no topics and no identities; what a packet says is the business of the packet gate.
+
+import { BROKER_LIMITS } from '../limits.ts'
+import { allow, deny, type Decision } from '../core/decision.ts'
+
+const CONNECT = 1
+const PUBLISH = 3
+
+/** Flags that a packet type must carry in the low four bits [MQTT-2.1.3-1]; undefined: a client never sends this type. */
+const REQUIRED_FLAGS: readonly (number | 'publish' | undefined)[] = [
+  undefined, // 0 is reserved
+  0, // CONNECT
+  undefined, // CONNACK
+  'publish', // PUBLISH: DUP, QoS, RETAIN
+  0, // PUBACK
+  0, // PUBREC
+  0b0010, // PUBREL
+  0, // PUBCOMP
+  0b0010, // SUBSCRIBE
+  undefined, // SUBACK
+  0b0010, // UNSUBSCRIBE
+  undefined, // UNSUBACK
+  0, // PINGREQ
+  undefined, // PINGRESP
+  0, // DISCONNECT
+  0, // AUTH
+]
+
+/** A Variable Byte Integer has at most four bytes. MQTT 5 §1.5.5. */
+const LENGTH_BYTES_MAX = 4
+
+export interface FrameGuard {
+  /** Looks at the next bytes of the stream. After a denial the connection is beyond repair. */
+  inspect(chunk: Uint8Array): Decision<void>
+  /** A complete CONNECT has passed. */
+  readonly connectSeen: boolean
+}
+
+export function openFrameGuard(packetBytesMax: number): FrameGuard {
+  let bodyLeft = 0
+  let header = -1
+  let length = 0
+  let lengthBytes = 0
+  let packets = 0
+  let connectSeen = false
+
+  function judgeHeader(byte: number): Decision<void> {
+    const type = byte >> 4
+    const required = REQUIRED_FLAGS[type]
+    if (required === undefined) return deny('malformed-packet', `packet type ${type}`)
+    if (required === 'publish') {
+      if ((byte & 0b0110) === 0b0110) return deny('malformed-packet', 'QoS 3') // [MQTT-3.3.1-4]
+    } else if ((byte & 0b1111) !== required) return deny('malformed-packet', `reserved flags of packet type ${type}`)
+    if (packets === 0 && type !== CONNECT) return deny('protocol-error', `packet type ${type} before CONNECT`) // [MQTT-3.1.0-1]
+    if (packets > 0 && type === CONNECT) return deny('protocol-error', 'second CONNECT') // [MQTT-3.1.0-2]
+    return allow(undefined)
+  }
+
+  function judgeLength(): Decision<void> {
+    // Before anybody is admitted, and for everything but a message, a smaller bound holds.
+    const max = packets > 1 && header >> 4 === PUBLISH ? packetBytesMax : Math.min(BROKER_LIMITS.connectPacketBytesMax, packetBytesMax)
+    return length + 1 + lengthBytes > max ? deny('packet-too-large', `${length} bytes announced`) : allow(undefined)
+  }
+
+  return {
+    get connectSeen() {
+      return connectSeen
+    },
+    inspect(chunk) {
+      let at = 0
+      while (at < chunk.length) {
+        if (bodyLeft > 0) {
+          const step = Math.min(bodyLeft, chunk.length - at)
+          bodyLeft -= step
+          at += step
+          if (bodyLeft === 0) connectSeen = true
+          continue
+        }
+        const byte = chunk[at] ?? 0
+        at += 1
+        if (header === -1) {
+          const judged = judgeHeader(byte)
+          if (!judged.allow) return judged
+          header = byte
+          packets += 1
+          continue
+        }
+        length += (byte & 0x7f) * 128 ** lengthBytes
+        lengthBytes += 1
+        if ((byte & 0x80) !== 0) {
+          if (lengthBytes === LENGTH_BYTES_MAX) return deny('malformed-packet', 'remaining length of more than four bytes')
+          continue
+        }
+        const judged = judgeLength()
+        if (!judged.allow) return judged
+        if (length === 0) connectSeen = true
+        bodyLeft = length
+        header = -1
+        length = 0
+        lengthBytes = 0
+      }
+      return allow(undefined)
+    },
+  }
+}

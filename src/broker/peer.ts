@@ -1,0 +1,98 @@
+// From a finished handshake to a peer: which recorded certificate this is, or why it is not one. Reads the socket once.
+// A certificate whose bytes equal a recorded one needs no second verification of signature or form: the CA linted and
+// re-read those bytes when it issued them, and OpenSSL has just verified the chain. All others take the long way.
+
+import { createHash } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
+import type { Presented } from '../core/audit.ts'
+import type { CertificateFacts } from '../core/certificate.ts'
+import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
+import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint, type GroupName, type SerialNumber, type TenantId } from '../core/ids.ts'
+import type { CertificateRecord, RegistryView } from '../core/registry.ts'
+import { parseCertificate } from '../x509/certificate.ts'
+import type { Trust } from '../x509/chain.ts'
+import { presentedChain, presentedLeaf, reasonOfVerification, verificationFailure } from './tls-peer.ts'
+
+/** A peer that proved possession of the key of a certificate that was issued or is trusted by this organisation. */
+export interface Peer {
+  readonly issuer: CaName
+  readonly serial: SerialNumber
+  readonly sha256: Fingerprint
+  readonly leaf: Uint8Array
+  readonly notAfter: EpochMs
+  /** The name that the certificate is recorded for, or that the identity rule of its foreign CA gives. */
+  readonly device: DeviceId
+  /** Set for a certificate of a foreign CA that is seen for the first time: it has to be observed before it is judged. */
+  readonly firstSight?: FirstSight
+}
+
+export interface FirstSight {
+  readonly facts: CertificateFacts
+  readonly tenant: TenantId
+  readonly register: 'known' | 'auto'
+  readonly groups: readonly GroupName[]
+}
+
+export interface PeerPorts {
+  readonly view: RegistryView
+  readonly trust: () => Trust
+  readonly clock: () => EpochMs
+  readonly identify: (leaf: CertificateFacts, ca: CaName) => Decision<{ readonly device: DeviceId; readonly register: 'known' | 'auto'; readonly groups: readonly GroupName[] }>
+}
+
+export function judgePeer(socket: TLSSocket, ports: PeerPorts): Decision<Peer> {
+  const leaf = presentedLeaf(socket)
+  // A session without a certificate, as OpenSSL may resume one, is nobody.
+  if (leaf === undefined) return deny('tls-no-certificate', 'the session has no certificate')
+  const failure = verificationFailure(socket)
+  const sha256 = createHash('sha256').update(leaf).digest('hex') as Fingerprint
+  const record = ports.view.certificateBySha256(sha256)
+  if (failure === undefined && record !== undefined) return judgeRecorded(record, leaf, sha256, ports.clock())
+  return judgeUnrecorded(socket, sha256, failure, ports)
+}
+
+function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fingerprint, now: EpochMs): Decision<Peer> {
+  if (record.profile !== 'device' || record.device === undefined) return deny('certificate-purpose', `profile ${record.profile}`)
+  // A resumed session was verified when it was new; the clock has moved since.
+  if (record.notAfter <= now) return deny('certificate-expired')
+  if (now < record.notBefore) return deny('certificate-not-yet-valid')
+  return allow({ issuer: record.issuer, serial: record.serial, sha256, leaf, notAfter: record.notAfter, device: record.device })
+}
+
+function judgeUnrecorded(socket: TLSSocket, sha256: Fingerprint, failure: string | undefined, ports: PeerPorts): Decision<Peer> {
+  const chain = presentedChain(socket)
+  const judged = ports.trust().judge(chain, ports.clock())
+  if (!judged.allow) return judged
+  if (failure !== undefined) return deny(reasonOfVerification(failure), `OpenSSL: ${failure}`)
+  const { leaf, issuer, tenant, role } = judged.value
+  const serial = leaf.serial as SerialNumber
+  if (role !== 'trusted') return notOurs(ports.view.certificate(issuer, serial))
+  const recorded = ports.view.certificate(issuer, serial)
+  if (recorded !== undefined && recorded.sha256 !== sha256) return deny('certificate-mismatch', `serial ${serial} of ${issuer}`)
+  const identity = ports.identify(leaf, issuer)
+  if (!identity.allow) return identity
+  const { device, register, groups } = identity.value
+  const der = chain[0] ?? new Uint8Array()
+  return allow({ issuer, serial, sha256, leaf: der, notAfter: leaf.notAfter, device, firstSight: { facts: leaf, tenant, register, groups } })
+}
+
+/** A certificate of our own CA whose bytes we never recorded: the CA key was used behind our back. */
+function notOurs(recorded: CertificateRecord | undefined): Denied {
+  return recorded === undefined || recorded.sha256 === undefined
+    ? deny('certificate-unrecorded')
+    : deny('certificate-mismatch', `serial ${recorded.serial} is recorded for another certificate`)
+}
+
+/** What a peer presented, for the audit log: printable and short, believed by nobody. */
+export function presentedFacts(der: Uint8Array | undefined): { readonly presented?: Presented; readonly claimed?: string } {
+  if (der === undefined) return {}
+  const parsed = parseCertificate(der)
+  if (!parsed.allow) return { presented: { subject: '(not parseable)' } }
+  const facts = parsed.value
+  const name = (rdns: CertificateFacts['subject']): string => printable(rdns.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', '), 200)
+  const claimed = facts.subject.flat().find((a) => a.short === 'CN')?.value
+  return {
+    presented: { subject: name(facts.subject), issuer: name(facts.issuer), serial: printable(facts.serial), sha256: facts.sha256, notAfter: facts.notAfter },
+    ...(claimed === undefined ? {} : { claimed: printable(claimed) }),
+  }
+}

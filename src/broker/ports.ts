@@ -1,0 +1,35 @@
+// What the broker room is handed by main.ts, and nothing else: the view, the trust, the policy, the clock and the audit.
+// No sibling room is imported; whoever composes the program decides what stands behind these.
+
+import type { AuditSink, RegistryView } from '../core/registry.ts'
+import type { Decision } from '../core/decision.ts'
+import type { EpochMs } from '../core/ids.ts'
+import type { CompiledPolicy } from '../core/policy/compile.ts'
+import type { Trust } from '../x509/chain.ts'
+import type { BucketRate } from '../core/token-bucket.ts'
+import type { Peer } from './peer.ts'
+import type { TlsMaterial } from './listener.ts'
+
+/** Something happened that a person who runs the server should read. */
+export type BrokerLog = (level: 'info' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+
+export interface BrokerPorts {
+  readonly host: string
+  readonly port: number
+  readonly tls: TlsMaterial
+  readonly sourceRate: BucketRate
+  readonly packetBytesMax: number
+  readonly view: RegistryView
+  readonly audit: AuditSink
+  readonly clock: () => EpochMs
+  readonly log: BrokerLog
+  /** The trust in force now. */
+  readonly trust: () => Trust
+  /** The policy in force now. */
+  readonly policy: () => CompiledPolicy
+  /**
+   * Records a certificate of a trusted foreign CA that is seen for the first time, and registers its device where the
+   * identity rule says so. The view knows both when it resolves.
+   */
+  readonly observe: (peer: Peer) => Promise<Decision<void>>
+}

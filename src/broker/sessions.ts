@@ -1,0 +1,74 @@
+// The sessions that are connected now, and who they belong to: the index that revocation, suspension, expiry and policy
+// changes use to find them. How a session is ended on the wire is the engine's business; here it is one function.
+
+import type { DenyReason } from '../vocabulary.ts'
+import type { Source } from '../core/audit.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber, SessionKey, TenantId } from '../core/ids.ts'
+import type { Grants } from '../core/policy/grants.ts'
+
+/** One connected session. `grants` is replaced when the policy or the device changes; everything else is fixed. */
+export interface Session {
+  readonly key: SessionKey
+  readonly tenant: TenantId
+  readonly device: DeviceId
+  readonly clientId: string
+  readonly issuer: CaName
+  readonly serial: SerialNumber
+  readonly sha256: Fingerprint
+  /** The leaf certificate, DER: policy variables are read from it again when the policy changes. */
+  readonly leaf: Uint8Array
+  readonly notAfter: EpochMs
+  readonly protocol: 4 | 5
+  readonly source: Source
+  grants: Grants
+  /** Set from the moment the server decided to end it: nothing is accepted from it or delivered to it any more. */
+  ending: DenyReason | 'session-taken-over' | undefined
+  /** Ends the session now. Resolves when its socket is closed. Ending twice is ending once. */
+  end(reason: DenyReason, will: 'suppress' | 'fire'): Promise<void>
+}
+
+export type SessionMatch =
+  | { readonly device: DeviceId }
+  | { readonly issuer: CaName; readonly serial: SerialNumber }
+
+export interface SessionTable {
+  readonly size: number
+  add(session: Session): void
+  remove(session: Session): void
+  get(key: SessionKey): Session | undefined
+  ofDevice(device: DeviceId): readonly Session[]
+  matching(match: SessionMatch): readonly Session[]
+  all(): Iterable<Session>
+}
+
+export function openSessionTable(): SessionTable {
+  const byKey = new Map<SessionKey, Session>()
+  const byDevice = new Map<DeviceId, Set<Session>>()
+  const ofDevice = (device: DeviceId): readonly Session[] => [...(byDevice.get(device) ?? [])]
+
+  return {
+    get size() {
+      return byKey.size
+    },
+    add(session) {
+      // A taken-over session of the same key stays in its device's set until its socket is closed.
+      byKey.set(session.key, session)
+      const siblings = byDevice.get(session.device)
+      if (siblings === undefined) byDevice.set(session.device, new Set([session]))
+      else siblings.add(session)
+    },
+    remove(session) {
+      if (byKey.get(session.key) === session) byKey.delete(session.key)
+      const siblings = byDevice.get(session.device)
+      siblings?.delete(session)
+      if (siblings?.size === 0) byDevice.delete(session.device)
+    },
+    get: (key) => byKey.get(key),
+    ofDevice,
+    matching(match) {
+      if ('device' in match) return ofDevice(match.device)
+      return [...byKey.values()].filter((s) => s.serial === match.serial && s.issuer === match.issuer)
+    },
+    all: () => byKey.values(),
+  }
+}

@@ -1,0 +1,101 @@
+// Bringing one's own CA: a root with its key, or an issuing CA with its key and the chain to its root. What cannot work
+// later is refused now, with the reason; nothing is written before everything is known to be good.
+
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import path from 'node:path'
+import { keyProblem, judgeIssuer } from '../core/certificate-rules.ts'
+import type { CertificateFacts } from '../core/certificate.ts'
+import { SallyportError } from '../core/errors.ts'
+import { parseCertificate } from '../x509/certificate.ts'
+import { keyHash, openPublicKey, spkiOf } from '../x509/keys.ts'
+import { certificateParts } from '../x509/certificate.ts'
+import { decodePem } from '../x509/pem.ts'
+import { isCertificateSignedBy } from '../x509/signatures.ts'
+import { ISSUING, isInitialized, record, ROOT, type GenesisPorts } from './genesis.ts'
+import { openPassphrase, sealKey, writeSecretFile } from './key-file.ts'
+
+export interface CaImport {
+  /** PEM: the CA certificate; certificates after the first count as chain. */
+  readonly cert: string
+  /** PEM: PKCS#8, PKCS#1 or SEC 1; encrypted when `keyPassphrase` is given. */
+  readonly key: string
+  readonly keyPassphrase?: string
+  /** PEM: the rest of the chain, up to and with the root. */
+  readonly chain?: string
+}
+
+interface Opened {
+  readonly der: Uint8Array
+  readonly facts: CertificateFacts
+}
+
+const unusable = (what: string, fix: string): SallyportError => new SallyportError('certificate-unusable', what, { fix })
+
+/** Records the CA and seals its key. A root becomes "root"; an issuing CA "issuing-1", with its root beside it. */
+export async function importCa(source: CaImport, ports: GenesisPorts): Promise<'root' | 'issuing'> {
+  if (isInitialized(ports.registry)) throw new SallyportError('refused', 'This home has a certificate authority already.', { fix: 'Import into an empty home: --home DIR.' })
+  const [ca, ...rest] = [...open(source.cert, 'the CA certificate'), ...(source.chain === undefined ? [] : open(source.chain, 'the chain'))]
+  if (ca === undefined) throw unusable('There is no CA certificate to import.', 'Name a PEM file with --import-cert.')
+  const key = openKey(source)
+  judge(ca, key, ports)
+  const selfSigned = ca.facts.issuerDerHex === ca.facts.subjectDerHex
+  const passphrase = openPassphrase(ports.paths.passphrase, true)
+  if (selfSigned) {
+    const { pathLength } = ca.facts.basicConstraints ?? {}
+    if (pathLength === 0) throw unusable('This root may not sign issuing CAs (path length 0).', 'Import a root with path length 1 or more, or an issuing CA.')
+    verifySignature(ca, ca, 'The root')
+    writeSecretFile(path.join(ports.paths.local, 'root.key'), await sealKey(key, passphrase))
+    await record(ports, ROOT, 'root', ca.der)
+    return 'root'
+  }
+  const root = climb(ca, rest, ports)
+  writeSecretFile(path.join(ports.paths.local, 'issuing.key'), await sealKey(key, passphrase))
+  await record(ports, ROOT, 'root', root.der)
+  await record(ports, ISSUING, 'issuing', ca.der)
+  return 'issuing'
+}
+
+function open(pem: string, what: string): readonly Opened[] {
+  const blocks = decodePem(pem, 'CERTIFICATE')
+  if (!blocks.allow) throw unusable(`${what} is not PEM: ${blocks.detail ?? ''}.`, 'Convert it: openssl x509 -in FILE -outform PEM.')
+  return blocks.value.map((der) => {
+    const facts = parseCertificate(der)
+    if (!facts.allow) throw unusable(`${what} cannot be read: ${facts.detail ?? facts.reason}.`, 'It must be one DER certificate as RFC 5280 describes it.')
+    return { der, facts: facts.value }
+  })
+}
+
+function openKey(source: CaImport): KeyObject {
+  try {
+    return createPrivateKey(source.keyPassphrase === undefined ? source.key : { key: source.key, passphrase: source.keyPassphrase })
+  } catch {
+    throw new SallyportError('key-unreadable', 'The CA key cannot be read, or its passphrase is wrong.', { fix: 'Give an unencrypted PEM key of mode 0600, or its passphrase in the file that --import-key-passphrase-file names.' })
+  }
+}
+
+function judge(ca: Opened, key: KeyObject, ports: GenesisPorts): void {
+  const judged = judgeIssuer(ca.facts, 0, ports.clock())
+  if (!judged.allow) throw unusable(`This certificate cannot be a CA here: ${judged.reason}${judged.detail === undefined ? '' : ` (${judged.detail})`}.`, 'See docs/reasons.md for the reason.')
+  const weak = keyProblem(ca.facts.key)
+  if (weak !== undefined) throw unusable(`The key of this CA is not accepted: ${weak}.`, 'Use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more.')
+  if (ca.facts.subjectKeyId === undefined) throw unusable('This CA certificate has no subject key identifier.', 'Issue it again with the extension that RFC 5280 demands of CAs.')
+  if (keyHash(spkiOf(key)) !== ca.facts.key.spkiSha256) throw unusable('The key does not belong to the CA certificate.', 'Name the key that the certificate was made for.')
+}
+
+/** The root above an issuing CA. This version serves exactly one issuing CA directly below its root. */
+function climb(ca: Opened, chain: readonly Opened[], ports: GenesisPorts): Opened {
+  const root = chain.find((c) => c.facts.subjectDerHex === ca.facts.issuerDerHex)
+  if (root === undefined) throw unusable('The certificate above this CA is missing.', 'Name the chain up to the root with --import-chain.')
+  if (root.facts.subjectDerHex !== root.facts.issuerDerHex) throw unusable('The CA above this one is not a root.', 'Import an issuing CA that its root signed directly.')
+  verifySignature(ca, root, 'The issuing CA')
+  verifySignature(root, root, 'The root')
+  const judged = judgeIssuer(root.facts, 1, ports.clock())
+  if (!judged.allow) throw unusable(`The root cannot be used: ${judged.reason}${judged.detail === undefined ? '' : ` (${judged.detail})`}.`, 'See docs/reasons.md for the reason.')
+  return root
+}
+
+function verifySignature(child: Opened, issuer: Opened, what: string): void {
+  const parts = certificateParts(issuer.der)
+  const key = parts.allow ? openPublicKey(parts.value.spki.raw) : undefined
+  if (key === undefined || !isCertificateSignedBy(child.der, key)) throw unusable(`${what} is not signed by the certificate that should have signed it.`, 'Name the right chain with --import-chain.')
+}

@@ -1,0 +1,203 @@
+// Issuance, in the order of a careful public CA: judge, commit the plan, lint what will be signed, sign, read our own output
+// back and compare it with the plan, commit, hand out. A crash at any step leaves a recorded orphan, never a certificate
+// that is not recorded.
+
+import type { Actor, AuditEvent } from '../core/audit.ts'
+import type { CertificateFacts, SubjectAltName } from '../core/certificate.ts'
+import { keyProblem } from '../core/certificate-rules.ts'
+import { allow, deny, type Decision } from '../core/decision.ts'
+import { ENROLLABLE_STATES } from '../core/enrollment.ts'
+import { SallyportError } from '../core/errors.ts'
+import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
+import type { CertificateRecord, Expectation, ProfileName, Registry } from '../core/registry.ts'
+import { CA_LIMITS } from '../limits.ts'
+import { certificateParts, parseCertificate } from '../x509/certificate.ts'
+import { keyFacts, openPublicKey } from '../x509/keys.ts'
+import { encodeName } from '../x509/names.ts'
+import { isCertificateSignedBy } from '../x509/signatures.ts'
+import { joinCertificate, openTemplate, subjectKeyId, type CertificateTemplate } from '../x509/template.ts'
+import type { Profile, Profiles } from './profiles.ts'
+import type { Signer } from './signer.ts'
+
+/** What shall be certified. `spki` is DER. */
+export interface IssueRequest {
+  readonly profile: ProfileName
+  readonly commonName: string
+  readonly organization?: string
+  readonly spki: Uint8Array
+  readonly device?: DeviceId
+  readonly subjectAltNames?: readonly SubjectAltName[]
+}
+
+export interface Issued {
+  readonly record: CertificateRecord
+  readonly der: Uint8Array
+}
+
+export interface Authority {
+  readonly issuer: CaName
+  readonly issuerDer: Uint8Array
+  /**
+   * Issues one certificate, recorded before and after. Asking again for the same device and key gives the same certificate
+   * while it is in force. Reasons: key-weak, key-in-use, certificates-limit, device-<state>, revision-conflict.
+   */
+  issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>>
+}
+
+export interface AuthorityPorts {
+  readonly registry: Registry
+  readonly signer: Signer
+  readonly issuer: { readonly name: CaName; readonly der: Uint8Array }
+  readonly profiles: Profiles
+  readonly clock: () => EpochMs
+  /** Unpredictable bytes. */
+  readonly random: (count: number) => Uint8Array
+}
+
+const SECOND_MS = 1_000
+
+/** 16 octets, of which the first bit is 0 (positive) and the second 1 (never shorter). RFC 5280 §4.1.2.2. */
+export function newSerial(random: (count: number) => Uint8Array): Uint8Array {
+  const bytes = Uint8Array.from(random(CA_LIMITS.serialBytes))
+  bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40
+  return bytes
+}
+
+export function openAuthority(ports: AuthorityPorts): Authority {
+  const parsed = parseCertificate(ports.issuer.der)
+  const parts = certificateParts(ports.issuer.der)
+  const issuerKey = openPublicKey(ports.signer.spki)
+  if (!parsed.allow || !parts.allow || issuerKey === undefined) throw new SallyportError('certificate-unusable', `The certificate of ${ports.issuer.name} cannot be read.`, { fix: 'Restore it from your backup.' })
+  const issuerFacts = parsed.value
+  const issuerDer = parts.value.subject.raw
+  const templates = new Map<ProfileName, CertificateTemplate>()
+
+  function templateOf(profile: Profile): CertificateTemplate {
+    const known = templates.get(profile.name)
+    if (known !== undefined) return known
+    const template = openTemplate({
+      issuerDer,
+      authorityKeyId: issuerFacts.subjectKeyId === undefined ? subjectKeyId(ports.signer.spki) : Buffer.from(issuerFacts.subjectKeyId, 'hex'),
+      signatureIdentifier: ports.signer.signatureIdentifier,
+      basicConstraints: profile.pathLength === undefined ? { ca: profile.ca } : { ca: profile.ca, pathLength: profile.pathLength },
+      keyUsage: profile.keyUsage,
+      extendedKeyUsage: profile.extendedKeyUsage,
+    })
+    templates.set(profile.name, template)
+    return template
+  }
+
+  /** The certificate that an earlier request of the same device and key was answered with. */
+  function issuedBefore(request: IssueRequest, spkiSha256: string, now: EpochMs): Issued | undefined {
+    if (request.device === undefined) return undefined
+    const { items } = ports.registry.certificates({ device: request.device })
+    const record = items.find((r) => r.spkiSha256 === spkiSha256 && (r.state === 'active' || r.state === 'issued') && r.notAfter > now && r.issuer === ports.issuer.name)
+    const der = record && ports.registry.certificateDer(record.issuer, record.serial)
+    return record === undefined || der === undefined ? undefined : { record, der }
+  }
+
+  async function issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>> {
+    const now = ports.clock()
+    const key = keyFacts(request.spki)
+    const weak = keyProblem(key)
+    if (weak !== undefined) return deny('key-weak', weak)
+    const before = issuedBefore(request, key.spkiSha256, now)
+    if (before !== undefined) return allow(before)
+
+    const profile = ports.profiles[request.profile]
+    const serial = newSerial(ports.random)
+    const notBefore = wholeSeconds(Math.max(now - CA_LIMITS.backdateMs, issuerFacts.notBefore))
+    const notAfter = wholeSeconds(Math.min(now + profile.validityMs, issuerFacts.notAfter))
+    const record: CertificateRecord = {
+      issuer: ports.issuer.name,
+      serial: Buffer.from(serial).toString('hex') as SerialNumber,
+      profile: profile.name,
+      state: 'planned',
+      spkiSha256: key.spkiSha256,
+      notBefore, notAfter,
+      createdAt: now,
+      ...(request.device === undefined ? {} : { device: request.device }),
+    }
+    const expected: Expectation[] = [
+      { kind: 'key-free', spkiSha256: key.spkiSha256, ...(request.device === undefined ? {} : { device: request.device }) },
+      ...(request.device === undefined ? [] : [
+        { kind: 'device-state', id: request.device, states: ENROLLABLE_STATES } as const,
+        { kind: 'certificates-in-force', device: request.device, max: CA_LIMITS.certificatesInForceMax - 1, now } as const,
+      ]),
+    ]
+    const planned = await ports.registry.commit([{ kind: 'certificate-planned', certificate: record }], expected, [auditOf('certificate-planned', record, now, actor)])
+    if (!planned.allow) return planned
+
+    const subjectDer = encodeName({ commonName: request.commonName, organization: request.organization })
+    const tbs = templateOf(profile)({ serial, notBefore, notAfter, subjectDer, spki: request.spki, subjectAltNames: request.subjectAltNames ?? [] })
+    const der = joinCertificate(tbs, ports.signer.signatureIdentifier, await ports.signer.sign(tbs))
+    const facts = readBack(der, { record, profile, subjectDer, issuerDer, request })
+    if (issuerKey === undefined || !isCertificateSignedBy(der, issuerKey)) throw mismatch(record, 'the signature does not verify')
+
+    const issued: CertificateRecord = { ...record, state: 'active', sha256: facts.sha256 }
+    const committed = await ports.registry.commit(
+      [{ kind: 'certificate-issued', issuer: record.issuer, serial: record.serial, sha256: facts.sha256, der, state: 'active' }],
+      [{ kind: 'certificate-state', issuer: record.issuer, serial: record.serial, states: ['planned'] }],
+      [{ ...auditOf('certificate-issued', record, ports.clock(), actor), sha256: facts.sha256 } as AuditEvent],
+    )
+    return committed.allow ? allow({ record: issued, der }) : committed
+  }
+
+  return { issuer: ports.issuer.name, issuerDer: ports.issuer.der, issue }
+}
+
+function auditOf(kind: 'certificate-planned' | 'certificate-issued', record: CertificateRecord, at: EpochMs, actor: Actor): AuditEvent {
+  const { issuer, serial, profile, device } = record
+  return { kind, at, issuer, serial, profile, actor, ...(device === undefined ? {} : { device }) } as AuditEvent
+}
+
+const wholeSeconds = (ms: EpochMs): EpochMs => Math.floor(ms / SECOND_MS) * SECOND_MS
+
+function mismatch(record: Pick<CertificateRecord, 'serial'>, what: string): SallyportError {
+  return new SallyportError('issuance-mismatch', `The certificate ${record.serial} came out different from its plan: ${what}. It was not handed out.`, { fix: 'Report this: it is a defect. The serial number is recorded as planned.' })
+}
+
+interface PlanToCompare {
+  readonly record: CertificateRecord
+  readonly profile: Profile
+  readonly subjectDer: Uint8Array
+  readonly issuerDer: Uint8Array
+  readonly request: Pick<IssueRequest, 'subjectAltNames'>
+}
+
+/** The lint: our own output, parsed as a stranger's, must say exactly what was planned. */
+export function readBack(der: Uint8Array, { record, profile, subjectDer, issuerDer, request }: PlanToCompare): CertificateFacts {
+  const parsed = parseCertificate(der)
+  if (!parsed.allow) throw mismatch(record, parsed.detail ?? parsed.reason)
+  const facts = parsed.value
+  const same: Readonly<Record<string, boolean>> = {
+    version: facts.version === 3,
+    serial: facts.serial === record.serial && facts.serialDerHex === record.serial,
+    subject: facts.subjectDerHex === Buffer.from(subjectDer).toString('hex'),
+    issuer: facts.issuerDerHex === Buffer.from(issuerDer).toString('hex'),
+    validity: facts.notBefore === record.notBefore && facts.notAfter === record.notAfter && facts.notBefore < facts.notAfter,
+    key: facts.key.spkiSha256 === record.spkiSha256,
+    'basic constraints': facts.basicConstraints?.ca === profile.ca && facts.basicConstraints?.pathLength === profile.pathLength,
+    'key usage': sameSet(facts.keyUsage ?? [], profile.keyUsage),
+    'extended key usage': sameSet(facts.extendedKeyUsage ?? [], profile.extendedKeyUsage),
+    'alternative names': sameSet((facts.subjectAltNames ?? []).map(nameText), (request.subjectAltNames ?? []).map(nameText)),
+    'key identifiers': facts.subjectKeyId !== undefined && (facts.authorityKeyId !== undefined || profile.name === 'root'),
+    extensions: facts.unknownCritical.length === 0 && facts.duplicateExtensions.length === 0 && facts.malformedExtensions.length === 0 && !facts.hasNameConstraints,
+    'signature algorithm': facts.signatureAlgorithmsAgree,
+  }
+  const different = Object.entries(same).find(([, equal]) => !equal)
+  if (different !== undefined) throw mismatch(record, different[0])
+  return facts
+}
+
+const nameText = (name: SubjectAltName): string => `${name.kind}:${name.kind === 'ip' ? canonicalIp(name.value) : name.value}`
+
+/** '::1' and '0:0:0:0:0:0:0:1' are one address. */
+function canonicalIp(text: string): string {
+  if (!text.includes(':')) return text
+  return new URL(`http://[${text}]/`).hostname
+}
+
+function sameSet(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((x) => b.includes(x))
+}

@@ -1,0 +1,119 @@
+// Who may connect: the judgement of a CONNECT, from facts that hooks have gathered. It knows no sockets and no packets
+// and reads no clock. The same standing rules judge a Will when it fires and a live session when something changed.
+
+import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { BROKER_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
+import { allow, deny, type Decision, type Denied } from './decision.ts'
+import type { Device, DeviceState } from './device.ts'
+import type { EpochMs } from './ids.ts'
+import type { Grants, Verdict } from './policy/grants.ts'
+import type { CertificateRecord } from './registry.ts'
+
+/** What the registry says of a certificate and its device at this moment. */
+export interface StandingFacts {
+  readonly now: EpochMs
+  readonly record: CertificateRecord | undefined
+  readonly device: Device | undefined
+}
+
+const STATE_REFUSAL: Readonly<Record<DeviceState, DenyReason | undefined>> = {
+  pending: 'device-pending',
+  active: undefined,
+  suspended: 'device-suspended',
+  quarantined: 'device-quarantined',
+  retired: 'device-retired',
+}
+
+/**
+ * Is this certificate in force now, for a device that is active? The first failing rule wins. Revocation is named
+ * before expiry: it says more. Reasons: certificate-unrecorded, -purpose, -revoked, -superseded, -not-yet-valid,
+ * -expired, device-unknown, device-name-mismatch, device-<state>.
+ */
+export function judgeStanding(facts: StandingFacts): Decision<Device> {
+  const { record, device, now } = facts
+  if (record === undefined || record.state === 'planned') return deny('certificate-unrecorded')
+  if (record.profile !== 'device') return deny('certificate-purpose', `profile ${record.profile}`)
+  if (record.state === 'revoked') return deny('certificate-revoked', record.revocationReason)
+  if (record.state === 'superseded') return deny('certificate-superseded')
+  if (now < record.notBefore) return deny('certificate-not-yet-valid')
+  // Expired at the very millisecond of notAfter.
+  if (record.notAfter <= now) return deny('certificate-expired')
+  if (device === undefined) return deny('device-unknown', record.device)
+  if (record.device !== device.id) return deny('device-name-mismatch', `recorded for ${record.device ?? 'nobody'}`)
+  const refusal = STATE_REFUSAL[device.state]
+  return refusal === undefined ? allow(device) : deny(refusal)
+}
+
+export interface WillFacts {
+  readonly topic: string
+  readonly qos: 0 | 1 | 2
+  readonly retain: boolean
+  readonly bytes: number
+}
+
+/** A CONNECT, as the packet says it, and what this server knows around it. */
+export interface ConnectFacts extends StandingFacts {
+  readonly protocol: 3 | 4 | 5
+  readonly clientId: string
+  /** Clean Session of MQTT 3.1.1, Clean Start of MQTT 5. */
+  readonly clean: boolean
+  readonly will: WillFacts | undefined
+  readonly authenticationMethod: string | undefined
+  readonly grants: Grants
+  /** Sessions of this device with other client ids: connected ones, and all that are kept. */
+  readonly otherSessions: number
+  readonly otherSessionsKept: number
+  /** The device has not used up its rate of CONNECTs. */
+  readonly withinRate: boolean
+}
+
+export interface Admitted {
+  readonly device: Device
+  /** The client id in force: the device id where the client left it empty. */
+  readonly clientId: string
+  /** The client sent none, so that MQTT 5 must be told. */
+  readonly clientIdAssigned: boolean
+}
+
+// What a client id may consist of: printable, so that it can be shown and logged; no "/" so that it cannot imitate a
+// session key, no wildcard so that it cannot become one through ${clientId}.
+const CLIENT_ID_FORBIDDEN = /[/+#\p{C}\p{Z}]/u
+
+/** May this CONNECT open a session? The first failing rule wins. */
+export function admit(facts: ConnectFacts): Decision<Admitted> {
+  if (facts.protocol === 3) return deny('protocol-version', 'MQTT 3.1')
+  const standing = judgeStanding(facts)
+  if (!standing.allow) return standing
+  if (!facts.withinRate) return deny('connect-rate')
+  if (facts.authenticationMethod !== undefined) return deny('authentication-method')
+  const device = standing.value
+  const assigned = facts.clientId === ''
+  // [MQTT-3.1.3-8]: an empty client id with a session to keep is refused in 3.1.1; MQTT 5 assigns one.
+  if (assigned && facts.protocol === 4 && !facts.clean) return deny('client-id-empty')
+  const clientId = assigned ? device.id : facts.clientId
+  if (new TextEncoder().encode(clientId).length > REGISTRY_LIMITS.clientIdBytesMax || CLIENT_ID_FORBIDDEN.test(clientId)) {
+    return deny('client-id-invalid')
+  }
+  if (facts.grants.empty) return deny('no-grant')
+  const connect = facts.grants.connect(clientId)
+  if (connect.effect === 'deny') return denied(connect)
+  const live = facts.grants.sessionsMax
+  if (live !== undefined && facts.otherSessions >= live) return deny('sessions-limit', `${live} granted`)
+  if (facts.otherSessionsKept >= BROKER_LIMITS.sessionsPerDeviceMax) return deny('sessions-limit', `${BROKER_LIMITS.sessionsPerDeviceMax} kept`)
+  const { will } = facts
+  if (will !== undefined) {
+    const verdict = facts.grants.will(will.topic, will.qos, will.retain, will.bytes)
+    if (verdict.effect === 'deny') return denied(verdict)
+  }
+  return allow({ device, clientId, clientIdAssigned: assigned })
+}
+
+function denied(verdict: Verdict): Denied {
+  const reason = verdict.reason === 'granted' ? 'no-grant' : verdict.reason
+  return verdict.rule === undefined ? deny(reason) : deny(reason, `rule ${verdict.rule}`)
+}
+
+/** Where a refusal belongs in the path of a connection. */
+export function stepOf(reason: DenyReason): (typeof REASONS)[DenyReason]['step'] {
+  return REASONS[reason].step
+}

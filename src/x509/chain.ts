@@ -1,0 +1,157 @@
+// Certification paths: from a presented leaf to an anchor of ours, with our rules on top of OpenSSL's, and one named reason
+// when there is none. Signatures are verified by node:crypto; the rules for single certificates live in core.
+
+import { X509Certificate, type KeyObject } from 'node:crypto'
+import { judgeIssuer, judgeLeaf } from '../core/certificate-rules.ts'
+import type { CertificateFacts } from '../core/certificate.ts'
+import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
+import type { CaName, EpochMs, TenantId } from '../core/ids.ts'
+import { X509_LIMITS } from '../limits.ts'
+import { parseCertificate } from './certificate.ts'
+
+/** A CA of ours, or one that we trust. Issuing CAs of ours complete no path by themselves: a peer must present them. */
+export interface TrustedCa {
+  readonly name: CaName
+  readonly role: 'root' | 'issuing' | 'trusted'
+  readonly tenant: TenantId
+  readonly der: Uint8Array
+}
+
+export interface Path {
+  readonly leaf: CertificateFacts
+  /** The CA of ours that signed the leaf. */
+  readonly issuer: CaName
+  readonly role: TrustedCa['role']
+  readonly tenant: TenantId
+}
+
+export interface Trust {
+  /** `presented` is DER, leaf first. Reasons: those of steps tls and certificate. */
+  judge(presented: readonly Uint8Array[], now: EpochMs): Decision<Path>
+  /** Which CA of ours a certificate claims as its issuer, by name and key id; nothing is verified. */
+  issuerOf(leaf: CertificateFacts): CaName | undefined
+}
+
+interface Link {
+  readonly facts: CertificateFacts
+  readonly certificate: X509Certificate
+  readonly publicKey: KeyObject
+  readonly ca: TrustedCa | undefined
+}
+
+/** Verified pairs of CA certificates that are remembered. */
+const VERIFIED_MAX = 1_000
+
+/** Opens the trust. Throws TypeError when one of our own certificates does not parse. */
+export function openTrust(cas: readonly TrustedCa[]): Trust {
+  const known: Link[] = cas.map((ca) => {
+    const link = openLink(ca.der, ca)
+    if (!link.allow) throw new TypeError(`the certificate of CA ${ca.name} cannot be read: ${link.detail ?? link.reason}`)
+    return link.value
+  })
+  const isAnchor = (link: Link): boolean => link.ca?.role === 'root' || link.ca?.role === 'trusted'
+  const verified = new Map<string, boolean>()
+
+  function isSignedBy(child: Link, issuer: Link): boolean {
+    const key = `${child.facts.sha256}/${issuer.facts.key.spkiSha256}`
+    const before = verified.get(key)
+    if (before !== undefined) return before
+    let good = false
+    try {
+      good = child.certificate.verify(issuer.publicKey)
+    } catch {
+      good = false // A signature of a kind that does not fit the key.
+    }
+    // Only CA certificates come back often enough to be worth remembering.
+    if (child.facts.basicConstraints?.ca === true) {
+      if (verified.size >= VERIFIED_MAX) verified.clear()
+      verified.set(key, good)
+    }
+    return good
+  }
+
+  const isNamedBy = (child: Link, issuer: Link): boolean => issuer.facts.subjectDerHex === child.facts.issuerDerHex
+
+  /**
+   * The path from `child` up to an anchor through `pool`; a Denied says where it broke. Depth first, each certificate once:
+   * a loop of cross-signed CAs ends.
+   */
+  function climb(child: Link, pool: readonly Link[], path: readonly Link[]): readonly Link[] | Denied {
+    if (path.length > X509_LIMITS.chainLengthMax) return deny('certificate-chain-too-long')
+    const named = [...known.filter(isAnchor), ...pool].filter((issuer) => isNamedBy(child, issuer) && !path.includes(issuer))
+    let broken: Denied | undefined
+    for (const issuer of named) {
+      if (!isSignedBy(child, issuer)) {
+        broken ??= deny('tls-signature-invalid', 'the signature does not fit the key of its issuer')
+        continue
+      }
+      if (isAnchor(issuer)) return [...path, issuer]
+      const higher = climb(issuer, pool, [...path, issuer])
+      if (!('allow' in higher)) return higher
+      // A verified link that leads nowhere says more than one that did not verify.
+      broken = higher
+    }
+    return broken ?? missingIssuer(child)
+  }
+
+  function missingIssuer(child: Link): Denied {
+    const unpresented = known.find((k) => isNamedBy(child, k))
+    if (unpresented !== undefined && isSignedBy(child, unpresented)) return deny('tls-chain-incomplete', `${unpresented.ca?.name ?? 'an intermediate'} was not presented`)
+    if (unpresented !== undefined) return deny('tls-signature-invalid', `not signed by ${unpresented.ca?.name ?? 'its issuer'}`)
+    return isNamedBy(child, child) ? deny('tls-self-signed') : deny('tls-untrusted-issuer')
+  }
+
+  function judge(presented: readonly Uint8Array[], now: EpochMs): Decision<Path> {
+    if (presented.length === 0) return deny('tls-no-certificate')
+    if (presented.length > X509_LIMITS.chainLengthMax) return deny('certificate-chain-too-long', `${presented.length} certificates`)
+    const links: Link[] = []
+    for (const der of presented) {
+      const link = openLink(der, undefined)
+      if (!link.allow) return link
+      links.push(link.value)
+    }
+    const [leaf, ...pool] = links
+    if (leaf === undefined) return deny('tls-no-certificate')
+    const anchor = known.find((k) => k.facts.sha256 === leaf.facts.sha256)
+    if (anchor !== undefined) return deny('certificate-is-ca', anchor.ca?.name)
+    const path = climb(leaf, pool, [leaf])
+    if ('allow' in path) return untrusted(leaf, path)
+    for (const [i, issuer] of path.entries()) {
+      if (i === 0) continue
+      const judged = judgeIssuer(issuer.facts, i - 1, now)
+      if (!judged.allow) return judged
+    }
+    const judged = judgeLeaf(leaf.facts, now)
+    if (!judged.allow) return judged
+    const signer = path[1]
+    // The signer may be presented; what counts is that it is one of ours, byte for byte.
+    const ours = known.find((k) => k.facts.sha256 === signer?.facts.sha256)
+    const top = path.at(-1)
+    const ca = ours?.ca ?? top?.ca
+    if (ca === undefined) return deny('tls-untrusted-issuer')
+    if (ours === undefined && top?.ca?.role === 'root') return deny('certificate-unrecorded', 'an issuing CA that is not recorded')
+    return allow({ leaf: leaf.facts, issuer: ca.name, role: ca.role, tenant: ca.tenant })
+  }
+
+  /** A look-alike brings its own CA along, under our name: the leaf fits that CA's key, and that CA fits none of ours. */
+  function untrusted(leaf: Link, broken: Denied): Denied {
+    if (broken.reason !== 'tls-signature-invalid') return broken
+    return leaf.facts.issuerDerHex === leaf.facts.subjectDerHex && isSignedBy(leaf, leaf) ? deny('tls-self-signed') : broken
+  }
+
+  return {
+    judge,
+    issuerOf: (leaf) => known.find((k) => k.facts.subjectDerHex === leaf.issuerDerHex && (leaf.authorityKeyId === undefined || leaf.authorityKeyId === k.facts.subjectKeyId))?.ca?.name,
+  }
+}
+
+function openLink(der: Uint8Array, ca: TrustedCa | undefined): Decision<Link> {
+  const facts = parseCertificate(der)
+  if (!facts.allow) return facts
+  try {
+    const certificate = new X509Certificate(der)
+    return allow({ facts: facts.value, certificate, publicKey: certificate.publicKey, ca })
+  } catch {
+    return deny('certificate-key-weak', 'the public key cannot be used')
+  }
+}

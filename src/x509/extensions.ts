@@ -1,0 +1,119 @@
+// Extensions of certificates, decoded to facts through pkijs where it has a schema. What does not decode is reported as
+// malformed, by OID; whether that matters is for core to say.
+
+import * as pkijs from 'pkijs'
+import { KEY_USAGE_BITS, type CertificateFacts, type KeyUsageBit, type SubjectAltName } from '../core/certificate.ts'
+import { X509_LIMITS } from '../limits.ts'
+import { oidText, readDer, TAG, type DerNode } from './der.ts'
+
+export const OID = {
+  subjectKeyIdentifier: '2.5.29.14',
+  keyUsage: '2.5.29.15',
+  subjectAltName: '2.5.29.17',
+  basicConstraints: '2.5.29.19',
+  nameConstraints: '2.5.29.30',
+  cRLDistributionPoints: '2.5.29.31',
+  certificatePolicies: '2.5.29.32',
+  authorityKeyIdentifier: '2.5.29.35',
+  extKeyUsage: '2.5.29.37',
+  authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
+} as const
+
+/** Extensions whose meaning is processed, here or by OpenSSL; any other must not be critical. RFC 5280 §4.2. */
+const PROCESSED: ReadonlySet<string> = new Set([OID.subjectKeyIdentifier, OID.keyUsage, OID.subjectAltName, OID.basicConstraints, OID.nameConstraints, OID.authorityKeyIdentifier, OID.extKeyUsage])
+
+type ExtensionFacts = Pick<CertificateFacts, 'hasNameConstraints' | 'unknownCritical' | 'duplicateExtensions' | 'malformedExtensions'> &
+  Partial<Pick<CertificateFacts, 'basicConstraints' | 'keyUsage' | 'extendedKeyUsage' | 'subjectAltNames' | 'authorityKeyId' | 'subjectKeyId'>>
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
+
+/** `list` is the SEQUENCE of extensions, or undefined when there is none. Undefined when the list itself is malformed. */
+export function readExtensions(list: DerNode | undefined): ExtensionFacts | undefined {
+  const facts: { -readonly [K in keyof ExtensionFacts]: ExtensionFacts[K] } = { hasNameConstraints: false, unknownCritical: [], duplicateExtensions: [], malformedExtensions: [] }
+  const seen = new Set<string>()
+  const unknownCritical: string[] = []
+  const duplicates: string[] = []
+  const malformed: string[] = []
+  for (const extension of list?.children ?? []) {
+    const [type, second, third] = extension.children
+    const value = third ?? second
+    const critical = third !== undefined && second?.tag === TAG.boolean && second.contents[0] === 0xff
+    // DER leaves a default out: an explicit FALSE is malformed.
+    const explicitFalse = third !== undefined && !critical
+    if (extension.tag !== TAG.sequence || extension.children.length > 3 || type?.tag !== TAG.oid || value?.tag !== TAG.octetString || explicitFalse) return undefined
+    const oid = oidText(type.contents)
+    if (seen.has(oid)) duplicates.push(oid)
+    seen.add(oid)
+    if (critical && !PROCESSED.has(oid)) unknownCritical.push(oid)
+    const decode = DECODERS[oid]
+    if (decode === undefined) continue
+    const inner = readDer(value.contents)
+    const decoded = inner.allow ? guarded(() => decode(inner.value)) : undefined
+    if (decoded === undefined) malformed.push(oid)
+    else Object.assign(facts, decoded)
+  }
+  return { ...facts, unknownCritical, duplicateExtensions: duplicates, malformedExtensions: malformed }
+}
+
+/** pkijs throws on what its schema does not fit. */
+function guarded<T>(decode: () => T | undefined): T | undefined {
+  try {
+    return decode()
+  } catch {
+    return undefined
+  }
+}
+
+const DECODERS: Readonly<Record<string, (node: DerNode) => Partial<ExtensionFacts> | undefined>> = {
+  [OID.basicConstraints](node) {
+    const { cA, pathLenConstraint } = pkijs.BasicConstraints.fromBER(node.raw)
+    if (pathLenConstraint !== undefined && typeof pathLenConstraint !== 'number') return undefined
+    return { basicConstraints: pathLenConstraint === undefined ? { ca: cA } : { ca: cA, pathLength: pathLenConstraint } }
+  },
+  [OID.keyUsage](node) {
+    if (node.tag !== TAG.bitString) return undefined
+    const bits: KeyUsageBit[] = KEY_USAGE_BITS.filter((_, i) => ((node.contents[1 + (i >> 3)] ?? 0) & (0x80 >> (i & 7))) !== 0)
+    return { keyUsage: bits }
+  },
+  [OID.extKeyUsage](node) {
+    if (node.tag !== TAG.sequence || node.children.some((c) => c.tag !== TAG.oid)) return undefined
+    return { extendedKeyUsage: node.children.map((c) => oidText(c.contents)) }
+  },
+  [OID.subjectAltName](node) {
+    const names = readAltNames(node)
+    return names === undefined ? undefined : { subjectAltNames: names }
+  },
+  [OID.nameConstraints]: () => ({ hasNameConstraints: true }),
+  [OID.subjectKeyIdentifier]: (node) => (node.tag === TAG.octetString && node.contents.length > 0 ? { subjectKeyId: hex(node.contents) } : undefined),
+  [OID.authorityKeyIdentifier](node) {
+    const id = pkijs.AuthorityKeyIdentifier.fromBER(node.raw).keyIdentifier
+    return id === undefined ? {} : { authorityKeyId: hex(id.valueBlock.valueHexView) }
+  },
+}
+
+const GENERAL_NAME = { email: 0x81, dns: 0x82, uri: 0x86, ip: 0x87 } as const
+
+/** GeneralNames as facts; undefined when one is not what its tag says. RFC 5280 §4.2.1.6. */
+export function readAltNames(node: DerNode): readonly SubjectAltName[] | undefined {
+  if (node.tag !== TAG.sequence || node.children.length === 0 || node.children.length > X509_LIMITS.subjectAltNamesMax) return undefined
+  const names: SubjectAltName[] = []
+  for (const { tag, contents } of node.children) {
+    const text = Buffer.from(contents).toString('latin1')
+    if (tag === GENERAL_NAME.ip) {
+      const ip = ipText(contents)
+      if (ip === undefined) return undefined
+      names.push({ kind: 'ip', value: ip })
+    } else if (tag === GENERAL_NAME.email || tag === GENERAL_NAME.dns || tag === GENERAL_NAME.uri) {
+      // IA5String without control characters: what is shown or compared must not hide anything.
+      if (!/^[\x21-\x7e]+$/.test(text)) return undefined
+      names.push({ kind: tag === GENERAL_NAME.email ? 'email' : tag === GENERAL_NAME.dns ? 'dns' : 'uri', value: text })
+    } else names.push({ kind: 'other', value: `[${tag & 0x1f}]` })
+  }
+  return names
+}
+
+function ipText(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 4) return [...bytes].join('.')
+  if (bytes.length !== 16) return undefined
+  return Array.from({ length: 8 }, (_, i) => (((bytes[2 * i] ?? 0) << 8) | (bytes[2 * i + 1] ?? 0)).toString(16)).join(':')
+}

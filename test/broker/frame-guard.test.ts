@@ -1,0 +1,91 @@
+import fc from 'fast-check'
+import mqttPacket from 'mqtt-packet'
+import { describe, expect, test } from 'vitest'
+import { openFrameGuard } from '../../src/broker/frame-guard.ts'
+import { BROKER_LIMITS } from '../../src/limits.ts'
+
+const MAX = BROKER_LIMITS.packetBytesMax
+const connect = mqttPacket.generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clean: true, clientId: 's-1', keepalive: 30 })
+const publish = (bytes: number): Buffer => mqttPacket.generate({ cmd: 'publish', topic: 't', payload: Buffer.alloc(bytes), qos: 0, dup: false, retain: false })
+const ping = Buffer.from([0xc0, 0x00])
+
+function inspect(...chunks: Uint8Array[]): string {
+  const guard = openFrameGuard(MAX)
+  for (const chunk of chunks) {
+    const judged = guard.inspect(chunk)
+    if (!judged.allow) return judged.reason
+  }
+  return 'passes'
+}
+
+describe('order', () => {
+  test('CONNECT first, then anything a client may send', () => {
+    expect(inspect(connect, ping, publish(10))).toBe('passes')
+  })
+  test('a packet before CONNECT is refused', () => {
+    expect(inspect(ping)).toBe('protocol-error')
+    expect(inspect(publish(1))).toBe('protocol-error')
+  })
+  test('a second CONNECT is refused, also when it comes in the same chunk', () => {
+    expect(inspect(connect, connect)).toBe('protocol-error')
+    expect(inspect(Buffer.concat([connect, connect]))).toBe('protocol-error')
+  })
+  test('a CONNECT counts as seen when its last byte is', () => {
+    const guard = openFrameGuard(MAX)
+    guard.inspect(connect.subarray(0, connect.length - 1))
+    expect(guard.connectSeen).toBe(false)
+    guard.inspect(connect.subarray(connect.length - 1))
+    expect(guard.connectSeen).toBe(true)
+  })
+})
+
+describe('the first byte', () => {
+  test.each([0x00, 0x20, 0x90, 0xb0, 0xd0])('packet type of 0x%s is never sent by a client', (byte) => {
+    expect(inspect(connect, Buffer.from([byte, 0]))).toBe('malformed-packet')
+  })
+  test('reserved flags must be as the table says', () => {
+    expect(inspect(connect, Buffer.from([0x82, 0x00]))).toBe('passes')
+    expect(inspect(connect, Buffer.from([0x80, 0x00]))).toBe('malformed-packet')
+    expect(inspect(connect, Buffer.from([0xc1, 0x00]))).toBe('malformed-packet')
+  })
+  test('QoS 3 is refused and QoS 2 is not', () => {
+    expect(inspect(connect, Buffer.from([0x36, 0x00]))).toBe('malformed-packet')
+    expect(inspect(connect, Buffer.from([0x34, 0x00]))).toBe('passes')
+  })
+})
+
+describe('the announced length', () => {
+  test('is judged before the body comes', () => {
+    expect(inspect(connect, Buffer.from([0x30, 0xff, 0xff, 0xff, 0x7f]))).toBe('packet-too-large')
+  })
+  test('has at most four bytes', () => {
+    expect(inspect(connect, Buffer.from([0x30, 0x80, 0x80, 0x80, 0x80]))).toBe('malformed-packet')
+  })
+  test('a message may be as large as the limit, fixed header included, and no larger', () => {
+    const overhead = publish(0).length + 2
+    expect(inspect(connect, publish(MAX - overhead))).toBe('passes')
+    expect(inspect(connect, publish(MAX - overhead + 1))).toBe('packet-too-large')
+  })
+  test('before CONNECT, and for what is no message, the smaller bound holds', () => {
+    expect(inspect(Buffer.from([0x10, 0x81, 0x80, 0x04]))).toBe('packet-too-large')
+    expect(inspect(connect, Buffer.from([0x82, 0x81, 0x80, 0x04]))).toBe('packet-too-large')
+    expect(inspect(connect, Buffer.from([0x30, 0x81, 0x80, 0x04]))).toBe('passes')
+  })
+})
+
+test('the verdict does not depend on where the stream is cut', () => {
+  const streams = [Buffer.concat([connect, publish(300), ping, publish(5)]), Buffer.concat([connect, ping, connect]), Buffer.concat([connect, publish(3), Buffer.from([0xf1, 0])])]
+  fc.assert(
+    fc.property(fc.constantFrom(...streams), fc.array(fc.nat(400), { maxLength: 20 }), (stream, cuts) => {
+      const borders = [...new Set([0, ...cuts.filter((c) => c < stream.length), stream.length])].toSorted((a, b) => a - b)
+      const chunks = borders.slice(1).map((end, i) => stream.subarray(borders[i], end))
+      expect(inspect(...chunks)).toBe(inspect(stream))
+    }),
+  )
+})
+
+test('no bytes make it throw', () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+    expect(inspect(bytes)).toMatch(/passes|malformed-packet|protocol-error|packet-too-large/)
+  }))
+})

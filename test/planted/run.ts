@@ -1,0 +1,92 @@
+// Plants faults, one at a time, into a copy of the sources, and runs the simulator cases that must catch each. A fault that
+// nobody catches means that a green run means less than it says: exit code 1. `npm run test:planted`, or with ids of faults.
+
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { FAULTS, type Fault } from './faults.ts'
+
+const ROOT = path.resolve(import.meta.dirname, '../..')
+const RUN_MS = 240_000
+
+interface CaseResult {
+  readonly case: string
+  readonly outcome: 'ok' | 'failed' | 'not-run'
+  readonly seen?: string
+}
+
+interface Outcome {
+  readonly fault: Fault
+  readonly caughtBy: readonly string[]
+  readonly problem?: string
+}
+
+/** A copy of everything that runs, with the installed packages linked in. */
+function copyOfSources(): string {
+  const copy = mkdtempSync(path.join(tmpdir(), 'sallyport-planted-'))
+  for (const name of ['src', 'device-sim', 'certs/profiles', 'package.json', 'tsconfig.json']) cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true })
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'))
+  return copy
+}
+
+function plant(copy: string, fault: Fault): string | undefined {
+  for (const { file, find, replace } of fault.edits) {
+    const target = path.join(copy, file)
+    const text = readFileSync(target, 'utf8')
+    const parts = text.split(find)
+    if (parts.length !== 2) return `${file}: the text to replace occurs ${parts.length - 1} times, not once`
+    writeFileSync(target, parts.join(replace))
+  }
+  return undefined
+}
+
+function runCases(copy: string, cases: readonly string[]): readonly CaseResult[] | string {
+  const report = path.join(copy, 'report.json')
+  const run = spawnSync(process.execPath, [path.join(copy, 'device-sim/launch.cjs'), 'attack', '--case', cases.join(','), '--json', report], { cwd: copy, encoding: 'utf8', timeout: RUN_MS })
+  try {
+    return (JSON.parse(readFileSync(report, 'utf8')) as { cases: CaseResult[] }).cases
+  } catch {
+    return `the simulator left no report (exit ${run.status}): ${(run.stderr || run.stdout).trim().split('\n').slice(-3).join(' | ')}`
+  }
+}
+
+function judge(fault: Fault): Outcome {
+  const copy = copyOfSources()
+  try {
+    const problem = plant(copy, fault)
+    if (problem !== undefined) return { fault, caughtBy: [], problem }
+    const results = runCases(copy, fault.cases)
+    if (typeof results === 'string') return { fault, caughtBy: [], problem: results }
+    const missing = fault.cases.filter((c) => !results.some((r) => r.case === c && r.outcome !== 'not-run'))
+    if (missing.length > 0) return { fault, caughtBy: [], problem: `not run: ${missing.join(', ')}` }
+    return { fault, caughtBy: results.filter((r) => r.outcome === 'failed').map((r) => r.case) }
+  } finally {
+    rmSync(copy, { recursive: true, force: true })
+  }
+}
+
+const wanted = process.argv.slice(2)
+const chosen = wanted.length === 0 ? FAULTS : FAULTS.filter((f) => wanted.includes(f.id))
+
+// Without a fault every case must pass, or being caught means nothing.
+const baselineCases = [...new Set(chosen.flatMap((f) => f.cases))].toSorted()
+const clean = copyOfSources()
+const baseline = runCases(clean, baselineCases)
+rmSync(clean, { recursive: true, force: true })
+const red = typeof baseline === 'string' ? [baseline] : baseline.filter((r) => r.outcome !== 'ok').map((r) => `${r.case} ${r.outcome}${r.seen === undefined ? '' : `: ${r.seen}`}`)
+if (red.length > 0) {
+  console.log(`without any fault planted, these cases do not pass:\n  ${red.join('\n  ')}`)
+  process.exit(1)
+}
+console.log(`without a fault all ${baselineCases.length} cases pass\n`)
+
+let missed = 0
+for (const fault of chosen) {
+  const { caughtBy, problem } = judge(fault)
+  const verdict = problem !== undefined ? `BROKEN: ${problem}` : caughtBy.length > 0 ? `caught by ${caughtBy.join(', ')}` : `MISSED by ${fault.cases.join(', ')}`
+  if (problem !== undefined || caughtBy.length === 0) missed += 1
+  console.log(`${fault.side.padEnd(6)}  ${fault.id.padEnd(30)}  ${verdict}`)
+}
+console.log(`\n${chosen.length - missed} of ${chosen.length} planted faults caught`)
+process.exitCode = missed === 0 ? 0 : 1
