@@ -1,7 +1,6 @@
-// Extensions of certificates, decoded to facts through pkijs where it has a schema. What does not decode is reported as
-// malformed, by OID; whether that matters is for core to say.
+// Extensions of certificates, decoded to facts. What does not decode is reported as malformed, by OID; whether that matters
+// is for core to say.
 
-import * as pkijs from 'pkijs'
 import { KEY_USAGE_BITS, type CertificateFacts, type KeyUsageBit, type SubjectAltName } from '../core/certificate.ts'
 import { X509_LIMITS } from '../limits.ts'
 import { oidText, readDer, TAG, type DerNode } from './der.ts'
@@ -48,27 +47,24 @@ export function readExtensions(list: DerNode | undefined): ExtensionFacts | unde
     const decode = DECODERS[oid]
     if (decode === undefined) continue
     const inner = readDer(value.contents)
-    const decoded = inner.allow ? guarded(() => decode(inner.value)) : undefined
+    const decoded = inner.allow ? decode(inner.value) : undefined
     if (decoded === undefined) malformed.push(oid)
     else Object.assign(facts, decoded)
   }
   return { ...facts, unknownCritical, duplicateExtensions: duplicates, malformedExtensions: malformed }
 }
 
-/** pkijs throws on what its schema does not fit. */
-function guarded<T>(decode: () => T | undefined): T | undefined {
-  try {
-    return decode()
-  } catch {
-    return undefined
-  }
-}
+/** AuthorityKeyIdentifier.keyIdentifier, [0] IMPLICIT. */
+const TAG_KEY_IDENTIFIER = 0x80
 
 const DECODERS: Readonly<Record<string, (node: DerNode) => Partial<ExtensionFacts> | undefined>> = {
   [OID.basicConstraints](node) {
-    const { cA, pathLenConstraint } = pkijs.BasicConstraints.fromBER(node.raw)
-    if (pathLenConstraint !== undefined && typeof pathLenConstraint !== 'number') return undefined
-    return { basicConstraints: pathLenConstraint === undefined ? { ca: cA } : { ca: cA, pathLength: pathLenConstraint } }
+    // SEQUENCE { cA BOOLEAN DEFAULT FALSE, pathLenConstraint INTEGER OPTIONAL }: an explicit FALSE is not DER.
+    const fields = [...node.children]
+    const ca = fields[0]?.tag === TAG.boolean ? fields.shift()?.contents[0] === 0xff : undefined
+    const length = fields.shift()
+    if (node.tag !== TAG.sequence || ca === false || fields.length > 0 || (length !== undefined && (length.tag !== TAG.integer || length.contents.length !== 1))) return undefined
+    return { basicConstraints: length === undefined ? { ca: ca ?? false } : { ca: ca ?? false, pathLength: length.contents[0] ?? 0 } }
   },
   [OID.keyUsage](node) {
     if (node.tag !== TAG.bitString) return undefined
@@ -86,8 +82,9 @@ const DECODERS: Readonly<Record<string, (node: DerNode) => Partial<ExtensionFact
   [OID.nameConstraints]: () => ({ hasNameConstraints: true }),
   [OID.subjectKeyIdentifier]: (node) => (node.tag === TAG.octetString && node.contents.length > 0 ? { subjectKeyId: hex(node.contents) } : undefined),
   [OID.authorityKeyIdentifier](node) {
-    const id = pkijs.AuthorityKeyIdentifier.fromBER(node.raw).keyIdentifier
-    return id === undefined ? {} : { authorityKeyId: hex(id.valueBlock.valueHexView) }
+    const id = node.children.find((c) => c.tag === TAG_KEY_IDENTIFIER)
+    if (node.tag !== TAG.sequence) return undefined
+    return id === undefined ? {} : { authorityKeyId: hex(id.contents) }
   },
 }
 
