@@ -137,6 +137,13 @@ export const AUDIT_LIMITS = {
   refusalKeysMax: 10_000,
   /** One field of a record; longer ones are cut, visibly. */
   fieldCharsMax: 256,
+  /** A full disk: characters that wait to be written before events are only counted. */
+  waitingCharsMax: 16 * MiB,
+  /** Records of one moment share a write and an fsync; the registry's memory of the head follows at its own pace. */
+  writeDelayMs: 20,
+  headDelayMs: SECOND,
+  retryMs: SECOND,
+  outboxPage: 500,
   /** `why` and `audit tail` read at most this much from the end of the log. */
   tailBytesMax: 64 * MiB,
   tailRecordsMax: 1_000,
@@ -153,6 +160,8 @@ export const AUDIT_LIMITS = {
 /** The HTTP doors. */
 export const HTTP_LIMITS = {
   bodyBytesMax: 64 * KiB,
+  /** A page of devices to register at once. */
+  bulkBodyBytesMax: 2 * MiB,
   headerMs: 10 * SECOND,
   requestMs: 30 * SECOND,
   connectionsMax: 256,

@@ -54,10 +54,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'yaml-source': [...LEAVES, 'core'],
   'policy-file': [...LEAVES, 'core', 'yaml-source'],
   config: [...LEAVES, 'core', 'yaml-source'],
+  starter: [],
   'device-sim': ['vocabulary'],
 }
 /** Rooms that compose others; only they and each other may import them. */
-const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home']
+const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign']
 
 /** Third-party package → the only rooms that may know it. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
@@ -67,7 +68,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   pkijs: ['x509', 'device-sim'],
   asn1js: ['x509', 'device-sim'],
   fastify: ['http'],
-  zod: ['http'],
+  zod: ['http', 'commands', 'device-sim'],
   yaml: ['yaml-source'],
   re2js: ['policy-file'],
   pino: ['observe'],

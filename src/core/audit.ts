@@ -65,6 +65,8 @@ export type AuditEvent =
   | Common & { readonly kind: 'policy-rejected'; readonly message: string }
   | Common & { readonly kind: 'policy-unresolved'; readonly device: DeviceId; readonly rule: string; readonly variable: string; readonly effect: 'grant-absent' | 'deny-widened' }
   | Common & { readonly kind: 'trust-loaded'; readonly cas: number }
+  /** Events that a full disk kept out of the log. */
+  | Common & { readonly kind: 'audit-lost'; readonly count: number }
   | Common & { readonly kind: 'server-started'; readonly version: string }
   | Common & { readonly kind: 'server-stopped' }
 

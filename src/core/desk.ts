@@ -57,11 +57,11 @@ export interface Why {
 
 export interface ExplainQuestion {
   readonly device: DeviceId
-  readonly publish?: string
-  readonly subscribe?: string
-  readonly qos?: 0 | 1 | 2
-  readonly retain?: boolean
-  readonly bytes?: number
+  readonly publish?: string | undefined
+  readonly subscribe?: string | undefined
+  readonly qos?: 0 | 1 | 2 | undefined
+  readonly retain?: boolean | undefined
+  readonly bytes?: number | undefined
 }
 
 export interface Explanation {

@@ -90,8 +90,9 @@ export interface Page<T> {
   readonly next?: string
 }
 
-export interface DeviceQuery { readonly after?: string; readonly limit?: number; readonly group?: GroupName; readonly state?: DeviceState }
-export interface CertificateQuery { readonly after?: string; readonly limit?: number; readonly device?: DeviceId; readonly state?: CertificateState }
+/** What is undefined is not asked for. */
+export interface DeviceQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly group?: GroupName | undefined; readonly state?: DeviceState | undefined }
+export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly state?: CertificateState | undefined }
 
 /**
  * The durable registry. `commit` is atomic and durable (fsync) when its promise resolves; commits are totally ordered;

@@ -1,18 +1,10 @@
 // A decision in the shape that people and programs read: the same verdict that the broker acts on, with nothing added.
 
-import type { Explanation } from '../desk.ts'
+import type { ExplainQuestion, Explanation } from '../desk.ts'
 import type { Grants, Verdict } from './grants.ts'
 
-export interface Question {
-  readonly publish?: string
-  readonly subscribe?: string
-  readonly qos?: 0 | 1 | 2
-  readonly retain?: boolean
-  readonly bytes?: number
-}
-
 /** Publish is asked with QoS 0, no retain and no payload unless the question says otherwise. */
-export function explain(grants: Grants, question: Question): Explanation {
+export function explain(grants: Grants, question: Omit<ExplainQuestion, 'device'>): Explanation {
   const qos = question.qos ?? 0
   return question.subscribe === undefined
     ? explanation(grants.publish(question.publish ?? '', qos, question.retain ?? false, question.bytes ?? 0))

@@ -1,0 +1,151 @@
+// argv → one command. The commands are loaded when they are asked for, so that a short one starts fast. Failures become one
+// sentence, a fix and an exit code; nothing else is ever printed for them.
+
+import { Command, CommanderError, Option } from 'commander'
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { FAILURES, SallyportError } from './core/errors.ts'
+import { EXIT, REVOCATION_REASONS, type ExitCode } from './vocabulary.ts'
+
+export const VERSION = (JSON.parse(readFileSync(path.resolve(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }).version
+
+/** Runs one command and sets the exit code of the process. */
+export async function run(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (| head) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
+  process.exitCode = await outcome(argv)
+}
+
+async function outcome(argv: readonly string[]): Promise<ExitCode> {
+  try {
+    await program().parseAsync([...argv], { from: 'user' })
+    return (process.exitCode as ExitCode | undefined) ?? EXIT.ok
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    if (!(error instanceof SallyportError)) throw error
+    process.stderr.write(`sallyport: ${error.message}\n${error.fix === undefined ? '' : `fix: ${error.fix}\n`}`)
+    return FAILURES[error.code]
+  }
+}
+
+function program(): Command {
+  const cli = new Command('sallyport')
+    .description('Device identity for fleets: certificate authority, enrollment desk, mutual-TLS MQTT broker, topic policy and revocation switch.')
+    .version(VERSION)
+    .exitOverride()
+    .showHelpAfterError('(--help shows how)')
+    .configureHelp({ showGlobalOptions: true })
+  addServe(cli)
+  addCa(cli)
+  addDevice(cli)
+  addCert(cli)
+  addPolicy(cli)
+  addRest(cli)
+  return cli
+}
+
+/** A command with the options that all have, and an example. */
+function verb(parent: Command, name: string, description: string, example: string): Command {
+  return parent
+    .command(name)
+    .description(description)
+    .option('--home <dir>', 'the home (default: SALLYPORT_HOME, or this folder)')
+    .option('--json', 'answer in JSON')
+    .addHelpText('after', `\nExample:\n  ${example}`)
+    .exitOverride()
+}
+
+const many = (value: string, before: readonly string[] = []): readonly string[] => [...before, value]
+
+function addServe(cli: Command): void {
+  verb(cli, 'serve', 'Serve: the first start makes everything that is missing.', 'sallyport serve --home ./acme --host mqtt.acme.example')
+    .addOption(new Option('--ports <how>', 'auto picks free ports').choices(['auto', 'configured']).default('configured'))
+    .option('--host <name>', 'a name or address for the server certificate (repeatable)', many)
+    .action(async (options) => (await import('./commands/serve.ts')).serveCommand(options))
+}
+
+function addCa(cli: Command): void {
+  const ca = cli.command('ca').description('The certificate authority.').exitOverride()
+  verb(ca, 'init', 'Make the CA of this home, or import one.', 'sallyport ca init --import-cert issuing.pem --import-key issuing.key --import-chain root.pem')
+    .option('--import-cert <file>', 'PEM of a root or an issuing CA')
+    .option('--import-key <file>', 'PEM of its key, mode 0600')
+    .option('--import-chain <file>', 'PEM of the chain up to the root')
+    .option('--import-key-passphrase-file <file>', 'the passphrase of an encrypted key')
+    .action(async (options) => (await import('./commands/ca.ts')).init(options))
+  verb(ca, 'show', 'Show the CAs.', 'sallyport ca show').action(async (options) => (await import('./commands/ca.ts')).show(options))
+}
+
+function addDevice(cli: Command): void {
+  const device = cli.command('device').description('Devices.').exitOverride()
+  verb(device, 'add [id]', 'Register a device, or a file of them.', 'sallyport device add sensor-7 --group sensors --attr model=k2')
+    .option('--group <name>', 'a group of the policy (repeatable)', many)
+    .option('--attr <name=value>', 'an attribute (repeatable)', many)
+    .option('--file <csv>', 'a CSV file with the columns id,group and attributes')
+    .action(async (id, options) => (await import('./commands/device.ts')).add(id, options))
+  verb(device, 'list', 'List devices.', 'sallyport device list --group sensors --limit 20')
+    .option('--group <name>', 'only of this group')
+    .option('--state <state>', 'only in this state')
+    .option('--after <cursor>', 'the "next" of the page before')
+    .option('--limit <count>', 'devices on a page')
+    .action(async (options) => (await import('./commands/device.ts')).list(options))
+  verb(device, 'show <id>', 'Show a device and its certificates.', 'sallyport device show sensor-7').action(async (id, options) => (await import('./commands/device.ts')).show(id, options))
+  verb(device, 'bundle <id>', 'Make key and certificate of a device.', 'sallyport device bundle sensor-7 --out ./sensor-7')
+    .requiredOption('--out <dir>', 'the folder for device.pem, chain.pem, ca.pem, device.key and connection.json')
+    .option('--force', 'replace a key that is there')
+    .action(async (id, options) => (await import('./commands/device.ts')).bundle(id, options))
+  verb(device, 'enroll <id>', 'Sign a request that the device made.', 'sallyport device enroll sensor-7 --csr sensor-7.csr --out sensor-7.pem')
+    .requiredOption('--csr <file>', 'the request, PEM')
+    .requiredOption('--out <file>', 'where the certificate and its chain go')
+    .action(async (id, options) => (await import('./commands/device.ts')).enroll(id, options))
+  for (const [action, what] of [['suspend', 'Close its sessions and refuse it until it is resumed.'], ['resume', 'Let a device back in.'], ['retire', 'Close its sessions and refuse it for ever.']] as const) {
+    verb(device, `${action} <id>`, what, `sallyport device ${action} sensor-7`)
+      .option('--yes', 'do not ask')
+      .action(async (id, options) => (await import('./commands/device.ts')).change(id, action, options))
+  }
+}
+
+function addCert(cli: Command): void {
+  const cert = cli.command('cert').description('Certificates.').exitOverride()
+  verb(cert, 'list', 'List certificates.', 'sallyport cert list --device sensor-7')
+    .option('--device <id>', 'only of this device')
+    .option('--state <state>', 'only in this state')
+    .option('--after <cursor>', 'the "next" of the page before')
+    .option('--limit <count>', 'certificates on a page')
+    .action(async (options) => (await import('./commands/cert.ts')).list(options))
+  verb(cert, 'show <serial>', 'Show a certificate.', 'sallyport cert show 4925e6ef2117d57d4bdd1a1bfca3d44a').action(async (serial, options) => (await import('./commands/cert.ts')).show(serial, options))
+  verb(cert, 'revoke', 'Revoke, and close the sessions at once.', 'sallyport cert revoke --device sensor-7 --reason keyCompromise')
+    .option('--device <id>', 'all certificates of this device')
+    .option('--serial <serial>', 'this certificate')
+    .addOption(new Option('--reason <reason>', 'why, as RFC 5280 names it').choices(Object.keys(REVOCATION_REASONS)).default('unspecified'))
+    .option('--yes', 'do not ask')
+    .action(async (options) => (await import('./commands/cert.ts')).revoke(options))
+}
+
+function addPolicy(cli: Command): void {
+  const policy = cli.command('policy').description('The policy.').exitOverride()
+  verb(policy, 'check [file]', 'Check a policy file.', 'sallyport policy check policy.yaml').action(async (file, options) => (await import('./commands/policy.ts')).check(file, options))
+  verb(policy, 'explain', 'Say whether a device may, and by which rule.', 'sallyport policy explain --device sensor-7 --publish t/sensor-7/a --qos 1')
+    .requiredOption('--device <id>', 'who')
+    .option('--publish <topic>', 'may it publish to this topic?')
+    .option('--subscribe <filter>', 'may it subscribe to this filter?')
+    .addOption(new Option('--qos <qos>', 'with this QoS').choices(['0', '1', '2']))
+    .option('--retain', 'as a retained message')
+    .action(async (options) => (await import('./commands/policy.ts')).explain(options))
+}
+
+function addRest(cli: Command): void {
+  verb(cli, 'why <device>', 'Why was this device refused?', 'sallyport why sensor-7').action(async (id, options) => (await import('./commands/why.ts')).why(id, options))
+  const audit = cli.command('audit').description('The audit log.').exitOverride()
+  verb(audit, 'tail', 'The last records.', 'sallyport audit tail --count 20')
+    .option('--count <count>', 'how many', '20')
+    .action(async (options) => (await import('./commands/audit.ts')).tail(options))
+  verb(audit, 'verify', 'Verify the chain.', 'sallyport audit verify').action(async (options) => (await import('./commands/audit.ts')).verify(options))
+  const doctor = verb(cli, 'doctor', 'Look for what is wrong in this home.', 'sallyport doctor').action(async (options) => (await import('./commands/doctor.ts')).doctor(options))
+  verb(doctor, 'connect', 'Connect with a certificate, and say which check refuses it.', 'sallyport doctor connect --cert device.pem --key device.key')
+    .requiredOption('--cert <file>', 'the certificate, with its chain')
+    .requiredOption('--key <file>', 'its key')
+    .option('--ca <file>', 'what the server is verified with (default: the root of this home)')
+    .option('--host <name>', 'the server', 'localhost')
+    .option('--port <port>', 'its port (default: that of the running server)')
+    .action(async (options, command: Command) => (await import('./commands/doctor-connect.ts')).doctorConnect({ ...command.parent?.opts(), ...options }))
+}

@@ -1,0 +1,58 @@
+// sallyport cert list | show | revoke.
+
+import { SallyportError } from '../core/errors.ts'
+import { parseDeviceId, parseSerialNumber } from '../core/ids.ts'
+import { CERTIFICATE_STATES } from '../core/registry.ts'
+import type { RevocationReason } from '../vocabulary.ts'
+import { confirm, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
+import { limitOf } from './device.ts'
+
+interface ListOptions extends CommonOptions {
+  readonly device?: string
+  readonly state?: string
+  readonly after?: string
+  readonly limit?: string
+}
+
+export async function list(options: ListOptions): Promise<void> {
+  const device = options.device === undefined ? undefined : required(parseDeviceId(options.device))
+  const state = CERTIFICATE_STATES.find((s) => s === options.state)
+  if (options.state !== undefined && state === undefined) throw new SallyportError('usage', `--state takes one of ${CERTIFICATE_STATES.join(', ')}.`)
+  const limit = limitOf(options.limit)
+  await withDesk(options, async (desk) => {
+    const page = await desk.certificates({ device, state, after: options.after, limit })
+    print(options, page, () => `${table([['SERIAL', 'PROFILE', 'DEVICE', 'STATE', 'EXPIRES'], ...page.items.map((c) => [c.serial, c.profile, c.device ?? '-', c.state, time(c.notAfter)])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
+  })
+}
+
+export async function show(serial: string, options: CommonOptions): Promise<void> {
+  const parsed = required(parseSerialNumber(serial))
+  await withDesk(options, async (desk) => {
+    const { pem, ...record } = await desk.certificate(parsed)
+    print(options, { ...record, pem }, () =>
+      [
+        `${record.serial}: ${record.profile} certificate${record.device === undefined ? '' : ` of ${record.device}`}, issued by ${record.issuer}, ${record.state}`,
+        `valid ${time(record.notBefore)} to ${time(record.notAfter)}`,
+        ...(record.revokedAt === undefined ? [] : [`revoked ${time(record.revokedAt)} (${record.revocationReason ?? 'unspecified'})`]),
+        ...(record.sha256 === undefined ? [] : [`SHA-256 ${record.sha256}`]),
+        ...(pem === undefined ? [] : [pem.trim()]),
+      ].join('\n'),
+    )
+  })
+}
+
+interface RevokeOptions extends CommonOptions {
+  readonly device?: string
+  readonly serial?: string
+  readonly reason: RevocationReason
+}
+
+export async function revoke(options: RevokeOptions): Promise<void> {
+  if ((options.device === undefined) === (options.serial === undefined)) throw new SallyportError('usage', 'Name what to revoke: --device ID or --serial S.')
+  const target = options.device === undefined ? { serial: required(parseSerialNumber(options.serial ?? '')) } : { device: required(parseDeviceId(options.device)) }
+  await confirm(options, `Revoke ${options.device ?? options.serial ?? ''}? Its sessions end now, and the certificate can never be used again.`)
+  await withDesk(options, async (desk) => {
+    const answer = await desk.revoke(target, options.reason)
+    print(options, answer, () => `Revoked ${answer.revoked.join(', ')}. ${answer.sessionsClosed} session${answer.sessionsClosed === 1 ? '' : 's'} closed, within ${answer.closedMs} ms of the commit.`)
+  })
+}

@@ -1,0 +1,38 @@
+// sallyport policy check | explain.
+
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { SallyportError } from '../core/errors.ts'
+import { parseDeviceId } from '../core/ids.ts'
+import { loadPolicy } from '../policy-file.ts'
+import { REASONS } from '../vocabulary.ts'
+import { configOf, homeOf, print, required, withDesk, type CommonOptions } from './context.ts'
+
+export function check(file: string | undefined, options: CommonOptions): Promise<void> {
+  const target = file === undefined ? configOf(homeOf(options)).policyFile : path.resolve(file)
+  if (!existsSync(target)) throw new SallyportError('not-found', `There is no policy file ${target}.`, { fix: 'Name one: sallyport policy check FILE.' })
+  loadPolicy(target, path.basename(target), 1)
+  print(options, { file: target, ok: true }, () => `${target} is a policy.`)
+  return Promise.resolve()
+}
+
+interface ExplainOptions extends CommonOptions {
+  readonly device: string
+  readonly publish?: string
+  readonly subscribe?: string
+  readonly qos?: '0' | '1' | '2'
+  readonly retain?: boolean
+}
+
+export async function explain(options: ExplainOptions): Promise<void> {
+  if ((options.publish === undefined) === (options.subscribe === undefined)) throw new SallyportError('usage', 'Ask for --publish TOPIC or for --subscribe FILTER.')
+  const device = required(parseDeviceId(options.device))
+  const qos = options.qos === '1' ? 1 : options.qos === '2' ? 2 : options.qos === '0' ? 0 : undefined
+  await withDesk(options, async (desk) => {
+    const answer = await desk.explain({ device, publish: options.publish, subscribe: options.subscribe, qos, retain: options.retain })
+    const where = answer.at === undefined ? '' : ` at ${answer.at.file}:${answer.at.line}`
+    const by = answer.rule === undefined ? 'no rule grants it' : `rule ${answer.rule}${where}`
+    const bindings = Object.entries(answer.bindings).map(([k, v]) => `\n  \${${k}} = ${v}`).join('')
+    print(options, answer, () => `${answer.effect}: ${by} (${answer.reason === 'granted' ? 'granted' : REASONS[answer.reason].sentence})${bindings}`)
+  })
+}

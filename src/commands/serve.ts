@@ -1,0 +1,56 @@
+// sallyport serve: signals, the words of the first minute, and main.ts.
+
+import { loadConfig } from '../config.ts'
+import { serve, type Ready } from '../main.ts'
+import { VERSION } from '../cli.ts'
+import { homeOf, type CommonOptions } from './context.ts'
+
+interface ServeOptions extends CommonOptions {
+  readonly ports: 'auto' | 'configured'
+  readonly host?: readonly string[]
+}
+
+export async function serveCommand(options: ServeOptions): Promise<void> {
+  const home = homeOf(options)
+  const ending = new AbortController()
+  let reload: () => Promise<void> = () => Promise.resolve()
+  const end = (): void => ending.abort()
+  process.once('SIGINT', end)
+  process.once('SIGTERM', end)
+  const onHangup = (): void => void reload()
+  process.on('SIGHUP', onHangup)
+  // Somebody who runs `serve | head` must not take the broker down.
+  process.stdout.on('error', () => {})
+  try {
+    await serve({
+      home,
+      config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [] }),
+      signal: ending.signal,
+      version: VERSION,
+      onReady: (ready) => process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready)),
+      onReload: (way) => {
+        reload = way
+      },
+    })
+  } finally {
+    process.off('SIGINT', end)
+    process.off('SIGTERM', end)
+    process.off('SIGHUP', onHangup)
+  }
+}
+
+function welcome(home: string, { mqtt, admin, rootSha256, demo, fresh }: Ready): string {
+  const lines = [
+    fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
+    '',
+    `MQTT over mutual TLS  mqtts://${mqtt.host.includes(':') ? `[${mqtt.host}]` : mqtt.host}:${mqtt.port}   (3.1.1 and 5)`,
+    `Admin API             ${admin.url}`,
+    `CA fingerprint        SHA256 ${rootSha256}`,
+    '',
+    ...(demo === undefined ? [] : [`Try it (bundles in ${demo.folder}): listen in one shell, speak in another.`, '', `  ${demo.subscribe}`, '', `  ${demo.publish}`, '']),
+    'Ctrl-C ends it.',
+    '',
+  ]
+  return lines.join('\n')
+}
+

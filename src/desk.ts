@@ -1,0 +1,181 @@
+// The operator's desk over an open home: every verb of core/desk.ts, judged by core, committed to the registry, and acted
+// on. The running server hands it to the admin API; a command without a server uses it directly.
+
+import { REASONS, type DenyReason, type RevocationReason } from './vocabulary.ts'
+import type { Authority } from './ca/issue.ts'
+import type { Actor, AuditEvent } from './core/audit.ts'
+import type { Denied } from './core/decision.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import { nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
+import { judgeEnrollment } from './core/enrollment.ts'
+import { SallyportError } from './core/errors.ts'
+import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
+import type { CompiledPolicy } from './core/policy/compile.ts'
+import { explain } from './core/policy/explain.ts'
+import { grantsFor } from './core/policy/grants.ts'
+import type { CertificateQuery, CertificateRecord, DeviceQuery, Page, Registry, RegistryView } from './core/registry.ts'
+import { planRevocation } from './core/revocation.ts'
+import { parseCertificate } from './x509/certificate.ts'
+import { parseCsr } from './x509/csr.ts'
+import { encodePem } from './x509/pem.ts'
+
+/** Whose sessions a change has closed: what a running broker knows. Without one nobody is connected. */
+export interface SessionsPort {
+  closed(match: { readonly device: DeviceId } | { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<number>
+}
+
+export interface AuditPort {
+  flush(): Promise<void>
+  verify(): Promise<AuditVerdict>
+  tail(count: number): Promise<readonly AuditRecord[]>
+  refusals(device: DeviceId, limit: number): Promise<readonly RefusalSeen[]>
+}
+
+export interface DeskPorts {
+  readonly registry: Registry
+  readonly view: RegistryView
+  readonly audit: AuditPort
+  readonly authority: Authority
+  readonly sessions?: SessionsPort
+  readonly policy: () => CompiledPolicy
+  readonly clock: () => EpochMs
+}
+
+const WHY_REFUSALS_MAX = 20
+
+/** A refusal, for an operator who asked for success. */
+function failure(denied: Denied): SallyportError {
+  const { sentence, fix, http } = REASONS[denied.reason]
+  const detail = denied.detail === undefined ? '' : ` (${denied.detail})`
+  return new SallyportError(http === 404 ? 'not-found' : 'refused', `${sentence.replace(/\.$/, '')}${detail}.`, { fix, reason: denied.reason })
+}
+
+const no = (reason: DenyReason, detail?: string): SallyportError => failure(detail === undefined ? { allow: false, reason } : { allow: false, reason, detail })
+
+export function openDesk(ports: DeskPorts, actor: Actor): Desk {
+  const { registry, view, audit, clock } = ports
+
+  function known(id: DeviceId): Device {
+    const device = registry.device(id)
+    if (device === undefined) throw no('device-not-found', id)
+    return device
+  }
+
+  async function addDevice({ id, groups, attributes }: NewDevice): Promise<Device> {
+    const now = clock()
+    const device: Device = { id, tenant: DEFAULT_TENANT, groups, attributes, state: 'active', createdAt: now, revision: 1 }
+    const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
+    if (!committed.allow) throw failure(committed)
+    return device
+  }
+
+  async function changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }> {
+    const device = known(id)
+    const next = nextDeviceState(device.state, action)
+    if (!next.allow) throw failure(next)
+    const state = next.value
+    if (state !== device.state) {
+      const committed = await registry.commit(
+        [{ kind: 'device-state', id, state }],
+        [{ kind: 'device-revision', id, revision: device.revision }],
+        [{ kind: 'device-changed', at: clock(), device: id, action, state, actor }],
+      )
+      if (!committed.allow) throw failure(committed)
+    }
+    const sessionsClosed = (await ports.sessions?.closed({ device: id })) ?? 0
+    return { ...known(id), sessionsClosed }
+  }
+
+  async function enroll(id: DeviceId, csr: string): Promise<Enrolled> {
+    const device = known(id)
+    const parsed = parseCsr(csr)
+    if (!parsed.allow) throw failure(parsed)
+    const plan = judgeEnrollment(parsed.value, device)
+    if (!plan.allow) throw failure(plan)
+    const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki }, actor)
+    if (!issued.allow) throw failure(issued)
+    const { record, der } = issued.value
+    const root = registry.cas().find((ca) => ca.role === 'root')
+    return {
+      device: id,
+      serial: record.serial,
+      certificate: encodePem('CERTIFICATE', der),
+      chain: [encodePem('CERTIFICATE', ports.authority.issuerDer)],
+      root: root === undefined ? '' : encodePem('CERTIFICATE', root.der),
+      notAfter: record.notAfter,
+    }
+  }
+
+  async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
+    const records = 'device' in target ? view.certificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+    const now = clock()
+    const operators = registry.certificates({ state: 'active', limit: 1_000 }).items.filter((r) => r.profile === 'operator' && r.notAfter > now).length
+    const plan = planRevocation(records, operators, reason, now)
+    if (!plan.allow) throw failure(plan)
+    const { changes, revoked } = plan.value
+    if (changes.length > 0) {
+      const events = changes.map((change): AuditEvent => {
+        const device = records.find((r) => r.serial === change.serial && r.issuer === change.issuer)?.device
+        return { kind: 'certificate-revoked', at: now, issuer: change.issuer, serial: change.serial, revocationReason: reason, actor, ...(device === undefined ? {} : { device }) }
+      })
+      const committed = await registry.commit(changes, [], events)
+      if (!committed.allow) throw failure(committed)
+    }
+    // The view took the change in with the commit: nobody comes in with these certificates from here on, and the broker
+    // is ending the sessions already.
+    const committedAt = performance.now()
+    const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? 0))
+    return { revoked, sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
+  }
+
+  function explained(question: ExplainQuestion): Explanation {
+    const device = known(question.device)
+    if ((question.publish === undefined) === (question.subscribe === undefined)) throw no('request-invalid', 'ask for publish or for subscribe')
+    const record = view.certificatesOf(device.id).find((r) => r.state === 'active')
+    const der = record && registry.certificateDer(record.issuer, record.serial)
+    const facts = der && parseCertificate(der)
+    const grants = grantsFor(ports.policy(), { device, ca: record?.issuer ?? ports.authority.issuer, clientId: device.id, certificate: facts?.allow === true ? facts.value : undefined })
+    return explain(grants, question)
+  }
+
+  return {
+    addDevice,
+    changeDevice,
+    enroll,
+    revoke,
+    devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
+    // Promises that start with a throw must reject, not throw: hence async.
+    device: async (id) => ({ ...known(id), certificates: [...view.certificatesOf(id)].toSorted((a, b) => b.createdAt - a.createdAt) }),
+    certificates: (query: CertificateQuery): Promise<Page<CertificateRecord>> => Promise.resolve(registry.certificates(query)),
+    certificate: async (serial) => {
+      const [record] = registry.certificatesBySerial(serial)
+      if (record === undefined) throw no('certificate-not-found', serial)
+      const der = registry.certificateDer(record.issuer, record.serial)
+      return der === undefined ? record : { ...record, pem: encodePem('CERTIFICATE', der) }
+    },
+    why: async (id): Promise<Why> => {
+      await audit.flush()
+      const refusals = await audit.refusals(id, WHY_REFUSALS_MAX)
+      // A name that nobody registered may still have been refused: strangers are asked about, too.
+      if (refusals.length === 0) known(id)
+      return { device: id, refusals }
+    },
+    explain: async (question) => explained(question),
+    cas: () => Promise.resolve(registry.cas().map(shown)),
+    auditTail: async (count) => {
+      await audit.flush()
+      return audit.tail(count)
+    },
+    auditVerify: async () => {
+      await audit.flush()
+      return audit.verify()
+    },
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  }
+}
+
+function shown({ name, role, der }: { readonly name: CaName; readonly role: CaShown['role']; readonly der: Uint8Array }): CaShown {
+  const facts = parseCertificate(der)
+  const subject = facts.allow ? facts.value.subject.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', ') : '(not readable)'
+  return { name, role, subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
+}

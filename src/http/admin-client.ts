@@ -1,0 +1,101 @@
+// A Desk over the admin API: what a command uses while a server runs. It shows the operator's certificate, verifies the
+// server's, and turns problems back into the failures that a local desk would have thrown.
+
+import { Agent, request } from 'node:https'
+import { z } from 'zod'
+import { ADMIN_PATHS, REASONS, type DenyReason } from '../vocabulary.ts'
+import { HTTP_LIMITS } from '../limits.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, Enrolled, Explanation, Revocation, Why } from '../core/desk.ts'
+import type { Device } from '../core/device.ts'
+import { SallyportError } from '../core/errors.ts'
+import type { CertificateRecord, Page } from '../core/registry.ts'
+
+export interface AdminCredential {
+  readonly url: string
+  /** PEM. */
+  readonly key: string
+  readonly cert: string
+  readonly ca: string
+}
+
+const ANSWER_BYTES_MAX = 64 * 1024 * 1024
+
+const problem = z.object({ code: z.string(), title: z.string(), status: z.number(), hint: z.string().optional(), detail: z.string().optional() })
+
+type Query = Readonly<Record<string, string | number | undefined>>
+
+/** Opens the client; nothing is sent yet. Every call throws 'unreachable' when the server does not answer. */
+export function openAdminClient(credential: AdminCredential): Desk {
+  const { key, cert, ca } = credential
+  const agent = new Agent({ key, cert, ca, keepAlive: true, minVersion: 'TLSv1.2' })
+
+  function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    return new Promise((resolve, reject) => {
+      const sent = request(new URL(path, credential.url), {
+        agent, method, timeout: HTTP_LIMITS.requestMs,
+        headers: text === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) },
+      }, (response) => {
+        const chunks: Buffer[] = []
+        let bytes = 0
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length
+          if (bytes > ANSWER_BYTES_MAX) sent.destroy(new Error('the answer is too large'))
+          else chunks.push(chunk)
+        })
+        response.on('end', () => {
+          try {
+            resolve(answered(response.statusCode ?? 0, Buffer.concat(chunks).toString('utf8')) as T)
+          } catch (error) {
+            reject(error as Error)
+          }
+        })
+      })
+      sent.on('timeout', () => sent.destroy(new Error('no answer in time')))
+      sent.on('error', (cause: NodeJS.ErrnoException) => reject(new SallyportError('unreachable', `The server at ${credential.url} does not answer (${cause.code ?? cause.message}).`, { fix: 'Look at its log; if it is gone, remove data/endpoints.json or start it again.', cause })))
+      sent.end(text)
+    })
+  }
+
+  const at = (path: string, value: string): string => path.replace(/:(id|serial)/, encodeURIComponent(value))
+  const get = <T>(path: string, query: Query = {}): Promise<T> => {
+    const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
+    return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
+  }
+
+  return {
+    addDevice: (device) => call<Device>('POST', ADMIN_PATHS.devices, device),
+    devices: (query) => get<Page<Device>>(ADMIN_PATHS.devices, { ...query }),
+    device: (id) => get(at(ADMIN_PATHS.device, id)),
+    changeDevice: (id, action) => call('POST', at(ADMIN_PATHS.deviceState, id), { action }),
+    enroll: (id, csr) => call<Enrolled>('POST', at(ADMIN_PATHS.deviceEnroll, id), { csr }),
+    certificates: (query) => get<Page<CertificateRecord>>(ADMIN_PATHS.certificates, { ...query }),
+    certificate: (serial) => get(at(ADMIN_PATHS.certificate, serial)),
+    revoke: (target, reason) => call<Revocation>('POST', ADMIN_PATHS.revocations, { ...target, reason }),
+    why: (id) => get<Why>(at(ADMIN_PATHS.deviceRefusals, id)),
+    explain: (question) => call<Explanation>('POST', ADMIN_PATHS.policyExplain, question),
+    cas: async () => (await get<{ items: readonly CaShown[] }>(ADMIN_PATHS.ca)).items,
+    auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
+    auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
+    [Symbol.asyncDispose]() {
+      agent.destroy()
+      return Promise.resolve()
+    },
+  }
+}
+
+function answered(status: number, text: string): unknown {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch (cause) {
+    throw new SallyportError('unreachable', `The server answered with ${status} and something that is not JSON.`, { fix: 'Check that the URL in data/endpoints.json is this program\'s.', cause })
+  }
+  if (status < 400) return parsed
+  const told = problem.safeParse(parsed)
+  if (!told.success) throw new SallyportError('internal', `The server answered with ${status}.`)
+  const { code, title, hint, detail } = told.data
+  const reason = Object.hasOwn(REASONS, code) ? (code as DenyReason) : undefined
+  const fix = hint === undefined ? {} : { fix: hint }
+  throw new SallyportError(reason === undefined ? 'internal' : status === 404 ? 'not-found' : 'refused', detail ?? title, { ...fix, ...(reason === undefined ? {} : { reason }) })
+}

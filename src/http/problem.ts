@@ -1,0 +1,28 @@
+// Errors as RFC 9457 problems: a stable code, a sentence, a hint. No stack, no path of this machine, nothing of what the
+// request held.
+
+import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { SallyportError } from '../core/errors.ts'
+
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: string
+  readonly detail?: string
+  readonly hint?: string
+}
+
+const FAILURE_STATUS = 500
+
+export function problemOf(reason: DenyReason, detail?: string): Problem {
+  const { http, sentence, fix } = REASONS[reason]
+  return { type: `urn:sallyport:reason:${reason}`, title: sentence, status: http, code: reason, hint: fix, ...(detail === undefined ? {} : { detail }) }
+}
+
+/** What a failure may say to the outside. */
+export function problemOfError(error: unknown): Problem {
+  if (error instanceof SallyportError && error.reason !== undefined) return problemOf(error.reason, error.message)
+  if (error instanceof SallyportError) return { type: `urn:sallyport:failure:${error.code}`, title: error.message, status: FAILURE_STATUS, code: error.code, ...(error.fix === undefined ? {} : { hint: error.fix }) }
+  return { type: 'urn:sallyport:failure:internal', title: 'The server failed to do this; its log says why.', status: FAILURE_STATUS, code: 'internal' }
+}

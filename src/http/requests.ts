@@ -1,0 +1,69 @@
+// The requests of the admin API, as schemas: strict objects, so that an unknown field is an error and not a surprise. Text
+// becomes a branded type here, by the constructors of core.
+
+import { z } from 'zod'
+import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
+import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
+import type { Decision } from '../core/decision.ts'
+import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
+import { parseDeviceId, parseGroupName, parseSerialNumber } from '../core/ids.ts'
+import { CERTIFICATE_STATES } from '../core/registry.ts'
+
+/** A refusal of one field, with its own reason code. */
+function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
+  return z.string().transform((text, context) => {
+    const decision = parse(text)
+    if (decision.allow) return decision.value
+    context.addIssue({ code: 'custom', message: decision.detail ?? decision.reason, params: { reason: decision.reason } })
+    return z.NEVER
+  }) as z.ZodType<Out, string>
+}
+
+export const deviceId = parsed(parseDeviceId)
+export const serialNumber = parsed(parseSerialNumber)
+const groupName = parsed(parseGroupName)
+
+const attributes = z.record(z.string(), z.string()).transform((value, context) => {
+  const decision = parseAttributes(Object.entries(value))
+  if (decision.allow) return decision.value
+  context.addIssue({ code: 'custom', message: decision.detail ?? decision.reason, params: { reason: decision.reason } })
+  return z.NEVER
+})
+
+export const newDevice = z.strictObject({
+  id: deviceId,
+  groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).default([]),
+  attributes: attributes.default({}),
+})
+
+/** Rows are judged one by one: each has a result of its own. */
+export const newDevices = z.strictObject({ devices: z.array(z.unknown()).min(1).max(REGISTRY_LIMITS.pageSizeMax) })
+
+export const enrollment = z.strictObject({ csr: z.string().max(2 * X509_LIMITS.csrBytesMax) })
+
+export const stateChange = z.strictObject({ action: z.enum(DEVICE_ACTIONS) })
+
+const REASON_NAMES = Object.keys(REVOCATION_REASONS) as [RevocationReason, ...RevocationReason[]]
+export const revocation = z.union([
+  z.strictObject({ device: deviceId, reason: z.enum(REASON_NAMES) }),
+  z.strictObject({ serial: serialNumber, reason: z.enum(REASON_NAMES) }),
+])
+
+const TOPIC_CHARS_MAX = 65_535
+export const question = z.strictObject({
+  device: deviceId,
+  publish: z.string().max(TOPIC_CHARS_MAX).optional(),
+  subscribe: z.string().max(TOPIC_CHARS_MAX).optional(),
+  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).optional(),
+  retain: z.boolean().optional(),
+  bytes: z.number().int().min(0).optional(),
+})
+
+const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
+/** A cursor is what a page before this one said, nothing that anybody writes. */
+const after = z.string().max(256).optional()
+
+export const deviceQuery = z.strictObject({ after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional() })
+export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional() })
+export const auditQuery = z.strictObject({ count: limit })
+export const nothing = z.strictObject({})

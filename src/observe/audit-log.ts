@@ -1,0 +1,262 @@
+// The audit log: data/audit.ndjson, one hash chain of everything that was decided. Events that were committed with a change
+// come from the registry's outbox, each exactly once; all others through `record`. Writing never blocks who records, and a
+// full disk stops nothing but the log.
+
+import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { SallyportError } from '../core/errors.ts'
+import type { AuditEvent } from '../core/audit.ts'
+import type { AuditRecord, AuditVerdict, RefusalSeen } from '../core/desk.ts'
+import type { AuditSink } from '../core/registry.ts'
+import { AUDIT_LIMITS } from '../limits.ts'
+import { chainLine, EMPTY_HEAD, followLine, type ChainHead } from './chain.ts'
+import { recordOf, refusalOf } from './ecs.ts'
+import { openFloodGate } from './flood.ts'
+
+/** What the registry remembers of the log, and the events that wait for it. */
+export interface AuditOutboxPort {
+  head(): { readonly records: number; readonly hash: string; readonly bytes: number; readonly position: number }
+  saveHead(head: { readonly records: number; readonly hash: string; readonly bytes: number; readonly position: number }): void
+  waiting(position: number, limit: number): readonly { readonly position: number; readonly event: AuditEvent }[]
+  onWaiting(listener: () => void): () => void
+}
+
+export interface AuditLog extends AuditSink {
+  /** Everything recorded so far is on disk when it resolves, as far as the disk lets it. */
+  flush(): Promise<void>
+  verify(): Promise<AuditVerdict>
+  tail(count: number): Promise<readonly AuditRecord[]>
+  /** Newest first. */
+  refusals(device: string, limit: number): Promise<readonly RefusalSeen[]>
+  /** The log could not be written the last time; what waits is kept up to a bound. */
+  readonly degraded: boolean
+  close(): void
+}
+
+const LINE_BREAK = 0x0a
+const READ_BYTES = 1024 * 1024
+
+/** Opens the log and goes on where it stopped. Failure: 'audit-unwritable'. */
+export async function openAuditLog({ file, outbox, clock }: { readonly file: string; readonly outbox: AuditOutboxPort; readonly clock: () => number }): Promise<AuditLog> {
+  const descriptor = openFile(file)
+  const gate = openFloodGate()
+  const saved = outbox.head()
+  let { head, bytes, position } = reconcile(descriptor, saved)
+  /** Lines that are chained and not yet written. */
+  let lines: string[] = []
+  let waitingChars = 0
+  let lost = 0
+  let degraded = false
+  let closed = false
+  let headSavedAt = 0
+  let scheduled: NodeJS.Timeout | undefined
+
+  function append(event: AuditEvent, place: number | undefined): void {
+    // A full disk: the log stops growing in memory, counts what it loses, and says so when it can write again.
+    if (waitingChars > AUDIT_LIMITS.waitingCharsMax && place === undefined) {
+      lost += 1
+      return
+    }
+    const made = chainLine(recordOf(event), head, place)
+    head = made.head
+    lines.push(made.line)
+    waitingChars += made.line.length
+    schedule()
+  }
+
+  function schedule(): void {
+    scheduled ??= setTimeout(write, AUDIT_LIMITS.writeDelayMs)
+  }
+
+  function takeOutbox(): void {
+    for (;;) {
+      const events = outbox.waiting(position, AUDIT_LIMITS.outboxPage)
+      for (const waiting of events) {
+        append(waiting.event, waiting.position)
+        position = waiting.position
+      }
+      if (events.length < AUDIT_LIMITS.outboxPage) return
+    }
+  }
+
+  function write(): void {
+    clearTimeout(scheduled)
+    scheduled = undefined
+    if (closed) return
+    for (const counted of gate.sweep(clock())) append(counted, undefined)
+    clearTimeout(scheduled)
+    scheduled = undefined
+    if (lines.length === 0) return
+    const text = Buffer.from(`${lines.join('\n')}\n`)
+    try {
+      writeAt(descriptor, text, bytes)
+      fsyncSync(descriptor)
+    } catch {
+      degraded = true
+      scheduled = setTimeout(write, AUDIT_LIMITS.retryMs)
+      scheduled.unref()
+      return
+    }
+    bytes += text.length
+    lines = []
+    waitingChars = 0
+    if (degraded) {
+      degraded = false
+      if (lost > 0) append({ kind: 'audit-lost', at: clock(), count: lost }, undefined)
+      lost = 0
+    }
+    if (clock() - headSavedAt >= AUDIT_LIMITS.headDelayMs) saveHead()
+  }
+
+  function saveHead(): void {
+    headSavedAt = clock()
+    outbox.saveHead({ ...head, bytes, position })
+  }
+
+  const stopWaiting = outbox.onWaiting(takeOutbox)
+  takeOutbox()
+  // Counted refusals are written even when nothing follows them.
+  const sweeping = setInterval(write, AUDIT_LIMITS.refusalWindowMs)
+  sweeping.unref()
+
+  return {
+    get degraded() {
+      return degraded
+    },
+    record(event) {
+      if (closed || (event.kind === 'refusal' && !gate.pass(event))) return
+      append(event, undefined)
+    },
+    flush() {
+      write()
+      return Promise.resolve()
+    },
+    async verify() {
+      write()
+      saveHead()
+      return verifyAuditFile(file, outbox.head())
+    },
+    tail: (count) => {
+      write()
+      return Promise.resolve(backwards(descriptor, bytes, count, (record) => record).toReversed())
+    },
+    refusals: (device, limit) => {
+      write()
+      return Promise.resolve(backwards(descriptor, bytes, limit, (record) => refusalOf(record, device)))
+    },
+    close() {
+      if (closed) return
+      stopWaiting()
+      clearInterval(sweeping)
+      for (const counted of gate.sweep(Number.POSITIVE_INFINITY)) append(counted, undefined)
+      write()
+      closed = true
+      clearTimeout(scheduled)
+      if (!degraded) saveHead()
+      closeSync(descriptor)
+    },
+  }
+}
+
+function openFile(file: string): number {
+  try {
+    return openSync(file, existsSync(file) ? 'r+' : 'wx+', 0o600)
+  } catch (cause) {
+    throw new SallyportError('audit-unwritable', `The audit log ${file} cannot be written.`, { fix: 'Check who owns it and that the disk is not full.', cause })
+  }
+}
+
+function writeAt(descriptor: number, bytes: Uint8Array, at: number): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done, at + done)
+}
+
+/**
+ * Where to go on. Lines beyond the remembered head were written and synced before a crash: they count when they chain. A
+ * last line without its end was never acknowledged to anybody: it is cut off. What does not chain stays for `verify`.
+ */
+function reconcile(descriptor: number, saved: { readonly records: number; readonly hash: string; readonly bytes: number; readonly position: number }): { head: ChainHead; bytes: number; position: number } {
+  let head: ChainHead = saved.records === 0 ? EMPTY_HEAD : { records: saved.records, hash: saved.hash }
+  let { position } = saved
+  const { size } = fstatSync(descriptor)
+  if (size <= saved.bytes) return { head, bytes: size, position }
+  const beyond = readRange(descriptor, saved.bytes, size)
+  const complete = beyond.lastIndexOf(LINE_BREAK) + 1
+  const bytes = saved.bytes + complete
+  if (bytes < size) ftruncateSync(descriptor, bytes)
+  for (const line of beyond.subarray(0, complete).toString('utf8').split('\n')) {
+    if (line === '') continue
+    const followed = followLine(line, head)
+    if ('problem' in followed) break
+    head = followed.head
+    position = followed.outbox ?? position
+  }
+  return { head, bytes, position }
+}
+
+function readRange(descriptor: number, from: number, to: number): Buffer {
+  const buffer = Buffer.alloc(to - from)
+  let done = 0
+  while (done < buffer.length) {
+    const got = readSync(descriptor, buffer, done, buffer.length - done, from + done)
+    if (got === 0) break
+    done += got
+  }
+  return buffer.subarray(0, done)
+}
+
+/** Reads records from the end until `limit` of them were picked, within the bound on how far back it looks. */
+function backwards<T>(descriptor: number, end: number, limit: number, pick: (record: AuditRecord) => T | undefined): T[] {
+  const picked: T[] = []
+  const floor = Math.max(0, end - AUDIT_LIMITS.tailBytesMax)
+  let rest = Buffer.alloc(0)
+  for (let to = end; to > floor && picked.length < limit; ) {
+    const from = Math.max(floor, to - READ_BYTES)
+    const chunk = Buffer.concat([readRange(descriptor, from, to), rest])
+    const first = from === 0 ? 0 : chunk.indexOf(LINE_BREAK) + 1
+    for (const line of chunk.subarray(first).toString('utf8').split('\n').toReversed()) {
+      if (line === '' || picked.length >= limit) continue
+      const record = parseLine(line)
+      const found = record && pick(record)
+      if (found !== undefined) picked.push(found)
+    }
+    rest = Buffer.from(chunk.subarray(0, first))
+    to = from
+  }
+  return picked
+}
+
+function parseLine(line: string): AuditRecord | undefined {
+  try {
+    return JSON.parse(line) as AuditRecord
+  } catch {
+    return undefined // `verify` names it.
+  }
+}
+
+/** Verifies a log against the head that the registry keeps, reading it from the start. */
+export function verifyAuditFile(file: string, saved: { readonly records: number; readonly hash: string }): Promise<AuditVerdict> {
+  const bad = (records: number, line: number, problem: string): AuditVerdict => ({ intact: false, records, firstBad: { line, problem } })
+  if (!existsSync(file)) return Promise.resolve(saved.records === 0 ? { intact: true, records: 0 } : bad(0, 1, `the log is gone: ${saved.records} records are missing`))
+  const descriptor = openSync(file, 'r')
+  try {
+    const { size } = fstatSync(descriptor)
+    let head = EMPTY_HEAD
+    let rest = Buffer.alloc(0)
+    for (let at = 0; at < size; at += READ_BYTES) {
+      const chunk = Buffer.concat([rest, readRange(descriptor, at, Math.min(size, at + READ_BYTES))])
+      const complete = chunk.lastIndexOf(LINE_BREAK) + 1
+      const lines = complete === 0 ? [] : chunk.subarray(0, complete - 1).toString('utf8').split('\n')
+      for (const line of lines) {
+        const followed = followLine(line, head)
+        if ('problem' in followed) return Promise.resolve(bad(head.records, head.records + 1, followed.problem))
+        head = followed.head
+        if (head.records === saved.records && head.hash !== saved.hash) return Promise.resolve(bad(head.records, head.records, 'the record is not the one that the registry remembers'))
+      }
+      rest = Buffer.from(chunk.subarray(complete))
+    }
+    if (rest.length > 0) return Promise.resolve(bad(head.records, head.records + 1, 'the last record is cut off'))
+    if (head.records < saved.records) return Promise.resolve(bad(head.records, head.records + 1, `the end is cut off: ${saved.records - head.records} records are missing`))
+    return Promise.resolve({ intact: true, records: head.records })
+  } finally {
+    closeSync(descriptor)
+  }
+}

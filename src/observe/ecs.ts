@@ -1,0 +1,106 @@
+// An audit event as a record with the field names of the Elastic Common Schema, and back to what `why` shows. Whatever a
+// peer had a hand in is made printable and cut here: no control character, escape sequence or novel gets into the log.
+
+import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { AUDIT_LIMITS } from '../limits.ts'
+import type { Actor, AuditEvent } from '../core/audit.ts'
+import type { AuditRecord, RefusalSeen } from '../core/desk.ts'
+import { printable } from '../core/ids.ts'
+
+const safe = (text: string): string => printable(text, AUDIT_LIMITS.fieldCharsMax)
+const iso = (ms: number): string => new Date(ms).toISOString()
+
+/** Drops what is undefined, so that a record holds only what is known. */
+function known(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+}
+
+const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
+  refusal: 'authentication',
+  'refusals-suppressed': 'authentication',
+  admission: 'session',
+  'session-closed': 'session',
+  'device-added': 'configuration',
+  'device-changed': 'configuration',
+  'certificate-planned': 'configuration',
+  'certificate-issued': 'configuration',
+  'certificate-observed': 'configuration',
+  'certificate-revoked': 'configuration',
+  'ca-added': 'configuration',
+  'policy-loaded': 'configuration',
+  'policy-rejected': 'configuration',
+  'policy-unresolved': 'configuration',
+  'trust-loaded': 'configuration',
+  'audit-lost': 'process',
+  'server-started': 'process',
+  'server-stopped': 'process',
+}
+
+function userOf(actor: Actor | undefined): { readonly name: string } | undefined {
+  if (actor === undefined) return undefined
+  return { name: 'name' in actor ? `${actor.kind}:${safe(actor.name)}` : actor.kind }
+}
+
+/** The record of an event, without its place in the chain. */
+export function recordOf(event: AuditEvent): Record<string, unknown> {
+  const field = <Name extends string>(name: Name): unknown => (event as unknown as Record<string, unknown>)[name]
+  const text = (name: string): string | undefined => {
+    const value = field(name)
+    return typeof value === 'string' ? safe(value) : undefined
+  }
+  const refusal = event.kind === 'refusal' || event.kind === 'refusals-suppressed' ? event : undefined
+  const source = 'source' in event ? event.source : undefined
+  const presented = event.kind === 'refusal' ? event.presented : undefined
+  const reason = refusal?.reason ?? (event.kind === 'session-closed' ? event.reason : undefined)
+  const serial = text('serial') ?? (presented?.serial === undefined ? undefined : safe(presented.serial))
+  const issuer = text('issuer')
+  return known({
+    '@timestamp': iso(event.at),
+    event: known({ kind: 'event', category: [CATEGORY[event.kind]], action: event.kind, outcome: refusal === undefined ? 'success' : 'failure', reason }),
+    message: refusal === undefined ? text('because') ?? text('message') : REASONS[refusal.reason].sentence,
+    source: source && { ip: safe(source.address), port: source.port },
+    user: userOf('actor' in event ? event.actor : undefined),
+    device: text('device') === undefined ? undefined : { id: text('device') },
+    rule: text('rule') === undefined ? undefined : known({ name: text('rule'), reference: text('ruleAt') }),
+    tls: presented && {
+      client: known({
+        subject: presented.subject === undefined ? undefined : safe(presented.subject),
+        issuer: presented.issuer === undefined ? undefined : safe(presented.issuer),
+        not_after: presented.notAfter === undefined || !Number.isFinite(presented.notAfter) ? undefined : iso(presented.notAfter),
+        hash: presented.sha256 === undefined ? undefined : { sha256: presented.sha256 },
+      }),
+    },
+    x509: serial === undefined && issuer === undefined ? undefined : known({ serial_number: serial, issuer: issuer === undefined ? undefined : { common_name: issuer } }),
+    mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
+    detail: known({
+      step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'),
+      profile: text('profile'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), generation: field('generation'),
+      variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
+    }),
+  })
+}
+
+type Nested = Readonly<Record<string, unknown>> | undefined
+const inside = (record: AuditRecord, name: string): Nested => record[name] as Nested
+const textIn = (nested: Nested, name: string): string | undefined => (typeof nested?.[name] === 'string' ? (nested[name] as string) : undefined)
+
+/** A record as a refusal of this device, or of somebody who claimed its name; undefined when it is neither. */
+export function refusalOf(record: AuditRecord, device: string): RefusalSeen | undefined {
+  const event = inside(record, 'event')
+  if (textIn(event, 'action') !== 'refusal') return undefined
+  const detail = inside(record, 'detail')
+  const isDevice = textIn(inside(record, 'device'), 'id') === device
+  const isClaimed = !isDevice && textIn(detail, 'claimed') === device
+  const reason = textIn(event, 'reason')
+  if ((!isDevice && !isClaimed) || reason === undefined || !Object.hasOwn(REASONS, reason)) return undefined
+  const code = reason as DenyReason
+  const { step, sentence, fix } = REASONS[code]
+  const source = inside(record, 'source')
+  const mqtt = inside(record, 'mqtt')
+  const rule = inside(record, 'rule')
+  return known({
+    at: Date.parse(String(record['@timestamp'])), step, reason: code, sentence, fix,
+    detail: textIn(detail, 'text'), source: textIn(source, 'ip'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic'),
+    rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'), claimed: isClaimed ? true : undefined,
+  }) as unknown as RefusalSeen
+}

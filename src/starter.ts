@@ -1,0 +1,51 @@
+// What a first start writes for people to read and edit: the starter policy and the configuration. Text, because people
+// learn from it; policy-file.ts and config.ts read it like any other.
+
+export const STARTER_POLICY = `# Who may publish and subscribe to what. Default: nobody, nothing.
+# Reload after an edit: kill -HUP the server; a file with a mistake leaves the old policy in force.
+# Check first: sallyport policy check
+version: 1
+
+grants:
+  # A sensor speaks below t/<its id>/ and hears its commands. \${device.id} is the id in the registry,
+  # never what a client calls itself.
+  - id: sensor
+    to: { group: sensors }
+    publish:
+      - { topic: "t/\${device.id}/#", qos: 2, retain: false }
+    subscribe:
+      - "t/\${device.id}/#"
+      - "cmd/\${device.id}/+"
+    will:
+      - "state/\${device.id}"
+
+  # A backend hears all sensors and commands each.
+  - id: backend
+    to: { group: backend }
+    publish:
+      - "cmd/+/+"
+    subscribe:
+      - "t/#"
+      - "state/#"
+
+# A deny wins over every grant, in whatever order:
+# deny:
+#   - { id: no-admin, to: any, publish: ["t/+/admin/#"] }
+`
+
+export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
+# Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
+# kill -HUP re-reads policy, trust, hosts and the server certificate; listeners and limits need a restart.
+
+# organisation: Sallyport
+# listen:
+#   mqtt: { host: "::", port: 8883 }
+#   admin: { host: 127.0.0.1, port: 9443 }
+# hosts: [mqtt.example.org]          # further names in the server certificate
+# policy: policy.yaml
+# trust:                             # CAs of others; the policy's identity: says which devices they speak for
+#   - { name: factory-2026, file: factory.pem }
+# tls: { resumption: off }
+# limits: { sourceRatePerSecond: 500, sourceBurst: 2000, packetBytesMax: 256KiB }
+# log: { level: info }
+`

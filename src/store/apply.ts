@@ -1,0 +1,45 @@
+// What a change makes of the record that it names. The SQLite registry and the view in memory both ask here, so that they
+// cannot disagree; it knows neither tables nor maps.
+
+import { allow, deny, unreachable, type Decision } from '../core/decision.ts'
+import type { Device } from '../core/device.ts'
+import type { CertificateRecord, CertificateState, Change } from '../core/registry.ts'
+
+export type DeviceChange = Extract<Change, { kind: 'device-state' | 'device-described' }>
+export type CertificateChange = Extract<Change, { kind: 'certificate-issued' | 'certificate-state' | 'certificate-revoked' }>
+
+/** The state that a certificate gets → the states from which it may. Revocation is final, and superseded never returns. */
+const CERTIFICATE_STEPS: Readonly<Record<Exclude<CertificateState, 'planned'>, readonly CertificateState[]>> = {
+  issued: ['planned'],
+  active: ['issued', 'active'],
+  superseded: ['planned', 'issued', 'active', 'superseded'],
+  revoked: ['planned', 'issued', 'active', 'superseded'],
+}
+
+/** The device after the change, one revision later; [state-transition] when it is retired and would come back. */
+export function deviceAfter(device: Device, change: DeviceChange): Decision<Device> {
+  const revision = device.revision + 1
+  if (change.kind === 'device-described') {
+    return allow({ ...device, groups: change.groups, attributes: change.attributes, revision })
+  }
+  if (device.state === 'retired' && change.state !== 'retired') return deny('state-transition', `${device.id} is retired`)
+  return allow({ ...device, state: change.state, revision })
+}
+
+/** The certificate after the change; [state-transition] when its life cycle has no such step. */
+export function certificateAfter(record: CertificateRecord, change: CertificateChange): Decision<CertificateRecord> {
+  const to = change.kind === 'certificate-revoked' ? 'revoked' : change.state
+  // Only the signature makes a plan a certificate, whatever state it is born in.
+  const from = change.kind === 'certificate-issued' ? CERTIFICATE_STEPS.issued : CERTIFICATE_STEPS[to]
+  if (!from.includes(record.state)) return deny('state-transition', `${record.issuer}/${record.serial} is ${record.state}, not ${from.join(' or ')}`)
+  switch (change.kind) {
+    case 'certificate-issued':
+      return allow({ ...record, state: change.state, sha256: change.sha256 })
+    case 'certificate-state':
+      return allow({ ...record, state: change.state })
+    case 'certificate-revoked':
+      return allow({ ...record, state: 'revoked', revokedAt: change.at, revocationReason: change.reason })
+    default:
+      return unreachable(change)
+  }
+}

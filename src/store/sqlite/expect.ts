@@ -1,0 +1,66 @@
+// What must hold at the moment of a commit, asked of the tables inside its transaction. It reads and never writes.
+
+import type { DatabaseSync } from 'node:sqlite'
+import type { DenyReason } from '../../vocabulary.ts'
+import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
+import type { DeviceState } from '../../core/device.ts'
+import type { DeviceId } from '../../core/ids.ts'
+import type { CertificateRecord, Change, Expectation } from '../../core/registry.ts'
+
+/** Judges one expectation of a commit of `changes`, before they are made. */
+export type JudgeExpectation = (expected: Expectation, changes: readonly Change[]) => Decision<void>
+
+const DEVICE_STATE_REASON = {
+  pending: 'device-pending',
+  active: 'state-transition',
+  suspended: 'device-suspended',
+  quarantined: 'device-quarantined',
+  retired: 'device-retired',
+} as const satisfies Record<DeviceState, DenyReason>
+
+const HOLDS = allow(undefined)
+
+function certificatesComing(changes: readonly Change[], device: DeviceId): readonly CertificateRecord[] {
+  return changes.flatMap((c) => ((c.kind === 'certificate-planned' || c.kind === 'certificate-observed') && c.certificate.device === device ? [c.certificate] : []))
+}
+
+export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
+  const deviceNow = db.prepare('SELECT state, revision FROM devices WHERE id = ?')
+  const certificateNow = db.prepare('SELECT state FROM certificates WHERE issuer = ? AND serial = ?')
+  const caWithKey = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
+  const keyTaken = db.prepare("SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND (device IS NOT ? OR state = 'revoked') LIMIT 1")
+  const inForce = db.prepare("SELECT spki_sha256 AS key FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
+
+  return (expected, changes) => {
+    switch (expected.kind) {
+      case 'device-revision': {
+        const revision = deviceNow.get(expected.id)?.['revision']
+        return revision === expected.revision ? HOLDS : deny('revision-conflict', `${expected.id} is at revision ${String(revision)}`)
+      }
+      case 'device-state': {
+        const row = deviceNow.get(expected.id)
+        if (row === undefined) return deny('device-unknown', expected.id)
+        const state = row['state'] as DeviceState
+        return expected.states.includes(state) ? HOLDS : deny(DEVICE_STATE_REASON[state], `${expected.id} is ${state}`)
+      }
+      case 'key-free': {
+        const ca = caWithKey.get(expected.spkiSha256)
+        if (ca !== undefined) return deny('key-in-use', `the key of the CA ${String(ca['name'])}`)
+        const taken = keyTaken.get(expected.spkiSha256, expected.device ?? null)
+        return taken === undefined ? HOLDS : deny('key-in-use', `the key of certificate ${String(taken['issuer'])}/${String(taken['serial'])}`)
+      }
+      case 'certificates-in-force': {
+        const coming = certificatesComing(changes, expected.device)
+        const keys = new Set<unknown>(coming.map((c) => c.spkiSha256))
+        const others = inForce.all(expected.device, expected.now).filter((row) => !keys.has(row['key'])).length
+        return others + coming.length <= expected.max ? HOLDS : deny('certificates-limit', `${expected.device} would have ${others + coming.length} of at most ${expected.max}`)
+      }
+      case 'certificate-state': {
+        const state = certificateNow.get(expected.issuer, expected.serial)?.['state']
+        return expected.states.some((s) => s === state) ? HOLDS : deny('revision-conflict', `${expected.issuer}/${expected.serial} is ${String(state ?? 'not there')}`)
+      }
+      default:
+        return unreachable(expected)
+    }
+  }
+}

@@ -1,0 +1,132 @@
+// What the registry answers: single records, pages in the order of their key, the feed. It reads and never writes.
+
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
+import type { Device } from '../../core/device.ts'
+import { REGISTRY_LIMITS } from '../../limits.ts'
+import { parseChange } from '../change-json.ts'
+import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+
+type Reads = Omit<Registry, 'commit' | 'close'>
+
+export interface Loaded {
+  device(device: Device): void
+  certificate(record: CertificateRecord): void
+}
+
+export interface Reader extends Reads {
+  /** The place of the last change; 0 before the first. */
+  lastSequence(): number
+  /** Hands over every device and certificate as of one moment and returns its place in the feed. */
+  load(into: Loaded): number
+}
+
+function pageSize(limit: number | undefined, max: number, preset: number): number {
+  return limit === undefined || !Number.isFinite(limit) ? preset : Math.min(Math.max(1, Math.floor(limit)), max)
+}
+
+/** One row more than the page holds is asked for: it tells whether there is a next page, and is not shown. */
+function toPage<T>(rows: readonly Tuple[], size: number, parse: (row: Tuple) => T, key: (item: T) => string): Page<T> {
+  const items = rows.slice(0, size).map((row) => parse(row))
+  const last = items.at(-1)
+  return rows.length > size && last !== undefined ? { items, next: key(last) } : { items }
+}
+
+/** One prepared statement for each combination of filters; there are few, and they are made when first asked for. */
+function filtered(db: DatabaseSync, select: (filters: readonly string[]) => string): (values: Readonly<Record<string, SQLInputValue | undefined>>, rest: readonly SQLInputValue[]) => readonly Tuple[] {
+  const prepared = new Map<string, TupleStatement>()
+  return (values, rest) => {
+    const filters = Object.keys(values).filter((name) => values[name] !== undefined)
+    const key = filters.join(' ')
+    const statement = prepared.get(key) ?? prepareTuples(db, select(filters))
+    prepared.set(key, statement)
+    return statement.all(...filters.flatMap((name) => values[name] ?? []), ...rest)
+  }
+}
+
+const DEVICE_FILTERS: Readonly<Record<string, string>> = {
+  group: 'id IN (SELECT device FROM device_groups WHERE group_name = ?)',
+  state: 'state = ?',
+}
+
+const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', state: 'state = ?' }
+
+function whereAlso(table: Readonly<Record<string, string>>, filters: readonly string[]): string {
+  return filters.map((name) => `${table[name]} AND `).join('')
+}
+
+export function prepareReader(db: DatabaseSync): Reader {
+  const device = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id = ?`)
+  const devicePage = filtered(db, (filters) => `SELECT ${DEVICE_COLUMNS} FROM devices WHERE ${whereAlso(DEVICE_FILTERS, filters)}id > ? ORDER BY id LIMIT ?`)
+  const certificate = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE issuer = ? AND serial = ?`)
+  const bySerial = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE serial = ? ORDER BY issuer`)
+  const certificatePage = filtered(
+    db,
+    (filters) => `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE ${whereAlso(CERTIFICATE_FILTERS, filters)}(issuer, serial) > (?, ?) ORDER BY issuer, serial LIMIT ?`,
+  )
+  const body = db.prepare('SELECT der FROM certificates JOIN certificate_bodies USING (number) WHERE issuer = ? AND serial = ?')
+  const cas = prepareTuples(db, `SELECT ${CA_COLUMNS} FROM cas ORDER BY created_at, name`)
+  const feed = db.prepare('SELECT sequence, change FROM feed WHERE sequence > ? ORDER BY sequence LIMIT ?')
+  const last = db.prepare('SELECT max(sequence) AS sequence FROM feed')
+  const allDevices = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id > ? ORDER BY id LIMIT ?`)
+  const allCertificates = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE number > ? ORDER BY number LIMIT ?`)
+  const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
+
+  return {
+    lastSequence,
+    device(id) {
+      const row = device.get(id)
+      return row === undefined ? undefined : parseDevice(row)
+    },
+    devices(query: DeviceQuery) {
+      const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
+      return toPage(devicePage({ group: query.group, state: query.state }, [query.after ?? '', size + 1]), size, (row) => parseDevice(row), (d) => d.id)
+    },
+    certificate(issuer, serial) {
+      const row = certificate.get(issuer, serial)
+      return row === undefined ? undefined : parseCertificate(row)
+    },
+    certificatesBySerial(serial) {
+      return bySerial.all(serial).map((row) => parseCertificate(row))
+    },
+    certificates(query: CertificateQuery) {
+      const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
+      const [issuer = '', serial = ''] = (query.after ?? '').split('/')
+      return toPage(certificatePage({ device: query.device, state: query.state }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
+    },
+    certificateDer(issuer, serial) {
+      const row = body.get(issuer, serial)
+      return row === undefined ? undefined : (row['der'] as Uint8Array)
+    },
+    cas() {
+      return cas.all().map((row) => parseCa(row))
+    },
+    changesAfter(sequence, limit) {
+      return feed
+        .all(sequence, pageSize(limit, REGISTRY_LIMITS.feedPageMax, REGISTRY_LIMITS.feedPageMax))
+        .map((row) => ({ sequence: Number(row['sequence']), change: parseChange(String(row['change'])) }))
+    },
+    load(into) {
+      db.exec('BEGIN')
+      try {
+        const interned: Interned = new Map()
+        for (const row of pages(allDevices, '', (last) => last[0])) into.device(parseDevice(row, interned))
+        for (const row of pages(allCertificates, 0, (last) => last.at(-1))) into.certificate(parseCertificate(row))
+        return lastSequence()
+      } finally {
+        if (db.isTransaction) db.exec('COMMIT')
+      }
+    },
+  }
+}
+
+/** All rows, a page at a time: neither a call for each row nor the whole table at once. */
+function* pages(statement: TupleStatement, first: SQLInputValue, key: (last: Tuple) => SQLInputValue | undefined): Generator<Tuple> {
+  let after: SQLInputValue | undefined = first
+  while (after !== undefined) {
+    const rows: readonly Tuple[] = statement.all(after, REGISTRY_LIMITS.feedPageMax)
+    yield* rows
+    const last = rows.at(-1)
+    after = last === undefined ? undefined : key(last)
+  }
+}

@@ -1,0 +1,216 @@
+// The registry on SQLite: one writer, group commit, the change feed and the audit outbox in the same transaction. It owns
+// the database file and the order of commits; what a change means is in write.ts, what is asked of it in read.ts.
+
+import type { DatabaseSync } from 'node:sqlite'
+import type { AuditEvent } from '../../core/audit.ts'
+import { allow, deny, type Decision } from '../../core/decision.ts'
+import { SallyportError } from '../../core/errors.ts'
+import type { EpochMs } from '../../core/ids.ts'
+import type { Change, Committed, Expectation, Registry } from '../../core/registry.ts'
+import { REGISTRY_LIMITS } from '../../limits.ts'
+import { changeToJson } from '../change-json.ts'
+import { listeners } from '../listeners.ts'
+import type { FeedRow, FollowedRegistry } from '../view.ts'
+import { prepareOutbox, type AuditOutbox } from './audit-outbox.ts'
+import { databaseFailure, guardFile, openDatabase } from './database.ts'
+import { prepareExpectations } from './expect.ts'
+import { migrate } from './migrate.ts'
+import { prepareReader } from './read.ts'
+import { prepareChanges } from './write.ts'
+
+export interface SqliteRegistry extends Registry, FollowedRegistry, Disposable {
+  readonly audit: AuditOutbox
+}
+
+interface Waiting {
+  readonly changes: readonly Change[]
+  readonly expected: readonly Expectation[]
+  readonly audit: readonly AuditEvent[]
+  resolve(decision: Decision<Committed>): void
+  reject(failure: SallyportError): void
+}
+
+interface Judged {
+  readonly kind: 'judged'
+  readonly decision: Decision<Committed>
+  readonly rows: readonly FeedRow[]
+}
+
+type Outcome = Judged | { readonly kind: 'failed'; readonly failure: SallyportError }
+
+/**
+ * Opens the registry in `file`, making or migrating it. Throws 'database-corrupt', 'database-newer', 'home-not-writable',
+ * 'internal'. Commits of one turn of the event loop share one transaction and one fsync, each in a savepoint of its own;
+ * a commit that finds more than `changesWaitingMax` changes waiting is refused [registry-unavailable]. `close` first
+ * writes what waits; afterwards every call fails.
+ */
+export function openRegistry(file: string, options: { readonly clock: () => EpochMs }): SqliteRegistry {
+  const db = openDatabase(file)
+  try {
+    migrate(db, file)
+    return registryOver(db, file, options.clock)
+  } catch (error) {
+    db.close()
+    throw databaseFailure(file, error)
+  }
+}
+
+function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): SqliteRegistry {
+  const reader = prepareReader(db)
+  const outbox = prepareOutbox(db)
+  const writeOne = prepareCommit(db, { clock, addAudit: (event) => outbox.add(event) })
+  const sameFile = guardFile(file)
+  const onCommit = listeners<readonly FeedRow[]>()
+  const onWaiting = listeners<void>()
+  let waiting: Waiting[] = []
+  let changesWaiting = 0
+  let scheduled = false
+
+  /** Everything that touches the database goes through here, so that every failure has its code and its sentence. */
+  const guarded = <T>(work: () => T): T => {
+    if (!db.isOpen) throw new SallyportError('internal', `The registry ${file} is closed.`)
+    try {
+      return work()
+    } catch (error) {
+      throw databaseFailure(file, error)
+    }
+  }
+
+  const writeGroup = (): void => {
+    const group = waiting.slice(0, REGISTRY_LIMITS.commitsPerTransactionMax)
+    waiting = waiting.slice(group.length)
+    changesWaiting -= group.reduce((sum, w) => sum + w.changes.length, 0)
+    const outcomes = writeTransaction(db, file, group, { lastSequence: () => reader.lastSequence(), writeOne, sameFile })
+    const rows = outcomes.flatMap((o) => (o.kind === 'judged' ? o.rows : []))
+    // Followers first: whoever awaits its commit sees the view with that commit in it.
+    if (rows.length > 0) onCommit.tell(rows)
+    if (group.some((w, i) => w.audit.length > 0 && outcomes[i]?.kind === 'judged')) onWaiting.tell()
+    for (const [i, w] of group.entries()) {
+      const outcome = outcomes[i]
+      if (outcome?.kind === 'judged') w.resolve(outcome.decision)
+      else w.reject(outcome?.failure ?? new SallyportError('internal', 'a commit was left without an answer'))
+    }
+  }
+
+  const schedule = (): void => {
+    if (scheduled || waiting.length === 0) return
+    scheduled = true
+    setImmediate(() => {
+      scheduled = false
+      if (db.isOpen && waiting.length > 0) writeGroup()
+      schedule()
+    })
+  }
+
+  const close = (): void => {
+    if (!db.isOpen) return
+    while (waiting.length > 0) writeGroup()
+    db.close()
+  }
+
+  return {
+    commit(changes, expected, audit) {
+      if (!db.isOpen) return Promise.reject(new SallyportError('internal', `The registry ${file} is closed.`))
+      if (changesWaiting + changes.length > REGISTRY_LIMITS.changesWaitingMax) {
+        return Promise.resolve(deny('registry-unavailable', 'too many changes are waiting to be written'))
+      }
+      changesWaiting += changes.length
+      return new Promise((resolve, reject) => {
+        waiting.push({ changes, expected, audit, resolve, reject })
+        schedule()
+      })
+    },
+    device: (id) => guarded(() => reader.device(id)),
+    devices: (query) => guarded(() => reader.devices(query)),
+    certificate: (issuer, serial) => guarded(() => reader.certificate(issuer, serial)),
+    certificatesBySerial: (serial) => guarded(() => reader.certificatesBySerial(serial)),
+    certificates: (query) => guarded(() => reader.certificates(query)),
+    certificateDer: (issuer, serial) => guarded(() => reader.certificateDer(issuer, serial)),
+    cas: () => guarded(() => reader.cas()),
+    changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
+    load: (into) => guarded(() => reader.load(into)),
+    onCommit: onCommit.add,
+    audit: {
+      head: () => guarded(() => outbox.head()),
+      saveHead: (head) => guarded(() => outbox.saveHead(head)),
+      waiting: (position, limit) => guarded(() => outbox.waiting(position, limit)),
+      onWaiting: onWaiting.add,
+    },
+    close,
+    [Symbol.dispose]: close,
+  }
+}
+
+interface CommitPorts {
+  readonly clock: () => EpochMs
+  addAudit(event: AuditEvent): void
+}
+
+/** Judges and makes one commit; the caller has opened a savepoint and undoes it when the decision is a denial. */
+function prepareCommit(db: DatabaseSync, ports: CommitPorts): (commit: Waiting, lastSequence: number) => Judged {
+  const judge = prepareExpectations(db)
+  const make = prepareChanges(db)
+  const feed = db.prepare('INSERT INTO feed (sequence, committed_at, change) VALUES (?, ?, ?)')
+  return ({ changes, expected, audit }, lastSequence) => {
+    for (const expectation of expected) {
+      const holds = judge(expectation, changes)
+      if (!holds.allow) return { kind: 'judged', decision: holds, rows: [] }
+    }
+    const rows: FeedRow[] = []
+    for (const change of changes) {
+      const made = make(change)
+      if (!made.allow) return { kind: 'judged', decision: made, rows: [] }
+      const sequence = lastSequence + rows.length + 1
+      feed.run(sequence, ports.clock(), changeToJson(change))
+      rows.push({ sequence, change })
+    }
+    for (const event of audit) ports.addAudit(event)
+    return { kind: 'judged', decision: allow({ sequence: lastSequence + rows.length }), rows }
+  }
+}
+
+interface TransactionPorts {
+  lastSequence(): number
+  writeOne(commit: Waiting, lastSequence: number): Judged
+  sameFile(): void
+}
+
+/**
+ * One transaction for a group. A commit that is refused, or fails by itself, is undone alone; when the transaction as a
+ * whole cannot be made durable, every commit of the group that would have been allowed fails with it.
+ */
+function writeTransaction(db: DatabaseSync, file: string, group: readonly Waiting[], ports: TransactionPorts): readonly Outcome[] {
+  const outcomes: Outcome[] = []
+  try {
+    db.exec('BEGIN IMMEDIATE')
+    let last = ports.lastSequence()
+    for (const commit of group) {
+      db.exec('SAVEPOINT one')
+      const outcome = attempt(db, file, () => ports.writeOne(commit, last))
+      const kept = outcome.kind === 'judged' && outcome.decision.allow
+      db.exec(kept ? 'RELEASE one' : 'ROLLBACK TO one; RELEASE one')
+      if (kept) last += outcome.rows.length
+      outcomes.push(outcome)
+    }
+    ports.sameFile()
+    db.exec('COMMIT')
+    return outcomes
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK')
+    const failed: Outcome = { kind: 'failed', failure: databaseFailure(file, error) }
+    return group.map((_, i) => {
+      const outcome = outcomes[i]
+      return outcome?.kind === 'judged' && !outcome.decision.allow ? outcome : failed
+    })
+  }
+}
+
+function attempt(db: DatabaseSync, file: string, work: () => Judged): Outcome {
+  try {
+    return work()
+  } catch (error) {
+    // A full disk ends the whole transaction, not only this savepoint. https://www.sqlite.org/lang_transaction.html
+    if (!db.isTransaction) throw error
+    return { kind: 'failed', failure: databaseFailure(file, error) }
+  }
+}

@@ -1,0 +1,131 @@
+// Makes the changes of a commit in the tables. It refuses what would break an invariant of core/registry.ts and leaves
+// transactions, feed and audit to registry.ts.
+
+import type { DatabaseSync } from 'node:sqlite'
+import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
+import type { Device } from '../../core/device.ts'
+import type { CaName, DeviceId, SerialNumber } from '../../core/ids.ts'
+import type { CaRecord, CertificateRecord, Change } from '../../core/registry.ts'
+import { certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
+import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+
+/** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
+export type MakeChange = (change: Change) => Decision<void>
+
+const DONE = allow(undefined)
+
+export function prepareChanges(db: DatabaseSync): MakeChange {
+  const devices = prepareDeviceChanges(db)
+  const certificates = prepareCertificateChanges(db)
+  const addCa = prepareCaChanges(db)
+
+  return (change) => {
+    switch (change.kind) {
+      case 'device-added':
+        return devices.add(change.device)
+      case 'device-state':
+      case 'device-described':
+        return devices.change(change)
+      case 'certificate-planned':
+        return change.certificate.state === 'planned' && change.certificate.sha256 === undefined
+          ? certificates.add(change.certificate)
+          : deny('state-transition', 'a planned certificate is not signed yet')
+      case 'certificate-observed':
+        return change.certificate.sha256 === undefined || (change.certificate.state !== 'issued' && change.certificate.state !== 'active')
+          ? deny('state-transition', 'an observed certificate is signed and in force')
+          : certificates.add(change.certificate, change.der)
+      case 'certificate-issued':
+      case 'certificate-state':
+      case 'certificate-revoked':
+        return certificates.change(change)
+      case 'ca-added':
+        return addCa(change.ca)
+      default:
+        return unreachable(change)
+    }
+  }
+}
+
+function prepareDeviceChanges(db: DatabaseSync): { add(device: Device): Decision<void>; change(change: DeviceChange): Decision<void> } {
+  const find = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id = ?`)
+  const insert = db.prepare(`INSERT INTO devices (${DEVICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)`)
+  const update = db.prepare('UPDATE devices SET groups = ?, attributes = ?, state = ?, revision = ? WHERE id = ?')
+  const enterGroup = db.prepare('INSERT OR IGNORE INTO device_groups (group_name, device) VALUES (?, ?)')
+  const leaveGroups = db.prepare('DELETE FROM device_groups WHERE device = ?')
+  const enterGroups = (device: Device): void => {
+    for (const group of device.groups) enterGroup.run(group, device.id)
+  }
+  return {
+    add(device) {
+      if (find.get(device.id) !== undefined) return deny('device-exists', device.id)
+      insert.run(...deviceValues(device))
+      enterGroups(device)
+      return DONE
+    },
+    change(change) {
+      const row = find.get(change.id)
+      if (row === undefined) return deny('device-not-found', change.id)
+      const after = deviceAfter(parseDevice(row), change)
+      if (!after.allow) return after
+      const device = after.value
+      update.run(JSON.stringify(device.groups), JSON.stringify(device.attributes), device.state, device.revision, device.id)
+      if (change.kind === 'device-described') {
+        leaveGroups.run(device.id)
+        enterGroups(device)
+      }
+      return DONE
+    },
+  }
+}
+
+function named(certificate: { readonly issuer: CaName; readonly serial: SerialNumber }): string {
+  return `${certificate.issuer}/${certificate.serial}`
+}
+
+function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateRecord, der?: Uint8Array): Decision<void>; change(change: CertificateChange): Decision<void> } {
+  const find = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE issuer = ? AND serial = ?`)
+  const deviceIsThere = db.prepare('SELECT 1 FROM devices WHERE id = ?')
+  const keyOfAnother = db.prepare('SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND device IS NOT ? LIMIT 1')
+  const keyOfCa = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
+  const sameBytes = db.prepare('SELECT issuer, serial FROM certificates WHERE sha256 = ?')
+  const insert = db.prepare(`INSERT INTO certificates (${CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insertBody = db.prepare('INSERT INTO certificate_bodies (number, der) VALUES (?, ?)')
+  const update = db.prepare('UPDATE certificates SET state = ?, sha256 = ?, revoked_at = ?, revocation_reason = ? WHERE number = ?')
+  const deviceMissing = (device: DeviceId | undefined): boolean => device !== undefined && deviceIsThere.get(device) === undefined
+  return {
+    add(record, der) {
+      if (find.get(record.issuer, record.serial) !== undefined) return deny('revision-conflict', `${named(record)} is recorded already`)
+      if (deviceMissing(record.device)) return deny('device-not-found', record.device)
+      if (keyOfAnother.get(record.spkiSha256, record.device ?? null) !== undefined) return deny('key-in-use', 'the key of another device')
+      if (record.profile !== 'root' && record.profile !== 'issuing' && keyOfCa.get(record.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a CA')
+      if (record.sha256 !== undefined && sameBytes.get(record.sha256) !== undefined) return deny('revision-conflict', 'these bytes are recorded already')
+      const { lastInsertRowid } = insert.run(...certificateValues(record))
+      if (der !== undefined) insertBody.run(lastInsertRowid, der)
+      return DONE
+    },
+    change(change) {
+      const row = find.get(change.issuer, change.serial)
+      if (row === undefined) return deny('certificate-not-found', named(change))
+      const after = certificateAfter(parseCertificate(row), change)
+      if (!after.allow) return after
+      if (change.kind === 'certificate-issued' && sameBytes.get(change.sha256) !== undefined) return deny('revision-conflict', 'these bytes are recorded already')
+      const { state, sha256, revokedAt, revocationReason } = after.value
+      const number = Number(row.at(-1))
+      update.run(state, sha256 ?? null, revokedAt ?? null, revocationReason ?? null, number)
+      if (change.kind === 'certificate-issued') insertBody.run(number, change.der)
+      return DONE
+    },
+  }
+}
+
+function prepareCaChanges(db: DatabaseSync): (ca: CaRecord) => Decision<void> {
+  const find = db.prepare('SELECT 1 FROM cas WHERE name = ?')
+  const keyOfLeaf = db.prepare("SELECT 1 FROM certificates WHERE spki_sha256 = ? AND profile NOT IN ('root', 'issuing') LIMIT 1")
+  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`)
+  return (ca) => {
+    if (find.get(ca.name) !== undefined) return deny('revision-conflict', `a CA ${ca.name} is recorded already`)
+    if (keyOfLeaf.get(ca.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a certificate that is no CA')
+    insert.run(...caValues(ca))
+    return DONE
+  }
+}
