@@ -1,7 +1,7 @@
 // A device's bundle: its key, made here and nowhere else, its certificate, the chain, and what it needs to know to connect.
 // It asks a Desk for the certificate and writes files; the key is never sent.
 
-import { existsSync, mkdirSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { writeSecretFile } from './ca/key-file.ts'
 import type { Desk, Enrolled } from './core/desk.ts'
@@ -32,18 +32,26 @@ export async function writeBundle(desk: Pick<Desk, 'enroll'>, id: DeviceId, opti
   }
   try {
     mkdirSync(options.folder, { recursive: true, mode: 0o700 })
+    accessSync(options.folder, constants.W_OK)
   } catch (cause) {
-    throw new SallyportError('home-not-writable', `The folder ${options.folder} cannot be made.`, { fix: 'Choose another --out.', cause })
+    throw new SallyportError('home-not-writable', `The folder ${options.folder} cannot be written.`, { fix: 'Choose another --out.', cause })
   }
+  // The new key is on disk before there is a certificate for it, and the old one is there until then.
   const key = generateKey('P-256')
-  const enrolled = await desk.enroll(id, makeCsr(key, id))
-  writeSecretFile(file('device.key'), privateKeyPem(key))
+  const waiting = file(`device.key.${process.pid}.new`)
+  writeSecretFile(waiting, privateKeyPem(key))
+  const enrolled = await desk.enroll(id, makeCsr(key, id)).catch((error: unknown) => {
+    rmSync(waiting, { force: true })
+    throw error
+  })
+  renameSync(waiting, file('device.key'))
   writeSecretFile(file('device.pem'), enrolled.certificate + enrolled.chain.join(''), PUBLIC_MODE)
   writeSecretFile(file('chain.pem'), enrolled.chain.join(''), PUBLIC_MODE)
   writeSecretFile(file('ca.pem'), enrolled.root, PUBLIC_MODE)
   const connection = {
     device: id, host: options.connectTo.host, port: options.connectTo.port, protocol: 'mqtts', clientId: id,
-    tls: { ca: 'ca.pem', cert: 'device.pem', key: 'device.key' }, serial: enrolled.serial, notAfter: new Date(enrolled.notAfter).toISOString(),
+    tls: { ca: 'ca.pem', cert: 'device.pem', key: 'device.key', minVersion: 'TLSv1.2', serverName: options.connectTo.host },
+    topics: `What it may publish and subscribe stands in the policy; ask: sallyport policy explain --device ${id} --publish TOPIC`, serial: enrolled.serial, notAfter: new Date(enrolled.notAfter).toISOString(),
   }
   writeSecretFile(file('connection.json'), `${JSON.stringify(connection, null, 2)}\n`, PUBLIC_MODE)
   return enrolled

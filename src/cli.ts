@@ -5,15 +5,21 @@ import { Command, CommanderError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { FAILURES, SallyportError } from './core/errors.ts'
+import { printable } from './core/ids.ts'
 import { EXIT, REVOCATION_REASONS, type ExitCode } from './vocabulary.ts'
 
 export const VERSION = (JSON.parse(readFileSync(path.resolve(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }).version
+
+const MESSAGE_LINE_CHARS_MAX = 400
+const LINGER_MS = 200
 
 /** Runs one command and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
   // A reader that has seen enough (| head) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed))
   process.exitCode = await outcome(argv)
+  // A handle that something left open must not keep a command alive that has ended: a start that failed is over.
+  setTimeout(() => process.exit(), LINGER_MS).unref()
 }
 
 async function outcome(argv: readonly string[]): Promise<ExitCode> {
@@ -22,10 +28,24 @@ async function outcome(argv: readonly string[]): Promise<ExitCode> {
     return (process.exitCode as ExitCode | undefined) ?? EXIT.ok
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
-    if (!(error instanceof SallyportError)) throw error
-    process.stderr.write(`sallyport: ${error.message}\n${error.fix === undefined ? '' : `fix: ${error.fix}\n`}`)
-    return FAILURES[error.code]
+    const failure = error instanceof SallyportError ? error : systemFailure(error)
+    if (failure === undefined) throw error
+    process.stderr.write(`sallyport: ${failure.message}\n${failure.fix === undefined ? '' : `fix: ${failure.fix}\n`}`)
+    return FAILURES[failure.code]
   }
+}
+
+/** What the operating system says of a file, as a sentence. Anything else is a mistake of this program, and shows its stack. */
+const SYSTEM: Readonly<Record<string, string>> = {
+  EACCES: 'cannot be opened: permission denied', EPERM: 'cannot be changed: not permitted', ENOENT: 'is not there', EISDIR: 'is a folder, not a file',
+  ENOTDIR: 'lies below something that is not a folder', ENOSPC: 'cannot be written: the disk is full', EROFS: 'cannot be written: the disk is read-only',
+  EDQUOT: 'cannot be written: the quota is used up', EMFILE: 'cannot be opened: too many open files', EIO: 'cannot be read or written: the disk fails',
+}
+
+function systemFailure(error: unknown): SallyportError | undefined {
+  const { code = '', path: file, syscall } = error as NodeJS.ErrnoException
+  const sentence = Object.hasOwn(SYSTEM, code) ? SYSTEM[code] : undefined
+  return sentence === undefined ? undefined : new SallyportError('internal', `${file ?? syscall ?? 'A file'} ${sentence}.`, { fix: 'Check the path, its owner and the disk.', cause: error })
 }
 
 function program(): Command {
@@ -33,7 +53,8 @@ function program(): Command {
     .description('Device identity for fleets: certificate authority, enrollment desk, mutual-TLS MQTT broker, topic policy and revocation switch.')
     .version(VERSION)
     .exitOverride()
-    .showHelpAfterError('(--help shows how)')
+    .showHelpAfterError('fix: --help shows how.')
+    .configureOutput({ outputError: (text, write) => write(shown(text).replace(/^error: /, 'sallyport: ')) })
     .configureHelp({ showGlobalOptions: true })
   addServe(cli)
   addCa(cli)
@@ -42,6 +63,11 @@ function program(): Command {
   addPolicy(cli)
   addRest(cli)
   return cli
+}
+
+/** Arguments are repeated in messages: without control characters, and not for pages. */
+function shown(text: string): string {
+  return text.split('\n').map((line) => printable(line, MESSAGE_LINE_CHARS_MAX)).join('\n')
 }
 
 /** A command with the options that all have, and an example. */
@@ -80,7 +106,7 @@ function addDevice(cli: Command): void {
   verb(device, 'add [id]', 'Register a device, or a file of them.', 'sallyport device add sensor-7 --group sensors --attr model=k2')
     .option('--group <name>', 'a group of the policy (repeatable)', many)
     .option('--attr <name=value>', 'an attribute (repeatable)', many)
-    .option('--file <csv>', 'a CSV file with the columns id,group and attributes')
+    .option('--file <csv>', 'a CSV file with the columns id, group (several: a;b) and attributes')
     .action(async (id, options) => (await import('./commands/device.ts')).add(id, options))
   verb(device, 'list', 'List devices.', 'sallyport device list --group sensors --limit 20')
     .option('--group <name>', 'only of this group')

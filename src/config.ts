@@ -2,12 +2,13 @@
 // over defaults. An unknown key or a wrong value is refused with its line, its column and a suggestion.
 
 import { existsSync, readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { SallyportError } from './core/errors.ts'
-import { parseCaName, type CaName } from './core/ids.ts'
-import { describeProblem, TreeReader, type MapEntry, type SourceNode } from './core/source-tree.ts'
-import { BROKER_LIMITS } from './limits.ts'
+import { parseCaName, printable, type CaName } from './core/ids.ts'
+import { describeProblem, TreeReader, type MapEntry, type Problem, type SourceNode } from './core/source-tree.ts'
+import { BROKER_LIMITS, X509_LIMITS } from './limits.ts'
 import { readYaml } from './yaml-source.ts'
 
 export interface Listen {
@@ -29,6 +30,8 @@ export interface Config {
   readonly listen: { readonly mqtt: Listen; readonly admin: Listen }
   /** Names and addresses for the server certificate, besides localhost and its addresses. */
   readonly hosts: readonly string[]
+  /** The name that devices are told to connect to: the first of `hosts:` in the file, or localhost. */
+  readonly announcedHost: string
   readonly trust: readonly TrustedFile[]
   readonly resumption: boolean
   readonly sourceRate: { readonly perSecond: number; readonly burst: number }
@@ -47,45 +50,70 @@ export interface ConfigFlags {
 }
 
 const PORT_MAX = 65_535
-const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?$/
+const RATE_MAX = 1_000_000
+const BURST_MAX = 10_000_000
+const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/
+// A zone (fe80::1%eth0) means something on one machine only.
+const isHost = (text: string): boolean => (isIP(text) !== 0 && !text.includes('%')) || HOST_NAME.test(text)
+/** RFC 5280 appendix A.1: ub-organization-name is 64. */
+const ORGANISATION = /^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u
+/** Room for localhost, its addresses and the machine's own names in one certificate. */
+const HOSTS_MAX = X509_LIMITS.subjectAltNamesMax - 8
+/** Addresses that mean every interface: they name nobody. */
+const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
+/** The names of our own CAs: a foreign CA of the same name would have its certificates recorded as ours. */
+const OWN_CA_NAMES: readonly string[] = ['root', 'issuing-1']
 
 /** Reads the configuration of a home. Failure: 'config-invalid' with all problems. */
 export function loadConfig(home: string, environment: Readonly<Record<string, string | undefined>>, flags: ConfigFlags = {}): Config {
-  const file = path.join(home, 'sallyport.yaml')
-  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
-  const { tree, problems } = readYaml('sallyport.yaml', text)
-  if (tree === undefined) throw new SallyportError('config-invalid', problems.map(describeProblem).join('\n'))
+  const { tree, problems } = readYaml('sallyport.yaml', textOf(path.join(home, 'sallyport.yaml')))
+  if (tree === undefined) throw invalid(problems)
   const reader = new TreeReader()
   const found = read(reader, tree, home)
-  if (reader.problems.length > 0) {
-    const [first] = reader.problems
-    throw new SallyportError('config-invalid', reader.problems.map(describeProblem).join('\n'), first === undefined ? {} : { at: first.at })
-  }
-  const level = environment['SALLYPORT_LOG_LEVEL']
+  if (reader.problems.length > 0) throw invalid(reader.problems)
+  const level = environment['SALLYPORT_LOG_LEVEL'] === '' ? undefined : environment['SALLYPORT_LOG_LEVEL']
   const levelFromEnvironment = LOG_LEVELS.find((l) => l === level)
   if (level !== undefined && levelFromEnvironment === undefined) {
     throw new SallyportError('config-invalid', `SALLYPORT_LOG_LEVEL is ${JSON.stringify(level)}.`, { fix: `Set it to one of ${LOG_LEVELS.join(', ')}.` })
   }
   const flagHosts = flags.hosts ?? []
-  const badHost = flagHosts.find((host) => !HOST_NAME.test(host))
+  const badHost = flagHosts.find((host) => !isHost(host))
   if (badHost !== undefined) throw new SallyportError('config-invalid', `${JSON.stringify(badHost)} is not a host name or an address.`, { fix: 'Give --host a DNS name or an IP address.' })
   const passphraseFile = environment['SALLYPORT_PASSPHRASE_FILE']
+  // Whoever is told to call the admin API by its address must find that address in the certificate.
+  const listened = [found.listen.mqtt.host, found.listen.admin.host].filter((host) => !EVERYWHERE.includes(host))
   return {
     ...found,
     listen: flags.portsAuto === true ? { mqtt: { ...found.listen.mqtt, port: 0 }, admin: { ...found.listen.admin, port: 0 } } : found.listen,
-    hosts: [...new Set([...ownNames(), ...found.hosts, ...flagHosts])],
+    hosts: [...new Set([...ownNames(), ...listened, ...found.hosts, ...flagHosts])],
+    announcedHost: flagHosts[0] ?? found.hosts[0] ?? 'localhost',
     logLevel: levelFromEnvironment ?? found.logLevel,
-    passphraseFile: passphraseFile === undefined ? undefined : path.resolve(passphraseFile),
+    passphraseFile: passphraseFile === undefined || passphraseFile === '' ? undefined : path.resolve(passphraseFile),
   }
+}
+
+/** A home without the file has the defaults. */
+function textOf(file: string): string {
+  if (!existsSync(file)) return ''
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new SallyportError('config-invalid', `The configuration ${file} cannot be read.`, { fix: 'Check who owns it, and that it is a file.', cause })
+  }
+}
+
+function invalid(problems: readonly Problem[]): SallyportError {
+  const [first] = problems
+  return new SallyportError('config-invalid', problems.map(describeProblem).join('\n'), first === undefined ? {} : { at: first.at })
 }
 
 /** The machine's own name, where it is one that a certificate can hold. */
 function ownNames(): readonly string[] {
   const name = hostname()
-  return HOST_NAME.test(name) ? [name] : []
+  return isHost(name) ? [name] : []
 }
 
-type FileConfig = Omit<Config, 'passphraseFile'>
+type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
   const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'log', 'policy'])
@@ -99,18 +127,19 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
   const door = (entry: MapEntry | undefined, name: string, host: string, port: number): Listen => {
     const map = section(entry, name, ['host', 'port'])
     const portEntry = map.get('port')
-    return { host: string(map.get('host'), `${name}.host`, host), port: (portEntry && reader.integer(portEntry.value, `${name}.port`, 0, PORT_MAX)) ?? port }
+    const hostEntry = map.get('host')
+    return { host: (hostEntry && hostOf(reader, hostEntry.value, `${name}.host`)) ?? host, port: (portEntry && reader.integer(portEntry.value, `${name}.port`, 0, PORT_MAX)) ?? port }
   }
   const resumption = tls.get('resumption')
   const level = log.get('level')
-  const sourceRatePerSecond = integer(limits.get('sourceRatePerSecond'), 'limits.sourceRatePerSecond', BROKER_LIMITS.sourceRatePerSecond, 1e6)
+  const sourceRatePerSecond = integer(limits.get('sourceRatePerSecond'), 'limits.sourceRatePerSecond', BROKER_LIMITS.sourceRatePerSecond, RATE_MAX)
   return {
-    organisation: string(top?.get('organisation'), 'organisation', 'Sallyport'),
+    organisation: organisationOf(reader, top?.get('organisation')),
     listen: { mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443) },
-    hosts: list(reader, top?.get('hosts'), 'hosts', (node) => hostOf(reader, node)),
-    trust: list(reader, top?.get('trust'), 'trust', (node) => trustOf(reader, node, home)),
+    hosts: hostsOf(reader, top?.get('hosts')),
+    trust: trustedOf(reader, top?.get('trust'), home),
     resumption: (resumption && reader.oneOf(resumption.value, 'tls.resumption', ['on', 'off'])) === 'on',
-    sourceRate: { perSecond: sourceRatePerSecond, burst: integer(limits.get('sourceBurst'), 'limits.sourceBurst', Math.max(sourceRatePerSecond, BROKER_LIMITS.sourceBurst), 1e7) },
+    sourceRate: { perSecond: sourceRatePerSecond, burst: burstOf(reader, limits.get('sourceBurst'), sourceRatePerSecond) },
     packetBytesMax: limitOf(reader, limits.get('packetBytesMax')),
     logLevel: (level && reader.oneOf(level.value, 'log.level', LOG_LEVELS)) ?? 'info',
     policyFile: path.resolve(home, string(top?.get('policy'), 'policy', 'policy.yaml')),
@@ -121,10 +150,37 @@ function list<T>(reader: TreeReader, entry: MapEntry | undefined, name: string, 
   return entry === undefined ? [] : (reader.list(entry.value, name) ?? []).flatMap((node) => item(node) ?? [])
 }
 
-function hostOf(reader: TreeReader, node: SourceNode): string | undefined {
-  const text = reader.string(node, 'a host')
-  if (text === undefined || HOST_NAME.test(text)) return text
-  return reader.report(node.at, `"${text}" is not a host name or an address.`, 'Write a DNS name or an IP address.')
+/** The organisation stands in the subject of every certificate. */
+function organisationOf(reader: TreeReader, entry: MapEntry | undefined): string {
+  const text = entry && reader.string(entry.value, 'organisation')
+  if (entry === undefined || text === undefined) return 'Sallyport'
+  if (ORGANISATION.test(text)) return text
+  reader.report(entry.value.at, `organisation: "${printable(text)}" cannot stand in a certificate.`, 'Write 1 to 64 visible characters.')
+  return 'Sallyport'
+}
+
+function hostsOf(reader: TreeReader, entry: MapEntry | undefined): readonly string[] {
+  const hosts = list(reader, entry, 'hosts', (node) => hostOf(reader, node, 'a host'))
+  if (entry !== undefined && hosts.length > HOSTS_MAX) reader.report(entry.value.at, `hosts: at most ${HOSTS_MAX} names fit into the server certificate, not ${hosts.length}.`)
+  return hosts
+}
+
+function hostOf(reader: TreeReader, node: SourceNode, what: string): string | undefined {
+  const text = reader.string(node, what)
+  if (text === undefined || isHost(text)) return text
+  return reader.report(node.at, `${what}: "${printable(text)}" is not a host name or an address.`, 'Write a DNS name or an IP address.')
+}
+
+/** Two CAs of one name would share the names of their devices' certificates. */
+function trustedOf(reader: TreeReader, entry: MapEntry | undefined, home: string): readonly TrustedFile[] {
+  const seen = new Set<string>()
+  return list(reader, entry, 'trust', (node) => {
+    const trusted = trustOf(reader, node, home)
+    if (trusted === undefined) return undefined
+    if (seen.has(trusted.name)) return reader.report(node.at, `a trusted CA named "${trusted.name}" is listed already.`, 'Give every CA a name of its own.')
+    seen.add(trusted.name)
+    return trusted
+  })
 }
 
 function trustOf(reader: TreeReader, node: SourceNode, home: string): TrustedFile | undefined {
@@ -134,8 +190,18 @@ function trustOf(reader: TreeReader, node: SourceNode, home: string): TrustedFil
   const text = reader.string(name.value, 'name')
   const where = reader.string(file.value, 'file')
   const parsed = text === undefined ? undefined : parseCaName(text)
-  if (parsed?.allow === false) return reader.report(name.value.at, `"${text}" is not a CA name.`, 'Names are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.')
-  return parsed === undefined || where === undefined ? undefined : { name: parsed.value, file: path.resolve(home, where) }
+  if (parsed?.allow === false) return reader.report(name.value.at, `"${printable(text ?? '')}" is not a CA name.`, 'Names are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.')
+  if (parsed === undefined || where === undefined) return undefined
+  if (OWN_CA_NAMES.includes(parsed.value)) return reader.report(name.value.at, `"${parsed.value}" is the name of our own CA.`, 'Choose another name for the trusted one.')
+  const resolved = path.resolve(home, where)
+  if (!existsSync(resolved)) return reader.report(file.value.at, `there is no file "${printable(where)}" in the home.`, 'Name the PEM file of the CA, from the home or with its full path.')
+  return { name: parsed.value, file: resolved }
+}
+
+/** A burst below the rate would make the rate a lie. */
+function burstOf(reader: TreeReader, entry: MapEntry | undefined, perSecond: number): number {
+  const preset = Math.max(perSecond, BROKER_LIMITS.sourceBurst)
+  return (entry && reader.integer(entry.value, 'limits.sourceBurst', perSecond, BURST_MAX)) ?? preset
 }
 
 /** The largest packet may be raised, within what one connection may cost. */

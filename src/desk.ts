@@ -2,6 +2,7 @@
 // on. The running server hands it to the admin API; a command without a server uses it directly.
 
 import { REASONS, type DenyReason, type RevocationReason } from './vocabulary.ts'
+import { REGISTRY_LIMITS } from './limits.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { Denied } from './core/decision.ts'
@@ -13,7 +14,7 @@ import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNu
 import type { CompiledPolicy } from './core/policy/compile.ts'
 import { explain } from './core/policy/explain.ts'
 import { grantsFor } from './core/policy/grants.ts'
-import type { CertificateQuery, CertificateRecord, DeviceQuery, Page, Registry, RegistryView } from './core/registry.ts'
+import type { CertificateQuery, CertificateRecord, Change, DeviceQuery, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
@@ -42,6 +43,8 @@ export interface DeskPorts {
 }
 
 const WHY_REFUSALS_MAX = 20
+const REVOKE_ATTEMPTS_MAX = 3
+type RevocationChange = Extract<Change, { kind: 'certificate-revoked' }>
 
 /** A refusal, for an operator who asked for success. */
 function failure(denied: Denied): SallyportError {
@@ -63,7 +66,9 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
 
   async function addDevice({ id, groups, attributes }: NewDevice): Promise<Device> {
     const now = clock()
-    const device: Device = { id, tenant: DEFAULT_TENANT, groups, attributes, state: 'active', createdAt: now, revision: 1 }
+    const ofGroups = [...new Set(groups)]
+    if (ofGroups.length > REGISTRY_LIMITS.groupsPerDeviceMax) throw no('group-invalid', `at most ${REGISTRY_LIMITS.groupsPerDeviceMax} groups`)
+    const device: Device = { id, tenant: DEFAULT_TENANT, groups: ofGroups, attributes, state: 'active', createdAt: now, revision: 1 }
     const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
     if (!committed.allow) throw failure(committed)
     return device
@@ -106,26 +111,43 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
+  /** Counted only where an operator's certificate is at stake: there may be a hundred thousand others to look at. */
+  function operatorsInForce(atStake: readonly CertificateRecord[], now: EpochMs): number {
+    let count = 0
+    let after: string | undefined
+    if (!atStake.some((r) => r.profile === 'operator')) return count
+    do {
+      const page = registry.certificates({ state: 'active', limit: REGISTRY_LIMITS.pageSizeMax, after })
+      count += page.items.filter((r) => r.profile === 'operator' && r.notAfter > now).length
+      after = page.next
+    } while (after !== undefined)
+    return count
+  }
+
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
-    const records = 'device' in target ? view.certificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
-    const now = clock()
-    const operators = registry.certificates({ state: 'active', limit: 1_000 }).items.filter((r) => r.profile === 'operator' && r.notAfter > now).length
-    const plan = planRevocation(records, operators, reason, now)
-    if (!plan.allow) throw failure(plan)
-    const { changes, revoked } = plan.value
-    if (changes.length > 0) {
-      const events = changes.map((change): AuditEvent => {
-        const device = records.find((r) => r.serial === change.serial && r.issuer === change.issuer)?.device
-        return { kind: 'certificate-revoked', at: now, issuer: change.issuer, serial: change.serial, revocationReason: reason, actor, ...(device === undefined ? {} : { device }) }
-      })
-      const committed = await registry.commit(changes, [], events)
-      if (!committed.allow) throw failure(committed)
+    for (let attempt = 1; ; attempt++) {
+      const records = 'device' in target ? view.certificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const now = clock()
+      const plan = planRevocation(records, operatorsInForce(records, now), reason, now)
+      if (!plan.allow) throw failure(plan)
+      const { changes, revoked } = plan.value
+      if (changes.length > 0) {
+        const committed = await registry.commit(changes, [], changes.map((change) => revocationEvent(change, records)))
+        // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan.
+        if (!committed.allow && committed.reason === 'state-transition' && attempt < REVOKE_ATTEMPTS_MAX) continue
+        if (!committed.allow) throw failure(committed)
+      }
+      // The view took the change in with the commit: nobody comes in with these certificates from here on, and the broker
+      // is ending the sessions already.
+      const committedAt = performance.now()
+      const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
+      return { revoked, sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
     }
-    // The view took the change in with the commit: nobody comes in with these certificates from here on, and the broker
-    // is ending the sessions already.
-    const committedAt = performance.now()
-    const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? 0))
-    return { revoked, sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
+  }
+
+  function revocationEvent({ issuer, serial, at, reason }: RevocationChange, records: readonly CertificateRecord[]): AuditEvent {
+    const device = records.find((r) => r.serial === serial && r.issuer === issuer)?.device
+    return { kind: 'certificate-revoked', at, issuer, serial, revocationReason: reason, actor, ...(device === undefined ? {} : { device }) }
   }
 
   function explained(question: ExplainQuestion): Explanation {

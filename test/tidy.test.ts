@@ -19,6 +19,11 @@ function codeOf(file: string): string {
   return readFileSync(path.join(ROOT, file), 'utf8').replaceAll(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '')
 }
 
+/** Without texts, too: what a sentence says to a person is no code. */
+function codeWithoutTexts(file: string): string {
+  return codeOf(file).replaceAll(/'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\]|\\.)*`/g, "''")
+}
+
 interface Imported {
   readonly from: string
   readonly specifier: string
@@ -156,7 +161,7 @@ describe('names and sizes', () => {
 
   test('there is no default export, no any and no switched-off check in src and device-sim', () => {
     const wrong = files.filter((f) => f.endsWith('.ts')).flatMap((f) => {
-      const code = codeOf(f)
+      const code = codeWithoutTexts(f)
       return [/^export default/m, /: any\b/, /\bas any\b/, /<any>/, /@ts-(ignore|expect-error|nocheck)/, /oxlint-disable|eslint-disable/].filter((p) => p.test(code)).map((p) => `${f}: ${p.source}`)
     })
     expect(wrong).toEqual([])

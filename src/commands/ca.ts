@@ -1,12 +1,11 @@
 // sallyport ca init | show.
 
-import { existsSync, readFileSync } from 'node:fs'
 import { importCa } from '../ca/import.ts'
 import { isInitialized } from '../ca/genesis.ts'
 import { readSecretFile } from '../ca/key-file.ts'
 import { SallyportError } from '../core/errors.ts'
 import { ensureStarter, openHome } from '../home.ts'
-import { configOf, endpointsOf, homeOf, print, table, time, withDesk, type CommonOptions } from './context.ts'
+import { configOf, endpointsOf, homeOf, print, readText, table, time, withDesk, type CommonOptions } from './context.ts'
 
 interface InitOptions extends CommonOptions {
   readonly importCert?: string
@@ -17,7 +16,7 @@ interface InitOptions extends CommonOptions {
 
 export async function init(options: InitOptions): Promise<void> {
   const home = homeOf(options)
-  if (endpointsOf(home) !== undefined) throw new SallyportError('home-in-use', `A server runs in ${home}: its CA is there already.`, { fix: 'See it with: sallyport ca show.' })
+  if ((await endpointsOf(home)) !== undefined) throw new SallyportError('home-in-use', `A server runs in ${home}: its CA is there already.`, { fix: 'See it with: sallyport ca show.' })
   if ((options.importCert === undefined) !== (options.importKey === undefined)) throw new SallyportError('usage', 'An import needs both --import-cert and --import-key.')
   const config = configOf(home)
   await using opened = await openHome(home, config)
@@ -25,9 +24,9 @@ export async function init(options: InitOptions): Promise<void> {
   if (options.importCert !== undefined && options.importKey !== undefined) {
     await importCa(
       {
-        cert: readPublic(options.importCert),
+        cert: readText(options.importCert),
         key: readSecretFile(options.importKey).toString('utf8'),
-        ...(options.importChain === undefined ? {} : { chain: readPublic(options.importChain) }),
+        ...(options.importChain === undefined ? {} : { chain: readText(options.importChain) }),
         ...(options.importKeyPassphraseFile === undefined ? {} : { keyPassphrase: readSecretFile(options.importKeyPassphraseFile).toString('utf8').trim() }),
       },
       opened.genesis(actor),
@@ -37,11 +36,6 @@ export async function init(options: InitOptions): Promise<void> {
   ensureStarter(opened, config.policyFile)
   await opened.audit.flush()
   print(options, { root: root.name, issuing: issuing.name, home }, () => `The certificate authority of ${home} is ready.\nNext: sallyport serve --home ${home}`)
-}
-
-function readPublic(file: string): string {
-  if (!existsSync(file)) throw new SallyportError('not-found', `There is no file ${file}.`)
-  return readFileSync(file, 'utf8')
 }
 
 export async function show(options: CommonOptions): Promise<void> {

@@ -1,7 +1,8 @@
 // What every command needs: the home, the way to a Desk (the running server's, or the files under the lock), and how
 // answers are printed. Commands do the asking; nothing is decided here.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { connect } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { z } from 'zod'
@@ -9,12 +10,12 @@ import { loadConfig, type Config } from '../config.ts'
 import type { Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { EMPTY_POLICY } from '../core/policy/compile.ts'
-import { openDesk } from '../desk.ts'
-import { homePaths, isHome, openHome } from '../home.ts'
-import { openAdminClient } from '../http/admin-client.ts'
-import { loadPolicy } from '../policy-file.ts'
-import { REASONS } from '../vocabulary.ts'
+import { homePaths, isHome } from '../home.ts'
+import { EXIT, REASONS } from '../vocabulary.ts'
+
+const HTTPS_PORT = 443
+/** Certificates, requests and keys that are named on the command line are small; a device file is not one of them. */
+const INPUT_BYTES_MAX = 1024 * 1024
 
 /** The options that every command has. */
 export interface CommonOptions {
@@ -31,40 +32,77 @@ export function configOf(home: string): Config {
   return loadConfig(home, process.env)
 }
 
-const endpointsSchema = z.object({ pid: z.number(), mqtt: z.object({ host: z.string(), port: z.number() }), admin: z.object({ url: z.string() }) })
+const endpointsSchema = z.object({ pid: z.number().int().positive(), mqtt: z.object({ host: z.string(), port: z.number() }), admin: z.object({ url: z.url({ protocol: /^https$/ }) }) })
 export type Endpoints = z.infer<typeof endpointsSchema>
 
-/** What a running server says of itself; undefined when none runs. A file that a killed server left behind counts as none. */
-export function endpointsOf(home: string): Endpoints | undefined {
+/** A server on this machine that does not take a connection in this time is not answering. */
+const ANSWER_MS = 2_000
+
+/**
+ * What a running server says of itself, when it answers; undefined when none does. A file that a killed server left behind
+ * counts as none: its process is gone, or another one has its number and nobody listens.
+ */
+export async function endpointsOf(home: string): Promise<Endpoints | undefined> {
   const file = homePaths(home).endpoints
   if (!existsSync(file)) return undefined
+  const endpoints = parseEndpoints(readFileSync(file, 'utf8'))
+  return endpoints !== undefined && isRunning(endpoints.pid) && (await isListening(new URL(endpoints.admin.url))) ? endpoints : undefined
+}
+
+function parseEndpoints(text: string): Endpoints | undefined {
   try {
-    const endpoints = endpointsSchema.parse(JSON.parse(readFileSync(file, 'utf8')))
-    process.kill(endpoints.pid, 0)
-    return endpoints
-  } catch (error) {
-    // EPERM: it runs, as somebody else.
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? endpointsSchema.parse(JSON.parse(readFileSync(file, 'utf8'))) : undefined
+    return endpointsSchema.parse(JSON.parse(text))
+  } catch {
+    return undefined // Not written by a server, or not whole.
   }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' // It runs, as somebody else.
+  }
+}
+
+function isListening({ hostname, port }: URL): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: hostname.replaceAll(/^\[|\]$/g, ''), port: Number(port === '' ? HTTPS_PORT : port), timeout: ANSWER_MS })
+    const answer = (listening: boolean): void => {
+      socket.destroy()
+      resolve(listening)
+    }
+    socket.once('connect', () => answer(true)).once('timeout', () => answer(false)).once('error', () => answer(false))
+  })
 }
 
 /** Runs `work` with the desk of this home. Failures: 'home-empty', 'home-in-use', 'unreachable'. */
 export async function withDesk<T>(options: CommonOptions, work: (desk: Desk, home: string) => Promise<T>): Promise<T> {
   const home = homeOf(options)
-  if (!isHome(home)) throw new SallyportError('home-empty', `There is no Sallyport home in ${home}.`, { fix: 'Name one with --home or SALLYPORT_HOME, or make one: sallyport ca init, or sallyport serve.' })
-  const endpoints = endpointsOf(home)
-  if (endpoints !== undefined) {
-    const { operator } = homePaths(home)
-    const read = (name: string): string => readFileSync(path.join(operator, name), 'utf8')
-    await using desk = openAdminClient({ url: endpoints.admin.url, key: read('key.pem'), cert: read('cert.pem'), ca: read('ca.pem') })
-    return await work(desk, home)
-  }
-  const config = configOf(home)
-  await using opened = await openHome(home, config)
-  const { authority } = await opened.organisation({ kind: 'local' }, 'open')
-  const policy = existsSync(config.policyFile) ? loadPolicy(config.policyFile, path.basename(config.policyFile), 1).policy : EMPTY_POLICY
-  await using desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policy: () => policy, clock: Date.now }, { kind: 'local' })
+  if (!isHome(home)) throw emptyHome(home)
+  const endpoints = await endpointsOf(home)
+  await using desk = endpoints === undefined ? await (await import('./local-desk.ts')).openLocalDesk(home) : await remoteDesk(home, endpoints)
   return await work(desk, home)
+}
+
+/** No command but those that begin a home makes anything in a folder that is none. */
+export function emptyHome(home: string): SallyportError {
+  return new SallyportError('home-empty', `There is no Sallyport home in ${home}.`, { fix: 'Name one with --home or SALLYPORT_HOME, or make one: sallyport ca init, or sallyport serve.' })
+}
+
+async function remoteDesk(home: string, endpoints: Endpoints): Promise<Desk> {
+  const [{ openAdminClient }, { readSecretFile }] = await Promise.all([import('../http/admin-client.ts'), import('../ca/key-file.ts')])
+  const file = (name: string): string => path.join(homePaths(home).operator, name)
+  return openAdminClient({ url: endpoints.admin.url, key: readSecretFile(file('key.pem')).toString('utf8'), cert: readText(file('cert.pem')), ca: readText(file('ca.pem')) })
+}
+
+/** A file that somebody named, as text. Failures: 'not-found', 'refused' when it is larger than anything it may be. */
+export function readText(file: string, bytesMax = INPUT_BYTES_MAX): string {
+  const found = statSync(file, { throwIfNoEntry: false })
+  if (found === undefined) throw new SallyportError('not-found', `There is no file ${file}.`)
+  if (!found.isFile() || found.size > bytesMax) throw new SallyportError('refused', `${file} is not a file of at most ${bytesMax} bytes.`)
+  return readFileSync(file, 'utf8')
 }
 
 /** The value of a decision about an argument, or a refusal that names it. */
@@ -93,7 +131,10 @@ export function time(ms: number): string {
 export async function confirm(options: CommonOptions, question: string): Promise<void> {
   if (options.yes === true || options.json === true || !process.stdin.isTTY) return
   const prompt = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await prompt.question(`${question} [y/N] `)
+  prompt.once('SIGINT', () => process.exit(EXIT.interrupted))
+  // The end of the input is no answer, and no answer is no.
+  const ended = new Promise<string>((resolve) => prompt.once('close', () => resolve('')))
+  const answer = await Promise.race([prompt.question(`${question} [y/N] `).catch(() => ''), ended])
   prompt.close()
   if (!/^y(es)?$/i.test(answer.trim())) throw new SallyportError('refused', 'Not done.', { fix: 'Answer y, or give --yes.' })
 }

@@ -1,17 +1,15 @@
 // sallyport device add | list | show | bundle | enroll | suspend | resume | retire.
 
-import { existsSync, readFileSync, statSync } from 'node:fs'
-import { parse as parseCsv } from 'csv-parse/sync'
+import { existsSync } from 'node:fs'
 import { writeBundle } from '../bundle.ts'
 import { writeSecretFile } from '../ca/key-file.ts'
 import type { Decision } from '../core/decision.ts'
-import type { Desk, NewDevice } from '../core/desk.ts'
+import type { NewDevice } from '../core/desk.ts'
 import { DEVICE_STATES, parseAttributes, type DeviceAction } from '../core/device.ts'
 import { SallyportError } from '../core/errors.ts'
 import { parseDeviceId, parseGroupName, printable } from '../core/ids.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
-import { EXIT, REASONS } from '../vocabulary.ts'
-import { configOf, confirm, endpointsOf, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
+import { configOf, confirm, endpointsOf, print, readText, required, table, time, withDesk, type CommonOptions } from './context.ts'
 
 interface AddOptions extends CommonOptions {
   readonly group?: readonly string[]
@@ -21,8 +19,10 @@ interface AddOptions extends CommonOptions {
 
 export async function add(id: string | undefined, options: AddOptions): Promise<void> {
   if ((id === undefined) === (options.file === undefined)) throw new SallyportError('usage', 'Name one device, or a CSV file with --file.')
-  if (options.file !== undefined) return addFile(options.file, options)
-  const device = required(newDevice(id ?? '', options.group ?? [], (options.attr ?? []).map(pairOf)))
+  if (options.file !== undefined) return (await import('./device-file.ts')).addFile(options.file, options)
+  const attributes = (options.attr ?? []).map(pairOf)
+  if (new Set(attributes.map(([name]) => name)).size !== attributes.length) throw new SallyportError('usage', 'An attribute is given twice.')
+  const device = required(newDevice(id ?? '', options.group ?? [], attributes))
   await withDesk(options, async (desk) => {
     const added = await desk.addDevice(device)
     print(options, added, () => `${added.id} is registered${added.groups.length === 0 ? ', in no group: the policy may grant it nothing' : ` in ${added.groups.join(', ')}`}.\nNext: sallyport device bundle ${added.id} --out ./${added.id}`)
@@ -35,7 +35,8 @@ function pairOf(text: string): readonly [string, string] {
   return [text.slice(0, equals), text.slice(equals + 1)]
 }
 
-function newDevice(id: string, groups: readonly string[], attributes: readonly (readonly [string, string])[]): Decision<NewDevice> {
+/** What a person wrote, parsed. Reasons: device-id-invalid, group-invalid, attribute-invalid. */
+export function newDevice(id: string, groups: readonly string[], attributes: readonly (readonly [string, string])[]): Decision<NewDevice> {
   const parsedId = parseDeviceId(id)
   if (!parsedId.allow) return parsedId
   const names: NewDevice['groups'][number][] = []
@@ -46,63 +47,6 @@ function newDevice(id: string, groups: readonly string[], attributes: readonly (
   }
   const parsed = parseAttributes(attributes)
   return parsed.allow ? { allow: true, value: { id: parsedId.value, groups: names, attributes: parsed.value } } : parsed
-}
-
-interface RowResult {
-  readonly line: number
-  readonly id: string
-  readonly ok: boolean
-  readonly code?: string
-  readonly message?: string
-}
-
-/** Every row has a result of its own; one that is refused stops no other. */
-async function addFile(file: string, options: AddOptions): Promise<void> {
-  const rows = readRows(file)
-  const results: RowResult[] = []
-  await withDesk(options, async (desk) => {
-    for (const { line, record } of rows) results.push(await addRow(desk, line, record))
-  })
-  const refused = results.filter((r) => !r.ok).length
-  print(options, { items: results, added: results.length - refused, refused }, () =>
-    [...results.filter((r) => !r.ok).map((r) => `line ${r.line}: ${r.id}: ${r.message ?? r.code ?? ''}`), `${results.length - refused} registered, ${refused} refused`].join('\n'),
-  )
-  if (refused > 0) process.exitCode = EXIT.refused
-}
-
-async function addRow(desk: Desk, line: number, { id = '', group = '', ...attributes }: Readonly<Record<string, string>>): Promise<RowResult> {
-  const device = newDevice(id, group.split(';').map((g) => g.trim()).filter((g) => g !== ''), Object.entries(attributes).filter(([, value]) => value !== ''))
-  const named = { line, id: printable(id) }
-  if (!device.allow) return { ...named, ok: false, code: device.reason, message: `${REASONS[device.reason].sentence}${device.detail === undefined ? '' : ` (${device.detail})`}` }
-  try {
-    await desk.addDevice(device.value)
-    return { ...named, ok: true }
-  } catch (error) {
-    if (!(error instanceof SallyportError) || error.reason === undefined) throw error
-    return { ...named, ok: false, code: error.reason, message: error.message }
-  }
-}
-
-function readRows(file: string): readonly { readonly line: number; readonly record: Readonly<Record<string, string>> }[] {
-  if (!existsSync(file)) throw new SallyportError('not-found', `There is no file ${file}.`)
-  if (statSync(file).size > REGISTRY_LIMITS.csvBytesMax) throw new SallyportError('refused', `${file} is larger than ${REGISTRY_LIMITS.csvBytesMax} bytes.`, { fix: 'Split it.' })
-  try {
-    const found: unknown[] = parseCsv(readFileSync(file), { columns: header, bom: true, skip_empty_lines: true, trim: true, info: true, max_record_size: REGISTRY_LIMITS.csvBytesMax, to: REGISTRY_LIMITS.csvRowsMax + 1 })
-    if (found.length > REGISTRY_LIMITS.csvRowsMax) throw new SallyportError('refused', `${file} has more than ${REGISTRY_LIMITS.csvRowsMax} rows.`, { fix: 'Split it.' })
-    return (found as { info: { lines: number }; record: Record<string, string> }[]).map(({ info, record }) => ({ line: info.lines, record }))
-  } catch (error) {
-    if (error instanceof SallyportError) throw error
-    throw new SallyportError('refused', `${file} is not a CSV file that can be read: ${error instanceof Error ? printable(error.message, 200) : ''}.`, { fix: 'Begin it with the line: id,group' })
-  }
-}
-
-/** The first line names the columns: id, group, and attributes. */
-function header(columns: readonly string[]): string[] {
-  if (!columns.includes('id')) throw new SallyportError('refused', 'The CSV file has no column "id".', { fix: 'Begin it with the line: id,group' })
-  if (new Set(columns).size !== columns.length) throw new SallyportError('refused', 'The CSV file has a column twice.', { fix: 'Give every column a name of its own.' })
-  const bad = columns.find((name) => name !== 'id' && name !== 'group' && !parseAttributes([[name, 'x']]).allow)
-  if (bad !== undefined) throw new SallyportError('refused', `The CSV column ${printable(bad)} is not an attribute name.`, { fix: REASONS['attribute-invalid'].fix })
-  return [...columns]
 }
 
 interface ListOptions extends CommonOptions {
@@ -150,8 +94,9 @@ interface BundleOptions extends CommonOptions {
 export async function bundle(id: string, options: BundleOptions): Promise<void> {
   const device = required(parseDeviceId(id))
   await withDesk(options, async (desk, home) => {
-    const port = endpointsOf(home)?.mqtt.port ?? configOf(home).listen.mqtt.port
-    const enrolled = await writeBundle(desk, device, { folder: options.out, connectTo: { host: 'localhost', port }, force: options.force ?? false })
+    const { announcedHost, listen } = configOf(home)
+    const port = (await endpointsOf(home))?.mqtt.port ?? listen.mqtt.port
+    const enrolled = await writeBundle(desk, device, { folder: options.out, connectTo: { host: announcedHost, port }, force: options.force ?? false })
     print(options, { device, serial: enrolled.serial, notAfter: enrolled.notAfter, out: options.out }, () => `${options.out}: device.pem, chain.pem, ca.pem, device.key, connection.json\nThe key was made here and is nowhere else. The certificate ${enrolled.serial} expires ${time(enrolled.notAfter)}.`)
   })
 }
@@ -163,8 +108,9 @@ interface EnrollOptions extends CommonOptions {
 
 export async function enroll(id: string, options: EnrollOptions): Promise<void> {
   const device = required(parseDeviceId(id))
-  if (!existsSync(options.csr)) throw new SallyportError('not-found', `There is no file ${options.csr}.`)
-  const csr = readFileSync(options.csr, 'utf8')
+  const csr = readText(options.csr)
+  // A slip of the hand must not cost a key.
+  if (existsSync(options.out) && !readText(options.out).startsWith('-----BEGIN CERTIFICATE-----')) throw new SallyportError('refused', `${options.out} is there, and is not a certificate: it is not overwritten.`, { fix: 'Choose another --out.' })
   await withDesk(options, async (desk) => {
     const enrolled = await desk.enroll(device, csr)
     writeSecretFile(options.out, enrolled.certificate + enrolled.chain.join(''), 0o644)

@@ -1,20 +1,24 @@
-// sallyport doctor connect: the seven steps of a connection with a certificate at hand, up to the one that refuses. First
-// offline, with the rules of the door; then for real.
+// sallyport doctor connect: a connection with a certificate at hand, step by step, up to the one that refuses. First
+// offline, with the rules of the door; then for real, with a client id of its own so that nobody is taken over.
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { isIP } from 'node:net'
 import path from 'node:path'
 import tls from 'node:tls'
 import mqttPacket from 'mqtt-packet'
-import { deviceNameOf } from '../core/certificate-rules.ts'
+import { judgeStanding } from '../core/admission.ts'
+import type { Decision } from '../core/decision.ts'
+import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { DEFAULT_TENANT } from '../core/ids.ts'
+import { identify } from '../core/identity.ts'
+import { DEFAULT_TENANT, parseSerialNumber, type CaName, type DeviceId } from '../core/ids.ts'
 import { homePaths } from '../home.ts'
+import { loadPolicy } from '../policy-file.ts'
 import { EXIT, REASONS, type DenyReason } from '../vocabulary.ts'
-import { openTrust } from '../x509/chain.ts'
+import { openTrust, type TrustedCa } from '../x509/chain.ts'
 import { keyHash, spkiOf } from '../x509/keys.ts'
 import { decodePem } from '../x509/pem.ts'
-import { endpointsOf, homeOf, print, required, time, withDesk, type CommonOptions } from './context.ts'
+import { configOf, endpointsOf, homeOf, print, readText, required, time, withDesk, type CommonOptions } from './context.ts'
 
 interface ConnectOptions extends CommonOptions {
   readonly cert: string
@@ -25,7 +29,7 @@ interface ConnectOptions extends CommonOptions {
 }
 
 interface StepSeen {
-  readonly step: string
+  readonly step: 'key' | 'certificate' | 'identity' | 'registry' | 'tls' | 'connect'
   readonly ok: boolean
   readonly message: string
   readonly reason?: DenyReason
@@ -33,60 +37,87 @@ interface StepSeen {
 }
 
 const ANSWER_MS = 10_000
+const PORT_MAX = 65_535
 
-const stopped = (step: string, reason: DenyReason, detail?: string): StepSeen => ({ step, ok: false, reason, message: `${REASONS[reason].sentence}${detail === undefined ? '' : ` (${detail})`}`, fix: REASONS[reason].fix })
+function stopped(step: StepSeen['step'], reason: DenyReason, detail?: string): StepSeen {
+  const { sentence, fix } = REASONS[reason]
+  return { step, ok: false, reason, message: `${sentence.replace(/\.$/, '')}${detail === undefined ? '' : ` (${detail})`}.`, fix }
+}
 
 export async function doctorConnect(options: ConnectOptions): Promise<void> {
-  const cert = read(options.cert)
-  const key = read(options.key)
   const home = homeOf(options)
-  const ca = read(options.ca ?? path.join(homePaths(home).local, 'root.pem'))
-  const steps: StepSeen[] = []
+  const cert = readText(options.cert)
+  const key = readText(options.key)
+  const ca = readText(options.ca ?? path.join(homePaths(home).local, 'root.pem'))
   const chain = required(decodePem(cert, 'CERTIFICATE'))
-  const port = options.port === undefined ? endpointsOf(home)?.mqtt.port : Number(options.port)
-  const clientId = await judgeOffline(options, chain, key, steps)
+  const port = portOf(options.port) ?? (await endpointsOf(home))?.mqtt.port
+  const steps: StepSeen[] = []
+  const device = await withDesk(options, (desk) => judgeOffline(desk, home, chain, key, steps))
+  const startedAt = Date.now()
   if (port === undefined) steps.push({ step: 'connect', ok: false, message: 'No server runs in this home.', fix: 'Start it (sallyport serve), or name one with --host and --port.' })
-  else steps.push(...(await connect({ host: options.host, port, ca, cert, key, clientId })))
+  else steps.push(...(await connect({ host: options.host, port, ca, cert, key, clientId: `${device ?? ''}:doctor` })))
   const refused = steps.find((s) => !s.ok)
+  // The server does not tell a stranger why. Its audit log tells us.
+  if (refused !== undefined && refused.reason === undefined && device !== undefined) steps.push(...(await whyRefused(options, device, startedAt)))
   print(options, { steps, connects: refused === undefined }, () => steps.map((s) => `${s.ok ? 'ok  ' : 'NO  '} ${s.step}: ${s.message}${s.fix === undefined ? '' : `\n      fix: ${s.fix}`}`).join('\n'))
-  if (refused !== undefined) process.exitCode = EXIT.refused
+  if (refused !== undefined) process.exitCode = steps.some((s) => s.step === 'tls' && s.fix === UNREACHABLE_FIX) ? EXIT.unreachable : EXIT.refused
 }
 
-function read(file: string): string {
-  if (!existsSync(file)) throw new SallyportError('not-found', `There is no file ${file}.`)
-  return readFileSync(file, 'utf8')
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 1 || port > PORT_MAX) throw new SallyportError('usage', `--port takes a number from 1 to ${PORT_MAX}.`)
+  return port
 }
 
-/** What can be said without connecting. Returns the client id to connect with. */
-async function judgeOffline(options: ConnectOptions, chain: readonly Uint8Array[], key: string, steps: StepSeen[]): Promise<string> {
+/** What can be said without connecting, by the rules that the door applies. Returns the device that the certificate speaks for. */
+async function judgeOffline(desk: Desk, home: string, chain: readonly Uint8Array[], key: string, steps: StepSeen[]): Promise<DeviceId | undefined> {
   const [leaf] = chain
-  if (leaf === undefined) return ''
+  if (leaf === undefined) return undefined
   steps.push(keyFits(leaf, key) ? { step: 'key', ok: true, message: 'it belongs to the certificate' } : stopped('key', 'tls-possession-unproven'))
-  return withDesk(options, async (desk) => {
-    const cas = (await desk.cas()).map((ca) => ({ name: ca.name, role: ca.role, tenant: DEFAULT_TENANT, der: required(decodePem(ca.pem, 'CERTIFICATE'))[0] ?? new Uint8Array() }))
-    const judged = openTrust(cas).judge(chain, Date.now())
-    if (!judged.allow) {
-      steps.push(stopped('certificate', judged.reason, judged.detail))
-      return ''
-    }
-    const { leaf: facts, issuer } = judged.value
-    steps.push({ step: 'certificate', ok: true, message: `issued by ${issuer}, in force until ${time(facts.notAfter)}` })
-    const name = deviceNameOf(facts)
-    if (!name.allow) {
-      steps.push(stopped('certificate', name.reason, name.detail))
-      return ''
-    }
-    const device = await desk.device(name.value).catch((error: unknown) => (error instanceof SallyportError && error.code === 'not-found' ? undefined : Promise.reject(error as Error)))
-    if (device === undefined) steps.push(stopped('registry', 'device-unknown', name.value))
-    else {
-      const record = device.certificates.find((c) => c.sha256 === facts.sha256)
-      if (record === undefined) steps.push(stopped('registry', 'certificate-unrecorded'))
-      else if (record.state === 'revoked') steps.push(stopped('registry', 'certificate-revoked', record.revocationReason))
-      else if (device.state !== 'active') steps.push({ step: 'registry', ok: false, message: `The device is ${device.state}.`, fix: `sallyport device resume ${device.id}` })
-      else steps.push({ step: 'registry', ok: true, message: `${device.id} is active, in ${device.groups.join(', ') || 'no group'}` })
-    }
-    return name.value
-  })
+  const judged = openTrust([...(await ownCas(desk)), ...trustedCas(home)]).judge(chain, Date.now())
+  if (!judged.allow) return refusedAt('certificate', judged, steps)
+  const { leaf: facts, issuer, role } = judged.value
+  steps.push({ step: 'certificate', ok: true, message: `issued by ${issuer}, in force until ${time(facts.notAfter)}` })
+  const { policyFile } = configOf(home)
+  const identity = identify(facts, issuer, role !== 'trusted', role === 'trusted' ? loadPolicy(policyFile, path.basename(policyFile), 1).policy.identity : new Map())
+  if (!identity.allow) return refusedAt('identity', identity, steps)
+  const { device: id, register } = identity.value
+  steps.push({ step: 'identity', ok: true, message: `it speaks for ${id}` })
+  const device = await orNothing(desk.device(id))
+  const serial = required(parseSerialNumber(facts.serial))
+  const record = [...(device?.certificates ?? []), await orNothing(desk.certificate(serial))].find((c) => c?.sha256 === facts.sha256)
+  if (record === undefined && role === 'trusted' && (device !== undefined || register === 'auto')) {
+    steps.push({ step: 'registry', ok: true, message: 'this certificate of a trusted CA is recorded when it first connects' })
+    return id
+  }
+  // A certificate that nobody recorded says less than a device that nobody registered.
+  const standing: Decision<unknown> = device === undefined && record === undefined ? { allow: false, reason: 'device-unknown', detail: id } : judgeStanding({ now: Date.now(), record, device })
+  if (!standing.allow) refusedAt('registry', standing, steps)
+  else steps.push({ step: 'registry', ok: true, message: `${id} is active, in ${device?.groups.join(', ') || 'no group'}` })
+  return id
+}
+
+function orNothing<T>(answer: Promise<T>): Promise<T | undefined> {
+  return answer.catch((error: unknown) => (error instanceof SallyportError && error.code === 'not-found' ? undefined : Promise.reject(error as Error)))
+}
+
+function refusedAt(step: StepSeen['step'], { reason, detail }: { readonly reason: DenyReason; readonly detail?: string }, steps: StepSeen[]): undefined {
+  steps.push(stopped(step, reason, detail))
+  return undefined
+}
+
+async function ownCas(desk: Desk): Promise<readonly TrustedCa[]> {
+  return (await desk.cas()).flatMap(({ name, role, pem }) => anchorOf(name, role, pem))
+}
+
+function trustedCas(home: string): readonly TrustedCa[] {
+  return configOf(home).trust.flatMap(({ name, file }) => anchorOf(name, 'trusted', readText(file)))
+}
+
+function anchorOf(name: CaName, role: TrustedCa['role'], pem: string): readonly TrustedCa[] {
+  const [der] = required(decodePem(pem, 'CERTIFICATE'))
+  return der === undefined ? [] : [{ name, role, tenant: DEFAULT_TENANT, der }]
 }
 
 function keyFits(leaf: Uint8Array, key: string): boolean {
@@ -95,6 +126,13 @@ function keyFits(leaf: Uint8Array, key: string): boolean {
   } catch {
     return false // Not a key.
   }
+}
+
+/** What the server has written about this attempt. */
+async function whyRefused(options: CommonOptions, device: DeviceId, startedAt: number): Promise<readonly StepSeen[]> {
+  const { refusals } = await withDesk(options, (desk) => desk.why(device)).catch(() => ({ refusals: [] }))
+  const latest = refusals.find((r) => r.at >= startedAt)
+  return latest === undefined ? [] : [stopped('connect', latest.reason, latest.detail)]
 }
 
 interface Attempt {
@@ -106,35 +144,47 @@ interface Attempt {
   readonly clientId: string
 }
 
+const UNREACHABLE_FIX = 'Check host and port, and that the server runs.'
+const SERVER_FIX = 'Check the host name, and that --ca is the root of this server.'
+/** Errors of the socket below TLS, before anybody spoke. */
+const UNREACHABLE: readonly string[] = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN']
+
 /** A real handshake and a real CONNECT. */
 function connect({ host, port, ca, cert, key, clientId }: Attempt): Promise<readonly StepSeen[]> {
   return new Promise((resolve) => {
     const steps: StepSeen[] = []
     let socket: tls.TLSSocket
-    const done = (step: StepSeen): void => {
-      steps.push(step)
-      socket?.destroy()
-      resolve(steps)
-    }
     try {
-      socket = tls.connect({ host, port, ca, cert, key, servername: /^[\d.:]+$/.test(host) ? '' : host, minVersion: 'TLSv1.2', timeout: ANSWER_MS })
+      socket = tls.connect({ host, port, ca, cert, key, servername: isIP(host) === 0 ? host : '', minVersion: 'TLSv1.2', timeout: ANSWER_MS })
     } catch (error) {
-      resolve([{ step: 'tls', ok: false, message: `The key or certificate cannot be used (${error instanceof Error ? error.message : ''}).` }])
+      resolve([{ step: 'tls', ok: false, message: `The key or the certificate cannot be used (${error instanceof Error ? error.message : ''}).` }])
       return
     }
+    let greeted = false
+    const done = (step: StepSeen): void => {
+      socket.destroy()
+      resolve([...steps, step])
+    }
     socket.once('secureConnect', () => {
+      greeted = true
       steps.push({ step: 'tls', ok: true, message: `${socket.getProtocol() ?? 'TLS'} with ${host}:${port}; the server proved its name` })
       socket.write(mqttPacket.generate({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 5, clean: true, clientId, keepalive: 30 }, { protocolVersion: 5 }))
     })
     const parser = mqttPacket.parser({ protocolVersion: 5 })
+    parser.on('error', () => done({ step: 'connect', ok: false, message: 'The answer is not MQTT.', fix: UNREACHABLE_FIX }))
     parser.on('packet', (packet) => {
       if (packet.cmd !== 'connack') return
       const code = packet.reasonCode ?? 0
-      done(code === 0 ? { step: 'CONNECT', ok: true, message: 'accepted' } : { step: 'CONNECT', ok: false, message: `refused with 0x${code.toString(16)}: ${packet.properties?.reasonString ?? ''}`, fix: 'sallyport why DEVICE says more.' })
+      if (code === 0) done({ step: 'connect', ok: true, message: 'accepted' })
+      else done({ step: 'connect', ok: false, message: `refused with 0x${code.toString(16)} ${packet.properties?.reasonString ?? ''}`.trim() })
     })
     socket.on('data', (bytes) => parser.parse(bytes))
-    socket.once('timeout', () => done({ step: 'CONNECT', ok: false, message: 'no answer in time' }))
-    socket.once('error', (error: NodeJS.ErrnoException) => done({ step: 'tls', ok: false, message: `${error.code ?? error.message}: the handshake did not succeed` }))
-    socket.once('close', () => done({ step: 'CONNECT', ok: false, message: 'the server closed the connection without an answer, as it does with certificates that it does not accept', fix: 'sallyport audit tail shows the check.' }))
+    socket.once('timeout', () => done({ step: greeted ? 'connect' : 'tls', ok: false, message: 'no answer in time', fix: UNREACHABLE_FIX }))
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      const { code = error.message } = error
+      if (greeted) done({ step: 'connect', ok: false, message: `the server ended the connection (${code}), as it does with certificates that it does not accept` })
+      else done({ step: 'tls', ok: false, message: `the handshake did not succeed (${code})`, fix: UNREACHABLE.includes(code) ? UNREACHABLE_FIX : SERVER_FIX })
+    })
+    socket.once('close', () => done({ step: 'connect', ok: false, message: 'the server closed the connection without an answer, as it does with certificates that it does not accept' }))
   })
 }

@@ -2,12 +2,15 @@
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
+import type { Config } from '../config.ts'
 import { SallyportError } from '../core/errors.ts'
 import { homePaths, isHome } from '../home.ts'
 import { loadPolicy } from '../policy-file.ts'
 import { readSecretFile } from '../ca/key-file.ts'
 import { EXIT } from '../vocabulary.ts'
-import { configOf, endpointsOf, homeOf, print, time, withDesk, type CommonOptions } from './context.ts'
+import { parseCertificate } from '../x509/certificate.ts'
+import { decodePem } from '../x509/pem.ts'
+import { configOf, emptyHome, endpointsOf, homeOf, print, readText, required, time, withDesk, type CommonOptions } from './context.ts'
 
 interface Finding {
   readonly check: string
@@ -18,10 +21,12 @@ interface Finding {
 
 const SOON_MS = 30 * 86_400_000
 
+type Check = (name: string, look: () => string | Promise<string>) => Promise<void>
+
 export async function doctor(options: CommonOptions): Promise<void> {
   const home = homeOf(options)
   const findings: Finding[] = []
-  const check = async (name: string, look: () => string | Promise<string>): Promise<void> => {
+  const check: Check = async (name, look) => {
     try {
       findings.push({ check: name, ok: true, message: await look() })
     } catch (error) {
@@ -30,37 +35,57 @@ export async function doctor(options: CommonOptions): Promise<void> {
     }
   }
   await check('home', () => {
-    if (!isHome(home)) throw new SallyportError('home-empty', `There is no Sallyport home in ${home}.`, { fix: 'Make one: sallyport serve.' })
+    if (!isHome(home)) throw emptyHome(home)
     return home
   })
-  await check('configuration', () => `${configOf(home).policyFile} is the policy`)
+  let config: Config | undefined
+  await check('configuration', () => {
+    config = configOf(home)
+    return `${config.policyFile} is the policy`
+  })
+  // Nothing further can be said of a home that is none, or that says of itself what nobody understands.
+  if (isHome(home) && config !== undefined) await checkHome(home, config, options, check)
+  report(options, findings)
+}
+
+async function checkHome(home: string, config: Config, options: CommonOptions, check: Check): Promise<void> {
+  const { local } = homePaths(home)
+  const { policyFile } = config
   await check('policy', () => {
-    const file = configOf(home).policyFile
-    if (!existsSync(file)) throw new SallyportError('policy-invalid', 'There is no policy: everything is denied.', { fix: `Write ${file}.` })
-    loadPolicy(file, path.basename(file), 1)
+    if (!existsSync(policyFile)) throw new SallyportError('policy-invalid', 'There is no policy: everything is denied.', { fix: `Write ${policyFile}.` })
+    loadPolicy(policyFile, path.basename(policyFile), 1)
     return 'it compiles'
   })
-  const { local } = homePaths(home)
-  for (const name of ['issuing.key', 'server/key.pem', 'operator/key.pem', 'passphrase']) {
-    const file = name === 'passphrase' ? (configOf(home).passphraseFile ?? path.join(local, name)) : path.join(local, name)
+  const secrets = ['issuing.key', 'server/key.pem', 'operator/key.pem'].map((name) => [name, path.join(local, name)] as const)
+  for (const [name, file] of [...secrets, ['passphrase', config.passphraseFile ?? path.join(local, 'passphrase')] as const]) {
     await check(`secret ${name}`, () => (readSecretFile(file), 'only its owner can read it'))
   }
-  await check('server', () => {
-    const endpoints = endpointsOf(home)
+  for (const name of ['server', 'operator']) await check(`certificate ${name}`, () => lifeOf(path.join(local, name, 'cert.pem')))
+  await check('server', async () => {
+    const endpoints = await endpointsOf(home)
     return endpoints === undefined ? 'none runs' : `runs as process ${endpoints.pid}, MQTT on port ${endpoints.mqtt.port}`
   })
-  if (isHome(home)) {
-    await check('certificates', () => withDesk(options, async (desk) => {
-      const soon = (await desk.cas()).find((ca) => ca.notAfter - Date.now() < SOON_MS)
-      if (soon !== undefined) throw new SallyportError('certificate-unusable', `The CA ${soon.name} expires ${time(soon.notAfter)}.`, { fix: 'Replace it in time.' })
-      return 'no CA expires within 30 days'
-    }))
-    await check('audit log', () => withDesk(options, async (desk) => {
-      const verdict = await desk.auditVerify()
-      if (!verdict.intact) throw new SallyportError('audit-broken', `Line ${verdict.firstBad?.line ?? 0} does not verify: ${verdict.firstBad?.problem ?? ''}.`, { fix: 'Compare with your backup: somebody changed it, or the disk did.' })
-      return `${verdict.records} records verify`
-    }))
-  }
+  await check('certificate authority', () => withDesk(options, async (desk) => {
+    const soon = (await desk.cas()).find((ca) => ca.notAfter - Date.now() < SOON_MS)
+    if (soon !== undefined) throw new SallyportError('certificate-unusable', `The CA ${soon.name} expires ${time(soon.notAfter)}.`, { fix: 'Replace it in time.' })
+    return 'no CA expires within 30 days'
+  }))
+  await check('audit log', () => withDesk(options, async (desk) => {
+    const verdict = await desk.auditVerify()
+    if (!verdict.intact) throw new SallyportError('audit-broken', `Line ${verdict.firstBad?.line ?? 0} does not verify: ${verdict.firstBad?.problem ?? ''}.`, { fix: 'Compare with your backup: somebody changed it, or the disk did.' })
+    return `${verdict.records} records verify`
+  }))
+}
+
+function lifeOf(file: string): string {
+  const certificate = parseCertificate(required(decodePem(readText(file), 'CERTIFICATE'))[0] ?? new Uint8Array())
+  const { notAfter } = required(certificate)
+  // The next start issues it anew before it runs out; one that is this old was made by a server that never restarts.
+  if (notAfter - Date.now() < SOON_MS) throw new SallyportError('certificate-unusable', `It expires ${time(notAfter)}.`, { fix: 'Restart the server, or send it SIGHUP: it then issues a new one.' })
+  return `in force until ${time(notAfter)}`
+}
+
+function report(options: CommonOptions, findings: readonly Finding[]): void {
   const bad = findings.filter((f) => !f.ok)
   print(options, { findings, ok: bad.length === 0 }, () => findings.map((f) => `${f.ok ? 'ok  ' : 'BAD '} ${f.check}: ${f.message}${f.fix === undefined ? '' : `\n      fix: ${f.fix}`}`).join('\n'))
   if (bad.length > 0) process.exitCode = EXIT.failed

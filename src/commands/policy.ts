@@ -4,15 +4,26 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { SallyportError } from '../core/errors.ts'
 import { parseDeviceId } from '../core/ids.ts'
-import { loadPolicy } from '../policy-file.ts'
-import { REASONS } from '../vocabulary.ts'
-import { configOf, homeOf, print, required, withDesk, type CommonOptions } from './context.ts'
+import { describeProblem } from '../core/source-tree.ts'
+import { POLICY_LIMITS } from '../limits.ts'
+import { readPolicy } from '../policy-file.ts'
+import { EXIT, REASONS } from '../vocabulary.ts'
+import { configOf, homeOf, print, readText, required, withDesk, type CommonOptions } from './context.ts'
 
 export function check(file: string | undefined, options: CommonOptions): Promise<void> {
   const target = file === undefined ? configOf(homeOf(options)).policyFile : path.resolve(file)
   if (!existsSync(target)) throw new SallyportError('not-found', `There is no policy file ${target}.`, { fix: 'Name one: sallyport policy check FILE.' })
-  loadPolicy(target, path.basename(target), 1)
-  print(options, { file: target, ok: true }, () => `${target} is a policy.`)
+  const text = readText(target, POLICY_LIMITS.documentBytesMax)
+  const read = readPolicy(path.basename(target), text, 1)
+  if ('policy' in read) {
+    print(options, { file: target, ok: true, problems: [] }, () => `${target} is a policy.`)
+    return Promise.resolve()
+  }
+  // Programs read the problems where they read the answer; people read them where they read failures.
+  if (options.json !== true) throw new SallyportError('policy-invalid', read.problems.map(describeProblem).join('\n'))
+  const problems = read.problems.map(({ at, message, fix }) => ({ ...at, message, ...(fix === undefined ? {} : { fix }) }))
+  print(options, { file: target, ok: false, problems }, () => '')
+  process.exitCode = EXIT.configuration
   return Promise.resolve()
 }
 

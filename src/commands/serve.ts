@@ -3,6 +3,7 @@
 import { loadConfig } from '../config.ts'
 import { serve, type Ready } from '../main.ts'
 import { VERSION } from '../cli.ts'
+import { EXIT } from '../vocabulary.ts'
 import { homeOf, type CommonOptions } from './context.ts'
 
 interface ServeOptions extends CommonOptions {
@@ -10,17 +11,29 @@ interface ServeOptions extends CommonOptions {
   readonly host?: readonly string[]
 }
 
+const SAME_SIGNAL_MS = 1_000
+
 export async function serveCommand(options: ServeOptions): Promise<void> {
   const home = homeOf(options)
   const ending = new AbortController()
   let reload: () => Promise<void> = () => Promise.resolve()
-  const end = (): void => ending.abort()
-  process.once('SIGINT', end)
-  process.once('SIGTERM', end)
-  const onHangup = (): void => void reload()
+  let endedAt = 0
+  const end = (): void => {
+    // Ctrl-C reaches the whole process group, and whoever started us passes it on: two within a moment are one. Later, it
+    // is somebody who does not want to wait for the drain.
+    if (endedAt > 0 && performance.now() - endedAt > SAME_SIGNAL_MS) process.exit(EXIT.interrupted)
+    endedAt ||= performance.now()
+    ending.abort()
+  }
+  process.on('SIGINT', end)
+  process.on('SIGTERM', end)
+  const onHangup = (): void => {
+    // What was in force stays in force, whatever is wrong with the new.
+    reload().catch((error: unknown) => process.stderr.write(`sallyport: reload refused: ${error instanceof Error ? error.message : 'unknown'}\n`))
+  }
   process.on('SIGHUP', onHangup)
-  // Somebody who runs `serve | head` must not take the broker down.
-  process.stdout.on('error', () => {})
+  // Somebody who runs `serve | head` must not take the broker down, as it would end any other command.
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {})
   try {
     await serve({
       home,

@@ -22,6 +22,7 @@ const EXPONENT_MIN = 65_537n
 
 /** The key policy: ECDSA P-256 and P-384, Ed25519, RSA of 2048, 3072 or 4096 bits with a public exponent of at least 65537. */
 export function keyProblem(key: KeyFacts): string | undefined {
+  if (key.weakness !== undefined) return key.weakness
   switch (key.algorithm) {
     case 'ec':
       return key.curve === 'P-256' || key.curve === 'P-384' ? undefined : `curve ${key.curve ?? 'with explicit parameters'}`
@@ -106,6 +107,9 @@ export function judgeIssuer(facts: CertificateFacts, below: number, now: EpochMs
   if (facts.keyUsage !== undefined && !facts.keyUsage.includes('keyCertSign')) return deny('certificate-issuer-not-ca', 'key usage without keyCertSign')
   const { pathLength } = facts.basicConstraints
   if (pathLength !== undefined && below > pathLength) return deny('certificate-path-length', `at most ${pathLength}, found ${below}`)
+  // A CA that is narrowed to other usages cannot give this one. anyExtendedKeyUsage of a CA narrows nothing.
+  const usages = facts.extendedKeyUsage
+  if (usages !== undefined && !usages.includes(EXTENDED_KEY_USAGES.clientAuth) && !usages.includes(EXTENDED_KEY_USAGES.any)) return deny('certificate-usage-wrong', 'a CA that may not issue for clientAuth')
   return first(EVERY_CERTIFICATE, facts, now)
 }
 
@@ -120,7 +124,8 @@ export function deviceNameOf(facts: CertificateFacts): Decision<DeviceId> {
   if (names.length > 1 || facts.subject.some((rdn) => rdn.length > 1)) return deny('certificate-name-ambiguous')
   const id = name.value === undefined ? undefined : parseDeviceId(name.value)
   if (id === undefined || !id.allow) return deny('certificate-name-invalid', name.value === undefined ? 'not decodable' : printable(name.value))
-  // A DNS name or URI that says something else than the common name would make two identities of one certificate.
-  const other = facts.subjectAltNames?.find((n) => n.kind === 'dns' && n.value !== id.value)
+  // A DNS name, URI or mail address that says something else would make two identities of one certificate. Our own CA
+  // writes none; addresses and names of other kinds name no device.
+  const other = facts.subjectAltNames?.find((n) => n.kind !== 'ip' && n.kind !== 'other' && n.value !== id.value)
   return other === undefined ? allow(id.value) : deny('certificate-name-ambiguous', `subject alternative name ${printable(other.value)}`)
 }

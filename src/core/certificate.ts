@@ -13,6 +13,8 @@ export interface KeyFacts {
   readonly bits?: number
   /** Of an RSA key: the public exponent, as a decimal. */
   readonly exponent?: string
+  /** Set when the private key is known or can be computed: why. */
+  readonly weakness?: string
   /** SHA-256 over the SubjectPublicKeyInfo as it stands in the DER. */
   readonly spkiSha256: KeyHash
 }
@@ -34,6 +36,16 @@ export type SubjectAltName =
   | { readonly kind: 'dns' | 'uri' | 'email'; readonly value: string }
   | { readonly kind: 'ip'; readonly value: string }
   | { readonly kind: 'other'; readonly value: string }
+
+/** One base of a name constraint; `ip` is address and mask in hex. RFC 5280 §4.2.1.10. */
+export type NameSubtree =
+  | { readonly kind: 'dns' | 'uri' | 'email' | 'ip' | 'other'; readonly value: string }
+  | { readonly kind: 'directory'; readonly name: NameFacts }
+
+export interface NameConstraints {
+  readonly permitted: readonly NameSubtree[]
+  readonly excluded: readonly NameSubtree[]
+}
 
 export const KEY_USAGE_BITS = [
   'digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement',
@@ -78,6 +90,8 @@ export interface CertificateFacts {
   readonly authorityKeyId?: string
   readonly subjectKeyId?: string
   readonly hasNameConstraints: boolean
+  /** Undefined when the extension is absent or malformed. */
+  readonly nameConstraints?: NameConstraints
   /** Dotted OIDs of critical extensions that Sallyport does not process. */
   readonly unknownCritical: readonly string[]
   /** OIDs of extensions that occur more than once. RFC 5280 §4.2 forbids it. */

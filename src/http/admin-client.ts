@@ -18,6 +18,8 @@ export interface AdminCredential {
   readonly ca: string
 }
 
+/** Requests that wait for each other rather than for handshakes. */
+const CONNECTIONS_MAX = 4
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 const problem = z.object({ code: z.string(), title: z.string(), status: z.number(), hint: z.string().optional(), detail: z.string().optional() })
@@ -27,10 +29,14 @@ type Query = Readonly<Record<string, string | number | undefined>>
 /** Opens the client; nothing is sent yet. Every call throws 'unreachable' when the server does not answer. */
 export function openAdminClient(credential: AdminCredential): Desk {
   const { key, cert, ca } = credential
-  const agent = new Agent({ key, cert, ca, keepAlive: true, minVersion: 'TLSv1.2' })
+  const agent = new Agent({ key, cert, ca, keepAlive: true, maxSockets: CONNECTIONS_MAX, minVersion: 'TLSv1.2' })
 
-  function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
-    const text = body === undefined ? undefined : JSON.stringify(body)
+  async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+    const { status, text } = await send(method, path, body === undefined ? undefined : JSON.stringify(body))
+    return answered(status, text) as T
+  }
+
+  function send(method: 'GET' | 'POST', path: string, text: string | undefined): Promise<{ readonly status: number; readonly text: string }> {
     return new Promise((resolve, reject) => {
       const sent = request(new URL(path, credential.url), {
         agent, method, timeout: HTTP_LIMITS.requestMs,
@@ -43,13 +49,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
           if (bytes > ANSWER_BYTES_MAX) sent.destroy(new Error('the answer is too large'))
           else chunks.push(chunk)
         })
-        response.on('end', () => {
-          try {
-            resolve(answered(response.statusCode ?? 0, Buffer.concat(chunks).toString('utf8')) as T)
-          } catch (error) {
-            reject(error as Error)
-          }
-        })
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }))
       })
       sent.on('timeout', () => sent.destroy(new Error('no answer in time')))
       sent.on('error', (cause: NodeJS.ErrnoException) => reject(new SallyportError('unreachable', `The server at ${credential.url} does not answer (${cause.code ?? cause.message}).`, { fix: 'Look at its log; if it is gone, remove data/endpoints.json or start it again.', cause })))

@@ -1,19 +1,20 @@
 // The admin API: HTTPS with a client certificate, for operators and nobody else. Every request is judged anew (a revoked
 // operator is out at the next one), every refusal is audited. What a request asks for is done by a Desk.
 
-import { createHash, constants } from 'node:crypto'
+import { constants } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { createSecureContext } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { ADMIN_PATHS, PROBLEM_MEDIA_TYPE, REASONS, type DenyReason } from '../vocabulary.ts'
 import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
 import type { Actor } from '../core/audit.ts'
-import { allow, deny, type Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { printable, type EpochMs, type Fingerprint } from '../core/ids.ts'
+import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
+import { openOperatorGate } from './operator-gate.ts'
 import { problemOf, problemOfError, type Problem } from './problem.ts'
 import * as requests from './requests.ts'
 
@@ -43,14 +44,23 @@ export interface AdminServer {
   close(): Promise<void>
 }
 
-const ALWAYS_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '::1']
-
 const TLS_OPTIONS = {
   minVersion: 'TLSv1.2',
   // No session outlives its connection here: a ticket from another listener opens nothing, and a revoked operator resumes nothing.
   secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
   sessionIdContext: 'sallyport-admin',
 } as const
+
+const SECURITY_HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+} as const
+
+/** What the parser of HTTP gives up on, where it is not simply malformed. */
+const BELOW_HTTP: Readonly<Record<string, number>> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }
 
 /** Opens the port. Failure: 'port-in-use'. */
 export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
@@ -64,76 +74,60 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     onConstructorPoisoning: 'error',
     routerOptions: { maxParamLength: 128 },
     exposeHeadRoutes: false,
+    // A path that cannot be decoded is refused like any other that is unknown.
+    frameworkErrors: (error, request, reply) => void refuse(request, reply.headers(SECURITY_HEADERS), problemOf('request-invalid'), error.code),
+    clientErrorHandler(error, socket) {
+      // Somebody hung up.
+      if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+      refused(socket, 'request-invalid', `HTTP: ${error.code}`)
+      const problem = { ...problemOf('request-invalid'), status: BELOW_HTTP[error.code] ?? 400 }
+      socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\nconnection: close\r\n\r\n${JSON.stringify(problem)}`)
+    },
   })
   app.server.maxConnections = HTTP_LIMITS.connectionsMax
-  const hosts = new Set([...ALWAYS_HOSTS, ports.listen.host, ...ports.hosts].map((h) => h.toLowerCase()))
+  // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
+  app.removeContentTypeParser('text/plain')
+  const gate = openOperatorGate({ hosts: [ports.listen.host, ...ports.hosts], view: ports.view, clock: ports.clock })
   const operators = new WeakMap<FastifyRequest, Actor>()
 
-  /** The certificate of this request's connection, against the registry of this moment. */
-  function judgeOperator(socket: TLSSocket): Decision<Actor> {
-    const leaf = socket.getPeerX509Certificate()
-    if (leaf === undefined || !socket.authorized) return deny('operator-required', 'no certificate')
-    const record = ports.view.certificateBySha256(createHash('sha256').update(leaf.raw).digest('hex') as Fingerprint)
-    const now = ports.clock()
-    if (record === undefined) return deny('certificate-unrecorded')
-    if (record.profile !== 'operator') return deny('operator-required', `profile ${record.profile}`)
-    if (record.state === 'revoked') return deny('certificate-revoked')
-    if (record.state !== 'active') return deny('certificate-unrecorded', record.state)
-    if (record.notAfter <= now) return deny('certificate-expired')
-    return allow({ kind: 'operator', name: record.serial })
-  }
-
-  function judgeHost(header: string | undefined): Decision<void> {
-    const name = (header ?? '').toLowerCase().replace(/:\d{1,5}$/, '').replaceAll(/^\[|\]$/g, '')
-    return hosts.has(name) ? allow(undefined) : deny('host-not-allowed', printable(header ?? '(none)'))
-  }
-
-  function refuse(request: FastifyRequest, reply: FastifyReply, reason: DenyReason, detail: string | undefined): FastifyReply {
-    const { remoteAddress, remotePort } = request.socket
+  function refused(socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined }, reason: DenyReason, detail: string | undefined, claimed?: string): void {
     ports.audit.record({
       kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason,
-      source: { address: remoteAddress ?? 'unknown', port: remotePort ?? 0 },
-      detail: printable(`${request.method} ${request.url}${detail === undefined ? '' : `: ${detail}`}`, AUDIT_LIMITS.fieldCharsMax),
-    })
-    return answer(reply, problemOf(reason))
-  }
-
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'content-security-policy': "default-src 'none'", 'referrer-policy': 'no-referrer' })
-    const host = judgeHost(request.headers.host)
-    if (!host.allow) return refuse(request, reply, host.reason, host.detail)
-    const operator = judgeOperator(request.raw.socket as TLSSocket)
-    if (!operator.allow) return refuse(request, reply, operator.reason, operator.detail)
-    // No browser of another site acts for an operator: the API is for programs that know it.
-    if (request.headers.origin !== undefined || request.headers['sec-fetch-site'] === 'cross-site') return refuse(request, reply, 'operator-required', 'a request from a web page')
-    operators.set(request, operator.value)
-    return undefined
-  })
-  app.setNotFoundHandler((request, reply) => refuse(request, reply, 'route-unknown', undefined))
-  app.setErrorHandler((error: unknown, request, reply) => {
-    const problem = problemOfFailure(error)
-    if (problem.status < 500) return refuseWith(request, reply, problem)
-    ports.log('error', { error: error instanceof Error ? error.message : 'unknown', route: request.routeOptions.url }, 'a request failed')
-    return answer(reply, problem)
-  })
-
-  function refuseWith(request: FastifyRequest, reply: FastifyReply, problem: Problem): FastifyReply {
-    const reason = Object.hasOwn(REASONS, problem.code) ? (problem.code as DenyReason) : 'request-invalid'
-    // What is not there is an answer, not an attempt at something forbidden.
-    if (problem.status !== 404) refuseAudited(request, reason, problem.detail)
-    return answer(reply, problem)
-  }
-
-  function refuseAudited(request: FastifyRequest, reason: DenyReason, detail: string | undefined): void {
-    const { remoteAddress, remotePort } = request.socket
-    const id = (request.params as Record<string, string> | undefined)?.['id']
-    ports.audit.record({
-      kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason,
-      source: { address: remoteAddress ?? 'unknown', port: remotePort ?? 0 },
-      ...(id === undefined ? {} : { claimed: printable(id) }),
+      source: { address: socket.remoteAddress ?? 'unknown', port: socket.remotePort ?? 0 },
+      ...(claimed === undefined ? {} : { claimed: printable(claimed) }),
       ...(detail === undefined ? {} : { detail: printable(detail, AUDIT_LIMITS.fieldCharsMax) }),
     })
   }
+
+  function refuse(request: FastifyRequest, reply: FastifyReply, problem: Problem, detail: string | undefined): FastifyReply {
+    const reason = Object.hasOwn(REASONS, problem.code) ? (problem.code as DenyReason) : 'request-invalid'
+    const asked = `${request.method} ${request.url}`
+    refused(request.socket, reason, detail === undefined ? asked : `${asked}: ${detail}`, (request.params as Record<string, string> | undefined)?.['id'])
+    return answer(reply, problem)
+  }
+
+  // Refused below HTTP: handshakes without a certificate of our own CA, and bytes that are no request.
+  app.server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+    // Whoever only looks whether the port answers, as our own commands do, asks for nothing.
+    if (error.code === 'ECONNRESET') return
+    refused(socket, 'operator-required', `TLS: ${error.code ?? error.message}`)
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(SECURITY_HEADERS)
+    const operator = gate.judge(request.headers, request.raw.socket as TLSSocket)
+    if (!operator.allow) return refuse(request, reply, problemOf(operator.reason), operator.detail)
+    operators.set(request, operator.value)
+    return undefined
+  })
+  app.setNotFoundHandler((request, reply) => refuse(request, reply, problemOf('route-unknown'), undefined))
+  app.setErrorHandler((error: unknown, request, reply) => {
+    const problem = problemOfFailure(error)
+    // What is not there is an answer, not an attempt at something forbidden.
+    if (problem.status === 404) return answer(reply, problem)
+    if (problem.status < 500) return refuse(request, reply, problem, problem.detail)
+    ports.log('error', { error: error instanceof Error ? error.message : 'unknown', route: request.routeOptions.url }, 'a request failed')
+    return answer(reply, problem)
+  })
 
   const desk = (request: FastifyRequest): Desk => ports.deskFor(operators.get(request) ?? { kind: 'system' })
   const id = (request: FastifyRequest) => parse(requests.deviceId, (request.params as Record<string, unknown>)['id'])
@@ -143,8 +137,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.get(ADMIN_PATHS.ca, async (r) => ({ items: await desk(r).cas() }))
   app.get(ADMIN_PATHS.devices, (r) => desk(r).devices(parse(requests.deviceQuery, r.query)))
   app.post(ADMIN_PATHS.devices, { bodyLimit: HTTP_LIMITS.bulkBodyBytesMax }, async (r, reply) => {
-    const bulk = requests.newDevices.safeParse(r.body)
-    if (bulk.success) return { results: await addAll(desk(r), bulk.data.devices) }
+    if (isBulk(r.body)) return { results: await addAll(desk(r), parse(requests.newDevices, r.body).devices) }
     return reply.code(201).send(await desk(r).addDevice(parse(requests.newDevice, r.body)))
   })
   app.get(ADMIN_PATHS.device, (r) => desk(r).device(id(r)))
@@ -190,6 +183,10 @@ async function listen(app: App, { host, port }: AdminPorts['listen']): Promise<s
   const bound = app.server.address() as { address: string; port: number }
   const name = bound.address === '::' || bound.address === '0.0.0.0' ? 'localhost' : bound.address.includes(':') ? `[${bound.address}]` : bound.address
   return `https://${name}:${bound.port}`
+}
+
+function isBulk(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && 'devices' in body
 }
 
 /** Results in the order of the rows; a refused row does not stop the others. */

@@ -16,7 +16,7 @@ function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, str
     if (decision.allow) return decision.value
     context.addIssue({ code: 'custom', message: decision.detail ?? decision.reason, params: { reason: decision.reason } })
     return z.NEVER
-  }) as z.ZodType<Out, string>
+  })
 }
 
 export const deviceId = parsed(parseDeviceId)

@@ -43,7 +43,7 @@ function userOf(actor: Actor | undefined): { readonly name: string } | undefined
 
 /** The record of an event, without its place in the chain. */
 export function recordOf(event: AuditEvent): Record<string, unknown> {
-  const field = <Name extends string>(name: Name): unknown => (event as unknown as Record<string, unknown>)[name]
+  const field = (name: string): unknown => (event as unknown as Record<string, unknown>)[name]
   const text = (name: string): string | undefined => {
     const value = field(name)
     return typeof value === 'string' ? safe(value) : undefined
@@ -82,7 +82,10 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
 
 type Nested = Readonly<Record<string, unknown>> | undefined
 const inside = (record: AuditRecord, name: string): Nested => record[name] as Nested
-const textIn = (nested: Nested, name: string): string | undefined => (typeof nested?.[name] === 'string' ? (nested[name] as string) : undefined)
+const textIn = (nested: Nested, name: string): string | undefined => {
+  const value = nested?.[name]
+  return typeof value === 'string' ? value : undefined
+}
 
 /** A record as a refusal of this device, or of somebody who claimed its name; undefined when it is neither. */
 export function refusalOf(record: AuditRecord, device: string): RefusalSeen | undefined {

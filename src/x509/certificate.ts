@@ -42,14 +42,26 @@ export function certificateParts(der: Uint8Array): Decision<CertificateParts> {
   const [tbs, outerAlgorithm, signature] = root.value.children
   if (root.value.tag !== TAG.sequence || root.value.children.length !== 3 || tbs?.tag !== TAG.sequence || outerAlgorithm?.tag !== TAG.sequence || signature?.tag !== TAG.bitString) return bad('not a Certificate')
   const fields = [...tbs.children]
-  const versionField = fields[0]?.tag === TAG_VERSION ? fields.shift()?.children[0] : undefined
-  const version = versionField === undefined ? 1 : (versionField.contents[0] ?? 0) + 1
+  const version = readVersion(fields[0]?.tag === TAG_VERSION ? fields.shift() : undefined)
   const [serial, innerAlgorithm, issuer, validity, subject, spki, ...rest] = fields
   const [notBefore, notAfter] = validity?.children ?? []
+  if (version === undefined) return bad('a malformed version')
   if (serial?.tag !== TAG.integer || innerAlgorithm?.tag !== TAG.sequence || issuer === undefined || notBefore === undefined || notAfter === undefined || validity?.children.length !== 2 || subject === undefined || spki?.tag !== TAG.sequence) return bad('not a TBSCertificate')
-  const extensions = rest.find((f) => f.tag === TAG_EXTENSIONS)
-  if (rest.some((f) => f.tag !== TAG_EXTENSIONS && !TAG_UNIQUE_IDS.includes(f.tag)) || rest.filter((f) => f.tag === TAG_EXTENSIONS).length > 1) return bad('unknown fields in TBSCertificate')
-  return allow({ tbs, version, serial, innerAlgorithm, issuer, notBefore, notAfter, subject, spki, extensions: extensions?.children[0], outerAlgorithm, signature })
+  const last = rest.at(-1)
+  const wrapper = last?.tag === TAG_EXTENSIONS ? last : undefined
+  if (rest.some((f) => f !== wrapper && !TAG_UNIQUE_IDS.includes(f.tag))) return bad('unknown fields in TBSCertificate')
+  const extensions = wrapper?.children[0]
+  // SEQUENCE SIZE (1..MAX): a wrapper around nothing, or around two lists, is not a list of extensions.
+  if (wrapper !== undefined && (wrapper.children.length !== 1 || extensions?.tag !== TAG.sequence || extensions.children.length === 0)) return bad('malformed extensions')
+  return allow({ tbs, version, serial, innerAlgorithm, issuer, notBefore, notAfter, subject, spki, extensions, outerAlgorithm, signature })
+}
+
+/** [0] EXPLICIT INTEGER DEFAULT v1, so an explicit v1 is not DER. */
+function readVersion(wrapper: DerNode | undefined): number | undefined {
+  if (wrapper === undefined) return 1
+  const [version, ...more] = wrapper.children
+  const number = version?.contents[0] ?? 0
+  return version?.tag === TAG.integer && version.contents.length === 1 && more.length === 0 && number > 0 && number < 0x80 ? number + 1 : undefined
 }
 
 /** Reads one certificate of at most X509_LIMITS.certificateBytesMax. Never throws. Reason: certificate-malformed. */

@@ -3,6 +3,7 @@
 
 import { X509Certificate, type KeyObject } from 'node:crypto'
 import { judgeIssuer, judgeLeaf } from '../core/certificate-rules.ts'
+import { judgeNames } from '../core/name-constraints.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
 import type { CaName, EpochMs, TenantId } from '../core/ids.ts'
@@ -82,7 +83,7 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
     let broken: Denied | undefined
     for (const issuer of named) {
       if (!isSignedBy(child, issuer)) {
-        broken ??= deny('tls-signature-invalid', 'the signature does not fit the key of its issuer')
+        broken ??= badSignature(child)
         continue
       }
       if (isAnchor(issuer)) return [...path, issuer]
@@ -91,14 +92,15 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
       // A verified link that leads nowhere says more than one that did not verify.
       broken = higher
     }
-    return broken ?? missingIssuer(child)
+    return broken ?? missingIssuer(child, path.length === 1)
   }
 
-  function missingIssuer(child: Link): Denied {
+  function missingIssuer(child: Link, isLeaf: boolean): Denied {
     const unpresented = known.find((k) => isNamedBy(child, k))
     if (unpresented !== undefined && isSignedBy(child, unpresented)) return deny('tls-chain-incomplete', `${unpresented.ca?.name ?? 'an intermediate'} was not presented`)
-    if (unpresented !== undefined) return deny('tls-signature-invalid', `not signed by ${unpresented.ca?.name ?? 'its issuer'}`)
-    return isNamedBy(child, child) ? deny('tls-self-signed') : deny('tls-untrusted-issuer')
+    if (unpresented !== undefined) return badSignature(child, `not signed by ${unpresented.ca?.name ?? 'its issuer'}`)
+    // A root that the peer brought along is not a self-signed leaf: its leaf has an issuer, and we do not trust it.
+    return isLeaf && isNamedBy(child, child) ? deny('tls-self-signed') : deny('tls-untrusted-issuer')
   }
 
   function judge(presented: readonly Uint8Array[], now: EpochMs): Decision<Path> {
@@ -120,6 +122,10 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
       if (i === 0) continue
       const judged = judgeIssuer(issuer.facts, i - 1, now)
       if (!judged.allow) return judged
+      for (const below of path.slice(0, i)) {
+        const named = judgeNames(below.facts, issuer.facts)
+        if (!named.allow) return named
+      }
     }
     const judged = judgeLeaf(leaf.facts, now)
     if (!judged.allow) return judged
@@ -145,11 +151,21 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
   }
 }
 
+/** OpenSSL verifies no signature whose algorithm is named in two ways; that says more than "does not verify". */
+function badSignature(child: Link, detail = 'the signature does not fit the key of its issuer'): Denied {
+  return child.facts.signatureAlgorithmsAgree ? deny('tls-signature-invalid', detail) : deny('certificate-malformed', 'two different signature algorithms')
+}
+
 function openLink(der: Uint8Array, ca: TrustedCa | undefined): Decision<Link> {
   const facts = parseCertificate(der)
   if (!facts.allow) return facts
+  let certificate: X509Certificate
   try {
-    const certificate = new X509Certificate(der)
+    certificate = new X509Certificate(der)
+  } catch {
+    return deny('certificate-malformed', 'OpenSSL cannot read it')
+  }
+  try {
     return allow({ facts: facts.value, certificate, publicKey: certificate.publicKey, ca })
   } catch {
     return deny('certificate-key-weak', 'the public key cannot be used')

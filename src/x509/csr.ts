@@ -28,7 +28,7 @@ export function parseCsr(request: string | Uint8Array): Decision<CsrFacts> {
   const [info, algorithm, signature] = root.value.children
   if (root.value.tag !== TAG.sequence || root.value.children.length !== 3 || info?.tag !== TAG.sequence || algorithm?.tag !== TAG.sequence || signature?.tag !== TAG.bitString) return bad('not a CertificationRequest')
   const [version, subject, spki, attributes] = info.children
-  if (version?.tag !== TAG.integer || version.contents[0] !== 0 || subject === undefined || spki?.tag !== TAG.sequence || (attributes !== undefined && attributes.tag !== TAG_ATTRIBUTES)) return bad('not a CertificationRequestInfo')
+  if (info.children.length > 4 || version?.tag !== TAG.integer || version.contents.length !== 1 || version.contents[0] !== 0 || subject === undefined || spki?.tag !== TAG.sequence || (attributes !== undefined && attributes.tag !== TAG_ATTRIBUTES)) return bad('not a CertificationRequestInfo')
   const name = readName(subject)
   const oid = algorithm.children[0]
   if (name === undefined || oid?.tag !== TAG.oid) return bad('a malformed name or algorithm')

@@ -10,6 +10,7 @@ const TAG_NUMBER = 0x1f
 const TAG_INTEGER = 0x02
 const TAG_BOOLEAN = 0x01
 const TAG_OID = 0x06
+const TAG_NULL = 0x05
 const TAG_BIT_STRING = 0x03
 /** Universal types that DER writes primitive, and those that are always constructed. */
 const ALWAYS_CONSTRUCTED = new Set([0x10, 0x11])
@@ -70,10 +71,15 @@ function primitiveProblem(tag: number, bytes: Uint8Array, at: number, length: nu
       if (length === 0) return 'an empty INTEGER'
       return length > 1 && ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80)) ? 'an INTEGER that is not minimal' : undefined
     case TAG_BIT_STRING:
-      return length === 0 || first > 7 || (first > 0 && length === 1) ? 'a malformed BIT STRING' : undefined
+      if (length === 0 || first > 7 || (first > 0 && length === 1)) return 'a malformed BIT STRING'
+      return ((bytes[at + length - 1] ?? 0) & ((1 << first) - 1)) !== 0 && length > 1 ? 'a BIT STRING whose unused bits are set' : undefined
+    case TAG_NULL:
+      return length === 0 ? undefined : 'a NULL with contents'
     case TAG_OID:
       if (length === 0 || length > X509_LIMITS.oidBytesMax) return 'an OBJECT IDENTIFIER of an impossible length'
-      return (bytes[at + length - 1] ?? 0) >= 0x80 ? 'a cut-off OBJECT IDENTIFIER' : undefined
+      if ((bytes[at + length - 1] ?? 0) >= 0x80) return 'a cut-off OBJECT IDENTIFIER'
+      for (let i = 0; i < length; i++) if (bytes[at + i] === 0x80 && (i === 0 || (bytes[at + i - 1] ?? 0) < 0x80)) return 'an OBJECT IDENTIFIER that is not minimal'
+      return undefined
     default:
       return undefined
   }

@@ -3,6 +3,7 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { KeyFacts } from '../core/certificate.ts'
 import type { KeyHash } from '../core/ids.ts'
+import { knownWeakness } from './known-weak.ts'
 
 export const KEY_KINDS = ['P-256', 'P-384', 'Ed25519', 'RSA-2048', 'RSA-3072', 'RSA-4096'] as const
 export type KeyKind = (typeof KEY_KINDS)[number]
@@ -57,46 +58,26 @@ export function openPublicKey(spki: Uint8Array): KeyObject | undefined {
   }
 }
 
-// The generator of P-256: the public key of the private key 1, which everybody knows.
-const P256_GENERATOR_X = '6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296'
-
-/** What the key policy asks of a key. Keys that cannot be opened, and those whose private key is public, are 'other'. */
+/** What the key policy asks of a key. A key that OpenSSL cannot open is 'other'. */
 export function keyFacts(spki: Uint8Array): KeyFacts {
   const spkiSha256 = keyHash(spki)
   const key = openPublicKey(spki)
-  const details = key?.asymmetricKeyDetails
-  switch (key?.asymmetricKeyType) {
+  if (key === undefined) return { algorithm: 'other', spkiSha256 }
+  const weakness = knownWeakness(key, spki)
+  const base = weakness === undefined ? { spkiSha256 } : { spkiSha256, weakness }
+  const details = key.asymmetricKeyDetails
+  switch (key.asymmetricKeyType) {
     case 'ec': {
-      if (Buffer.from(spki).toString('hex').includes(P256_GENERATOR_X)) return { algorithm: 'other', spkiSha256 }
       const curve = details?.namedCurve
-      return curve === undefined ? { algorithm: 'ec', spkiSha256 } : { algorithm: 'ec', curve: CURVES[curve] ?? curve, spkiSha256 }
+      return curve === undefined ? { algorithm: 'ec', ...base } : { algorithm: 'ec', curve: CURVES[curve] ?? curve, ...base }
     }
     case 'rsa':
-      if (hasInfineonFingerprint(key)) return { algorithm: 'other', spkiSha256 }
-      return { algorithm: 'rsa', bits: details?.modulusLength ?? 0, exponent: String(details?.publicExponent ?? 0n), spkiSha256 }
+      return { algorithm: 'rsa', bits: details?.modulusLength ?? 0, exponent: String(details?.publicExponent ?? 0n), ...base }
     case 'ed25519':
-      return { algorithm: 'ed25519', spkiSha256 }
+      return { algorithm: 'ed25519', ...base }
     case 'ed448':
-      return { algorithm: 'ed448', spkiSha256 }
+      return { algorithm: 'ed448', ...base }
     default:
-      return { algorithm: 'other', spkiSha256 }
+      return { algorithm: 'other', ...base }
   }
-}
-
-/**
- * ROCA (CVE-2017-15361): moduli of a widespread chip library are powers of 65537 modulo every small prime. A modulus that
- * is one modulo all of these is one of them; a good one passes for bad about once in 2^27.
- */
-const ROCA_PRIMES = [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157] as const
-const RSA_F4 = 65_537
-
-function hasInfineonFingerprint(key: KeyObject): boolean {
-  const { n } = key.export({ format: 'jwk' })
-  if (typeof n !== 'string') return false
-  const modulus = BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`)
-  return ROCA_PRIMES.every((prime) => {
-    const residue = Number(modulus % BigInt(prime))
-    for (let power = 1, i = 0; i < prime; i++, power = (power * RSA_F4) % prime) if (power === residue) return true
-    return false
-  })
 }

@@ -21,14 +21,18 @@ export function encodePem(label: PemLabel, der: Uint8Array): string {
  */
 export function decodePem(text: string, label: PemLabel): Decision<readonly Uint8Array[]> {
   if (text.length > 2 * BLOCKS_MAX * X509_LIMITS.certificateBytesMax) return deny('certificate-malformed', 'the PEM text is too large')
+  const begun = text.split(`-----BEGIN ${label}-----`).length - 1
   const blocks: Uint8Array[] = []
   for (const match of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END ([A-Z0-9 ]+)-----/g)) {
     if (match[1] !== match[3]) return deny('certificate-malformed', 'a PEM block begins and ends with different labels')
     if (match[1] !== label) continue
     const base64 = (match[2] ?? '').replaceAll(/[ \t\r\n]/g, '')
-    if (base64 === '' || base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) return deny('certificate-malformed', 'a PEM block is not base64')
-    blocks.push(Buffer.from(base64, 'base64'))
+    const bytes = Buffer.from(base64, 'base64')
+    // Written again it must be the same: stray characters, missing padding and leftover bits are all refused.
+    if (base64 === '' || bytes.toString('base64') !== base64) return deny('certificate-malformed', 'a PEM block is not base64')
+    blocks.push(bytes)
     if (blocks.length > BLOCKS_MAX) return deny('certificate-malformed', `more than ${BLOCKS_MAX} PEM blocks`)
   }
+  if (blocks.length !== begun) return deny('certificate-malformed', 'a PEM block does not end')
   return blocks.length === 0 ? deny('certificate-malformed', `there is no ${label} block`) : allow(blocks)
 }

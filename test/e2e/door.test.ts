@@ -111,7 +111,7 @@ describe.skipIf(!OPENSSL)('with openssl (needs openssl)', () => {
   const CONNACK_ACCEPTED = '20020000'
 
   async function connack(bundle: string, ...args: string[]): Promise<string> {
-    const s = client('sh', ['-c', `(printf '${[...CONNECT].map((b) => `\\${b.toString(8).padStart(3, '0')}`).join('')}'; sleep 1) | openssl s_client -connect localhost:${program.endpoints.mqtt.port} -CAfile ${bundle}/ca.pem -cert ${bundle}/device.pem -cert_chain ${bundle}/chain.pem -key ${bundle}/device.key -quiet ${args.join(' ')} 2>/dev/null | od -An -tx1 | tr -d ' \\n'`])
+    const s = client('sh', ['-c', `(printf '${[...CONNECT].map((b) => `\\${b.toString(8).padStart(3, '0')}`).join('')}'; sleep 1) | openssl s_client -connect localhost:${program.endpoints.mqtt.port} -CAfile ${bundle}/ca.pem -cert ${bundle}/device.pem -cert_chain ${bundle}/chain.pem -key ${bundle}/device.key -quiet -no_ign_eof ${args.join(' ')} 2>/dev/null | od -An -tx1 | tr -d ' \\n'`])
     await s.ended
     return s.output()
   }
@@ -152,7 +152,7 @@ describe('the home', () => {
   test('is locked against a second server', () => {
     const second = program.run('serve', '--ports', 'auto', '--home', program.home)
     expect(second.status).toBe(78)
-    expect(second.stderr).toMatch(/in use/)
+    expect(second.stderr).toMatch(/Another Sallyport works in this home/)
   })
 })
 

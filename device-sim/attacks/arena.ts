@@ -1,0 +1,86 @@
+// What every case is given: where to aim, whom to be, what may be forged, and a bench on which it lays what it saw. The
+// bench keeps; the oracle judges.
+
+import type { Admin } from '../admin.ts'
+import type { Canary } from '../canary.ts'
+import type { ForgedAuthority } from '../forge/authority.ts'
+import type { Identities } from '../identities.ts'
+import type { AuditSelector, Observed } from '../oracle.ts'
+import { attemptConnect, type ConnectAttempt, type ConnectFields, type Credentials, type Peer, type PeerOptions } from '../raw-peer.ts'
+import type { Sources, Target } from '../target.ts'
+
+export interface Arena {
+  readonly target: Target
+  readonly admin: Admin
+  readonly identities: Identities
+  readonly sources: Sources
+  readonly canary: Canary
+  /** DER. */
+  readonly root: Buffer
+  readonly issuing: Buffer
+  /** The real issuing CA with its key: only in a home that the simulator made. */
+  readonly issuingAuthority?: ForgedAuthority | undefined
+  /** Whether attempts may come from many loopback addresses. */
+  readonly manySources: boolean
+  readonly mosquittoSub: boolean
+  /** The process that serves. */
+  pid(): Promise<number | undefined>
+}
+
+export interface Attempt {
+  readonly claim: string
+  readonly label: string
+  readonly seen: Observed
+  readonly audit: AuditSelector
+}
+
+export interface Control {
+  readonly label: string
+  readonly works: boolean
+  readonly seen: string
+}
+
+export interface Bench {
+  /** What an attempt led to, under the claim that it is held to; `audit` finds its record. */
+  attack(claim: string, label: string, seen: Observed, audit?: AuditSelector): void
+  /** The nearest thing that must work. */
+  control(label: string, works: boolean, seen: string): void
+  /** A part of the case that this target makes impossible. */
+  skip(label: string, reason: string): void
+}
+
+export type Runner = (arena: Arena, bench: Bench) => Promise<void>
+
+/** Where a peer came from, as the audit log should name it. */
+export function auditOf(peer: Pick<Peer, 'address' | 'port'>): AuditSelector {
+  return { address: peer.address, port: peer.port }
+}
+
+/** One CONNECT from an address of its own. */
+export function connectFrom(arena: Arena, options: Omit<PeerOptions, 'target' | 'source'> & { readonly source?: string | undefined }, clientId: string, fields?: ConnectFields): Promise<ConnectAttempt> {
+  return attemptConnect({ ...options, target: arena.target, source: options.source ?? arena.sources.next() }, clientId, fields)
+}
+
+export const MQTT_VERSIONS = [4, 5] as const
+export const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
+
+/** Tries the credentials over TLS 1.2 with MQTT 3.1.1 and over TLS 1.3 with MQTT 5, and lays both on the bench. */
+export async function tryOnBothVersions(arena: Arena, bench: Bench, claim: string, label: string, credentials: Credentials | undefined, clientId: string): Promise<void> {
+  for (const [index, tlsVersion] of TLS_VERSIONS.entries()) {
+    const { seen, peer } = await connectFrom(arena, { credentials, tlsVersion, version: MQTT_VERSIONS[index] ?? 4 }, clientId)
+    bench.attack(claim, `${label}, ${tlsVersion}`, seen, auditOf(peer))
+    peer.end()
+  }
+}
+
+/** The positive control of most cases: this device, with what is its own, is admitted. Returns the open connection. */
+export async function admittedControl(arena: Arena, bench: Bench, label: string, options: Omit<PeerOptions, 'target'>, clientId: string, fields?: ConnectFields): Promise<Peer> {
+  const { seen, peer } = await connectFrom(arena, options, clientId, fields)
+  bench.control(label, seen.kind === 'admitted', seen.kind)
+  return peer
+}
+
+export async function ownCertificateWorks(arena: Arena, bench: Bench, identity: Credentials & { readonly id: string }): Promise<void> {
+  const peer = await admittedControl(arena, bench, 'the device with its own certificate', { credentials: identity }, identity.id)
+  peer.end()
+}

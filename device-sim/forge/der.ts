@@ -1,0 +1,119 @@
+// ASN.1 values of the forge: names, times, object identifiers, raw DER. It composes what the caller asks for, legal or
+// not; it judges nothing. asn1js does the encoding.
+
+import { BitString, BmpString, GeneralizedTime, Integer, ObjectIdentifier, OctetString, PrintableString, Sequence, Set as Asn1Set, UTCTime, Utf8String, fromBER } from 'asn1js'
+
+/** Anything that asn1js can encode. */
+export interface Encodable {
+  toBER(sizeOnly?: boolean, writer?: { write(bytes: ArrayBuffer): void }): ArrayBuffer
+}
+
+export interface Attribute {
+  /** The dotted OID. */
+  readonly type: string
+  readonly value: string
+  readonly encoding?: 'utf8' | 'printable' | 'bmp'
+}
+/** A name as RDNs, each a list of attributes: two attributes in one RDN is the multi-valued kind. */
+export type ForgedName = readonly (readonly Attribute[])[]
+
+export const OID = {
+  commonName: '2.5.4.3',
+  organization: '2.5.4.10',
+  basicConstraints: '2.5.29.19',
+  keyUsage: '2.5.29.15',
+  extendedKeyUsage: '2.5.29.37',
+  subjectAltName: '2.5.29.17',
+  subjectKeyId: '2.5.29.14',
+  authorityKeyId: '2.5.29.35',
+  nameConstraints: '2.5.29.30',
+  certificatePolicies: '2.5.29.32',
+  authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
+  crlDistributionPoints: '2.5.29.31',
+  extensionRequest: '1.2.840.113549.1.9.14',
+  ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  sha256WithRsa: '1.2.840.113549.1.1.11',
+  serverAuth: '1.3.6.1.5.5.7.3.1',
+  clientAuth: '1.3.6.1.5.5.7.3.2',
+  codeSigning: '1.3.6.1.5.5.7.3.3',
+  anyExtendedKeyUsage: '2.5.29.37.0',
+} as const
+
+export function der(value: Encodable): Buffer {
+  return Buffer.from(value.toBER(false))
+}
+
+export function sequence(...value: readonly Encodable[]): Sequence {
+  return new Sequence({ value: value.map(asBlock) })
+}
+
+/** DER that is already encoded, put in as it stands. */
+export function raw(bytes: Uint8Array): Encodable {
+  const data = arrayBuffer(bytes)
+  return {
+    // asn1js encodes the children of a SEQUENCE into its writer and looks at what they return only for their size. Its own
+    // RawData does not write, and would vanish.
+    toBER(_sizeOnly, writer) {
+      writer?.write(data)
+      return data
+    },
+  }
+}
+
+export function oid(dotted: string): ObjectIdentifier {
+  return new ObjectIdentifier({ value: dotted })
+}
+
+export function octets(bytes: Uint8Array): OctetString {
+  return new OctetString({ valueHex: arrayBuffer(bytes) })
+}
+
+export function bits(bytes: Uint8Array, unusedBits = 0): BitString {
+  return new BitString({ valueHex: arrayBuffer(bytes), unusedBits })
+}
+
+/** An INTEGER with exactly these content octets. */
+export function integer(content: Uint8Array): Integer {
+  return new Integer({ valueHex: arrayBuffer(content) })
+}
+
+const STRINGS = {
+  utf8: (value: string) => new Utf8String({ value }),
+  printable: (value: string) => new PrintableString({ value }),
+  bmp: (value: string) => new BmpString({ value }),
+} as const
+
+export function name(rdns: ForgedName): Buffer {
+  const sets = rdns.map((rdn) => new Asn1Set({ value: rdn.map((a) => sequence(oid(a.type), STRINGS[a.encoding ?? 'utf8'](a.value))) }))
+  return der(sequence(...sets))
+}
+
+/** CN=<value>, in an RDN of its own. */
+export function commonName(value: string): ForgedName {
+  return [[{ type: OID.commonName, value }]]
+}
+
+/** UTCTime until 2049, GeneralizedTime after [RFC 5280 §4.1.2.5]; whole seconds. */
+export function time(at: number): Encodable {
+  const valueDate = new Date(Math.floor(at / 1_000) * 1_000)
+  return valueDate.getUTCFullYear() < 2050 ? new UTCTime({ valueDate }) : new GeneralizedTime({ valueDate })
+}
+
+export function arrayBuffer(bytes: Uint8Array): ArrayBuffer {
+  const copy = new ArrayBuffer(bytes.length)
+  new Uint8Array(copy).set(bytes)
+  return copy
+}
+
+/** The elements of a SEQUENCE in DER, each as its own bytes. */
+export function elements(bytes: Uint8Array): readonly Buffer[] {
+  const parsed = fromBER(arrayBuffer(bytes))
+  if (!(parsed.result instanceof Sequence)) throw new Error('the forge expected a SEQUENCE')
+  return parsed.result.valueBlock.value.map((element) => Buffer.from(element.valueBeforeDecodeView))
+}
+
+type Block = NonNullable<NonNullable<ConstructorParameters<typeof Sequence>[0]>['value']>[number]
+// asn1js types the children of a SEQUENCE as its own classes, though it only ever calls toBER of them.
+function asBlock(value: Encodable): Block {
+  return value as unknown as Block
+}

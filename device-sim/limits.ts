@@ -1,0 +1,62 @@
+// Every bound of the simulator, with its unit in the name. It has its own because it shares the server's vocabulary and
+// none of its rules: a bound copied from the server could not show that the server's bound is wrong.
+
+const SECOND = 1_000
+
+export const SIM_LIMITS = {
+  /** Ready means: data/endpoints.json is there and the canary device has come back. A first start makes keys. */
+  readyPollMs: 50,
+  serverReadyMs: 30 * SECOND,
+  /** After SIGTERM, before SIGKILL. */
+  serverStopMs: 15 * SECOND,
+  /** The last lines of a server that did not start, kept to be shown. */
+  serverLogCharsMax: 64 * 1024,
+  commandMs: 60 * SECOND,
+  adminRequestMs: 30 * SECOND,
+  adminAnswerBytesMax: 32 * 1024 * 1024,
+  adminSocketsMax: 8,
+  /** A TLS handshake and CONNACK of an honest device, on a busy machine. */
+  connectMs: 15 * SECOND,
+  /** An attacker's connection must be answered or closed in this time; still open afterwards counts as not refused. */
+  verdictMs: 5 * SECOND,
+  /** A session whose device is revoked or suspended is cut within this (issue 2, promise 3). */
+  kickMs: 1 * SECOND,
+  /** How long a subscriber is watched for what must not arrive, after a witness message has gone the same way. */
+  witnessMs: 5 * SECOND,
+  /** An audit record may be written behind the refusal; it is late after this. */
+  auditMs: 5 * SECOND,
+  auditPollMs: 100,
+  auditRecordsMax: 1_000,
+  /** T46: the server promises 10 s for a handshake; one more second is allowed. */
+  handshakeMs: 11 * SECOND,
+  slowlorisByteMs: 5 * SECOND,
+  halfOpenSockets: 2_000,
+  /** T46 spreads its sockets over this many addresses, so that no bound of one source hides the deadline. */
+  halfOpenSources: 4,
+  /** T47: connections from one address, opened as fast as they go. */
+  connectFloodSockets: 3_000,
+  connectFloodMs: 10 * SECOND,
+  /** Q37. */
+  floodPerSecond: 100,
+  floodConnectsMin: 200,
+  honestDevices: 500,
+  honestParallel: 24,
+  /** Q02: a take-over war at 50 Hz. */
+  warTries: 50,
+  warIntervalMs: 20,
+  /** Requests of the fleet that are under way at the same time. */
+  enrollParallel: 8,
+  registerPerRequest: 200,
+  bundleParallel: 3,
+  fleetDevices: 50,
+  fleetMessagesPerDevice: 3,
+  fleetMs: 20 * SECOND,
+  /** Cases that run side by side. */
+  attackLanes: 3,
+  /** One case, whatever it does: then it has failed. */
+  caseMs: 60 * SECOND,
+  packetBytesMax: 256 * 1024,
+  loadConnectParallel: 64,
+  loadDevicesMax: 100_000,
+  loadDrainMs: 5 * SECOND,
+} as const

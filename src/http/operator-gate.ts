@@ -1,0 +1,65 @@
+// Who may speak to the admin API at all: the right host, a program and not a web page, and an operator whose certificate is
+// in force at this moment. It knows requests and sockets; what is asked for, and whether it may be done, it does not.
+
+import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import type { Actor } from '../core/audit.ts'
+import { allow, deny, type Decision } from '../core/decision.ts'
+import { printable, type EpochMs, type Fingerprint } from '../core/ids.ts'
+import type { RegistryView } from '../core/registry.ts'
+
+const ALWAYS_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '::1']
+
+export interface GatePorts {
+  /** Names and addresses by which a request may call this server, besides localhost. */
+  readonly hosts: readonly string[]
+  readonly view: RegistryView
+  readonly clock: () => EpochMs
+}
+
+/** What is asked of a request before anything of it is read. */
+export interface OperatorGate {
+  /** Reasons: host-not-allowed, operator-required, certificate-unrecorded, -revoked, -superseded, -expired. */
+  judge(headers: IncomingHttpHeaders, socket: TLSSocket): Decision<Actor>
+}
+
+export function openOperatorGate(ports: GatePorts): OperatorGate {
+  const hosts = new Set([...ALWAYS_HOSTS, ...ports.hosts].map((h) => h.toLowerCase()))
+
+  /** A page that a name of somebody else's leads to this address (DNS rebinding) says that name here. */
+  function judgeHost(header: string | undefined): Decision<void> {
+    const name = (header ?? '').toLowerCase().replace(/:\d{1,5}$/, '').replaceAll(/^\[|\]$/g, '')
+    return hosts.has(name) ? allow(undefined) : deny('host-not-allowed', printable(header ?? '(none)'))
+  }
+
+  /** Browsers hold certificates, too, and send them for whichever page asks. This API is for programs. */
+  function judgeOrigin(headers: IncomingHttpHeaders): Decision<void> {
+    const site = headers['sec-fetch-site']
+    const isPage = headers.origin !== undefined || (site !== undefined && site !== 'none')
+    return isPage ? deny('operator-required', 'a request from a web page') : allow(undefined)
+  }
+
+  /** The certificate of this connection, against the registry of this moment: a revoked operator is out at the next request. */
+  function judgeOperator(socket: TLSSocket): Decision<Actor> {
+    const leaf = socket.getPeerX509Certificate()
+    if (leaf === undefined || !socket.authorized) return deny('operator-required', 'no certificate')
+    const record = ports.view.certificateBySha256(createHash('sha256').update(leaf.raw).digest('hex') as Fingerprint)
+    if (record === undefined) return deny('certificate-unrecorded')
+    if (record.profile !== 'operator') return deny('operator-required', `profile ${record.profile}${record.device === undefined ? '' : ` of ${record.device}`}`)
+    if (record.state === 'revoked') return deny('certificate-revoked', record.revocationReason)
+    if (record.state === 'superseded') return deny('certificate-superseded')
+    if (record.state !== 'active') return deny('certificate-unrecorded', record.state)
+    if (record.notAfter <= ports.clock()) return deny('certificate-expired')
+    return allow({ kind: 'operator', name: record.serial })
+  }
+
+  return {
+    judge(headers, socket) {
+      const host = judgeHost(headers.host)
+      if (!host.allow) return host
+      const origin = judgeOrigin(headers)
+      return origin.allow ? judgeOperator(socket) : origin
+    },
+  }
+}

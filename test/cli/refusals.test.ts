@@ -1,0 +1,205 @@
+// Mistakes and hostile words on the command line: one sentence, the fix, the agreed exit code, and nothing done.
+
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { EXIT } from '../../src/vocabulary.ts'
+import { sallyport, temporary } from './shell.ts'
+
+const place = temporary()
+const home = place.at('home')
+beforeAll(async () => {
+  expect((await sallyport(['ca', 'init'], { home })).status).toBe(0)
+  expect((await sallyport(['device', 'add', 'a-1', '--group', 'sensors'], { home })).status).toBe(0)
+})
+afterAll(() => place[Symbol.dispose]())
+
+const words = (line: string): string[] => (line === '' ? [] : line.split(' '))
+
+describe.concurrent('what was not meant is answered with a suggestion', () => {
+  test.each([
+    ['devcie list', EXIT.usage, "unknown command 'devcie'\n(Did you mean device?)"],
+    ['device lst', EXIT.usage, "unknown command 'lst'\n(Did you mean list?)"],
+    ['device list --jsno', EXIT.usage, "unknown option '--jsno'\n(Did you mean --json?)"],
+    ['device', EXIT.usage, 'Usage: sallyport device'],
+    ['device show', EXIT.usage, "missing required argument 'id'"],
+    ['device add a b', EXIT.usage, 'too many arguments'],
+    ['device add', EXIT.usage, 'Name one device, or a CSV file'],
+    ['device add a-2 --attr model', EXIT.usage, '--attr takes name=value'],
+    ['device add a-2 --attr m=1 --attr m=2', EXIT.usage, 'given twice'],
+    ['device bundle a-1', EXIT.usage, "required option '--out <dir>' not specified"],
+    ['device list --limit 1001', EXIT.usage, 'from 1 to 1000'],
+    ['device list --state asleep', EXIT.usage, '--state takes one of pending, active'],
+    ['cert revoke --reason keyCompromise', EXIT.usage, 'Name what to revoke'],
+    ['cert revoke --device a-1 --serial 00', EXIT.usage, 'Name what to revoke'],
+    ['cert revoke --device a-1 --reason badluck', EXIT.usage, 'Allowed choices are unspecified, keyCompromise'],
+    ['policy explain --device a-1', EXIT.usage, 'Ask for --publish TOPIC or for --subscribe FILTER'],
+    ['policy explain --device a-1 --publish a --qos 3', EXIT.usage, 'Allowed choices are 0, 1, 2'],
+    ['audit tail --count 0', EXIT.usage, '--count takes a number'],
+    ['serve --ports random', EXIT.usage, 'Allowed choices are auto, configured'],
+    ['doctor connect --cert a --key b --port 0', EXIT.notFound, 'There is no file a'],
+    ['device show nobody', EXIT.notFound, 'No device of this name is registered'],
+    ['cert show 00ff', EXIT.notFound, 'No such certificate'],
+    ['device add --file gone.csv', EXIT.notFound, 'There is no file gone.csv'],
+    ['policy check gone.yaml', EXIT.notFound, 'There is no policy file'],
+    ['cert show zz', EXIT.refused, 'serial number zz'],
+    ['ca init', EXIT.refused, 'has a certificate authority already'],
+    ['ca init --import-cert x.pem', EXIT.usage, 'needs both --import-cert and --import-key'],
+  ])('%s', async (line, code, sentence) => {
+    const { status, stdout, stderr } = await sallyport(words(line), { home })
+    expect(stderr).toContain(sentence)
+    expect(stderr).not.toMatch(/\bat .*\.ts:\d|ExperimentalWarning/)
+    expect({ status, stdout }).toEqual({ status: code, stdout: '' })
+  })
+
+  test('every verb explains itself, with an example', async () => {
+    const { stdout } = await sallyport(['--help'])
+    expect(stdout).toContain('Commands:')
+    for (const verb of ['serve', 'ca init', 'ca show', 'device add', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy explain', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
+      const help = await sallyport([...words(verb), '--help'])
+      expect(help.status, verb).toBe(0)
+      expect(help.stdout, verb).toMatch(new RegExp(`Example:\\n {2}sallyport ${verb}`))
+      expect(help.stdout, verb).toContain('--home <dir>')
+      expect(help.stdout, verb).toContain('--json')
+    }
+  })
+})
+
+describe.concurrent('hostile names', () => {
+  const NAMES: readonly (readonly [string, string])[] = [
+    ['a path', '../../etc/passwd'], ['__proto__', '__proto__'], ['a wildcard', 'a+b'], ['all topics', '#'], ['a level', 'a/b'], ['a Cyrillic look-alike', 'аdmin'],
+    ['an escape sequence', 'a\u001b[2Jb'], ['a line break', 'a\nb'], ['an invisible joiner', 'a\u200db'], ['64 kB', 'x'.repeat(65_536)], ['nothing', ''],
+  ]
+  async function expectNoDevice(args: readonly string[]): Promise<void> {
+    const { status, stdout, stderr } = await sallyport(args, { home })
+    expect({ status, stdout }, args.join(' ').slice(0, 80)).toEqual({ status: EXIT.refused, stdout: '' })
+    expect(stderr).toContain('This is not a device id')
+    expect(stderr).not.toMatch(/[^\x20-\x7e\n…]/)
+    expect(stderr.length).toBeLessThan(1_000)
+  }
+
+  test.each(NAMES)('%s is no device id, and is not printed raw', (_, name) => expectNoDevice(['device', 'add', name]))
+
+  test.each([
+    ['device', 'show', '../x'], ['device', 'suspend', '../x'], ['device', 'bundle', '../x', '--out', 'x'], ['why', '../x'], ['cert', 'revoke', '--device', '../x'], ['cert', 'list', '--device', '../x'],
+    ['policy', 'explain', '--device', '../x', '--publish', 'a'],
+  ])('%s %s refuses it, too', (...args) => expectNoDevice(args))
+
+  test('hostile groups and attributes are refused by their own names', async () => {
+    expect((await sallyport(['device', 'add', 'a-3', '--group', 'a/b'], { home })).stderr).toContain('This is not a group name')
+    expect((await sallyport(['device', 'add', 'a-3', '--attr', '__proto__=x'], { home })).stderr).toContain('An attribute name or value is not accepted')
+    expect((await sallyport(['device', 'add', 'a-3', '--attr', 'm=a/#'], { home })).stderr).toContain('An attribute name or value is not accepted')
+  })
+
+  test('constructor is a name like any other', async () => {
+    expect((await sallyport(['device', 'add', 'constructor', '--attr', 'constructor=toString'], { home })).status).toBe(0)
+    expect(JSON.parse((await sallyport(['device', 'show', 'constructor', '--json'], { home })).stdout)).toMatchObject({ id: 'constructor', attributes: { constructor: 'toString' } })
+  })
+})
+
+describe('hostile CSV files', () => {
+  const file = (text: string | Buffer): string => {
+    const name = place.at(`f${readdirSync(place.folder).length}.csv`)
+    writeFileSync(name, text)
+    return name
+  }
+
+  test('every row has its own result, and the good ones are registered', async () => {
+    const rows = ['id,group', 'row-1,sensors', '../x,sensors', '__proto__,sensors', 'a\0b,sensors', 'row+1,sensors', '=cmd(),sensors', 'rоw-1,sensors', `${'x'.repeat(65_536)},sensors`, '"row\n2",sensors', 'row-1,sensors', 'row-3,', ',sensors', '"row-4","sensors"']
+    const { status, stdout } = await sallyport(['device', 'add', '--file', file(rows.join('\r\n')), '--json'], { home })
+    const answer = JSON.parse(stdout) as { items: { id: string; line: number; ok: boolean; code?: string }[]; added: number; refused: number }
+    expect(status).toBe(EXIT.refused)
+    expect(answer.items.map((i) => i.code ?? 'ok')).toEqual(['ok', ...Array.from({ length: 8 }, () => 'device-id-invalid'), 'device-exists', 'ok', 'device-id-invalid', 'ok'])
+    expect(answer).toMatchObject({ added: 3, refused: 10 })
+    expect(answer.items.every((i) => i.id.length < 100)).toBe(true)
+  })
+
+  test('a file in which every row is good is exit 0; the same again is refused row by row', async () => {
+    const good = file('id,group,model\nok-1,sensors,k1\nok-2,sensors;backend,k2\n')
+    expect((await sallyport(['device', 'add', '--file', good], { home })).status).toBe(0)
+    const again = await sallyport(['device', 'add', '--file', good, '--json'], { home })
+    expect(again.status).toBe(EXIT.refused)
+    expect(JSON.parse(again.stdout)).toMatchObject({ added: 0, refused: 2, items: [{ code: 'device-exists' }, { code: 'device-exists' }] })
+  })
+
+  test.each([
+    ['without a column id', 'name,group\na,b\n', 'no column "id"'],
+    ['with a column twice', 'id,group,group\na,b,c\n', 'a column twice'],
+    ['with a column __proto__', 'id,__proto__\na,b\n', 'is not an attribute name'],
+    ['with an open quote', 'id,group\n"a,b\n', 'is not a CSV file that can be read'],
+    ['that is a key', '-----BEGIN PRIVATE KEY-----\nMIGH\n', 'no column "id"'],
+  ])('a file %s is refused whole', async (_, text, sentence) => {
+    const { status, stderr } = await sallyport(['device', 'add', '--file', file(text)], { home })
+    expect(stderr).toContain(sentence)
+    expect(status).toBe(EXIT.refused)
+  })
+})
+
+describe('configuration and policy', () => {
+  test('a mistake in either ends a start with 78, its place and a suggestion, and nothing is begun', async () => {
+    for (const [name, text, sentence] of [
+      ['sallyport.yaml', 'listen:\n  mqtt:\n    prt: 8883\n', 'sallyport.yaml:3:5: unknown key "prt" in listen.mqtt. Did you mean "port"?'],
+      ['policy.yaml', 'version: 1\ngrants:\n  - id: a\n    to: { group: sensors }\n    publish: ["t/${device.idd}/#"]\n', 'policy.yaml:5:'],
+      ['policy.yaml', 'version: 1\ngrants:\n  - id: a\n    to: { group: sensors }\n    publish: ["t/#/x"]\n', 'policy.yaml:5:'],
+    ] as const) {
+      using other = temporary()
+      writeFileSync(other.at(name), text)
+      const { status, stdout, stderr } = await sallyport(['serve', '--ports', 'auto', '--home', other.folder])
+      expect({ status, stdout }).toEqual({ status: EXIT.configuration, stdout: '' })
+      expect(stderr).toContain(sentence)
+      expect(existsSync(other.at('certs')), name).toBe(false)
+      expect(existsSync(other.at('data/endpoints.json')), name).toBe(false)
+    }
+  })
+
+  test('policy check lists all problems, for people and for programs', async () => {
+    const bad = place.at('bad.yaml')
+    writeFileSync(bad, 'version: 1\ngrnts: []\ngrants:\n  - id: a\n    to: { grup: sensors }\n')
+    const told = await sallyport(['policy', 'check', bad])
+    expect(told.status).toBe(EXIT.configuration)
+    expect(told.stderr).toContain('bad.yaml:2:1: unknown key "grnts"')
+    const asked = await sallyport(['policy', 'check', bad, '--json'])
+    expect(asked.status).toBe(EXIT.configuration)
+    const { ok, problems } = JSON.parse(asked.stdout) as { ok: boolean; problems: { line: number; column: number; message: string }[] }
+    expect(ok).toBe(false)
+    expect(problems.map((p) => p.line)).toEqual([2, 5, 5])
+  })
+})
+
+describe('homes', () => {
+  test('a home that cannot be written is a sentence', async () => {
+    writeFileSync(place.at('plain'), '')
+    const { status, stderr } = await sallyport(['ca', 'init', '--home', place.at('plain/home')])
+    expect(status).toBe(EXIT.configuration)
+    expect(stderr).toMatch(/^sallyport: The home .* cannot be written\.\nfix: /)
+  })
+
+  test('a command in a folder that is no home makes nothing there', async () => {
+    using other = temporary()
+    const { status, stderr } = await sallyport(['device', 'list'], { cwd: other.folder })
+    expect(status).toBe(EXIT.configuration)
+    expect(stderr).toContain('sallyport ca init')
+    expect(readdirSync(other.folder)).toEqual([])
+  })
+
+  test('a key that others can read stops the command that needs it, and no other', async () => {
+    using other = temporary()
+    await sallyport(['ca', 'init', '--home', other.folder])
+    chmodSync(other.at('certs/local/issuing.key'), 0o644)
+    await sallyport(['device', 'add', 'k-1', '--home', other.folder])
+    const { status, stderr } = await sallyport(['device', 'bundle', 'k-1', '--out', other.at('k-1'), '--home', other.folder])
+    expect(status).toBe(EXIT.configuration)
+    expect(stderr).toContain('chmod 600')
+    // The key that was made for it did not stay behind.
+    expect(readdirSync(other.at('k-1'))).toEqual([])
+  })
+
+  test('a database that is none is not touched', async () => {
+    using other = temporary()
+    mkdirSync(other.at('data'))
+    writeFileSync(other.at('data/registry.db'), 'this is no database, but somebody\'s only copy')
+    const { status, stderr } = await sallyport(['device', 'list', '--home', other.folder])
+    expect(status).toBe(EXIT.configuration)
+    expect(stderr).toMatch(/^sallyport: .*registry\.db.*\nfix: /)
+    expect(readFileSync(other.at('data/registry.db'), 'utf8')).toContain('only copy')
+  })
+})

@@ -1,0 +1,150 @@
+// sallyport.yaml, environment and flags: every mistake has its place and its suggestion, and who wins over whom.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname, tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { loadConfig, type Config, type ConfigFlags } from '../src/config.ts'
+import { SallyportError } from '../src/core/errors.ts'
+import { STARTER_CONFIG } from '../src/starter.ts'
+
+let home: string
+beforeEach(() => {
+  home = mkdtempSync(path.join(tmpdir(), 'sallyport-config-'))
+  writeFileSync(path.join(home, 'factory.pem'), '')
+})
+afterEach(() => rmSync(home, { recursive: true, force: true }))
+
+function load(text: string | undefined, environment: Record<string, string> = {}, flags: ConfigFlags = {}): Config {
+  if (text !== undefined) writeFileSync(path.join(home, 'sallyport.yaml'), text)
+  return loadConfig(home, environment, flags)
+}
+
+function failureOf(text: string | undefined, environment: Record<string, string> = {}, flags: ConfigFlags = {}): SallyportError {
+  try {
+    load(text, environment, flags)
+  } catch (error) {
+    if (error instanceof SallyportError) return error
+    throw error
+  }
+  throw new Error('it was accepted')
+}
+
+describe('what is wrong has a place and a way out', () => {
+  // text, line:column, part of the message
+  test.each([
+    ['listn: {}', '1:1', 'unknown key "listn" in sallyport.yaml. Did you mean "listen"?'],
+    ['\norganisation: 5', '2:15', 'organisation must be text, not 5. Write it in quotes: "5".'],
+    ['organisation: ""', '1:15', 'cannot stand in a certificate'],
+    [`organisation: ${'x'.repeat(65)}`, '1:15', 'cannot stand in a certificate'],
+    ['organisation: "a\\nb"', '1:15', 'cannot stand in a certificate'],
+    ['listen: 8883', '1:9', 'listen must be a mapping (key: value), not "8883".'],
+    ['listen: { mqt: {} }', '1:11', 'Did you mean "mqtt"?'],
+    ['listen:\n  mqtt:\n    prt: 8883', '3:5', 'unknown key "prt" in listen.mqtt. Did you mean "port"?'],
+    ['listen:\n  mqtt: { port: 65536 }', '2:17', 'listen.mqtt.port must be a whole number from 0 to 65535, not 65536.'],
+    ['listen: { mqtt: { port: -1 } }', '1:25', 'from 0 to 65535'],
+    ['listen: { admin: { port: "9443" } }', '1:26', 'from 0 to 65535'],
+    ['listen: { admin: { host: "a b" } }', '1:26', 'is not a host name or an address'],
+    ['hosts: mqtt.example.org', '1:8', 'hosts must be a list'],
+    ['hosts: ["*.example.org"]', '1:9', '"*.example.org" is not a host name'],
+    ['hosts: ["fe80::1%eth0"]', '1:9', 'is not a host name or an address'],
+    [`hosts: [${Array.from({ length: 25 }, (_, i) => `h${i}`).join(', ')}]`, '1:8', 'at most 24 names fit'],
+    ['trust: [factory.pem]', '1:9', 'a trusted CA must be a mapping'],
+    ['trust: [{ name: factory }]', '1:9', 'needs a name and a file'],
+    ['trust: [{ name: "a/b", file: factory.pem }]', '1:17', '"a/b" is not a CA name'],
+    ['trust: [{ name: issuing-1, file: factory.pem }]', '1:17', 'is the name of our own CA'],
+    ['trust: [{ name: f, file: gone.pem }]', '1:26', 'there is no file "gone.pem"'],
+    ['trust: [{ name: f, file: factory.pem }, { name: f, file: factory.pem }]', '1:41', 'is listed already'],
+    ['tls: { resumption: maybe }', '1:20', 'tls.resumption must be on or off, not maybe.'],
+    ['tls: { resumtion: on }', '1:8', 'Did you mean "resumption"?'],
+    ['limits: { sourceRatePerSecond: 0 }', '1:32', 'must be a whole number from 1'],
+    ['limits: { sourceRatePerSecond: 100, sourceBurst: 99 }', '1:50', 'limits.sourceBurst must be a whole number from 100'],
+    ['limits: { packetBytesMax: big }', '1:27', 'must be a size, not big. Write bytes: 512, 8KiB or 1MiB.'],
+    ['limits: { packetBytesMax: 1KiB }', '1:27', 'must be from 65536 to'],
+    ['limits: { packetBytesMax: 1GiB }', '1:27', 'must be from 65536 to'],
+    ['log: { level: loud }', '1:15', 'log.level must be error or warn or info or debug, not loud.'],
+    ['policy: [a]', '1:9', 'policy must be a single value'],
+    ['organisation: A\norganisation: B', '2:1', 'not valid YAML'],
+    ['a: &x 1\nb: *x', '1:7', 'anchors (&name) are not accepted.'],
+    ['listen: {', '1:10', 'not valid YAML'],
+  ])('%j', (text, at, message) => {
+    const failure = failureOf(text)
+    expect(failure.code).toBe('config-invalid')
+    expect(failure.message).toContain(`sallyport.yaml:${at}: `)
+    expect(failure.message).toContain(message)
+    expect(`${failure.at?.line}:${failure.at?.column}`).toBe(at)
+  })
+
+  test('all problems of a file are listed, not only the first', () => {
+    const lines = failureOf('listn: {}\nlog: { level: loud }\nhosts: [1]').message.split('\n')
+    expect(lines).toHaveLength(3)
+  })
+
+  test('a configuration that is a folder is a sentence, not a stack', () => {
+    mkdirSync(path.join(home, 'sallyport.yaml'))
+    const failure = failureOf(undefined)
+    expect(failure.code).toBe('config-invalid')
+    expect(failure.message).toMatch(/cannot be read/)
+  })
+
+  test('a level in the environment that there is none of is refused with those that there are', () => {
+    const failure = failureOf('', { SALLYPORT_LOG_LEVEL: 'loud' })
+    expect(failure.code).toBe('config-invalid')
+    expect(failure.fix).toContain('error, warn, info, debug')
+  })
+
+  test('a --host that is none is refused', () => {
+    expect(failureOf('', {}, { hosts: ['a/b'] }).code).toBe('config-invalid')
+  })
+})
+
+describe('what is right is taken', () => {
+  test('no file, an empty file and the starter file all mean the defaults', () => {
+    const none = load(undefined)
+    expect(none).toMatchObject({
+      organisation: 'Sallyport', listen: { mqtt: { host: '::', port: 8883 }, admin: { host: '127.0.0.1', port: 9443 } }, trust: [], resumption: false,
+      sourceRate: { perSecond: 500, burst: 2_000 }, packetBytesMax: 262_144, logLevel: 'info', policyFile: path.join(home, 'policy.yaml'), passphraseFile: undefined, announcedHost: 'localhost',
+    })
+    expect(load('')).toEqual(none)
+    expect(load(STARTER_CONFIG)).toEqual(none)
+  })
+
+  test('the starter file without its comment signs says the defaults, too', () => {
+    const spoken = STARTER_CONFIG.split('\n').map((line) => line.replace(/^# (?=[a-z]+:|  )/, '')).join('\n').replace(/^hosts:.*$/m, '').replace(/^trust:.*\n.*$/m, '')
+    expect(load(spoken)).toEqual(load(''))
+  })
+
+  test('every key is read', () => {
+    const config = load(`organisation: Acme
+listen: { mqtt: { host: 0.0.0.0, port: 0 }, admin: { host: 10.0.0.5, port: 1 } }
+hosts: [mqtt.acme.example, "2001:db8::1"]
+trust: [{ name: factory-2026, file: factory.pem }]
+tls: { resumption: on }
+limits: { sourceRatePerSecond: 5000, packetBytesMax: 64KiB }
+log: { level: debug }
+policy: rules/policy.yaml
+`)
+    expect(config).toMatchObject({
+      organisation: 'Acme', listen: { mqtt: { host: '0.0.0.0', port: 0 }, admin: { host: '10.0.0.5', port: 1 } }, trust: [{ name: 'factory-2026', file: path.join(home, 'factory.pem') }],
+      resumption: true, packetBytesMax: 65_536, logLevel: 'debug', policyFile: path.join(home, 'rules/policy.yaml'), announcedHost: 'mqtt.acme.example',
+      sourceRate: { perSecond: 5_000, burst: 5_000 },
+    })
+    // An address to listen on is a name for the certificate; "every address" is not.
+    expect(config.hosts).toEqual(expect.arrayContaining(['mqtt.acme.example', '2001:db8::1', '10.0.0.5']))
+    expect(config.hosts).not.toContain('0.0.0.0')
+  })
+
+  test('flags win over the environment, and that over the file', () => {
+    const config = load('log: { level: error }\nhosts: [a.example]', { SALLYPORT_LOG_LEVEL: 'debug', SALLYPORT_PASSPHRASE_FILE: 'secret' }, { portsAuto: true, hosts: ['b.example', 'a.example'] })
+    expect(config.logLevel).toBe('debug')
+    expect(config.passphraseFile).toBe(path.resolve('secret'))
+    expect([config.listen.mqtt.port, config.listen.admin.port]).toEqual([0, 0])
+    expect(config.announcedHost).toBe('b.example')
+    expect(config.hosts.filter((h) => h === 'a.example')).toHaveLength(1)
+    expect(load('log: { level: error }', { SALLYPORT_LOG_LEVEL: '' }).logLevel).toBe('error')
+  })
+
+  test('the name of the machine is in the certificate without being asked for', () => {
+    expect(load('').hosts).toContain(hostname())
+  })
+})

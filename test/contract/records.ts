@@ -1,0 +1,41 @@
+// Records for the tests of registry, view and audit log: well-formed, short, and told apart by a number.
+
+import { createHash } from 'node:crypto'
+import type { AuditEvent } from '../../src/core/audit.ts'
+import type { Device } from '../../src/core/device.ts'
+import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type KeyHash, type SerialNumber } from '../../src/core/ids.ts'
+import type { CaRecord, CertificateRecord, Change } from '../../src/core/registry.ts'
+
+export const NOW = 1_800_000_000_000
+export const CA = 'issuing-1' as CaName
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+
+export const keyOf = (name: string): KeyHash => sha256(`key ${name}`) as KeyHash
+export const printOf = (name: string): Fingerprint => sha256(`certificate ${name}`) as Fingerprint
+export const serialOf = (name: string): SerialNumber => `40${sha256(`serial ${name}`).slice(0, 30)}` as SerialNumber
+export const derOf = (name: string): Uint8Array => new Uint8Array(Buffer.from(`DER of ${name}`))
+
+export function device(id: string, facts: Partial<Device> = {}): Device {
+  return { id: id as DeviceId, tenant: DEFAULT_TENANT, groups: ['sensors' as GroupName], attributes: { site: 'north' }, state: 'active', createdAt: NOW, revision: 1, ...facts }
+}
+
+/** A planned certificate; `name` decides serial and key. */
+export function planned(name: string, of: string | undefined, facts: Partial<CertificateRecord> = {}): CertificateRecord {
+  return {
+    issuer: CA, serial: serialOf(name), profile: of === undefined ? 'server' : 'device', state: 'planned', spkiSha256: keyOf(name),
+    notBefore: NOW, notAfter: NOW + 1_000_000, createdAt: NOW, ...(of === undefined ? {} : { device: of as DeviceId }), ...facts,
+  }
+}
+
+export function ca(name: string, key = name): CaRecord {
+  return { name: name as CaName, role: 'issuing', tenant: DEFAULT_TENANT, der: derOf(name), spkiSha256: keyOf(key), createdAt: NOW }
+}
+
+export const added = (id: string, facts: Partial<Device> = {}): Change => ({ kind: 'device-added', device: device(id, facts) })
+export const plan = (name: string, of: string | undefined, facts: Partial<CertificateRecord> = {}): Change => ({ kind: 'certificate-planned', certificate: planned(name, of, facts) })
+export const issued = (name: string, state: 'issued' | 'active' = 'active'): Change =>
+  ({ kind: 'certificate-issued', issuer: CA, serial: serialOf(name), sha256: printOf(name), der: derOf(name), state })
+export const revoked = (name: string): Change => ({ kind: 'certificate-revoked', issuer: CA, serial: serialOf(name), at: NOW + 5, reason: 'keyCompromise' })
+export const superseded = (name: string): Change => ({ kind: 'certificate-state', issuer: CA, serial: serialOf(name), state: 'superseded' })
+export const eventOf = (id: string): AuditEvent => ({ kind: 'device-added', at: NOW, device: id as DeviceId, actor: { kind: 'local' } })

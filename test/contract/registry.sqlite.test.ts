@@ -1,0 +1,14 @@
+import { openRegistry, type SqliteRegistry } from '../../src/store/sqlite/registry.ts'
+import { tempDir } from '../store/temp.ts'
+import { NOW } from './records.ts'
+import { registryContract } from './registry.ts'
+
+registryContract('SQLite', async () => {
+  const dir = tempDir()
+  let open: SqliteRegistry | undefined
+  return {
+    open: async () => (open = openRegistry(dir.file('registry.db'), { clock: () => NOW })),
+    audited: async () => open?.audit.waiting(0, 1_000).map((row) => row.event) ?? [],
+    remove: async () => dir[Symbol.dispose](),
+  }
+})

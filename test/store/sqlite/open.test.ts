@@ -1,0 +1,169 @@
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, test } from 'vitest'
+import type { DeviceId } from '../../../src/core/ids.ts'
+import { SallyportError } from '../../../src/core/errors.ts'
+import type { Registry } from '../../../src/core/registry.ts'
+import { openRegistry } from '../../../src/store/sqlite/registry.ts'
+import { added, CA, device, issued, NOW, plan, revoked, serialOf } from '../../contract/records.ts'
+import { tempDir } from '../temp.ts'
+
+const options = { clock: () => NOW }
+const failure = (code: string): unknown => expect.objectContaining({ code, fix: expect.any(String) })
+
+async function fill(registry: Registry, count: number): Promise<void> {
+  for (let i = 0; i < count; i++) await registry.commit([added(`d${i}`), plan(`d${i}`, `d${i}`), issued(`d${i}`), ...(i % 2 === 0 ? [revoked(`d${i}`)] : [])], [], [])
+}
+
+test('the file of a new registry is for its owner alone', () => {
+  using dir = tempDir()
+  using _registry = openRegistry(dir.file('registry.db'), options)
+  expect(statSync(dir.file('registry.db')).mode & 0o777).toBe(0o600)
+})
+
+test.each([
+  ['random bytes', randomBytes(8_192)], ['a text', Buffer.from('{"devices": []}\n'.repeat(100))], ['zeros', Buffer.alloc(8_192)],
+])('%s in place of the database are refused as corrupt, and left as they are', (_, bytes) => {
+  using dir = tempDir()
+  writeFileSync(dir.file('registry.db'), bytes)
+  expect(() => openRegistry(dir.file('registry.db'), options)).toThrow(failure('database-corrupt'))
+  expect(readFileSync(dir.file('registry.db')).equals(bytes)).toBe(true)
+})
+
+test('an empty file, as a crash of the first start leaves it, becomes a registry', () => {
+  using dir = tempDir()
+  writeFileSync(dir.file('registry.db'), '')
+  using registry = openRegistry(dir.file('registry.db'), options)
+  expect(registry.devices({}).items).toEqual([])
+})
+
+test('a file that was emptied beside its log is corrupt, not new', async () => {
+  using dir = tempDir()
+  const registry = openRegistry(dir.file('registry.db'), options)
+  await fill(registry, 3)
+  copyFileSync(dir.file('registry.db-wal'), dir.file('copy.db-wal'))
+  registry.close()
+  writeFileSync(dir.file('copy.db'), '')
+  expect(() => openRegistry(dir.file('copy.db'), options)).toThrow(failure('database-corrupt'))
+})
+
+test('the database of another program is not taken for an empty registry', () => {
+  using dir = tempDir()
+  const other = new DatabaseSync(dir.file('registry.db'))
+  other.exec('CREATE TABLE devices (a)')
+  other.close()
+  expect(() => openRegistry(dir.file('registry.db'), options)).toThrow(failure('database-corrupt'))
+})
+
+test('a truncated database is corrupt, wherever it was cut', async () => {
+  using dir = tempDir()
+  const registry = openRegistry(dir.file('registry.db'), options)
+  await fill(registry, 40)
+  registry.close()
+  const size = statSync(dir.file('registry.db')).size
+  for (const left of [50, 512, 4_096, 8_192, Math.floor(size / 2), size - 4_096]) {
+    copyFileSync(dir.file('registry.db'), dir.file('cut.db'))
+    truncateSync(dir.file('cut.db'), left)
+    expect(() => openRegistry(dir.file('cut.db'), options), `${left} of ${size} bytes`).toThrow(failure('database-corrupt'))
+  }
+})
+
+test('whichever page is zeroed: refused, or no device and certificate is seen in another state than it was', async () => {
+  using dir = tempDir()
+  const registry = openRegistry(dir.file('registry.db'), options)
+  await fill(registry, 40)
+  const truth = registry.certificates({ limit: 1_000 }).items
+  registry.close()
+  const bytes = readFileSync(dir.file('registry.db'))
+  let refused = 0
+  for (let page = 0; page < bytes.length; page += 4_096) {
+    writeFileSync(dir.file('hurt.db'), Buffer.from(bytes).fill(0, page, page + 4_096))
+    try {
+      using hurt = openRegistry(dir.file('hurt.db'), options)
+      for (let i = 0; i < 40; i++) {
+        expect(hurt.device(`d${i}` as DeviceId)).toEqual(device(`d${i}`))
+        expect(hurt.certificate(CA, serialOf(`d${i}`))?.state).toBe(i % 2 === 0 ? 'revoked' : 'active')
+      }
+      expect(hurt.certificates({ limit: 1_000 }).items).toEqual(truth)
+    } catch (error) {
+      if (!(error instanceof SallyportError)) throw error
+      expect(error.code).toBe('database-corrupt')
+      refused++
+    }
+    rmSync(dir.file('hurt.db-wal'), { force: true })
+    rmSync(dir.file('hurt.db-shm'), { force: true })
+  }
+  expect(refused).toBeGreaterThan(10)
+})
+
+test('a newer schema is refused before anything is written', () => {
+  using dir = tempDir()
+  openRegistry(dir.file('registry.db'), options).close()
+  const newer = new DatabaseSync(dir.file('registry.db'))
+  newer.exec('PRAGMA user_version = 999')
+  newer.close()
+  const before = readFileSync(dir.file('registry.db'))
+  expect(() => openRegistry(dir.file('registry.db'), options)).toThrow(failure('database-newer'))
+  expect(readFileSync(dir.file('registry.db')).equals(before)).toBe(true)
+})
+
+test('a home that cannot be written is named, with the fix', () => {
+  using dir = tempDir()
+  writeFileSync(dir.file('plain'), '')
+  for (const file of [dir.file('missing/registry.db'), dir.file('plain/registry.db')]) {
+    expect(() => openRegistry(file, options), file).toThrow(failure('home-not-writable'))
+  }
+})
+
+test.skipIf(process.getuid?.() === 0)('a database without write permission is named (not as root: root may write everything)', () => {
+  using dir = tempDir()
+  openRegistry(dir.file('registry.db'), options).close()
+  chmodSync(dir.file('registry.db'), 0o400)
+  expect(() => openRegistry(dir.file('registry.db'), options)).toThrow(failure('home-not-writable'))
+})
+
+test('a directory in place of the database is refused', () => {
+  using dir = tempDir()
+  mkdirSync(dir.file('registry.db'))
+  expect(() => openRegistry(dir.file('registry.db'), options)).toThrow(failure('database-corrupt'))
+})
+
+test('nothing is acknowledged once the file was replaced under the open registry', async () => {
+  using dir = tempDir()
+  using registry = openRegistry(dir.file('registry.db'), options)
+  expect((await registry.commit([added('a')], [], [])).allow).toBe(true)
+  renameSync(dir.file('registry.db'), dir.file('away.db'))
+  await expect(registry.commit([added('b')], [], [])).rejects.toMatchObject({ code: 'database-corrupt' })
+  writeFileSync(dir.file('registry.db'), '')
+  await expect(registry.commit([added('c')], [], [])).rejects.toMatchObject({ code: 'database-corrupt' })
+  renameSync(dir.file('away.db'), dir.file('registry.db'))
+  expect((await registry.commit([added('d')], [], [])).allow).toBe(true)
+})
+
+test('the schema refuses what the program would never write: a hand at the file', async () => {
+  using dir = tempDir()
+  const registry = openRegistry(dir.file('registry.db'), options)
+  await fill(registry, 2)
+  await registry.commit([{ kind: 'device-state', id: 'd1' as DeviceId, state: 'retired' }], [], [])
+  registry.close()
+  const db = new DatabaseSync(dir.file('registry.db'))
+  const refused: readonly (readonly [sql: string, why: RegExp])[] = [
+    ["UPDATE certificates SET state = 'active', revoked_at = NULL, revocation_reason = NULL WHERE state = 'revoked'", /revocation is final/],
+    ["UPDATE devices SET state = 'active', revision = revision + 1 WHERE id = 'd1'", /retirement is final/],
+    ["UPDATE devices SET state = 'suspended' WHERE id = 'd0'", /one revision/],
+    ["DELETE FROM certificates", /never deleted/],
+    ["DELETE FROM devices", /never deleted/],
+    ["UPDATE certificates SET sha256 = NULL, state = 'planned' WHERE state = 'active'", /fixed|go back/],
+    ["UPDATE feed SET change = '{}'", /not rewritten/],
+    ["INSERT INTO feed VALUES (99, 1, '{}')", /no gaps/],
+    ["DELETE FROM audit_head", /is kept/],
+    ["INSERT INTO devices VALUES ('a/b', 'default', '[]', '{}', 'active', 1, 1)", /CHECK/],
+    ["INSERT INTO devices VALUES ('d0', 'default', '[]', '{}', 'active', 1, 1)", /UNIQUE/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'alive', 1, 1)", /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 'now', 1)", /cannot store TEXT/],
+  ]
+  for (const [sql, why] of refused) expect(() => db.exec(sql), sql).toThrow(why)
+  db.exec("UPDATE devices SET state = 'suspended', revision = revision + 1 WHERE id = 'd0'")
+  db.close()
+})
