@@ -116,7 +116,9 @@ export interface Client {
 }
 
 export function client(command: string, args: readonly string[]): Client {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  // Into a pipe, C programs write in blocks: a line that a person would see at once would come when the client ends.
+  const [program, before] = has('stdbuf') ? ['stdbuf', ['-oL', command]] : [command, []]
+  const child = spawn(program, [...before, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let text = ''
   const watchers = new Set<() => void>()
   const onData = (chunk: Buffer): void => {
