@@ -56,6 +56,8 @@ export interface Admin {
   certificatesOf(id: string): Promise<number>
   /** Refusals in the newest records of the audit log with a sequence number above `after`, and the newest number. */
   refusalsAfter(after: number): Promise<{ readonly newest: number; readonly refusals: readonly RefusalRecord[] }>
+  /** Whether this text stands anywhere in the newest records of the audit log. */
+  auditMentions(text: string): Promise<boolean>
   close(): void
 }
 
@@ -140,6 +142,10 @@ export function openAdmin(options: AdminOptions): Admin {
         newest: read.reduce((newest, record) => Math.max(newest, record.sequence), after),
         refusals: read.filter((record) => record.sequence > after && record.reason !== undefined).map((record) => ({ ...record, reason: record.reason ?? '' })),
       }
+    },
+    async auditMentions(text) {
+      const records = Records.parse(await must('GET', `${ADMIN_PATHS.audit}?count=${SIM_LIMITS.auditRecordsMax}`))
+      return records.some((record) => JSON.stringify(record).includes(text))
     },
     close: () => agent.destroy(),
   }

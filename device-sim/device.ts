@@ -23,15 +23,18 @@ export interface Message {
 export interface Device {
   readonly id: string
   readonly version: MqttVersion
-  /** Resolves with the granted codes. */
+  /** Resolves when every filter is granted; rejects when one is not, or when the connection ends. */
   subscribe(...filters: readonly string[]): Promise<void>
+  /** Resolves when it is acknowledged; rejects when it is refused, with the code, or when the connection ends. */
   publish(topic: string, payload: string, options?: IClientPublishOptions): Promise<void>
   onMessage(listener: (message: Message) => void): void
+  /** The connection is over, whoever ended it. */
+  onEnd(listener: () => void): void
   close(): Promise<void>
 }
 
 /** What a device trusts: nothing but the fleet's CA, and only for the name that it was told to connect to. */
-export function deviceTrust(target: Target): Pick<IClientOptions, 'ca' | 'rejectUnauthorized' | 'servername'> {
+function deviceTrust(target: Target): Pick<IClientOptions, 'ca' | 'rejectUnauthorized' | 'servername'> {
   return { ca: target.ca, rejectUnauthorized: true, servername: target.serverName }
 }
 
@@ -71,6 +74,7 @@ export async function connectDevice(options: DeviceOptions): Promise<Device> {
     onMessage(listener) {
       client.on('message', (topic, payload) => listener({ topic, payload }))
     },
+    onEnd: (listener) => void client.once('close', listener),
     close: () => client.endAsync(),
   }
 }

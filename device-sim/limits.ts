@@ -33,6 +33,10 @@ export const SIM_LIMITS = {
   halfOpenSockets: 2_000,
   /** T46 spreads its sockets over this many addresses, so that no bound of one source hides the deadline. */
   halfOpenSources: 4,
+  /** Each address opens this many, and pauses for this long. */
+  halfOpenAtOnce: 10,
+  halfOpenPauseMs: 20,
+  halfOpenOpenedMs: 3 * SECOND,
   /** T47: connections from one address, opened as fast as they go. */
   connectFloodSockets: 3_000,
   connectFloodMs: 10 * SECOND,
@@ -51,6 +55,13 @@ export const SIM_LIMITS = {
   fleetDevices: 50,
   fleetMessagesPerDevice: 3,
   fleetMs: 20 * SECOND,
+  fleetConnectParallel: 16,
+  /** A publish that is neither acknowledged nor refused. */
+  acknowledgeMs: 10 * SECOND,
+  /** An orderly end of a device's connection. */
+  closeMs: 5 * SECOND,
+  /** What is wrong is shown until here, and counted from there on. */
+  faultsShownMax: 20,
   /** Cases that run side by side. */
   attackLanes: 3,
   /** One case, whatever it does: then it has failed. */
@@ -58,5 +69,26 @@ export const SIM_LIMITS = {
   packetBytesMax: 256 * 1024,
   loadConnectParallel: 64,
   loadDevicesMax: 100_000,
+  loadRatePerSecondMax: 1_000_000,
+  loadSecondsMax: 24 * 3_600,
   loadDrainMs: 5 * SECOND,
+  /** Between two looks at the schedule. */
+  loadTickMs: 1,
+  /** Messages sent in one go when the generator is behind, before it looks at what has come. */
+  loadBurstMax: 1_000,
+  loadPayloadBytes: 64,
+  /** A server that no longer answers must not fill the generator's memory: messages of one device under way. */
+  loadUnderWayMax: 10_000,
+  loadKeepAliveSeconds: 240,
+  loadPingMs: 60 * SECOND,
+  /** The generator is the bottleneck when its event loop is this busy, or its sends are this late (p99). */
+  generatorBusyShareMax: 0.9,
+  generatorLateMs: 20,
+  /** A plain line of progress, where there is no terminal. */
+  progressPlainMs: 5 * SECOND,
+  progressMs: SECOND / 4,
+  /** Columns of a table that is not read on a terminal. */
+  tableColumns: 200,
+  /** What an interrupted run still has open when all is said. */
+  lingerMs: 2 * SECOND,
 } as const

@@ -6,6 +6,7 @@ import mqttPacket, { type IConnackPacket, type IConnectPacket, type IDisconnectP
 import { SIM_LIMITS } from './limits.ts'
 import type { MqttVersion, Observed } from './oracle.ts'
 import type { Target } from './target.ts'
+import { within } from './within.ts'
 
 /** What a client presents, PEM: its certificate chain, leaf first, and a key. */
 export interface Credentials {
@@ -188,33 +189,21 @@ export function connectPacket(clientId: string, version: MqttVersion, fields: Co
   return { cmd: 'connect', protocolId: 'MQTT', protocolVersion: version, clean: true, keepalive: 60, clientId, ...fields }
 }
 
-export function isConnack(packet: Packet): packet is IConnackPacket {
+function isConnack(packet: Packet): packet is IConnackPacket {
   return packet.cmd === 'connack'
 }
 
-export function isDisconnect(packet: Packet): packet is IDisconnectPacket {
+function isDisconnect(packet: Packet): packet is IDisconnectPacket {
   return packet.cmd === 'disconnect'
 }
 
-export function connackCode(packet: IConnackPacket, version: MqttVersion): number {
+function connackCode(packet: IConnackPacket, version: MqttVersion): number {
   return (version === 5 ? packet.reasonCode : packet.returnCode) ?? 0
 }
 
 export interface ConnectAttempt {
   readonly seen: Observed
   readonly peer: Peer
-}
-
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 /** Opens a connection, sends one CONNECT, and says how it ended. An admitted peer stays open: the caller ends it. */
@@ -225,7 +214,7 @@ export async function attemptConnect(options: PeerOptions, clientId: string, fie
 }
 
 /** How the CONNECT that was sent ended: by CONNACK and close, by close alone, or not at all. */
-export async function howConnectEnded(peer: Peer): Promise<Observed> {
+async function howConnectEnded(peer: Peer): Promise<Observed> {
   const started = performance.now()
   const connack = await peer.take((packet) => packet.cmd === 'connack' || packet.cmd === 'disconnect')
   if (connack !== undefined && isConnack(connack)) {

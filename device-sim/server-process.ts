@@ -99,8 +99,8 @@ export async function openHome(directory: string, address?: { readonly host: str
   const endpoints = await readEndpoints(directory)
   if (endpoints === undefined) throw new SimError('unreachable', `No server is running in ${directory}: it has no data/endpoints.json.`)
   const operator = path.join(directory, 'certs/local/operator')
-  const [cert, key, ca] = await Promise.all(['cert.pem', 'key.pem', 'ca.pem'].map((file) => readFile(path.join(operator, file), 'utf8')))
-  if (cert === undefined || key === undefined || ca === undefined) throw new SimError('unreachable', `${operator} holds no operator credential.`)
+  const [cert, key, ca] = await Promise.all(['cert.pem', 'key.pem', 'ca.pem'].map((file) => readFile(path.join(operator, file), 'utf8').catch(() => undefined)))
+  if (cert === undefined || key === undefined || ca === undefined) throw new SimError('unreachable', `${operator} holds no operator credential that can be read.`)
   const root = unpem(ca)[0]
   const issuing = unpem(cert)[1]
   if (root === undefined || issuing === undefined) throw new SimError('unreachable', `${operator} holds no certificate chain.`)

@@ -13,7 +13,6 @@ export interface Target {
   readonly ca: string
 }
 
-
 /** 127.0.0.0/8, ::1 and the name localhost. A name that merely resolves to loopback today is not accepted. */
 export function isLoopback(host: string): boolean {
   const bare = host.replace(/^\[(.*)\]$/, '$1').toLowerCase()
@@ -21,14 +20,10 @@ export function isLoopback(host: string): boolean {
 }
 
 /** `mqtts://host:port`; other schemes are refused, for a device would not use them. */
-export function parseTargetUrl(text: string): { readonly host: string; readonly port: number } {
-  let url: URL
-  try {
-    url = new URL(text)
-  } catch {
-    throw new SimError('usage', `--target ${text} is not a URL; write mqtts://host:port.`)
-  }
-  if (url.protocol !== 'mqtts:') throw new SimError('usage', `--target must be mqtts://host:port, not ${url.protocol}//.`)
+export function parseAddress(text: string): { readonly host: string; readonly port: number } {
+  const url = URL.parse(text)
+  if (url === null || url.hostname === '') throw new SimError('usage', `--address ${text} is no address; write mqtts://host:port.`)
+  if (url.protocol !== 'mqtts:') throw new SimError('usage', `--address must be mqtts://host:port, not ${url.protocol}//.`)
   return { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? 8883 : Number(url.port) }
 }
 

@@ -82,10 +82,12 @@ export function loadConfig(home: string, environment: Readonly<Record<string, st
   const passphraseFile = environment['SALLYPORT_PASSPHRASE_FILE']
   // Whoever is told to call the admin API by its address must find that address in the certificate.
   const listened = [found.listen.mqtt.host, found.listen.admin.host].filter((host) => !EVERYWHERE.includes(host))
+  const hosts = [...new Set([...ownNames(), ...listened, ...found.hosts, ...flagHosts])]
+  if (hosts.length > HOSTS_MAX) throw new SallyportError('config-invalid', `At most ${HOSTS_MAX} names fit into the server certificate, and there are ${hosts.length}.`, { fix: 'Give fewer --host, or shorten hosts: in sallyport.yaml.' })
   return {
     ...found,
     listen: flags.portsAuto === true ? { mqtt: { ...found.listen.mqtt, port: 0 }, admin: { ...found.listen.admin, port: 0 } } : found.listen,
-    hosts: [...new Set([...ownNames(), ...listened, ...found.hosts, ...flagHosts])],
+    hosts,
     announcedHost: flagHosts[0] ?? found.hosts[0] ?? 'localhost',
     logLevel: levelFromEnvironment ?? found.logLevel,
     passphraseFile: passphraseFile === undefined || passphraseFile === '' ? undefined : path.resolve(passphraseFile),

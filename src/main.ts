@@ -85,12 +85,12 @@ export async function serve(options: ServeOptions): Promise<void> {
   stack.defer(() => admin.close())
   const demo = fresh || existsSync(home.paths.demo) ? await ensureDemo(home, openDesk(desk, { kind: 'system' }), broker.address.port) : undefined
 
-  options.onReload(async () => {
-    await reload()
-  })
+  // One after the other: two signals at once must not make two policies of one generation.
+  let reloading = Promise.resolve()
+  options.onReload(() => (reloading = reloading.then(reload)))
   async function reload(): Promise<void> {
-    const fresh = options.config()
     try {
+      const fresh = options.config()
       const nextPolicy = loadPolicyOf(fresh, policy.generation + 1)
       await home.organisation({ kind: 'system' }, 'make')
       const nextAnchors = anchorsOf(home, fresh)

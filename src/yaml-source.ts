@@ -1,38 +1,85 @@
 // YAML text → a tree with positions. Everything of YAML that is not plain data is refused: anchors, aliases, merge keys,
 // tags, several documents. It knows nothing of what the document means.
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument, type Node, type Pair } from 'yaml'
+import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument, type Node, type Pair } from 'yaml'
 import { POLICY_LIMITS } from './limits.ts'
 import type { SourcePosition } from './core/errors.ts'
+import { printable } from './core/ids.ts'
 import type { MapEntry, Problem, SourceNode } from './core/source-tree.ts'
 
 /** Nesting beyond this is no document that a person wrote. */
 const DEPTH_MAX = 32
+/** A file that is no YAML at all has a problem at every character. */
+const SYNTAX_PROBLEMS_MAX = 100
+
+const MESSAGE_CHARS_MAX = 160
+
+/** Tokens of the lexer that stand for no text: document start, flow end, and "a scalar follows". */
+const SCALAR_FOLLOWS = '\x1f'
+const WITHOUT_TEXT: readonly string[] = ['\x02', '\x18', SCALAR_FOLLOWS]
+
+/**
+ * Where brackets nest too deep or close what is not open: told from the tokens alone, because the parser pays for each level
+ * with its stack and for each error with a search.
+ */
+function misnesting(text: string): { readonly offset: number; readonly message: string } | undefined {
+  let offset = 0
+  let flow = 0
+  let inLine = 0
+  let isText = false
+  for (const token of new Lexer().lex(text)) {
+    if (isText) isText = false
+    else if (token === SCALAR_FOLLOWS) isText = true
+    else if (token === '[' || token === '{') flow++
+    else if (token === ']' || token === '}') flow--
+    else if (token === '-' || token === '?') inLine++
+    else if (token.startsWith('\n') || token.startsWith('\r')) inLine = 0
+    if (flow > DEPTH_MAX || inLine > DEPTH_MAX) return { offset, message: `nested more than ${DEPTH_MAX} deep.` }
+    if (flow < 0) return { offset, message: `not valid YAML: "${token}" closes nothing.` }
+    offset += WITHOUT_TEXT.includes(token) ? 0 : token.length
+  }
+  return undefined
+}
+
+function placeIn(file: string, text: string, offset: number): SourcePosition {
+  const before = text.slice(0, offset).split('\n')
+  return { file, line: before.length, column: (before.at(-1) ?? '').length + 1 }
+}
 
 /** Reads one document of YAML 1.2 (core schema). With problems there is no tree; an empty file is an empty mapping. */
 export function readYaml(file: string, text: string): { readonly tree?: SourceNode; readonly problems: readonly Problem[] } {
   const start: SourcePosition = { file, line: 1, column: 1 }
   if (Buffer.byteLength(text) > POLICY_LIMITS.documentBytesMax) return { problems: [{ at: start, message: `the file is larger than ${POLICY_LIMITS.documentBytesMax} bytes.` }] }
+  const misnested = misnesting(text)
+  if (misnested !== undefined) return { problems: [{ at: placeIn(file, text, misnested.offset), message: misnested.message }] }
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, version: '1.2', schema: 'core', merge: false, strict: true, prettyErrors: false })
   const place = (offset: number | undefined): SourcePosition => {
     const { line, col } = lines.linePos(offset ?? 0)
     return { file, line: Math.max(1, line), column: Math.max(1, col) }
   }
-  const problems: Problem[] = document.errors.map((e) => ({ at: place(e.pos[0]), message: `not valid YAML: ${e.message.split('\n')[0] ?? ''}.` }))
+  const problems: Problem[] = document.errors.slice(0, SYNTAX_PROBLEMS_MAX).map((e) => ({ at: place(e.pos[0]), message: `not valid YAML: ${printable((e.message.split('\n')[0] ?? '').replace(/\.$/, ''), MESSAGE_CHARS_MAX)}.` }))
   if (problems.length > 0) return { problems }
   const report = (node: Node, message: string, fix: string): undefined => {
     problems.push({ at: place(node.range?.[0]), message, fix })
     return undefined
   }
 
+  /** Whether a key or value is written with more than its text. */
+  function decorated(node: Node): boolean {
+    if (isAlias(node)) report(node, 'aliases (*name) are not accepted.', 'Write the value out.')
+    else if (node.anchor !== undefined) report(node, 'anchors (&name) are not accepted.', 'Write the value out.')
+    // A tag would make another value of what is written: !!binary nothing, !!set a mapping.
+    else if (node.tag !== undefined) report(node, 'tags (!name) are not accepted.', 'Write a plain value.')
+    else return false
+    return true
+  }
+
   function convert(node: unknown, depth: number): SourceNode | undefined {
     if (node === null || node === undefined) return { kind: 'scalar', value: null, text: '', at: start }
     const yaml = node as Node
     if (depth > DEPTH_MAX) return report(yaml, `nested more than ${DEPTH_MAX} deep.`, 'Write it flatter.')
-    if (isAlias(yaml)) return report(yaml, 'aliases (*name) are not accepted.', 'Write the value out.')
-    if ('anchor' in yaml && yaml.anchor !== undefined) return report(yaml, 'anchors (&name) are not accepted.', 'Write the value out.')
-    if (yaml.tag !== undefined && yaml.tag !== null && !yaml.tag.startsWith('tag:yaml.org,2002:')) return report(yaml, 'tags (!name) are not accepted.', 'Write a plain value.')
+    if (decorated(yaml)) return undefined
     const at = place(yaml.range?.[0])
     if (isScalar(yaml)) {
       const { value } = yaml
@@ -46,6 +93,7 @@ export function readYaml(file: string, text: string): { readonly tree?: SourceNo
 
   function entry(pair: Pair, depth: number, owner: Node): MapEntry | undefined {
     const { key } = pair
+    if (isScalar(key) && decorated(key)) return undefined
     if (!isScalar(key)) return report(owner, 'a key must be plain text.', 'Write key: value.')
     const value = convert(pair.value, depth + 1)
     return value === undefined ? undefined : { key: key.source ?? String(key.value), keyAt: place(key.range?.[0]), value: pair.value === null ? { ...value, at: place(key.range?.[1]) } : value }

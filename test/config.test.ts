@@ -93,6 +93,12 @@ describe('what is wrong has a place and a way out', () => {
     expect(failure.fix).toContain('error, warn, info, debug')
   })
 
+  test('more names than a certificate holds are refused, wherever they were given', () => {
+    const flags = { hosts: Array.from({ length: 24 }, (_, i) => `h${i}.example`) }
+    expect(failureOf('hosts: [another.example]', {}, flags).message).toContain('At most 24 names fit')
+    expect(load('', {}, { hosts: flags.hosts.slice(0, 20) }).hosts).toContain('h19.example')
+  })
+
   test('a --host that is none is refused', () => {
     expect(failureOf('', {}, { hosts: ['a/b'] }).code).toBe('config-invalid')
   })

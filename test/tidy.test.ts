@@ -11,7 +11,7 @@ function sources(folder: string): string[] {
   return readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => path.join(folder, name))
     .filter((name) => /\.(ts|cjs)$/.test(name) && statSync(path.join(ROOT, name)).isFile())
-    .sort()
+    .toSorted()
 }
 
 /** The file without its comments. */

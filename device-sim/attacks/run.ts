@@ -51,7 +51,7 @@ function benchFor(row: CatalogueRow, evidence: Evidence): Bench {
 }
 
 /** Runs one case. It never rejects: a fault of the run is a failed case. */
-export async function runCase(id: CaseId, arena: Arena, runner: Runner = RUNNERS[id]): Promise<CaseResult> {
+async function runCase(id: CaseId, arena: Arena, runner: Runner = RUNNERS[id]): Promise<CaseResult> {
   const row = rowOf(id)
   const started = performance.now()
   const facts = { case: id, title: row.title, expected: row.expected }

@@ -25,12 +25,12 @@ export async function subscribe(peer: Peer, filter: string, qos: 0 | 1 = 0): Pro
   peer.send({ cmd: 'subscribe', messageId, subscriptions: [{ topic: filter, qos }] })
   const suback = await peer.take((packet) => packet.cmd === 'suback' && packet.messageId === messageId)
   const granted = suback?.cmd === 'suback' ? suback.granted[0] : undefined
-  return typeof granted === 'number' ? granted : granted?.qos
+  return typeof granted === 'number' ? granted : undefined
 }
 
 let messageIds = 0
 /** Packet identifiers are per connection; one counter for all of them is simple and never repeats within 65,535. */
-export function nextMessageId(): number {
+function nextMessageId(): number {
   messageIds = (messageIds % 0xffff) + 1
   return messageIds
 }

@@ -3,7 +3,7 @@
 
 import { sign, type KeyObject } from 'node:crypto'
 import { Constructed, Integer, Set as Asn1Set } from 'asn1js'
-import { bits, commonName, der, elements, name, oid, OID, raw, sequence, type ForgedName } from './der.ts'
+import { bits, commonName, der, name, oid, OID, raw, sequence, type ForgedName } from './der.ts'
 import { basicConstraints, extendedKeyUsage, extensionBlock, keyUsage, pem, signatureAlgorithm, subjectAltNames, type ForgedExtension } from './certificate.ts'
 import { spki } from './keys.ts'
 
@@ -49,9 +49,4 @@ export const GREEDY_EXTENSIONS: Readonly<Record<string, ForgedExtension>> = {
   'policies': { id: OID.certificatePolicies, critical: false, value: der(sequence(raw(anything))) },
   'CRL distribution points': { id: OID.crlDistributionPoints, critical: false, value: der(sequence(sequence())) },
   'authority information': { id: OID.authorityInfoAccess, critical: false, value: der(sequence()) },
-}
-
-/** The parts of a request: its signed part, algorithm, signature. */
-export function partsOfRequest(requestDer: Buffer): readonly Buffer[] {
-  return elements(requestDer)
 }

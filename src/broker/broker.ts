@@ -102,8 +102,7 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     async close() {
       listener.close()
       stopFollowing()
-      const deadline = new Promise<void>((resolve) => setTimeout(resolve, BROKER_LIMITS.drainMs).unref())
-      await Promise.race([engine.close(), deadline])
+      await engine.close()
     },
   }
 }

@@ -6,12 +6,13 @@ import { createHash } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import type { Presented } from '../core/audit.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
+import { deviceNameOf } from '../core/certificate-rules.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
 import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint, type GroupName, type SerialNumber, type TenantId } from '../core/ids.ts'
 import type { CertificateRecord, RegistryView } from '../core/registry.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import type { Trust } from '../x509/chain.ts'
-import { presentedChain, presentedLeaf, reasonOfVerification, verificationFailure } from './tls-peer.ts'
+import { presentedCertificate, presentedChain, reasonOfVerification, verificationFailure } from './tls-peer.ts'
 
 /** A peer that proved possession of the key of a certificate that was issued or is trusted by this organisation. */
 export interface Peer {
@@ -41,14 +42,15 @@ export interface PeerPorts {
 }
 
 export function judgePeer(socket: TLSSocket, ports: PeerPorts): Decision<Peer> {
-  const leaf = presentedLeaf(socket)
+  const presented = presentedCertificate(socket)
   // A session without a certificate, as OpenSSL may resume one, is nobody.
-  if (leaf === undefined) return deny('tls-no-certificate', 'the session has no certificate')
+  if (presented === undefined) return deny('tls-no-certificate', 'the session has no certificate')
   const failure = verificationFailure(socket)
+  const leaf = presented.raw
   const sha256 = createHash('sha256').update(leaf).digest('hex') as Fingerprint
   const record = ports.view.certificateBySha256(sha256)
   if (failure === undefined && record !== undefined) return judgeRecorded(record, leaf, sha256, ports.clock())
-  return judgeUnrecorded(socket, sha256, failure, ports)
+  return judgeUnrecorded(presentedChain(presented), sha256, failure, ports)
 }
 
 function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fingerprint, now: EpochMs): Decision<Peer> {
@@ -59,14 +61,17 @@ function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fing
   return allow({ issuer: record.issuer, serial: record.serial, sha256, leaf, notAfter: record.notAfter, device: record.device })
 }
 
-function judgeUnrecorded(socket: TLSSocket, sha256: Fingerprint, failure: string | undefined, ports: PeerPorts): Decision<Peer> {
-  const chain = presentedChain(socket)
+function judgeUnrecorded(chain: readonly Uint8Array[], sha256: Fingerprint, failure: string | undefined, ports: PeerPorts): Decision<Peer> {
   const judged = ports.trust().judge(chain, ports.clock())
   if (!judged.allow) return judged
   if (failure !== undefined) return deny(reasonOfVerification(failure), `OpenSSL: ${failure}`)
   const { leaf, issuer, tenant, role } = judged.value
   const serial = leaf.serial as SerialNumber
-  if (role !== 'trusted') return notOurs(ports.view.certificate(issuer, serial))
+  if (role !== 'trusted') {
+    // What is wrong with the certificate itself is named before what the registry does not know of it.
+    const name = deviceNameOf(leaf)
+    return name.allow ? notOurs(ports.view.certificate(issuer, serial)) : name
+  }
   const recorded = ports.view.certificate(issuer, serial)
   if (recorded !== undefined && recorded.sha256 !== sha256) return deny('certificate-mismatch', `serial ${serial} of ${issuer}`)
   const identity = ports.identify(leaf, issuer)

@@ -22,3 +22,13 @@ export function refusalConnack(reason: DenyReason, protocol: 3 | 4 | 5): Buffer 
 export function disconnectPacket(reasonCode: number, sentence: string): Buffer {
   return mqttPacket.generate({ cmd: 'disconnect', reasonCode, properties: { reasonString: sentence } }, { protocolVersion: 5 })
 }
+
+/** SUBACK: one code for each filter, in the order of the SUBSCRIBE [MQTT-3.9.3-1]. */
+export function subackPacket(messageId: number, codes: readonly number[], protocol: 4 | 5): Buffer {
+  return mqttPacket.generate({ cmd: 'suback', messageId, granted: [...codes] }, { protocolVersion: protocol })
+}
+
+/** PUBREC that accepts. */
+export function pubrecPacket(messageId: number, protocol: 4 | 5): Buffer {
+  return mqttPacket.generate({ cmd: 'pubrec', messageId }, { protocolVersion: protocol })
+}

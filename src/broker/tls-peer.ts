@@ -21,10 +21,18 @@ export function verificationFailure(socket: TLSSocket): string | undefined {
   return failure.code ?? 'UNSPECIFIED'
 }
 
-/** The presented chain in DER, leaf first; empty when the peer presented nothing, also on a resumed session. */
-export function presentedChain(socket: TLSSocket): readonly Uint8Array[] {
+/**
+ * The presented leaf, with the rest of the chain behind it; undefined when the peer presented nothing, also on a resumed
+ * session. Ask once for each connection: the first answer takes the chain along, a second one has the leaf alone (Node 24).
+ */
+export function presentedCertificate(socket: TLSSocket): X509Certificate | undefined {
+  return socket.getPeerX509Certificate()
+}
+
+/** The chain as it was presented, in DER, leaf first. */
+export function presentedChain(leaf: X509Certificate): readonly Uint8Array[] {
   const chain: Uint8Array[] = []
-  let next: X509Certificate | undefined = socket.getPeerX509Certificate()
+  let next: X509Certificate | undefined = leaf
   // One more than allowed is enough to know that it is too long.
   while (next !== undefined && chain.length <= X509_LIMITS.chainLengthMax) {
     chain.push(next.raw)
@@ -33,18 +41,13 @@ export function presentedChain(socket: TLSSocket): readonly Uint8Array[] {
   return chain
 }
 
-/** The leaf alone, in DER: cheaper than the chain, and enough for a certificate that we recorded ourselves. */
-export function presentedLeaf(socket: TLSSocket): Uint8Array | undefined {
-  return socket.getPeerX509Certificate()?.raw
-}
-
 /**
  * The leaf of a handshake that failed: present when the peer got as far as showing it, as in a CertificateVerify that
  * does not fit.
  */
 export function leafOfFailedHandshake(socket: TLSSocket): Uint8Array | undefined {
   try {
-    return presentedLeaf(socket)
+    return presentedCertificate(socket)?.raw
   } catch {
     return undefined // The handle is gone: there is nothing to tell.
   }
@@ -86,9 +89,7 @@ const HANDSHAKE_FAILURES: readonly (readonly [string, DenyReason])[] = [
   ['NO_SUITABLE', 'tls-no-shared-parameters'],
   ['NO_APPLICATION_PROTOCOL', 'tls-no-shared-parameters'],
   // The peer showed a certificate and could not sign for it.
-  ['BAD_SIGNATURE', 'tls-possession-unproven'],
-  ['WRONG_SIGNATURE', 'tls-possession-unproven'],
-  ['SIGNATURE_ALGORITHM', 'tls-possession-unproven'],
+  ['SIGNATURE', 'tls-possession-unproven'],
   // An alert came from the other side: it does not like us.
   ['ALERT', 'tls-aborted'],
   ['ECONNRESET', 'tls-aborted'],

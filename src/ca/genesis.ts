@@ -6,14 +6,16 @@ import type { KeyObject } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Actor } from '../core/audit.ts'
+import { judgeIssuer } from '../core/certificate-rules.ts'
 import { SallyportError, refused } from '../core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type EpochMs } from '../core/ids.ts'
 import type { CaRecord, Registry } from '../core/registry.ts'
 import { CA_LIMITS } from '../limits.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
-import { generateKey, keyHash, spkiOf } from '../x509/keys.ts'
+import { generateKey, keyHash, openPublicKey, spkiOf } from '../x509/keys.ts'
 import { encodeName } from '../x509/names.ts'
 import { encodePem } from '../x509/pem.ts'
+import { isCertificateSignedBy } from '../x509/signatures.ts'
 import { joinCertificate, openTemplate, subjectKeyId } from '../x509/template.ts'
 import { newSerial, openAuthority, type Authority } from './issue.ts'
 import { openPassphrase, readSecretFile, sealKey, unsealKey, writeSecretFile } from './key-file.ts'
@@ -25,7 +27,7 @@ export const ROOT = 'root' as CaName
 export const ISSUING = 'issuing-1' as CaName
 
 /** Where the organisation's PKI lives; `local` is certs/local of a home. */
-export interface CaPaths {
+interface CaPaths {
   readonly local: string
   readonly passphrase: string
 }
@@ -50,6 +52,13 @@ export interface Organisation {
 
 const PUBLIC_MODE = 0o644
 
+/** The way to the sealed keys during one opening. Stretching the passphrase is slow on purpose: no key is unsealed twice. */
+interface Vault {
+  readonly passphrase: Uint8Array
+  /** By file: what was made or unsealed already. */
+  readonly opened: Map<string, KeyObject>
+}
+
 /** Is there an organisation in this home already? */
 export function isInitialized(registry: Registry): boolean {
   return registry.cas().some((ca) => ca.name === ISSUING)
@@ -67,39 +76,39 @@ export async function openOrganisation(ports: GenesisPorts): Promise<Organisatio
 export async function openAuthorityOnly(ports: GenesisPorts, mayMake: boolean): Promise<Organisation> {
   const initialized = isInitialized(ports.registry)
   if (!initialized && !mayMake) throw new SallyportError('home-empty', 'There is no certificate authority in this home yet.', { fix: 'Make one: sallyport ca init, or start the server: sallyport serve.' })
-  const passphrase = openPassphrase(ports.paths.passphrase, !initialized)
-  const root = await ensureRoot(ports, passphrase)
-  const issuing = await ensureIssuing(ports, passphrase, root)
-  const key = await openKey(ports, passphrase, 'issuing.key', issuing)
+  const vault: Vault = { passphrase: openPassphrase(ports.paths.passphrase, !initialized), opened: new Map() }
+  const root = await ensureRoot(ports, vault)
+  const issuing = await ensureIssuing(ports, vault, root)
+  const key = await openKey(ports, vault, 'issuing.key', issuing)
   const authority = openAuthority({ registry: ports.registry, signer: openSigner(key), issuer: issuing, profiles: ports.profiles, clock: ports.clock, random: ports.random })
   return { root, issuing, authority }
 }
 
-async function ensureRoot(ports: GenesisPorts, passphrase: Uint8Array): Promise<CaRecord> {
+async function ensureRoot(ports: GenesisPorts, vault: Vault): Promise<CaRecord> {
   const recorded = ports.registry.cas().find((ca) => ca.name === ROOT)
-  const root = recorded ?? (await makeRoot(ports, passphrase))
+  const root = recorded ?? (await makeRoot(ports, vault))
   writePublic(path.join(ports.paths.local, 'root.pem'), encodePem('CERTIFICATE', root.der))
   return root
 }
 
-async function ensureIssuing(ports: GenesisPorts, passphrase: Uint8Array, root: CaRecord): Promise<CaRecord> {
+async function ensureIssuing(ports: GenesisPorts, vault: Vault, root: CaRecord): Promise<CaRecord> {
   const recorded = ports.registry.cas().find((ca) => ca.name === ISSUING)
-  const issuing = recorded ?? (await makeIssuing(ports, passphrase, root))
+  const issuing = recorded ?? (await makeIssuing(ports, vault, root))
   writePublic(path.join(ports.paths.local, 'issuing.pem'), encodePem('CERTIFICATE', issuing.der))
   return issuing
 }
 
-async function makeRoot(ports: GenesisPorts, passphrase: Uint8Array): Promise<CaRecord> {
-  const key = await ensureKey(ports, passphrase, 'root.key', ports.profiles.root)
+async function makeRoot(ports: GenesisPorts, vault: Vault): Promise<CaRecord> {
+  const key = await ensureKey(ports, vault, 'root.key', ports.profiles.root)
   const name = encodeName({ organization: ports.organization, commonName: `${ports.organization} Root` })
-  return record(ports, ROOT, 'root', await certify(ports, ports.profiles.root, key, name, openSigner(key), undefined))
+  return record(ports, { name: ROOT, role: 'root', der: await certify(ports, ports.profiles.root, key, name, openSigner(key), undefined) })
 }
 
-async function makeIssuing(ports: GenesisPorts, passphrase: Uint8Array, root: CaRecord): Promise<CaRecord> {
-  const rootKey = await openKey(ports, passphrase, 'root.key', root)
-  const key = await ensureKey(ports, passphrase, 'issuing.key', ports.profiles.issuing)
+async function makeIssuing(ports: GenesisPorts, vault: Vault, root: CaRecord): Promise<CaRecord> {
+  const rootKey = await openKey(ports, vault, 'root.key', root)
+  const key = await ensureKey(ports, vault, 'issuing.key', ports.profiles.issuing)
   const name = encodeName({ organization: ports.organization, commonName: `${ports.organization} Issuing 1` })
-  return record(ports, ISSUING, 'issuing', await certify(ports, ports.profiles.issuing, key, name, openSigner(rootKey), root.der))
+  return record(ports, { name: ISSUING, role: 'issuing', der: await certify(ports, ports.profiles.issuing, key, name, openSigner(rootKey), root.der) })
 }
 
 /** A CA certificate for this key, signed by `signer`; self-signed when there is no issuer. */
@@ -123,33 +132,72 @@ async function certify(ports: GenesisPorts, profile: Profile, key: KeyObject, su
     notAfter: seconds(Math.min(now + profile.validityMs, issuerFacts?.value.notAfter ?? Number.POSITIVE_INFINITY)),
     subjectDer, spki, subjectAltNames: [],
   })
-  return joinCertificate(tbs, signer.signatureIdentifier, await signer.sign(tbs))
+  const der = joinCertificate(tbs, signer.signatureIdentifier, await signer.sign(tbs))
+  const made = parseCertificate(der)
+  const issuerKey = openPublicKey(signer.spki)
+  // Below a root stands one CA at most. A clock that was set back does not make the certificate a bad one.
+  const judged = made.allow ? judgeIssuer(made.value, issuer === undefined ? 1 : 0, Math.max(now, made.value.notBefore)) : made
+  if (!judged.allow) throw new SallyportError('issuance-mismatch', `The certificate of a new CA cannot be used: ${judged.reason}${judged.detail === undefined ? '' : ` (${judged.detail})`}. It was not recorded.`, { fix: 'Check certs/profiles/root.yaml and issuing.yaml.' })
+  if (issuerKey === undefined || !isCertificateSignedBy(der, issuerKey)) throw new SallyportError('issuance-mismatch', 'The signature of a new CA certificate does not verify. It was not recorded.', { fix: 'Restore certs/local and data from the same backup.' })
+  return der
 }
 
-/** Records a CA. Its key is on disk already. */
-export async function record(ports: Pick<GenesisPorts, 'registry' | 'clock' | 'actor'>, name: CaName, role: CaRecord['role'], der: Uint8Array): Promise<CaRecord> {
-  const parts = certificateParts(der)
-  if (!parts.allow) throw new SallyportError('certificate-unusable', `The certificate of ${name} cannot be read: ${parts.detail ?? parts.reason}.`)
-  const now = ports.clock()
-  const ca: CaRecord = { name, role, tenant: DEFAULT_TENANT, der, spkiSha256: keyHash(parts.value.spki.raw), createdAt: now }
-  const committed = await ports.registry.commit([{ kind: 'ca-added', ca }], [{ kind: 'key-free', spkiSha256: ca.spkiSha256 }], [{ kind: 'ca-added', at: now, ca: name, actor: ports.actor }])
-  if (!committed.allow) throw refused(committed, `The CA ${name} could not be recorded (${committed.reason}).`)
-  return ca
+/** A CA to record. `der` is its certificate; its key is on disk already. */
+export interface NewCa {
+  readonly name: CaName
+  readonly role: CaRecord['role']
+  readonly der: Uint8Array
+}
+
+/** Records CAs, all of them or none. Failures: 'certificate-unusable', 'refused'. */
+export async function recordCas(ports: Pick<GenesisPorts, 'registry' | 'clock' | 'actor'>, found: readonly NewCa[]): Promise<void> {
+  const at = ports.clock()
+  const cas = found.map(({ name, role, der }): CaRecord => {
+    const parts = certificateParts(der)
+    if (!parts.allow) throw new SallyportError('certificate-unusable', `The certificate of ${name} cannot be read: ${parts.detail ?? parts.reason}.`)
+    return { name, role, tenant: DEFAULT_TENANT, der, spkiSha256: keyHash(parts.value.spki.raw), createdAt: at }
+  })
+  const committed = await ports.registry.commit(
+    cas.map((ca) => ({ kind: 'ca-added', ca })),
+    cas.map(({ spkiSha256 }) => ({ kind: 'key-free', spkiSha256 })),
+    cas.map(({ name }) => ({ kind: 'ca-added', at, ca: name, actor: ports.actor })),
+  )
+  if (!committed.allow) throw refused(committed, `The CA ${cas.map((ca) => ca.name).join(', ')} could not be recorded (${committed.reason}).`)
+}
+
+async function record(ports: GenesisPorts, ca: NewCa): Promise<CaRecord> {
+  await recordCas(ports, [ca])
+  return recordedCa(ports.registry, ca.name)
+}
+
+function recordedCa(registry: Registry, name: CaName): CaRecord {
+  const found = registry.cas().find((ca) => ca.name === name)
+  if (found === undefined) throw new SallyportError('internal', `The CA ${name} was recorded and is not there.`)
+  return found
 }
 
 /** The key of a CA that is not recorded yet: the one an interrupted start left behind, or a new one. */
-async function ensureKey(ports: GenesisPorts, passphrase: Uint8Array, name: string, profile: Profile): Promise<KeyObject> {
+async function ensureKey(ports: GenesisPorts, vault: Vault, name: string, profile: Profile): Promise<KeyObject> {
   const file = path.join(ports.paths.local, name)
-  if (existsSync(file)) return unsealKey(readSecretFile(file).toString('utf8'), passphrase, file)
+  if (existsSync(file)) return unseal(vault, file)
   const key = generateKey(profile.key)
-  writeSecretFile(file, await sealKey(key, passphrase))
+  writeSecretFile(file, await sealKey(key, vault.passphrase))
+  vault.opened.set(file, key)
+  return key
+}
+
+/** The file is looked at in any case: one that others may read is refused, whatever is in memory. */
+async function unseal(vault: Vault, file: string): Promise<KeyObject> {
+  const text = readSecretFile(file).toString('utf8')
+  const key = vault.opened.get(file) ?? (await unsealKey(text, vault.passphrase, file))
+  vault.opened.set(file, key)
   return key
 }
 
 /** The key of a recorded CA: it must fit the certificate. */
-async function openKey(ports: GenesisPorts, passphrase: Uint8Array, name: string, ca: CaRecord): Promise<KeyObject> {
+async function openKey(ports: GenesisPorts, vault: Vault, name: string, ca: CaRecord): Promise<KeyObject> {
   const file = path.join(ports.paths.local, name)
-  const key = await unsealKey(readSecretFile(file).toString('utf8'), passphrase, file)
+  const key = await unseal(vault, file)
   if (keyHash(spkiOf(key)) !== ca.spkiSha256) throw new SallyportError('key-unreadable', `The key in ${file} does not belong to the recorded certificate of ${ca.name}.`, { fix: 'Restore certs/local and data from the same backup.' })
   return key
 }

@@ -3,15 +3,15 @@
 
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import path from 'node:path'
-import { keyProblem, judgeIssuer } from '../core/certificate-rules.ts'
+import { judgeIssuer } from '../core/certificate-rules.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
+import { judgeNames } from '../core/name-constraints.ts'
 import { SallyportError } from '../core/errors.ts'
-import { parseCertificate } from '../x509/certificate.ts'
+import { certificateParts, parseCertificate } from '../x509/certificate.ts'
 import { keyHash, openPublicKey, spkiOf } from '../x509/keys.ts'
-import { certificateParts } from '../x509/certificate.ts'
 import { decodePem } from '../x509/pem.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
-import { ISSUING, isInitialized, record, ROOT, type GenesisPorts } from './genesis.ts'
+import { ISSUING, recordCas, ROOT, type GenesisPorts } from './genesis.ts'
 import { openPassphrase, sealKey, writeSecretFile } from './key-file.ts'
 
 export interface CaImport {
@@ -33,26 +33,30 @@ const unusable = (what: string, fix: string): SallyportError => new SallyportErr
 
 /** Records the CA and seals its key. A root becomes "root"; an issuing CA "issuing-1", with its root beside it. */
 export async function importCa(source: CaImport, ports: GenesisPorts): Promise<'root' | 'issuing'> {
-  if (isInitialized(ports.registry)) throw new SallyportError('refused', 'This home has a certificate authority already.', { fix: 'Import into an empty home: --home DIR.' })
+  // Also where a first start was interrupted and only the root is there: its key must not be written over.
+  if (ports.registry.cas().some(({ name }) => name === ROOT || name === ISSUING)) throw new SallyportError('refused', 'This home has a certificate authority already.', { fix: 'Go on with it: sallyport serve; or import into an empty home: --home DIR.' })
   const [ca, ...rest] = [...open(source.cert, 'the CA certificate'), ...(source.chain === undefined ? [] : open(source.chain, 'the chain'))]
   if (ca === undefined) throw unusable('There is no CA certificate to import.', 'Name a PEM file with --import-cert.')
   const key = openKey(source)
   judge(ca, key, ports)
   const selfSigned = ca.facts.issuerDerHex === ca.facts.subjectDerHex
-  const passphrase = openPassphrase(ports.paths.passphrase, true)
   if (selfSigned) {
     const { pathLength } = ca.facts.basicConstraints ?? {}
     if (pathLength === 0) throw unusable('This root may not sign issuing CAs (path length 0).', 'Import a root with path length 1 or more, or an issuing CA.')
     verifySignature(ca, ca, 'The root')
-    writeSecretFile(path.join(ports.paths.local, 'root.key'), await sealKey(key, passphrase))
-    await record(ports, ROOT, 'root', ca.der)
+    await seal(key, 'root.key', ports)
+    await recordCas(ports, [{ name: ROOT, role: 'root', der: ca.der }])
     return 'root'
   }
   const root = climb(ca, rest, ports)
-  writeSecretFile(path.join(ports.paths.local, 'issuing.key'), await sealKey(key, passphrase))
-  await record(ports, ROOT, 'root', root.der)
-  await record(ports, ISSUING, 'issuing', ca.der)
+  await seal(key, 'issuing.key', ports)
+  // Together: a root without its key, and without an issuing CA, is an organisation that cannot go on.
+  await recordCas(ports, [{ name: ROOT, role: 'root', der: root.der }, { name: ISSUING, role: 'issuing', der: ca.der }])
   return 'issuing'
+}
+
+async function seal(key: KeyObject, name: string, { paths }: GenesisPorts): Promise<void> {
+  writeSecretFile(path.join(paths.local, name), await sealKey(key, openPassphrase(paths.passphrase, true)))
 }
 
 function open(pem: string, what: string): readonly Opened[] {
@@ -76,26 +80,32 @@ function openKey(source: CaImport): KeyObject {
 function judge(ca: Opened, key: KeyObject, ports: GenesisPorts): void {
   const judged = judgeIssuer(ca.facts, 0, ports.clock())
   if (!judged.allow) throw unusable(`This certificate cannot be a CA here: ${judged.reason}${judged.detail === undefined ? '' : ` (${judged.detail})`}.`, 'See docs/reasons.md for the reason.')
-  const weak = keyProblem(ca.facts.key)
-  if (weak !== undefined) throw unusable(`The key of this CA is not accepted: ${weak}.`, 'Use ECDSA P-256 or P-384, Ed25519, or RSA of 2048 bits or more.')
   if (ca.facts.subjectKeyId === undefined) throw unusable('This CA certificate has no subject key identifier.', 'Issue it again with the extension that RFC 5280 demands of CAs.')
   if (keyHash(spkiOf(key)) !== ca.facts.key.spkiSha256) throw unusable('The key does not belong to the CA certificate.', 'Name the key that the certificate was made for.')
 }
 
 /** The root above an issuing CA. This version serves exactly one issuing CA directly below its root. */
 function climb(ca: Opened, chain: readonly Opened[], ports: GenesisPorts): Opened {
-  const root = chain.find((c) => c.facts.subjectDerHex === ca.facts.issuerDerHex)
+  const named = chain.filter((c) => c.facts.subjectDerHex === ca.facts.issuerDerHex)
+  // A root that was renewed has two certificates of one name.
+  const root = named.find((c) => isSignedBy(ca, c)) ?? named[0]
   if (root === undefined) throw unusable('The certificate above this CA is missing.', 'Name the chain up to the root with --import-chain.')
   if (root.facts.subjectDerHex !== root.facts.issuerDerHex) throw unusable('The CA above this one is not a root.', 'Import an issuing CA that its root signed directly.')
   verifySignature(ca, root, 'The issuing CA')
   verifySignature(root, root, 'The root')
   const judged = judgeIssuer(root.facts, 1, ports.clock())
   if (!judged.allow) throw unusable(`The root cannot be used: ${judged.reason}${judged.detail === undefined ? '' : ` (${judged.detail})`}.`, 'See docs/reasons.md for the reason.')
+  const allowed = judgeNames(ca.facts, root.facts)
+  if (!allowed.allow) throw unusable(`The root does not allow this CA: ${allowed.reason} (${allowed.detail ?? ''}).`, 'Import an issuing CA that is within the constraints of its root.')
   return root
 }
 
-function verifySignature(child: Opened, issuer: Opened, what: string): void {
+function isSignedBy(child: Opened, issuer: Opened): boolean {
   const parts = certificateParts(issuer.der)
   const key = parts.allow ? openPublicKey(parts.value.spki.raw) : undefined
-  if (key === undefined || !isCertificateSignedBy(child.der, key)) throw unusable(`${what} is not signed by the certificate that should have signed it.`, 'Name the right chain with --import-chain.')
+  return key !== undefined && isCertificateSignedBy(child.der, key)
+}
+
+function verifySignature(child: Opened, issuer: Opened, what: string): void {
+  if (!isSignedBy(child, issuer)) throw unusable(`${what} is not signed by the certificate that should have signed it.`, 'Name the right chain with --import-chain.')
 }

@@ -3,14 +3,14 @@
 // that is not recorded.
 
 import type { Actor, AuditEvent } from '../core/audit.ts'
-import type { CertificateFacts, SubjectAltName } from '../core/certificate.ts'
+import type { CertificateFacts, KeyFacts, SubjectAltName } from '../core/certificate.ts'
 import { keyProblem } from '../core/certificate-rules.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { ENROLLABLE_STATES } from '../core/enrollment.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
 import type { CertificateRecord, Expectation, ProfileName, Registry } from '../core/registry.ts'
-import { CA_LIMITS } from '../limits.ts'
+import { CA_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
 import { keyFacts, openPublicKey } from '../x509/keys.ts'
 import { encodeName } from '../x509/names.ts'
@@ -39,7 +39,9 @@ export interface Authority {
   readonly issuerDer: Uint8Array
   /**
    * Issues one certificate, recorded before and after. Asking again for the same device and key gives the same certificate
-   * while it is in force. Reasons: key-weak, key-in-use, certificates-limit, device-<state>, revision-conflict.
+   * while it is in force; who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use,
+   * certificates-limit, device-<state>, revision-conflict. Failures: 'certificate-unusable' when the CA itself is not in
+   * force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
    */
   issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>>
 }
@@ -66,10 +68,12 @@ export function newSerial(random: (count: number) => Uint8Array): Uint8Array {
 export function openAuthority(ports: AuthorityPorts): Authority {
   const parsed = parseCertificate(ports.issuer.der)
   const parts = certificateParts(ports.issuer.der)
-  const issuerKey = openPublicKey(ports.signer.spki)
+  // The key in the issuer's certificate, not the one that the signer claims: what does not verify under the former is nobody's.
+  const issuerKey = parts.allow ? openPublicKey(parts.value.spki.raw) : undefined
   if (!parsed.allow || !parts.allow || issuerKey === undefined) throw new SallyportError('certificate-unusable', `The certificate of ${ports.issuer.name} cannot be read.`, { fix: 'Restore it from your backup.' })
   const issuerFacts = parsed.value
   const issuerDer = parts.value.subject.raw
+  const issuerKeyId = issuerFacts.subjectKeyId === undefined ? subjectKeyId(parts.value.spki.raw) : Buffer.from(issuerFacts.subjectKeyId, 'hex')
   const templates = new Map<ProfileName, CertificateTemplate>()
 
   function templateOf(profile: Profile): CertificateTemplate {
@@ -77,7 +81,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     if (known !== undefined) return known
     const template = openTemplate({
       issuerDer,
-      authorityKeyId: issuerFacts.subjectKeyId === undefined ? subjectKeyId(ports.signer.spki) : Buffer.from(issuerFacts.subjectKeyId, 'hex'),
+      authorityKeyId: issuerKeyId,
       signatureIdentifier: ports.signer.signatureIdentifier,
       basicConstraints: profile.pathLength === undefined ? { ca: profile.ca } : { ca: profile.ca, pathLength: profile.pathLength },
       keyUsage: profile.keyUsage,
@@ -90,24 +94,46 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   /** The certificate that an earlier request of the same device and key was answered with. */
   function issuedBefore(request: IssueRequest, spkiSha256: string, now: EpochMs): Issued | undefined {
     if (request.device === undefined) return undefined
-    const { items } = ports.registry.certificates({ device: request.device })
-    const record = items.find((r) => r.spkiSha256 === spkiSha256 && (r.state === 'active' || r.state === 'issued') && r.notAfter > now && r.issuer === ports.issuer.name)
-    const der = record && ports.registry.certificateDer(record.issuer, record.serial)
-    return record === undefined || der === undefined ? undefined : { record, der }
+    const isIt = (r: CertificateRecord): boolean =>
+      r.spkiSha256 === spkiSha256 && r.profile === request.profile && (r.state === 'active' || r.state === 'issued') && r.notAfter > now && r.issuer === ports.issuer.name
+    let after: string | undefined
+    do {
+      // Expired and revoked certificates stay on record: those of short life fill more than one page.
+      const page = ports.registry.certificates({ device: request.device, limit: REGISTRY_LIMITS.pageSizeMax, after })
+      const record = page.items.find(isIt)
+      const der = record && ports.registry.certificateDer(record.issuer, record.serial)
+      if (record !== undefined && der !== undefined) return { record, der }
+      after = page.next
+    } while (after !== undefined)
+    return undefined
   }
 
+  /** Requests of devices that are under way, by device, profile and key. */
+  const underway = new Map<string, Promise<Decision<Issued>>>()
+
   async function issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>> {
-    const now = ports.clock()
     const key = keyFacts(request.spki)
     const weak = keyProblem(key)
     if (weak !== undefined) return deny('key-weak', weak)
-    const before = issuedBefore(request, key.spkiSha256, now)
+    if (request.device === undefined) return issueNew(request, key, actor)
+    const asked = [request.device, request.profile, key.spkiSha256].join('/')
+    const running = underway.get(asked)
+    if (running !== undefined) return running
+    const before = issuedBefore(request, key.spkiSha256, ports.clock())
     if (before !== undefined) return allow(before)
+    const started = issueNew(request, key, actor).finally(() => underway.delete(asked))
+    underway.set(asked, started)
+    return started
+  }
+
+  async function issueNew(request: IssueRequest, key: KeyFacts, actor: Actor): Promise<Decision<Issued>> {
+    const now = ports.clock()
 
     const profile = ports.profiles[request.profile]
     const serial = newSerial(ports.random)
     const notBefore = wholeSeconds(Math.max(now - CA_LIMITS.backdateMs, issuerFacts.notBefore))
     const notAfter = wholeSeconds(Math.min(now + profile.validityMs, issuerFacts.notAfter))
+    if (notAfter <= Math.max(now, notBefore)) throw new SallyportError('certificate-unusable', `The certificate of ${ports.issuer.name} is not in force (it ends at ${new Date(issuerFacts.notAfter).toISOString()}).`, { fix: 'Check the clock of this machine; if the CA has expired, a new one is needed.' })
     const record: CertificateRecord = {
       issuer: ports.issuer.name,
       serial: Buffer.from(serial).toString('hex') as SerialNumber,
@@ -122,7 +148,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
       { kind: 'key-free', spkiSha256: key.spkiSha256, ...(request.device === undefined ? {} : { device: request.device }) },
       ...(request.device === undefined ? [] : [
         { kind: 'device-state', id: request.device, states: ENROLLABLE_STATES } as const,
-        { kind: 'certificates-in-force', device: request.device, max: CA_LIMITS.certificatesInForceMax - 1, now } as const,
+        { kind: 'certificates-in-force', device: request.device, max: CA_LIMITS.certificatesInForceMax, now } as const,
       ]),
     ]
     const planned = await ports.registry.commit([{ kind: 'certificate-planned', certificate: record }], expected, [auditOf('certificate-planned', record, now, actor)])
@@ -131,7 +157,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     const subjectDer = encodeName({ commonName: request.commonName, organization: request.organization })
     const tbs = templateOf(profile)({ serial, notBefore, notAfter, subjectDer, spki: request.spki, subjectAltNames: request.subjectAltNames ?? [] })
     const der = joinCertificate(tbs, ports.signer.signatureIdentifier, await ports.signer.sign(tbs))
-    const facts = readBack(der, { record, profile, subjectDer, issuerDer, request })
+    const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request })
     if (issuerKey === undefined || !isCertificateSignedBy(der, issuerKey)) throw mismatch(record, 'the signature does not verify')
 
     const issued: CertificateRecord = { ...record, state: 'active', sha256: facts.sha256 }
@@ -162,11 +188,12 @@ interface PlanToCompare {
   readonly profile: Profile
   readonly subjectDer: Uint8Array
   readonly issuerDer: Uint8Array
+  readonly issuerKeyId: Uint8Array
   readonly request: Pick<IssueRequest, 'subjectAltNames'>
 }
 
 /** The lint: our own output, parsed as a stranger's, must say exactly what was planned. */
-export function readBack(der: Uint8Array, { record, profile, subjectDer, issuerDer, request }: PlanToCompare): CertificateFacts {
+export function readBack(der: Uint8Array, { record, profile, subjectDer, issuerDer, issuerKeyId, request }: PlanToCompare): CertificateFacts {
   const parsed = parseCertificate(der)
   if (!parsed.allow) throw mismatch(record, parsed.detail ?? parsed.reason)
   const facts = parsed.value
@@ -181,7 +208,7 @@ export function readBack(der: Uint8Array, { record, profile, subjectDer, issuerD
     'key usage': sameSet(facts.keyUsage ?? [], profile.keyUsage),
     'extended key usage': sameSet(facts.extendedKeyUsage ?? [], profile.extendedKeyUsage),
     'alternative names': sameSet((facts.subjectAltNames ?? []).map(nameText), (request.subjectAltNames ?? []).map(nameText)),
-    'key identifiers': facts.subjectKeyId !== undefined && (facts.authorityKeyId !== undefined || profile.name === 'root'),
+    'key identifiers': facts.subjectKeyId !== undefined && facts.authorityKeyId === Buffer.from(issuerKeyId).toString('hex'),
     extensions: facts.unknownCritical.length === 0 && facts.duplicateExtensions.length === 0 && facts.malformedExtensions.length === 0 && !facts.hasNameConstraints,
     'signature algorithm': facts.signatureAlgorithmsAgree,
   }

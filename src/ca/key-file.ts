@@ -3,7 +3,7 @@
 // of this file holds a secret.
 
 import { createCipheriv, createDecipheriv, createPrivateKey, randomBytes, scrypt, type KeyObject } from 'node:crypto'
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { SallyportError } from '../core/errors.ts'
 import { CA_LIMITS } from '../limits.ts'
@@ -13,8 +13,12 @@ const KEY_BYTES = 32
 const NONCE_BYTES = 12
 const TAG_BYTES = 16
 const SALT_BYTES = 16
-/** A bound on what an altered header may cost before it is found out. */
+/** Bounds on what an altered header may cost before it is found out: 128 · N · r bytes, p times. */
 const LOG_N_MAX = 20
+const R_MAX = 16
+const P_MAX = 4
+/** scrypt works on N + p + 2 blocks of 128 · r bytes. RFC 7914 §5. */
+const BLOCK_BYTES = 128
 
 /** Writes a file whole or not at all: temporary name, mode 0600, fsync, rename, fsync of the folder. */
 export function writeSecretFile(file: string, contents: string | Uint8Array, mode = 0o600): void {
@@ -23,7 +27,8 @@ export function writeSecretFile(file: string, contents: string | Uint8Array, mod
   const temporary = `${file}.${randomBytes(6).toString('hex')}.tmp`
   const descriptor = openSync(temporary, 'wx', mode)
   try {
-    writeSync(descriptor, typeof contents === 'string' ? Buffer.from(contents) : contents)
+    // Not writeSync: on a disk that is nearly full it writes a part and says nothing.
+    writeFileSync(descriptor, contents)
     fsyncSync(descriptor)
   } catch (cause) {
     rmSync(temporary, { force: true })
@@ -64,7 +69,7 @@ interface SealedHeader {
 function stretch(passphrase: Uint8Array, kdf: SealedHeader['kdf']): Promise<Buffer> {
   const N = 2 ** kdf.logN
   return new Promise((resolve, reject) => {
-    scrypt(passphrase, Buffer.from(kdf.salt, 'base64'), KEY_BYTES, { N, r: kdf.r, p: kdf.p, maxmem: 256 * N * kdf.r }, (error, key) => (error === null ? resolve(key) : reject(error)))
+    scrypt(passphrase, Buffer.from(kdf.salt, 'base64'), KEY_BYTES, { N, r: kdf.r, p: kdf.p, maxmem: BLOCK_BYTES * kdf.r * (N + kdf.p + 2) }, (error, key) => (error === null ? resolve(key) : reject(error)))
   })
 }
 
@@ -84,7 +89,10 @@ export async function sealKey(key: KeyObject, passphrase: Uint8Array): Promise<s
 /** Opens a sealed key. Failures: 'key-unreadable' (not one of ours, or damaged), 'passphrase-wrong'. */
 export async function unsealKey(text: string, passphrase: Uint8Array, file: string): Promise<KeyObject> {
   const { header, sealed } = parseSealed(text, file)
-  const decipher = createDecipheriv('aes-256-gcm', await stretch(passphrase, header.kdf), Buffer.from(header.nonce, 'base64'))
+  const key = await stretch(passphrase, header.kdf).catch(() => {
+    throw damaged(file) // Work factors that scrypt does not take: N must be less than 2^(16 r). RFC 7914 §6.
+  })
+  const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(header.nonce, 'base64'))
   decipher.setAAD(Buffer.from(JSON.stringify(header)))
   decipher.setAuthTag(sealed.subarray(-TAG_BYTES))
   try {
@@ -98,19 +106,24 @@ export async function unsealKey(text: string, passphrase: Uint8Array, file: stri
   }
 }
 
+function damaged(file: string): SallyportError {
+  return new SallyportError('key-unreadable', `${file} is not a sealed key of this program, or it is damaged.`, { fix: 'Restore it from your backup.' })
+}
+
 function parseSealed(text: string, file: string): { readonly header: SealedHeader; readonly sealed: Buffer } {
-  const damaged = (): SallyportError => new SallyportError('key-unreadable', `${file} is not a sealed key of this program, or it is damaged.`, { fix: 'Restore it from your backup.' })
   let parsed: Partial<SealedHeader> & { sealed?: unknown }
   try {
-    parsed = JSON.parse(text) as typeof parsed
+    // `null` is JSON, too.
+    parsed = (JSON.parse(text) as typeof parsed | null) ?? {}
   } catch {
-    throw damaged()
+    throw damaged(file)
   }
   const { format, version, kdf, cipher, nonce, sealed } = parsed
-  if (format !== 'sallyport-sealed-key' || version !== 1 || cipher !== 'aes-256-gcm' || typeof nonce !== 'string' || typeof sealed !== 'string') throw damaged()
-  if (kdf?.name !== 'scrypt' || typeof kdf.salt !== 'string' || !Number.isInteger(kdf.logN) || kdf.logN < 1 || kdf.logN > LOG_N_MAX || !Number.isInteger(kdf.r) || kdf.r < 1 || kdf.r > 16 || !Number.isInteger(kdf.p) || kdf.p < 1 || kdf.p > 4) throw damaged()
+  if (format !== 'sallyport-sealed-key' || version !== 1 || cipher !== 'aes-256-gcm' || typeof nonce !== 'string' || typeof sealed !== 'string') throw damaged(file)
+  if (kdf?.name !== 'scrypt' || typeof kdf.salt !== 'string' || !Number.isInteger(kdf.logN) || kdf.logN < 1 || kdf.logN > LOG_N_MAX || !Number.isInteger(kdf.r) || kdf.r < 1 || kdf.r > R_MAX || !Number.isInteger(kdf.p) || kdf.p < 1 || kdf.p > P_MAX) throw damaged(file)
   const bytes = Buffer.from(sealed, 'base64')
-  if (bytes.length <= TAG_BYTES || Buffer.from(nonce, 'base64').length !== NONCE_BYTES) throw damaged()
+  // Written again it must be the same: Node skips what is not base64.
+  if (bytes.length <= TAG_BYTES || bytes.toString('base64') !== sealed || Buffer.from(nonce, 'base64').length !== NONCE_BYTES) throw damaged(file)
   const { name, logN, r, p, salt } = kdf
   return { header: { format, version, kdf: { name, logN, r, p, salt }, cipher, nonce }, sealed: bytes }
 }

@@ -52,15 +52,21 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
   }
 }
 
+/** Listening there is listening on every address: no client connects to it by that name. */
+const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
+
 function welcome(home: string, { mqtt, admin, rootSha256, demo, fresh }: Ready): string {
+  const everywhere = EVERYWHERE.includes(mqtt.host)
+  const host = everywhere ? 'localhost' : mqtt.host.includes(':') ? `[${mqtt.host}]` : mqtt.host
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
-    `MQTT over mutual TLS  mqtts://${mqtt.host.includes(':') ? `[${mqtt.host}]` : mqtt.host}:${mqtt.port}   (3.1.1 and 5)`,
+    `MQTT over mutual TLS  mqtts://${host}:${mqtt.port}   (3.1.1 and 5${everywhere ? ', on every address of this machine' : ''})`,
     `Admin API             ${admin.url}`,
     `CA fingerprint        SHA256 ${rootSha256}`,
     '',
     ...(demo === undefined ? [] : [`Try it (bundles in ${demo.folder}): listen in one shell, speak in another.`, '', `  ${demo.subscribe}`, '', `  ${demo.publish}`, '']),
+    `A device of your own: npx sallyport device add sensor-7 --group sensors --home ${home}`,
     'Ctrl-C ends it.',
     '',
   ]

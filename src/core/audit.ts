@@ -69,5 +69,3 @@ export type AuditEvent =
   | Common & { readonly kind: 'audit-lost'; readonly count: number }
   | Common & { readonly kind: 'server-started'; readonly version: string }
   | Common & { readonly kind: 'server-stopped' }
-
-export type AuditKind = AuditEvent['kind']

@@ -19,8 +19,10 @@ const SIGNATURES_ACCEPTED: Readonly<Record<string, string>> = {
 
 const RSA_SIZES: readonly number[] = [2_048, 3_072, 4_096]
 const EXPONENT_MIN = 65_537n
+/** NIST SP 800-56B §6.2; and a verification with an exponent as long as the modulus costs a server 25 times as much. */
+const EXPONENT_MAX = 2n ** 256n
 
-/** The key policy: ECDSA P-256 and P-384, Ed25519, RSA of 2048, 3072 or 4096 bits with a public exponent of at least 65537. */
+/** The key policy: ECDSA P-256 and P-384, Ed25519, RSA of 2048, 3072 or 4096 bits with a public exponent from 65537 to 2^256. */
 export function keyProblem(key: KeyFacts): string | undefined {
   if (key.weakness !== undefined) return key.weakness
   switch (key.algorithm) {
@@ -28,13 +30,17 @@ export function keyProblem(key: KeyFacts): string | undefined {
       return key.curve === 'P-256' || key.curve === 'P-384' ? undefined : `curve ${key.curve ?? 'with explicit parameters'}`
     case 'rsa':
       if (!RSA_SIZES.includes(key.bits ?? 0)) return `RSA of ${key.bits ?? 0} bits`
-      return BigInt(key.exponent ?? '0') >= EXPONENT_MIN ? undefined : `RSA exponent ${key.exponent ?? '0'}`
+      return isExponentGood(BigInt(key.exponent ?? '0')) ? undefined : `RSA exponent ${printable(key.exponent ?? '0')}`
     case 'ed25519':
       return undefined
     case 'ed448':
     case 'other':
       return 'a kind of key that is not accepted'
   }
+}
+
+function isExponentGood(exponent: bigint): boolean {
+  return exponent >= EXPONENT_MIN && exponent < EXPONENT_MAX
 }
 
 export function isSignatureAccepted(oid: string): boolean {

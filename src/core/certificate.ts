@@ -19,6 +19,9 @@ export interface KeyFacts {
   readonly spkiSha256: KeyHash
 }
 
+/** Short names of attributes, as RFC 4514 §3 and X.520 have them: those that x509/ knows and a policy can speak of. */
+export const ATTRIBUTE_SHORT_NAMES = ['CN', 'SN', 'serialNumber', 'C', 'L', 'ST', 'street', 'O', 'OU', 'title', 'GN', 'dnQualifier', 'UID', 'DC', 'emailAddress'] as const
+
 /** One attribute of a name, e.g. {type: '2.5.4.3', short: 'CN', value: 'sensor-7'}. */
 export interface NameAttribute {
   /** The dotted OID. */

@@ -37,8 +37,9 @@ export function nextDeviceState(state: DeviceState, action: DeviceAction): Decis
 }
 
 const ATTRIBUTE_NAME = /^[A-Za-z][A-Za-z0-9_]*$/
-// policy.md R3: what could end a topic level, be a wildcard or hide in a terminal.
-const ATTRIBUTE_VALUE_FORBIDDEN = /[/+#\p{Cc}\p{Cs}\p{Cn}\p{Cf}]/u
+// policy.md R3: what could end a topic level, be a wildcard or hide in a terminal: fillers, joiners and line separators, and
+// every space but the one on the keyboard. U+FFFD stands where bytes were not UTF-8.
+const ATTRIBUTE_VALUE_FORBIDDEN = /[/+#\p{Cc}\p{Cs}\p{Cn}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\uFFFD]|(?! )\p{Zs}/u
 
 /**
  * Checks attributes as they are given by a person: names `[A-Za-z][A-Za-z0-9_]{0,31}`, values 1–128 bytes of NFC text

@@ -1,6 +1,7 @@
 // From a certificate to the device it speaks for. Certificates of our own CA name their device in their one common name;
 // those of a foreign CA are read by the identity rule that the policy has for that CA, and by no other.
 
+import { REGISTRY_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision } from './decision.ts'
 import type { CertificateFacts } from './certificate.ts'
 import { deviceNameOf } from './certificate-rules.ts'
@@ -33,10 +34,11 @@ export function identify(leaf: CertificateFacts, ca: CaName, ownCa: boolean, rul
     const group = parseGroupName(fromCertificate(parts, leaf, ca) ?? '')
     return group.allow ? [group.value] : []
   })
-  return allow({ device: device.value, register: rule.register, groups })
+  // The certificate is somebody else's text: what the registry would refuse from an operator does not come in here.
+  return allow({ device: device.value, register: rule.register, groups: [...new Set(groups)].slice(0, REGISTRY_LIMITS.groupsPerDeviceMax) })
 }
 
-/** A template over the certificate alone: there is no device yet, so its variables do not resolve. */
+/** A template over the certificate alone: there is no device yet, and document.ts refuses variables that speak of one. */
 function fromCertificate(parts: Parts, certificate: CertificateFacts, ca: CaName): string | undefined {
   const nobody = { id: '' as DeviceId, tenant: DEFAULT_TENANT, groups: [], attributes: {}, state: 'pending', createdAt: 0, revision: 0 } as const
   const text = resolveParts(parts, { device: nobody, ca, certificate }, {})

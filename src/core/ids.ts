@@ -53,7 +53,8 @@ export function parseCaName(text: string): Decision<CaName> {
 }
 
 export function parseSerialNumber(text: string): Decision<SerialNumber> {
-  const hex = text.toLowerCase().replaceAll(':', '')
+  // Some tools show the sign octet of a positive INTEGER: the same number must be the same key.
+  const hex = text.toLowerCase().replaceAll(':', '').replace(/^(?:00)+(?=[0-9a-f]{2})/, '')
   return HEX.test(hex) && hex.length <= 2 * X509_LIMITS.serialOctetsMax
     ? allow(hex as SerialNumber)
     : deny('request-invalid', `serial number ${printable(text)}`)
@@ -67,6 +68,14 @@ export function parseFingerprint(text: string): Decision<Fingerprint> {
 export function parseKeyHash(text: string): Decision<KeyHash> {
   const hex = text.toLowerCase()
   return HEX.test(hex) && hex.length === 64 ? allow(hex as KeyHash) : deny('request-invalid', `key hash ${printable(text)}`)
+}
+
+/**
+ * policy.md R9, the default rule: a client id is the device's own when it is the device id, or begins with it and ":", which
+ * no device id contains. So no device can have a client id that another device could call its own.
+ */
+export function isOwnClientId(device: DeviceId, clientId: string): boolean {
+  return clientId === device || (clientId.startsWith(`${device}:`) && clientId.length > device.length + 1)
 }
 
 /**

@@ -11,9 +11,9 @@ export function judgeNames(below: CertificateFacts, constrained: CertificateFact
   if (nameConstraints === undefined) return allow(undefined)
   for (const name of namesOf(below)) {
     const { permitted, excluded } = nameConstraints
-    const ofKind = permitted.filter((base) => base.kind === name.kind)
-    if (ofKind.length > 0 && !ofKind.some((base) => isBelow(name, base) === true)) return deny('certificate-name-constraints', `${shown(name)} is not permitted`)
-    if (excluded.some((base) => base.kind === name.kind && isBelow(name, base) !== false)) return deny('certificate-name-constraints', `${shown(name)} is excluded`)
+    const ofForm = permitted.filter((base) => formOf(base) === formOf(name))
+    if (ofForm.length > 0 && !ofForm.some((base) => isBelow(name, base) === true)) return deny('certificate-name-constraints', `${shown(name)} is not permitted`)
+    if (excluded.some((base) => formOf(base) === formOf(name) && isBelow(name, base) !== false)) return deny('certificate-name-constraints', `${shown(name)} is excluded`)
   }
   return allow(undefined)
 }
@@ -25,35 +25,61 @@ function namesOf(facts: CertificateFacts): readonly NameSubtree[] {
   return [...directory, ...mail, ...(facts.subjectAltNames ?? [])]
 }
 
+/** A constraint speaks of names of its own form only. A directory name among the alternative names comes undecoded. */
+function formOf(name: NameSubtree): string {
+  return name.kind === 'directory' ? DIRECTORY_NAME : name.kind === 'other' ? name.value : name.kind
+}
+
+/** directoryName [4] of GeneralName, as x509/ shows the forms that it does not decode. */
+const DIRECTORY_NAME = '[4]'
+
 function shown(name: NameSubtree): string {
   return name.kind === 'directory' ? `the subject ${printable(name.name.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', '))}` : `${name.kind} ${printable(name.value)}`
 }
 
 /** Undefined when it cannot be said. */
 function isBelow(name: NameSubtree, base: NameSubtree): boolean | undefined {
+  if (name.kind === 'other' || base.kind === 'other') return undefined
   if (name.kind === 'directory') return base.kind === 'directory' ? isDirectoryBelow(name.name, base.name) : false
   if (base.kind === 'directory') return false
-  const value = name.value.toLowerCase()
   const suffix = base.value.toLowerCase()
   switch (name.kind) {
-    case 'dns':
+    case 'dns': {
+      const host = name.value.toLowerCase()
       // An empty base is every name.
-      return suffix === '' || value === suffix || value.endsWith(suffix.startsWith('.') ? suffix : `.${suffix}`)
+      if (suffix === '') return true
+      return hasEmptyLabel(host) ? undefined : host === suffix || host.endsWith(suffix.startsWith('.') ? suffix : `.${suffix}`)
+    }
     case 'email':
-      return suffix.includes('@') ? name.value === base.value : isHostBelow(value.slice(value.lastIndexOf('@') + 1), suffix)
+      return isMailboxBelow(name.value, base.value)
     case 'uri': {
-      const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@]*@)?([^/?#:@[\]]+)(?::\d*)?(?:[/?#]|$)/.exec(value)?.[1]
-      return host === undefined ? undefined : isHostBelow(host, suffix)
+      const host = /^[a-z][a-z0-9+.-]*:\/\/(?:[^/?#@\\]*@)?([a-z0-9._-]+)(?::\d*)?(?:[/?#]|$)/.exec(name.value.toLowerCase())?.[1]
+      // No host, or an address as the host: the RFC wants the certificate refused, whatever the constraint.
+      return host === undefined || hasEmptyLabel(host) || /(?:^|\.)[0-9]+$/.test(host) ? undefined : isHostBelow(host, suffix)
     }
     case 'ip':
-      return isAddressBelow(value, base.value)
-    case 'other':
-      return undefined
+      return isAddressBelow(name.value, base.value)
   }
 }
 
-/** ".example.com" is every host below; "example.com" is that host alone. */
-function isHostBelow(host: string, base: string): boolean {
+/** "evil.com." is evil.com to a resolver, and no text below it. */
+function hasEmptyLabel(host: string): boolean {
+  return host.split('.').includes('')
+}
+
+/** The local part is compared as it stands, the host without case. RFC 5280 §7.5. */
+function isMailboxBelow(mailbox: string, base: string): boolean | undefined {
+  const at = mailbox.lastIndexOf('@')
+  const host = mailbox.slice(at + 1).toLowerCase()
+  if (at < 1 || hasEmptyLabel(host)) return undefined
+  const baseAt = base.lastIndexOf('@')
+  const baseHost = base.slice(baseAt + 1).toLowerCase()
+  return baseAt === -1 ? isHostBelow(host, baseHost) : mailbox.slice(0, at) === base.slice(0, baseAt) && host === baseHost
+}
+
+/** ".example.com" is every host below; "example.com" is that host alone. What an empty base means the RFC does not say. */
+function isHostBelow(host: string, base: string): boolean | undefined {
+  if (base === '') return undefined
   return base.startsWith('.') ? host.endsWith(base) : host === base
 }
 
@@ -84,7 +110,8 @@ function isDirectoryBelow(name: NameFacts, base: NameFacts): boolean | undefined
   })
 }
 
-/** Case and runs of spaces do not tell names apart. RFC 5280 §7.1. */
+/** Case, runs of spaces, ways to compose a letter and characters that show nothing do not tell names apart. RFC 5280 §7.1. */
 function comparable({ type, value = '' }: NameAttribute): string {
-  return `${type}=${value.trim().replaceAll(/\s+/g, ' ').toLowerCase()}`
+  const mapped = value.replaceAll(/\p{Default_Ignorable_Code_Point}/gu, '').normalize('NFKC').toLowerCase()
+  return `${type}=${mapped.trim().replaceAll(/\s+/g, ' ')}`
 }

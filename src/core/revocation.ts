@@ -14,7 +14,7 @@ export interface RevocationPlan {
 
 /**
  * Plans the revocation of these records. CA certificates are not revoked through this door (a CA is rotated), and the last
- * operator certificate in force is not: nobody could undo the next mistake. Reasons: certificate-not-found,
+ * operator certificate in force is not: nobody could undo the next mistake. `operatorsInForce` counts those that are active now. Reasons: certificate-not-found,
  * certificate-purpose, state-transition.
  */
 export function planRevocation(records: readonly CertificateRecord[], operatorsInForce: number, reason: RevocationReason, now: EpochMs): Decision<RevocationPlan> {
@@ -22,7 +22,7 @@ export function planRevocation(records: readonly CertificateRecord[], operatorsI
   const ca = records.find((r) => r.profile === 'root' || r.profile === 'issuing')
   if (ca !== undefined) return deny('certificate-purpose', `${ca.serial} is a CA certificate; rotate the CA instead`)
   const open = records.filter((r) => r.state !== 'revoked')
-  const operators = open.filter((r) => r.profile === 'operator' && r.notAfter > now).length
+  const operators = open.filter((r) => r.profile === 'operator' && r.state === 'active' && r.notAfter > now).length
   if (operators > 0 && operators >= operatorsInForce) return deny('state-transition', 'this is the last operator certificate in force')
   return allow({
     changes: open.map((r) => ({ kind: 'certificate-revoked', issuer: r.issuer, serial: r.serial, at: now, reason })),

@@ -30,7 +30,8 @@ export function describeProblem({ at, message, fix }: Problem): string {
 /** The candidate that is most like `word`, when one is like it at all. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1
+  // As many mistakes as there are letters make any word of any other.
+  let bestDistance = Math.min(word.length, Math.max(2, Math.floor(word.length / 3)) + 1)
   for (const candidate of candidates) {
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase())
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance]
@@ -66,8 +67,9 @@ const BYTES_UNIT: Readonly<Record<string, number>> = { B: 1, KiB: 1_024, MiB: 1_
 export class TreeReader {
   readonly #problems: Problem[] = []
 
+  /** In the order of the file, whatever the order of reading. */
   get problems(): readonly Problem[] {
-    return this.#problems
+    return this.#problems.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
   }
 
   report(at: SourcePosition, message: string, fix?: string): undefined {

@@ -78,11 +78,13 @@ export function matches(filter: Levels, topic: Levels): boolean {
     if (f === '#') return true // a/# also matches a
     if (i === filter.length || i === topic.length) return i === filter.length && i === topic.length
     if (f !== '+' && f !== topic[i]) return false
-    if (i + 1 === topic.length && filter[i + 1] === '#' && i + 2 === filter.length) return true
   }
 }
 
-/** L(F) ⊆ L(A), by the algorithm of policy.md: sound, and complete for a single A. */
+/**
+ * L(F) ⊆ L(A), by the algorithm of policy.md: sound, and complete for a single A but for one pair: '+/#' has exactly the
+ * topics of '#', and is not said to contain it.
+ */
 export function contains(a: Levels, f: Levels): boolean {
   const a0 = a[0] ?? ''
   const f0 = f[0] ?? ''

@@ -64,6 +64,8 @@ const BELOW_HTTP: Readonly<Record<string, number>> = { ERR_HTTP_REQUEST_TIMEOUT:
 
 /** Opens the port. Failure: 'port-in-use'. */
 export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
+  /** Connections whose handshake is complete: only they speak HTTP. */
+  const secured = new WeakSet<object>()
   const context = (tls: AdminTls): { key: string; cert: string; ca: string[] } => ({ key: tls.key, cert: tls.cert, ca: [...tls.anchors] })
   const app = Fastify({
     https: { ...TLS_OPTIONS, ...context(ports.tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: HTTP_LIMITS.headerMs, headersTimeout: HTTP_LIMITS.headerMs },
@@ -77,14 +79,15 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     // A path that cannot be decoded is refused like any other that is unknown.
     frameworkErrors: (error, request, reply) => void refuse(request, reply.headers(SECURITY_HEADERS), problemOf('request-invalid'), error.code),
     clientErrorHandler(error, socket) {
-      // Somebody hung up.
-      if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+      // Somebody hung up, or never finished the handshake: node:tls reports that, and leaves the socket open.
+      if (error.code === 'ECONNRESET' || !socket.writable || !secured.has(socket)) return void socket.destroy()
       refused(socket, 'request-invalid', `HTTP: ${error.code}`)
       const problem = { ...problemOf('request-invalid'), status: BELOW_HTTP[error.code] ?? 400 }
       socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\nconnection: close\r\n\r\n${JSON.stringify(problem)}`)
     },
   })
   app.server.maxConnections = HTTP_LIMITS.connectionsMax
+  app.server.on('secureConnection', (socket) => void secured.add(socket))
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser('text/plain')
   const gate = openOperatorGate({ hosts: [ports.listen.host, ...ports.hosts], view: ports.view, clock: ports.clock })

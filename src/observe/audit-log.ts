@@ -3,6 +3,7 @@
 // full disk stops nothing but the log.
 
 import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SallyportError } from '../core/errors.ts'
 import type { AuditEvent } from '../core/audit.ts'
 import type { AuditRecord, AuditVerdict, RefusalSeen } from '../core/desk.ts'
@@ -39,20 +40,25 @@ const READ_BYTES = 1024 * 1024
 export async function openAuditLog({ file, outbox, clock }: { readonly file: string; readonly outbox: AuditOutboxPort; readonly clock: () => number }): Promise<AuditLog> {
   const descriptor = openFile(file)
   const gate = openFloodGate()
-  const saved = outbox.head()
-  let { head, bytes, position } = reconcile(descriptor, saved)
+  let { head, bytes, position } = reconcile(descriptor, outbox.head())
+  /** What is on disk: the registry must never remember more than that. */
+  let written = { head, position }
   /** Lines that are chained and not yet written. */
   let lines: string[] = []
   let waitingChars = 0
   let lost = 0
   let degraded = false
+  /** The registry has events that were not taken over for want of room. */
+  let behind = false
   let closed = false
   let headSavedAt = 0
   let scheduled: NodeJS.Timeout | undefined
 
+  const isFull = (): boolean => waitingChars > AUDIT_LIMITS.waitingCharsMax
+
   function append(event: AuditEvent, place: number | undefined): void {
     // A full disk: the log stops growing in memory, counts what it loses, and says so when it can write again.
-    if (waitingChars > AUDIT_LIMITS.waitingCharsMax && place === undefined) {
+    if (isFull() && place === undefined) {
       lost += 1
       return
     }
@@ -68,7 +74,13 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   }
 
   function takeOutbox(): void {
+    behind = false
     for (;;) {
+      // What the disk has no room for waits in the registry: it is not lost there.
+      if (isFull()) {
+        behind = true
+        return
+      }
       const events = outbox.waiting(position, AUDIT_LIMITS.outboxPage)
       for (const waiting of events) {
         append(waiting.event, waiting.position)
@@ -83,34 +95,58 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     scheduled = undefined
     if (closed) return
     for (const counted of gate.sweep(clock())) append(counted, undefined)
+    if (!writeLines()) return
+    if (lost > 0) {
+      const count = lost
+      lost = 0
+      append({ kind: 'audit-lost', at: clock(), count }, undefined)
+      if (!writeLines()) return
+    }
+    if (behind) takeOutbox()
+    const since = clock() - headSavedAt
+    // A clock that was set back must not keep the registry from learning of the head.
+    if (since >= AUDIT_LIMITS.headDelayMs || since < 0) saveHead()
+  }
+
+  /** Writes what waits; false when the disk would not take it. */
+  function writeLines(): boolean {
     clearTimeout(scheduled)
     scheduled = undefined
-    if (lines.length === 0) return
-    const text = Buffer.from(`${lines.join('\n')}\n`)
-    try {
-      writeAt(descriptor, text, bytes)
-      fsyncSync(descriptor)
-    } catch {
-      degraded = true
-      scheduled = setTimeout(write, AUDIT_LIMITS.retryMs)
-      scheduled.unref()
-      return
+    if (lines.length > 0) {
+      const text = Buffer.from(`${lines.join('\n')}\n`)
+      try {
+        writeAt(descriptor, text, bytes)
+        fsyncSync(descriptor)
+      } catch {
+        degraded = true
+        cutTo(descriptor, bytes)
+        scheduled = setTimeout(write, AUDIT_LIMITS.retryMs)
+        scheduled.unref()
+        return false
+      }
+      bytes += text.length
+      lines = []
+      waitingChars = 0
+      written = { head, position }
     }
-    bytes += text.length
-    lines = []
-    waitingChars = 0
-    if (degraded) {
-      degraded = false
-      if (lost > 0) append({ kind: 'audit-lost', at: clock(), count: lost }, undefined)
-      lost = 0
-    }
-    if (clock() - headSavedAt >= AUDIT_LIMITS.headDelayMs) saveHead()
+    degraded = false
+    return true
   }
 
   function saveHead(): void {
+    if (written.head.records === savedRecords && written.position === savedPosition) return
+    try {
+      outbox.saveHead({ ...written.head, bytes, position: written.position })
+    } catch {
+      // The registry cannot write either. It will be told with the next records; until then its memory is short.
+      return
+    }
     headSavedAt = clock()
-    outbox.saveHead({ ...head, bytes, position })
+    savedRecords = written.head.records
+    savedPosition = written.position
   }
+  let savedRecords = -1
+  let savedPosition = -1
 
   const stopWaiting = outbox.onWaiting(takeOutbox)
   takeOutbox()
@@ -133,7 +169,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     async verify() {
       write()
       saveHead()
-      return verifyAuditFile(file, outbox.head())
+      return verifyAuditFile(file, { ...outbox.head(), bytesNow: bytes })
     },
     tail: (count) => {
       write()
@@ -149,9 +185,11 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       clearInterval(sweeping)
       for (const counted of gate.sweep(Number.POSITIVE_INFINITY)) append(counted, undefined)
       write()
+      // A last time for what `write` itself has brought up.
+      writeLines()
       closed = true
       clearTimeout(scheduled)
-      if (!degraded) saveHead()
+      saveHead()
       closeSync(descriptor)
     },
   }
@@ -169,6 +207,15 @@ function writeAt(descriptor: number, bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done, at + done)
 }
 
+/** What was written of a line that did not find room is not part of the log. */
+function cutTo(descriptor: number, bytes: number): void {
+  try {
+    ftruncateSync(descriptor, bytes)
+  } catch {
+    // The next write begins at the same place, and a restart cuts a line without its end.
+  }
+}
+
 /**
  * Where to go on. Lines beyond the remembered head were written and synced before a crash: they count when they chain. A
  * last line without its end was never acknowledged to anybody: it is cut off. What does not chain stays for `verify`.
@@ -177,7 +224,7 @@ function reconcile(descriptor: number, saved: { readonly records: number; readon
   let head: ChainHead = saved.records === 0 ? EMPTY_HEAD : { records: saved.records, hash: saved.hash }
   let { position } = saved
   const { size } = fstatSync(descriptor)
-  if (size <= saved.bytes) return { head, bytes: size, position }
+  if (size <= saved.bytes) return { head, bytes: size < saved.bytes ? lineEnd(descriptor, size) : size, position }
   const beyond = readRange(descriptor, saved.bytes, size)
   const complete = beyond.lastIndexOf(LINE_BREAK) + 1
   const bytes = saved.bytes + complete
@@ -190,6 +237,13 @@ function reconcile(descriptor: number, saved: { readonly records: number; readon
     position = followed.outbox ?? position
   }
   return { head, bytes, position }
+}
+
+/** The end of a file that somebody has cut: what is left stays as it is, and the next record begins a line of its own. */
+function lineEnd(descriptor: number, size: number): number {
+  if (size === 0 || readRange(descriptor, size - 1, size)[0] === LINE_BREAK) return size
+  writeAt(descriptor, Uint8Array.of(LINE_BREAK), size)
+  return size + 1
 }
 
 function readRange(descriptor: number, from: number, to: number): Buffer {
@@ -232,30 +286,43 @@ function parseLine(line: string): AuditRecord | undefined {
   }
 }
 
+/** What the registry remembers of a log; `bytesNow` is how long the file is, when it is being written. */
+interface RememberedLog {
+  readonly records: number
+  readonly hash: string
+  readonly bytesNow?: number
+}
+
 /** Verifies a log against the head that the registry keeps, reading it from the start. */
-export function verifyAuditFile(file: string, saved: { readonly records: number; readonly hash: string }): Promise<AuditVerdict> {
+export async function verifyAuditFile(file: string, saved: RememberedLog): Promise<AuditVerdict> {
   const bad = (records: number, line: number, problem: string): AuditVerdict => ({ intact: false, records, firstBad: { line, problem } })
-  if (!existsSync(file)) return Promise.resolve(saved.records === 0 ? { intact: true, records: 0 } : bad(0, 1, `the log is gone: ${saved.records} records are missing`))
+  if (!existsSync(file)) return saved.records === 0 ? { intact: true, records: 0 } : bad(0, 1, `the log is gone: ${saved.records} records are missing`)
   const descriptor = openSync(file, 'r')
   try {
     const { size } = fstatSync(descriptor)
+    // What is written from now on is beyond the question.
+    const end = Math.min(size, saved.bytesNow ?? size)
     let head = EMPTY_HEAD
     let rest = Buffer.alloc(0)
-    for (let at = 0; at < size; at += READ_BYTES) {
-      const chunk = Buffer.concat([rest, readRange(descriptor, at, Math.min(size, at + READ_BYTES))])
+    for (let at = 0; at < end; at += READ_BYTES) {
+      const chunk = Buffer.concat([rest, readRange(descriptor, at, Math.min(end, at + READ_BYTES))])
       const complete = chunk.lastIndexOf(LINE_BREAK) + 1
       const lines = complete === 0 ? [] : chunk.subarray(0, complete - 1).toString('utf8').split('\n')
       for (const line of lines) {
         const followed = followLine(line, head)
-        if ('problem' in followed) return Promise.resolve(bad(head.records, head.records + 1, followed.problem))
+        if ('problem' in followed) return bad(head.records, head.records + 1, followed.problem)
         head = followed.head
-        if (head.records === saved.records && head.hash !== saved.hash) return Promise.resolve(bad(head.records, head.records, 'the record is not the one that the registry remembers'))
+        if (head.records === saved.records && head.hash !== saved.hash) return bad(head.records, head.records, 'the record is not the one that the registry remembers')
       }
       rest = Buffer.from(chunk.subarray(complete))
+      if (rest.length > AUDIT_LIMITS.lineBytesMax) return bad(head.records, head.records + 1, 'a line that does not end')
+      // A long log must not keep the door waiting.
+      await nextTurn()
     }
-    if (rest.length > 0) return Promise.resolve(bad(head.records, head.records + 1, 'the last record is cut off'))
-    if (head.records < saved.records) return Promise.resolve(bad(head.records, head.records + 1, `the end is cut off: ${saved.records - head.records} records are missing`))
-    return Promise.resolve({ intact: true, records: head.records })
+    if (rest.length > 0) return bad(head.records, head.records + 1, 'the last record is cut off')
+    if (head.records < saved.records) return bad(head.records, head.records + 1, `the end is cut off: ${saved.records - head.records} records are missing`)
+    if (saved.bytesNow !== undefined && size > saved.bytesNow) return bad(head.records, head.records + 1, 'added by somebody else')
+    return { intact: true, records: head.records }
   } finally {
     closeSync(descriptor)
   }

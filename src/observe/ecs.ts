@@ -10,6 +10,9 @@ import { printable } from '../core/ids.ts'
 const safe = (text: string): string => printable(text, AUDIT_LIMITS.fieldCharsMax)
 const iso = (ms: number): string => new Date(ms).toISOString()
 
+/** A time that a date can hold: a certificate may claim others. */
+const isDate = (ms: number): boolean => !Number.isNaN(new Date(ms).getTime())
+
 /** Drops what is undefined, so that a record holds only what is known. */
 function known(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
@@ -66,7 +69,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
       client: known({
         subject: presented.subject === undefined ? undefined : safe(presented.subject),
         issuer: presented.issuer === undefined ? undefined : safe(presented.issuer),
-        not_after: presented.notAfter === undefined || !Number.isFinite(presented.notAfter) ? undefined : iso(presented.notAfter),
+        not_after: presented.notAfter === undefined || !isDate(presented.notAfter) ? undefined : iso(presented.notAfter),
         hash: presented.sha256 === undefined ? undefined : { sha256: presented.sha256 },
       }),
     },

@@ -13,6 +13,8 @@ interface Window {
   suppressed: number
 }
 
+const isOver = ({ first, until }: Window, now: number): boolean => now >= until || now < first.at
+
 export interface FloodGate {
   /** Is this refusal to be written? Counts it otherwise. */
   pass(event: Refusal): boolean
@@ -28,11 +30,12 @@ export function openFloodGate(): FloodGate {
       const key = windows.size < AUDIT_LIMITS.refusalKeysMax ? `${event.source?.address ?? ''} ${event.reason}` : `(many) ${event.reason}`
       const window = windows.get(key)
       // A window that has counted stays open until it is swept, so that no count is forgotten.
-      if (window === undefined || (event.at >= window.until && window.suppressed === 0)) {
+      // So does one that lies in the future, because the clock was set back, for as long as it takes to sweep it.
+      if (window === undefined || (isOver(window, event.at) && window.suppressed === 0)) {
         windows.set(key, { first: event, until: event.at + AUDIT_LIMITS.refusalWindowMs, written: 1, suppressed: 0 })
         return true
       }
-      if (event.at < window.until && window.written < AUDIT_LIMITS.refusalsPerSecond) {
+      if (!isOver(window, event.at) && window.written < AUDIT_LIMITS.refusalsPerSecond) {
         window.written += 1
         return true
       }
@@ -41,8 +44,9 @@ export function openFloodGate(): FloodGate {
     },
     sweep(now) {
       const counted: AuditEvent[] = []
-      for (const [key, { first, until, suppressed }] of windows) {
-        if (until > now) continue
+      for (const [key, window] of windows) {
+        if (!isOver(window, now)) continue
+        const { first, until, suppressed } = window
         windows.delete(key)
         if (suppressed > 0) counted.push({ kind: 'refusals-suppressed', at: Math.min(until, now), step: first.step, reason: first.reason, count: suppressed, ...(first.source === undefined ? {} : { source: first.source }) })
       }

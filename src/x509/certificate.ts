@@ -46,7 +46,7 @@ export function certificateParts(der: Uint8Array): Decision<CertificateParts> {
   const [serial, innerAlgorithm, issuer, validity, subject, spki, ...rest] = fields
   const [notBefore, notAfter] = validity?.children ?? []
   if (version === undefined) return bad('a malformed version')
-  if (serial?.tag !== TAG.integer || innerAlgorithm?.tag !== TAG.sequence || issuer === undefined || notBefore === undefined || notAfter === undefined || validity?.children.length !== 2 || subject === undefined || spki?.tag !== TAG.sequence) return bad('not a TBSCertificate')
+  if (serial?.tag !== TAG.integer || innerAlgorithm?.tag !== TAG.sequence || issuer === undefined || notBefore === undefined || notAfter === undefined || validity?.tag !== TAG.sequence || validity.children.length !== 2 || subject === undefined || spki?.tag !== TAG.sequence) return bad('not a TBSCertificate')
   const last = rest.at(-1)
   const wrapper = last?.tag === TAG_EXTENSIONS ? last : undefined
   if (rest.some((f) => f !== wrapper && !TAG_UNIQUE_IDS.includes(f.tag))) return bad('unknown fields in TBSCertificate')

@@ -2,7 +2,7 @@
 // when there is none. Signatures are verified by node:crypto; the rules for single certificates live in core.
 
 import { X509Certificate, type KeyObject } from 'node:crypto'
-import { judgeIssuer, judgeLeaf } from '../core/certificate-rules.ts'
+import { judgeIssuer, judgeLeaf, keyProblem } from '../core/certificate-rules.ts'
 import { judgeNames } from '../core/name-constraints.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
@@ -18,7 +18,7 @@ export interface TrustedCa {
   readonly der: Uint8Array
 }
 
-export interface Path {
+interface Path {
   readonly leaf: CertificateFacts
   /** The CA of ours that signed the leaf. */
   readonly issuer: CaName
@@ -82,6 +82,12 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
     const named = [...known.filter(isAnchor), ...pool].filter((issuer) => isNamedBy(child, issuer) && !path.includes(issuer))
     let broken: Denied | undefined
     for (const issuer of named) {
+      // A key of a stranger can be made so that one verification takes as long as a hundred. What is refused later costs nothing now.
+      const weak = isAnchor(issuer) ? undefined : keyProblem(issuer.facts.key)
+      if (weak !== undefined) {
+        broken ??= deny('certificate-key-weak', weak)
+        continue
+      }
       if (!isSignedBy(child, issuer)) {
         broken ??= badSignature(child)
         continue

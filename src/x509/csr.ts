@@ -55,11 +55,12 @@ function fromPem(text: string): Decision<Uint8Array> {
 function isSignedBy(spki: Uint8Array, info: Uint8Array, signature: DerNode, algorithm: string): boolean {
   const key = openPublicKey(spki)
   const hash = hashOfSignature(algorithm)
-  if (key === undefined || hash === undefined || signature.contents[0] !== 0) return false
+  // node:crypto takes the kind of signature from the key: an algorithm that names another kind would pass unseen.
+  if (key === undefined || hash === undefined || key.asymmetricKeyType !== hash.keyType || signature.contents[0] !== 0) return false
   try {
     return verify(hash.name, info, key, signature.contents.subarray(1))
   } catch {
-    return false // A signature of another kind than the key's.
+    return false // Bytes that are no signature.
   }
 }
 

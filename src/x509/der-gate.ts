@@ -38,6 +38,7 @@ export function gateDer(bytes: Uint8Array, bytesMax: number): Decision<void> {
       const count = first & 0x7f
       if (count === 0) return bad('an indefinite length', start)
       if (count > 3) return bad('a length of more than three bytes', start)
+      if (at + count > limit) return bad('an element is cut off', start)
       length = 0
       for (let i = 0; i < count; i++) length = length * 256 + (bytes[at++] ?? 0)
       if (length < 0x80 || (count > 1 && length < 2 ** (8 * (count - 1)))) return bad('a length that is not minimal', start)

@@ -85,7 +85,10 @@ export function encodeTime(ms: number): Uint8Array {
   return Number(iso.slice(0, 4)) < 2050 ? tlv(TAG.utcTime, Buffer.from(text.slice(2))) : tlv(TAG.generalizedTime, Buffer.from(text))
 }
 
-/** The strict reverse; undefined when the form is not that of RFC 5280. */
+/**
+ * The reverse; undefined when the form is not that of RFC 5280 §4.1.2.5: whole seconds and Z. Which of the two types a date
+ * belongs to is asked of those who write; readers take both.
+ */
 export function decodeTime(node: DerNode): number | undefined {
   const text = Buffer.from(node.contents).toString('latin1')
   const match = node.tag === TAG.utcTime ? /^(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text) : node.tag === TAG.generalizedTime ? /^(\d{4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/.exec(text) : null

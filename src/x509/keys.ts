@@ -3,6 +3,7 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { KeyFacts } from '../core/certificate.ts'
 import type { KeyHash } from '../core/ids.ts'
+import { readDer, TAG } from './der.ts'
 import { knownWeakness } from './known-weak.ts'
 
 export const KEY_KINDS = ['P-256', 'P-384', 'Ed25519', 'RSA-2048', 'RSA-3072', 'RSA-4096'] as const
@@ -68,7 +69,7 @@ export function keyFacts(spki: Uint8Array): KeyFacts {
   const details = key.asymmetricKeyDetails
   switch (key.asymmetricKeyType) {
     case 'ec': {
-      const curve = details?.namedCurve
+      const curve = isNamedCurve(spki) ? details?.namedCurve : undefined
       return curve === undefined ? { algorithm: 'ec', ...base } : { algorithm: 'ec', curve: CURVES[curve] ?? curve, ...base }
     }
     case 'rsa':
@@ -80,4 +81,13 @@ export function keyFacts(spki: Uint8Array): KeyFacts {
     default:
       return { algorithm: 'other', ...base }
   }
+}
+
+/**
+ * Are the parameters of this EC key the name of a curve? OpenSSL gives explicit parameters that equal a known curve the name
+ * of that curve, and others may read them differently. RFC 5480 §2.1.1 forbids them.
+ */
+function isNamedCurve(spki: Uint8Array): boolean {
+  const root = readDer(spki)
+  return root.allow && root.value.children[0]?.children[1]?.tag === TAG.oid
 }

@@ -8,16 +8,18 @@ import { encode, TAG, tlv } from './der.ts'
 /** `name` as node:crypto takes it; null where the algorithm hashes by itself. */
 export interface SignatureHash {
   readonly name: string | null
+  /** The kind of key that makes these signatures, as node:crypto calls it. */
+  readonly keyType: 'ec' | 'rsa' | 'ed25519'
 }
 
 const HASHES: Readonly<Record<string, SignatureHash>> = {
-  '1.2.840.10045.4.3.2': { name: 'sha256' },
-  '1.2.840.10045.4.3.3': { name: 'sha384' },
-  '1.2.840.10045.4.3.4': { name: 'sha512' },
-  '1.2.840.113549.1.1.11': { name: 'sha256' },
-  '1.2.840.113549.1.1.12': { name: 'sha384' },
-  '1.2.840.113549.1.1.13': { name: 'sha512' },
-  '1.3.101.112': { name: null },
+  '1.2.840.10045.4.3.2': { name: 'sha256', keyType: 'ec' },
+  '1.2.840.10045.4.3.3': { name: 'sha384', keyType: 'ec' },
+  '1.2.840.10045.4.3.4': { name: 'sha512', keyType: 'ec' },
+  '1.2.840.113549.1.1.11': { name: 'sha256', keyType: 'rsa' },
+  '1.2.840.113549.1.1.12': { name: 'sha384', keyType: 'rsa' },
+  '1.2.840.113549.1.1.13': { name: 'sha512', keyType: 'rsa' },
+  '1.3.101.112': { name: null, keyType: 'ed25519' },
 }
 
 /** Undefined for what is unknown or no longer safe: it verifies nothing. */

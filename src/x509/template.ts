@@ -73,6 +73,9 @@ function altNames(names: readonly SubjectAltName[]): Uint8Array {
 
 function ipBytes(text: string): Uint8Array<ArrayBuffer> {
   if (!text.includes(':')) return Uint8Array.from(text.split('.'), Number)
+  // The last four octets may be written as IPv4. RFC 4291 §2.2.
+  const [, before = '', a, b, c, d] = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text) ?? []
+  if (a !== undefined) return ipBytes(`${before}${(Number(a) * 256 + Number(b)).toString(16)}:${(Number(c) * 256 + Number(d)).toString(16)}`)
   const [head = '', tail] = text.split('::')
   const front = head.split(':').filter((g) => g !== '')
   const back = (tail ?? '').split(':').filter((g) => g !== '')

@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import { array, assert, constantFrom, nat, property, uint8Array } from 'fast-check'
 import mqttPacket from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
 import { openFrameGuard } from '../../src/broker/frame-guard.ts'
@@ -75,8 +75,8 @@ describe('the announced length', () => {
 
 test('the verdict does not depend on where the stream is cut', () => {
   const streams = [Buffer.concat([connect, publish(300), ping, publish(5)]), Buffer.concat([connect, ping, connect]), Buffer.concat([connect, publish(3), Buffer.from([0xf1, 0])])]
-  fc.assert(
-    fc.property(fc.constantFrom(...streams), fc.array(fc.nat(400), { maxLength: 20 }), (stream, cuts) => {
+  assert(
+    property(constantFrom(...streams), array(nat(400), { maxLength: 20 }), (stream, cuts) => {
       const borders = [...new Set([0, ...cuts.filter((c) => c < stream.length), stream.length])].toSorted((a, b) => a - b)
       const chunks = borders.slice(1).map((end, i) => stream.subarray(borders[i], end))
       expect(inspect(...chunks)).toBe(inspect(stream))
@@ -85,7 +85,7 @@ test('the verdict does not depend on where the stream is cut', () => {
 })
 
 test('no bytes make it throw', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+  assert(property(uint8Array({ maxLength: 200 }), (bytes) => {
     expect(inspect(bytes)).toMatch(/passes|malformed-packet|protocol-error|packet-too-large/)
   }))
 })

@@ -53,7 +53,7 @@ export class Session {
   }
 
   get text(): string {
-    return `${this.#lines.filter((line, i) => line !== '' || this.#lines[i - 1] !== '').join('\n')}`
+    return this.#lines.filter((line, i) => line !== '' || this.#lines[i - 1] !== '').join('\n')
   }
 
   #plain(text: string): string {

@@ -54,17 +54,16 @@ export class Program implements AsyncDisposable {
     await new Promise<void>((resolve, reject) => {
       const onData = (chunk: Buffer): void => {
         this.#output += chunk.toString()
-        if (existsSync(this.#endpointsFile)) resolve()
+        // The last of the two streams: what a person reads at the start has been said by then, too.
+        if (this.#output.includes('"msg":"ready"') && this.#output.includes('Ctrl-C ends it.')) resolve()
       }
       server.stdout.on('data', onData)
       server.stderr.on('data', onData)
-      const poll = setInterval(() => {
-        if (existsSync(this.#endpointsFile)) resolve()
-      }, 20)
-      void this.#exited.then((code) => {
-        clearInterval(poll)
+      const ended = async (): Promise<void> => {
+        const code = await this.#exited
         reject(new Error(`serve ended with ${code}:\n${this.#output}`))
-      })
+      }
+      void ended()
     })
   }
 

@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
+import net from 'node:net'
 import path from 'node:path'
 import tls from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -118,6 +119,21 @@ describe('who gets in', () => {
   test('TLS 1.1 is not spoken', async () => {
     const socket = tls.connect({ host: '127.0.0.1', port: port(), ca: house.root, minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' })
     await expect(once(socket, 'secureConnect')).rejects.toThrow()
+  })
+
+  test('plain HTTP and a handshake that never ends are cut off, without an answer, and recorded once each', async () => {
+    const before = (await house.refusals()).length
+    const answers = await Promise.all(['GET / HTTP/1.1\r\nhost: localhost\r\n\r\n', ''].map((text) => new Promise<string>((resolve) => {
+      const socket = net.connect({ host: '127.0.0.1', port: port() }, () => socket.write(text))
+      let got = ''
+      socket.on('data', (chunk: Buffer) => {
+        got += chunk.toString('latin1')
+      })
+      socket.on('error', () => {})
+      socket.on('close', () => resolve(got))
+    })))
+    for (const answer of answers) expect(answer).not.toContain('HTTP')
+    expect((await house.refusals()).slice(before)).toEqual(['operator-required', 'operator-required'])
   })
 })
 
@@ -297,7 +313,7 @@ describe('what is asked for', () => {
   test('who did it stands in the audit log', async () => {
     await post('/v1/devices', { id: 'acted-1' })
     await house.home.audit.flush()
-    expect((await house.home.audit.tail(1))[0]).toMatchObject({ event: { action: 'device-added' }, user: { name: `operator:${house.operator.serial}` } })
+    expect(await house.home.audit.tail(5)).toContainEqual(expect.objectContaining({ device: { id: 'acted-1' }, event: expect.objectContaining({ action: 'device-added' }), user: { name: `operator:${house.operator.serial}` } }))
   })
 
   test('every refusal is in the audit log, with its source and what was asked; what is merely not there is not', async () => {

@@ -56,7 +56,7 @@ export interface House extends AsyncDisposable {
 }
 
 export const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-export const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString()
+const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString()
 export const device = (id: string): DeviceId => id as DeviceId
 export const group = (name: string): GroupName => name as GroupName
 

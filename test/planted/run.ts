@@ -1,20 +1,15 @@
 // Plants faults, one at a time, into a copy of the sources, and runs the simulator cases that must catch each. A fault that
-// nobody catches means that a green run means less than it says: exit code 1. `npm run test:planted`, or with ids of faults.
+// one of them does not catch means that a green run means less than it says: exit code 1. `npm run test:planted`, or with ids of faults.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import type { CaseResult } from '../../device-sim/attacks/run.ts'
 import { FAULTS, type Fault } from './faults.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const RUN_MS = 240_000
-
-interface CaseResult {
-  readonly case: string
-  readonly outcome: 'ok' | 'failed' | 'not-run'
-  readonly seen?: string
-}
 
 interface Outcome {
   readonly fault: Fault
@@ -58,9 +53,9 @@ function judge(fault: Fault): Outcome {
     if (problem !== undefined) return { fault, caughtBy: [], problem }
     const results = runCases(copy, fault.cases)
     if (typeof results === 'string') return { fault, caughtBy: [], problem: results }
-    const missing = fault.cases.filter((c) => !results.some((r) => r.case === c && r.outcome !== 'not-run'))
+    const missing = fault.cases.filter((c) => !results.some((r) => r.case === c && r.verdict !== 'not run'))
     if (missing.length > 0) return { fault, caughtBy: [], problem: `not run: ${missing.join(', ')}` }
-    return { fault, caughtBy: results.filter((r) => r.outcome === 'failed').map((r) => r.case) }
+    return { fault, caughtBy: results.filter((r) => r.verdict === 'FAILED').map((r) => r.case) }
   } finally {
     rmSync(copy, { recursive: true, force: true })
   }
@@ -74,7 +69,7 @@ const baselineCases = [...new Set(chosen.flatMap((f) => f.cases))].toSorted()
 const clean = copyOfSources()
 const baseline = runCases(clean, baselineCases)
 rmSync(clean, { recursive: true, force: true })
-const red = typeof baseline === 'string' ? [baseline] : baseline.filter((r) => r.outcome !== 'ok').map((r) => `${r.case} ${r.outcome}${r.seen === undefined ? '' : `: ${r.seen}`}`)
+const red = typeof baseline === 'string' ? [baseline] : baseline.filter((r) => r.verdict !== 'ok').map((r) => `${r.case} ${r.verdict}: ${r.seen}\n    ${r.notes.join('\n    ')}`)
 if (red.length > 0) {
   console.log(`without any fault planted, these cases do not pass:\n  ${red.join('\n  ')}`)
   process.exit(1)
@@ -84,8 +79,9 @@ console.log(`without a fault all ${baselineCases.length} cases pass\n`)
 let missed = 0
 for (const fault of chosen) {
   const { caughtBy, problem } = judge(fault)
-  const verdict = problem !== undefined ? `BROKEN: ${problem}` : caughtBy.length > 0 ? `caught by ${caughtBy.join(', ')}` : `MISSED by ${fault.cases.join(', ')}`
-  if (problem !== undefined || caughtBy.length === 0) missed += 1
+  const blind = fault.cases.filter((c) => !caughtBy.includes(c))
+  const verdict = problem !== undefined ? `BROKEN: ${problem}` : blind.length === 0 ? `caught by ${caughtBy.join(', ')}` : `MISSED by ${blind.join(', ')}`
+  if (problem !== undefined || blind.length > 0) missed += 1
   console.log(`${fault.side.padEnd(6)}  ${fault.id.padEnd(30)}  ${verdict}`)
 }
 console.log(`\n${chosen.length - missed} of ${chosen.length} planted faults caught`)

@@ -30,10 +30,12 @@ export function startChild(script: URL, args: readonly string[]): Child {
     lines.push(line)
     wake()
   })
-  void ended.then(() => {
+  const end = async (): Promise<void> => {
+    await ended
     over = true
     wake()
-  })
+  }
+  void end()
   const kill = async (): Promise<readonly string[]> => {
     child.kill('SIGKILL')
     await ended

@@ -13,6 +13,7 @@ import { parseCertificate } from '../../x509/certificate.ts'
 import type { Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { SessionTable } from '../sessions.ts'
+import { isText, judgeProperties } from './properties.ts'
 import type { EngineWill, WirePacket } from './surface.ts'
 
 /** A judged CONNECT that may open a session. */
@@ -32,8 +33,9 @@ export interface ConnectJudge {
 
 const CONNECT_RATE = { perSecond: BROKER_LIMITS.deviceConnectRatePerSecond, burst: BROKER_LIMITS.deviceConnectBurst }
 
-/** The protocol level as MQTT numbers it; everything else never reaches this far. */
+/** The protocol that is spoken; 3 for MQTT 3.1 and for what else the parser lets pass: MQIsdp of a later level, a bridge's bit. */
 export function protocolOf(packet: WirePacket): 3 | 4 | 5 {
+  if (packet.protocolId !== 'MQTT' || packet.bridgeMode === true) return 3
   return packet.protocolVersion === 5 ? 5 : packet.protocolVersion === 4 ? 4 : 3
 }
 
@@ -85,6 +87,8 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
       } else if (keys?.delete(key) === true && keys.size === 0) kept.delete(owner)
     },
     judge(packet, peer) {
+      const form = judgeForm(packet)
+      if (!form.allow) return form
       const now = ports.clock()
       const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial), device: ports.view.device(peer.device) }
       const inForce = judgeStanding(standing)
@@ -117,6 +121,14 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
       return allow({ ...admitted.value, key, protocol, grants: granted })
     },
   }
+}
+
+/** What any CONNECT must keep to, whoever sends it. */
+function judgeForm(packet: WirePacket): Decision<void> {
+  // Bytes that were no UTF-8 have become U+FFFD by now: two ids that differ would be one.
+  if (!isText(packet.clientId)) return deny('client-id-invalid', 'not UTF-8 text')
+  const properties = judgeProperties('connect', packet.properties)
+  return properties.allow ? judgeProperties('will', packet.will?.properties) : properties
 }
 
 /** tenant/device of a session key: neither contains a slash. */

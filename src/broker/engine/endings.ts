@@ -59,7 +59,7 @@ export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
 
   /** MQTT 5 is told why; 3.1.1 has no words for it. Then the engine lets go of the connection. */
   function close(link: Link, session: Session, reasonCode: number, sentence: string): void {
-    if (session.protocol === 5 && link.client.connected) link.connection.socket.write(disconnectPacket(reasonCode, sentence))
+    if (session.protocol === 5 && link.client.connackSent && !link.client.closed) link.connection.socket.write(disconnectPacket(reasonCode, sentence))
     link.client.close()
     // The engine closes the socket after it has cleaned up; a peer that does not read must not delay that.
     const linger = setTimeout(() => link.connection.socket.destroy(), BROKER_LIMITS.lingerMs)

@@ -5,13 +5,14 @@
 import { Aedes, type AedesOptions } from 'aedes'
 import { BROKER_LIMITS, LIFE } from '../../limits.ts'
 import { deny } from '../../core/decision.ts'
-import type { DeviceId, SessionKey } from '../../core/ids.ts'
+import type { SessionKey } from '../../core/ids.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session, SessionTable } from '../sessions.ts'
 import { openConnectJudge, type Opening } from './connect.ts'
 import { openEndings } from './endings.ts'
+import { openGapReport } from './gaps.ts'
 import { boundOutput, guardInput, openLink, type Link } from './link.ts'
 import { isRefusal, openMessageHooks } from './messages.ts'
 import { installPacketGate } from './packet-gate.ts'
@@ -23,7 +24,7 @@ export interface Engine {
   attach(connection: SecureConnection, peer: Peer): void
   /** The policy or a device changed: this session gets the grants that it has now, or is ended. */
   regrant(session: Session): void
-  /** Ends all sessions (MQTT 5: 0x8B) and the engine. */
+  /** Ends all sessions (MQTT 5: 0x8B) and the engine; resolves when every socket is closed, at the latest after `drainMs`. */
   close(): Promise<void>
 }
 
@@ -31,7 +32,10 @@ type Done = (error: Error | null, go: boolean) => void
 
 export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Promise<Engine> {
   const links = new WeakMap<EngineClient, Link>()
+  /** Connections with a socket that is not closed yet, admitted or not. */
+  const open = new Set<Link>()
   const judge = openConnectJudge(ports, sessions)
+  const tellGaps = openGapReport(ports)
   const hooks = openMessageHooks({
     broker: ports,
     connect: judge,
@@ -49,12 +53,13 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   core.brokers = Object.create(null)
   core.persistence = hardenStore(core.persistence, {
     mayHold: (key, subscription) => sessions.get(key as SessionKey)?.grants.subscribe(subscription.topic, subscription.qos).effect === 'allow',
-    mayShow: (key, packet) => hooks.mayShow(publisherOf(key), packet),
+    mayWait: (key, packet) => sessions.get(key as SessionKey)?.grants.mayReceive(packet.topic) ?? true,
+    mayShow: (key, packet) => hooks.mayShow(key, packet),
     onQueueFull: (key) => ports.log('warn', { session: key, messagesMax: BROKER_LIMITS.queueMessagesMax }, 'a message was dropped: the queue of its session is full'),
     onKept: (key, kept) => judge.keep(key as SessionKey, kept),
   })
   core.on('client', forgetGhost)
-  core.on('clientReady', (client: EngineClient) => links.get(client)?.connection.settled())
+  core.on('connackSent', onConnack)
   core.on('clientError', onEngineError)
   core.on('connectionError', onEngineError)
   core.on('error', (error: Error) => ports.log('error', { error: error.message }, 'the engine reported a fault'))
@@ -66,6 +71,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     const client = core.handle(socket)
     const link = openLink(connection, peer, client)
     links.set(client, link)
+    open.add(link)
     client.subscriptions = Object.create(null) // trap 1
     client.duplicates = Object.create(null)
     boundOutput(client, socket, (fault) => endings.fault(link, fault))
@@ -74,12 +80,16 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       session: () => link.session,
       onRefusal: (session, refusal) => endings.refusal(session, refusal),
       onFault: (fault) => endings.fault(link, fault),
+      onThrow(error) {
+        ports.log('error', { device: peer.device, error: error instanceof Error ? error.message : 'unknown' }, 'the engine failed on a packet: its connection is closed')
+        endings.fault(link, deny('malformed-packet', 'a packet that the engine cannot handle'))
+      },
     })
     client._parser.prependListener('error', (error: Error) => endings.malformed(link, error))
-    const deadline = setTimeout(() => endings.fault(link, deny('connect-timeout')), BROKER_LIMITS.connectMs)
-    client.once('connected', () => clearTimeout(deadline))
+    link.deadline = setTimeout(() => endings.fault(link, deny('connect-timeout')), BROKER_LIMITS.connectMs)
     socket.once('close', () => {
-      clearTimeout(deadline)
+      clearTimeout(link.deadline)
+      open.delete(link)
       if (link.session !== undefined) sessions.remove(link.session)
       client.close()
     })
@@ -89,9 +99,9 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     const link = links.get(client)
     if (link === undefined) return done(new Error('a connection without a peer'), false)
     link.connect = packet
-    if (link.peer.firstSight === undefined) return open(link, packet, done)
+    if (link.peer.firstSight === undefined) return admit(link, packet, done)
     ports.observe(link.peer).then(
-      (observed) => (observed.allow ? open(link, packet, done) : endings.refuseConnect(link, packet, observed)),
+      (observed) => (observed.allow ? admit(link, packet, done) : endings.refuseConnect(link, packet, observed)),
       (cause: unknown) => {
         ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'a certificate seen for the first time could not be recorded')
         endings.refuseConnect(link, packet, deny('registry-unavailable'))
@@ -100,7 +110,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   }
 
   /** Judges and, when admitted, opens the session. The engine is not told of a refusal: it would add a CONNACK of its own. */
-  function open(link: Link, packet: WirePacket, done: Done): void {
+  function admit(link: Link, packet: WirePacket, done: Done): void {
     if (link.client.closed) return
     const judged = judge.judge(packet, link.peer)
     if (!judged.allow) return endings.refuseConnect(link, packet, judged)
@@ -115,14 +125,11 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     packet.clientId = opening.key
     if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive)
     done(null, true)
-    link.gate?.release()
   }
 
   function openSession(link: Link, opening: Opening): Session {
     const { peer, connection } = link
-    for (const gap of opening.grants.unresolved) {
-      ports.audit.record({ kind: 'policy-unresolved', at: ports.clock(), device: opening.device.id, rule: gap.rule, variable: gap.variable, effect: gap.effect })
-    }
+    tellGaps(opening.device.id, opening.grants)
     const session: Session = {
       key: opening.key, tenant: opening.device.tenant, device: opening.device.id, clientId: opening.clientId,
       issuer: peer.issuer, serial: peer.serial, sha256: peer.sha256, leaf: peer.leaf, notAfter: peer.notAfter,
@@ -147,6 +154,13 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     done(null, true)
   }
 
+  function onConnack(_connack: unknown, client: EngineClient): void {
+    const link = links.get(client)
+    clearTimeout(link?.deadline)
+    link?.connection.settled()
+    // The engine takes note of its CONNACK just after it has told us.
+    queueMicrotask(() => link?.gate?.release())
+  }
 
   /** Closed while its CONNECT was in flight: the engine would list it for ever. */
   function forgetGhost(client: EngineClient): void {
@@ -180,6 +194,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       }
       const grants = judge.grants(device, session, session.clientId)
       session.grants = grants
+      tellGaps(session.device, grants)
       const connect = grants.connect(session.clientId)
       if (grants.empty) void session.end('no-grant', 'fire')
       else if (connect.effect === 'deny' && connect.reason !== 'granted') void session.end(connect.reason, 'fire')
@@ -187,7 +202,16 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     async close() {
       clearInterval(sweep)
       for (const session of sessions.all()) session.ending ??= 'server-shutting-down'
+      // Who is not a session yet is told nothing.
+      for (const link of open) if (link.session === undefined) link.connection.socket.destroy()
+      const late = setTimeout(() => {
+        for (const link of open) link.connection.socket.destroy()
+      }, BROKER_LIMITS.drainMs)
       await new Promise<void>((resolve) => core.close(resolve))
+      // A connection that was between CONNECT and CONNACK is forgotten by the engine.
+      for (const link of open) link.connection.socket.destroy()
+      await Promise.all([...open].map((link) => link.closed))
+      clearTimeout(late)
     },
   }
 }
@@ -209,12 +233,6 @@ function tuneVersion5(client: EngineClient, opening: Opening, keepAlive: number 
   // Trap 15: Clean Start 0 without a Session Expiry resumes the session for this connection; the engine takes "does not
   // outlive the connection" for "has nothing to resume" and would drop the queue. The session still ends with it.
   if (!cleanStart && client.sessionExpiryInterval === 0) client.clean = false
-}
-
-/** tenant/device/client id, as `sessionKey` made it. */
-function publisherOf(key: string | undefined): { readonly device: DeviceId; readonly clientId: string } | undefined {
-  const [, device, ...rest] = key?.split('/') ?? []
-  return device === undefined ? undefined : { device: device as DeviceId, clientId: rest.join('/') }
 }
 
 const ENGINE_OPTIONS = {

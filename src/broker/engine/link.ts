@@ -19,6 +19,8 @@ export interface Link {
   /** Resolves when the socket is closed. */
   readonly closed: Promise<void>
   gate: PacketGate | undefined
+  /** Ends a connection whose CONNECT is not answered in time. */
+  deadline: NodeJS.Timeout | undefined
   connect: WirePacket | undefined
   opening: Opening | undefined
   session: Session | undefined
@@ -30,7 +32,7 @@ export function openLink(connection: SecureConnection, peer: Peer, client: Engin
   const closed = new Promise<void>((resolve) => {
     connection.socket.once('close', () => resolve())
   })
-  return { connection, peer, client, closed, gate: undefined, connect: undefined, opening: undefined, session: undefined, refused: false }
+  return { connection, peer, client, closed, gate: undefined, deadline: undefined, connect: undefined, opening: undefined, session: undefined, refused: false }
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import type { DenyReason } from '../../vocabulary.ts'
 import { REASONS } from '../../vocabulary.ts'
+import { BROKER_LIMITS } from '../../limits.ts'
 import { judgeStanding } from '../../core/admission.ts'
 import type { DeviceId } from '../../core/ids.ts'
 import { matches, parseTopicFilter, parseTopicName } from '../../core/topic.ts'
@@ -10,8 +11,10 @@ import type { Verdict } from '../../core/policy/grants.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session } from '../sessions.ts'
 import type { ConnectJudge } from './connect.ts'
-import { REFUSED_ROOT } from './packet-gate.ts'
 import type { EngineClient, EnginePacket, EngineSubscription } from './surface.ts'
+
+/** Below "$", where no grant can reach and no wildcard matches: what is sent here is heard by nobody. */
+const REFUSED_ROOT = '$refused/'
 
 type Answer = (error?: Error | null) => void
 
@@ -41,15 +44,26 @@ export interface MessageHooks {
   authorizeSubscribe(client: EngineClient, subscription: EngineSubscription, answer: (error: Error | null, subscription: EngineSubscription | null) => void): void
   authorizeForward(client: EngineClient, packet: EnginePacket): EnginePacket | null
   /** May this retained message be shown? Its publisher must still be in force and still be granted the topic. R7. */
-  mayShow(publisher: { readonly device: DeviceId; readonly clientId: string } | undefined, packet: EnginePacket): boolean
+  mayShow(publisherKey: string | undefined, packet: EnginePacket): boolean
 }
 
 export function openMessageHooks(ports: MessagePorts): MessageHooks {
+  /** Certificates of sessions that have left retained messages: a grant may speak of them. Who is forgotten is hidden. */
+  const publishers = new Map<string, Pick<Session, 'issuer' | 'leaf'>>()
+
+  function rememberPublisher({ key, issuer, leaf }: Session): void {
+    publishers.delete(key)
+    publishers.set(key, { issuer, leaf })
+    const oldest = publishers.keys().next()
+    if (publishers.size > BROKER_LIMITS.retainingSessionsMax && oldest.done !== true) publishers.delete(oldest.value)
+  }
+
   function publish(client: EngineClient, session: Session, packet: EnginePacket, answer: Answer): void {
     const verdict = session.grants.publish(packet.topic, packet.qos, packet.retain, packet.payload.length)
     if (verdict.effect === 'allow') {
       // The publisher stays with a retained message, so that it can be judged again when it is shown.
       packet.clientId = client.id
+      if (packet.retain) rememberPublisher(session)
       answer(null)
       return
     }
@@ -90,6 +104,7 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     const verdict = grants.will(packet.topic, packet.qos, packet.retain, packet.payload.length)
     if (verdict.effect === 'deny') return denyWill(verdict.reason === 'granted' ? 'will-not-granted' : verdict.reason, verdict)
     packet.clientId = session.key
+    if (packet.retain) rememberPublisher(session)
     // Will properties are not PUBLISH properties: a strict client refuses a message with a Will Delay. Trap 15.
     if (packet.properties !== undefined) {
       const { willDelayInterval: _, ...properties } = packet.properties
@@ -116,7 +131,7 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
 
     authorizeSubscribe(client, subscription, answer) {
       const session = ports.sessionOf(client)
-      if (session === undefined || session.ending !== undefined || subscription.topic.startsWith(REFUSED_ROOT)) return answer(null, null)
+      if (session === undefined || session.ending !== undefined) return answer(null, null)
       const verdict = session.grants.subscribe(subscription.topic, subscription.qos)
       if (verdict.effect === 'deny') return answer(null, null)
       subscription.qos = verdict.grantedQos ?? subscription.qos
@@ -135,17 +150,25 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
       return packet
     },
 
-    mayShow(publisher, packet) {
+    mayShow(publisherKey, packet) {
+      const publisher = publisherOf(publisherKey)
       if (publisher === undefined) return false
-      const device = ports.broker.view.device(publisher.device)
+      const { view } = ports.broker
+      const device = view.device(publisher.device)
       if (device === undefined || device.state !== 'active') return false
       // A device all of whose certificates are revoked has lost its voice, and what it left with it.
-      const record = ports.broker.view.certificatesOf(device.id).find((r) => r.state !== 'revoked' && r.state !== 'planned')
-      if (record === undefined) return false
-      const grants = ports.connect.grants(device, { issuer: record.issuer, leaf: new Uint8Array() }, publisher.clientId)
+      if (!view.certificatesOf(device.id).some((r) => r.state !== 'revoked' && r.state !== 'planned')) return false
+      const grants = ports.connect.grants(device, publisher.certificate, publisher.clientId)
       const bytes = packet.payload.length
       return grants.publish(packet.topic, packet.qos, true, bytes).effect === 'allow' || grants.will(packet.topic, packet.qos, true, bytes).effect === 'allow'
     },
+  }
+
+  /** From the session key that the store keeps with a retained message: tenant/device/client id, as `sessionKey` made it. */
+  function publisherOf(key: string | undefined): { readonly device: DeviceId; readonly clientId: string; readonly certificate: Pick<Session, 'issuer' | 'leaf'> } | undefined {
+    const certificate = key === undefined ? undefined : publishers.get(key)
+    const [, device, ...rest] = key?.split('/') ?? []
+    return certificate === undefined || device === undefined ? undefined : { device: device as DeviceId, clientId: rest.join('/'), certificate }
   }
 }
 

@@ -1,16 +1,15 @@
 // Judges the packets of a session between the parser and the engine: what the engine must never see, it does not see.
-// Filters that are denied are renamed to topics that nobody can be granted, so that the engine still answers every filter
-// of a SUBSCRIBE in its place, and stores and matches nothing (traps 1, 4, 7). It decides by the session's grants only.
+// SUBSCRIBE is answered here: the engine is handed the granted filters, one at a time, and stores and matches nothing else
+// (traps 1, 4, 7, 18). It decides by the session's grants only.
 
-import type { DenyReason } from '../../vocabulary.ts'
+import { REASONS, type DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
-import { deny, type Denied } from '../../core/decision.ts'
+import { allow, deny, type Decision, type Denied } from '../../core/decision.ts'
 import type { Verdict } from '../../core/policy/grants.ts'
+import { pubrecPacket, subackPacket } from '../replies.ts'
 import type { Session } from '../sessions.ts'
+import { isText, judgeProperties } from './properties.ts'
 import type { EngineClient, EngineSubscription, WirePacket } from './surface.ts'
-
-/** Below "$", where no grant can reach and no wildcard matches. */
-export const REFUSED_ROOT = '$refused/'
 
 export interface GatePorts {
   /** The session of this connection, once it is admitted. */
@@ -18,21 +17,24 @@ export interface GatePorts {
   onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string; readonly verdict?: Verdict }): void
   /** The client broke the protocol or a quota: the session must end. */
   onFault(fault: Denied): void
+  /** The parser or the engine threw: the connection must end, and the person who runs the server should know. */
+  onThrow(error: unknown): void
 }
 
-// U+FFFD stands where the bytes were not UTF-8 [MQTT-1.5.4-1]; NUL must not occur at all [MQTT-1.5.4-2].
-const NOT_A_STRING = /[\0\uFFFD]/
-
 export interface PacketGate {
-  /** Judges what was held while the CONNECT was being judged. */
+  /** CONNACK is sent: what was held behind the CONNECT is judged now. */
   release(): void
   /** The QoS 2 exchange of this packet id ended with a refusal: no PUBREL will follow. */
   forget(packetId: number): void
 }
 
+const PACKET_ID_MAX = 65_535
+/** Packets that carry a packet id, PUBLISH of QoS 0 aside. */
+const WITH_PACKET_ID: ReadonlySet<string> = new Set(['puback', 'pubrec', 'pubrel', 'pubcomp', 'subscribe', 'unsubscribe'])
+
 /**
- * Puts the gate in front of the engine's packet handler. Packets that arrive while the CONNECT is still being judged
- * are held, in order and bounded, until `release` is called.
+ * Puts the gate in front of the engine's packet handler. Packets that arrive behind the CONNECT are held, in order and
+ * bounded, until `release` is called.
  */
 export function installPacketGate(client: EngineClient, ports: GatePorts): PacketGate {
   const parser = client._parser
@@ -40,82 +42,119 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
   if (handler === undefined) throw new Error('the engine registers no packet handler: see engine/surface.ts')
   const handle = handler.bind(parser)
   parser.removeAllListeners('packet')
+  const parse = parser.parse.bind(parser)
+  // Both throw where they should not, in the middle of a read event: that would end the process, not the connection.
+  parser.parse = (bytes) => {
+    try {
+      return parse(bytes)
+    } catch (error) {
+      ports.onThrow(error)
+      return 0
+    }
+  }
   let held: WirePacket[] = []
   /** Packet ids of inbound QoS 2 messages between PUBLISH and PUBREL. */
   const receiving = new Set<number>()
 
   function onPacket(packet: WirePacket): void {
-    const session = ports.session()
+    if (parser._pos > (packet.length ?? 0)) return ports.onFault(deny('malformed-packet', `${packet.cmd} reaches beyond its end`))
     if (packet.cmd === 'connect') handle(packet)
-    else if (session === undefined) {
+    else if (!client.connackSent) {
       if (held.length >= BROKER_LIMITS.packetsBeforeConnackMax) ports.onFault(deny('quota-exceeded', 'packets before CONNACK'))
       else held.push(packet)
-    } else if (session.ending === undefined && passes(packet, session)) handle(packet)
+    } else judge(packet)
   }
 
-  function passes(packet: WirePacket, session: Session): boolean {
-    switch (packet.cmd) {
-      case 'publish':
-        return passesPublish(packet)
-      case 'pubrel':
-        if (packet.messageId !== undefined) receiving.delete(packet.messageId)
-        return true
-      case 'subscribe':
-        return passesSubscribe(packet, session)
-      case 'auth':
-        ports.onFault(deny('protocol-error', 'AUTH without an authentication method')) // MQTT 5 §4.12
-        return false
-      default:
-        return true
-    }
+  function judge(packet: WirePacket): void {
+    const session = ports.session()
+    if (session === undefined || session.ending !== undefined || client.closed) return
+    const form = judgeForm(packet)
+    if (!form.allow) return ports.onFault(form)
+    if (packet.cmd === 'subscribe') subscribe(packet, session)
+    else if (packet.cmd !== 'publish' || passesPublish(packet, session)) return handle(packet)
+    // What the engine does not see keeps the connection alive all the same.
+    client._keepaliveTimer?.refresh()
   }
 
-  function passesPublish(packet: WirePacket): boolean {
-    if (packet.topic !== undefined && NOT_A_STRING.test(packet.topic)) {
-      ports.onFault(deny('malformed-packet', 'topic is not UTF-8 text'))
+  /** A QoS 2 message is counted until its PUBREL, and what comes twice is acknowledged twice and published once. */
+  function passesPublish(packet: WirePacket, session: Session): boolean {
+    const { qos, messageId } = packet
+    if (qos !== 2 || messageId === undefined) return true
+    if (receiving.has(messageId)) {
+      // The engine looks a packet id up and stores it in two steps; a repetition in between would be published twice.
+      // [MQTT-4.3.3-10]: it is acknowledged all the same.
+      send(pubrecPacket(messageId, session.protocol))
       return false
     }
-    if (packet.qos !== 2 || packet.messageId === undefined) return true
-    // The engine looks a packet id up and stores it in two steps; a repetition in between would be published twice.
-    if (receiving.has(packet.messageId)) return false
     if (receiving.size >= BROKER_LIMITS.receiveMaximum) {
       ports.onFault(deny('receive-maximum'))
       return false
     }
-    receiving.add(packet.messageId)
+    receiving.add(messageId)
     return true
   }
 
-  function passesSubscribe(packet: WirePacket, session: Session): boolean {
+  /** What any client may say, whoever it is. */
+  function judgeForm(packet: WirePacket): Decision<void> {
+    const { cmd, topic, messageId } = packet
+    if (cmd === 'auth') return deny('protocol-error', 'AUTH without an authentication method') // MQTT 5 §4.12
+    const properties = judgeProperties(cmd, packet.properties)
+    if (!properties.allow) return properties
+    if (WITH_PACKET_ID.has(cmd) || (cmd === 'publish' && (packet.qos ?? 0) > 0)) {
+      if (messageId === undefined || messageId < 1 || messageId > PACKET_ID_MAX) return deny('malformed-packet', `${cmd} without a packet id`) // [MQTT-2.2.1-3]
+    }
+    if (cmd === 'pubrel' && messageId !== undefined) receiving.delete(messageId)
+    if (cmd === 'publish') {
+      if (!isText(topic)) return deny('malformed-packet', 'topic is not UTF-8 text')
+      if (topic === '' && packet.properties?.['topicAlias'] === undefined) return deny('protocol-error', 'PUBLISH without a topic')
+      if (/[+#]/.test(topic)) return deny('topic-invalid', 'a wildcard in a topic name') // [MQTT-3.3.2-2]
+    }
+    const filters = cmd === 'subscribe' ? packet.subscriptions : cmd === 'unsubscribe' ? packet.unsubscriptions : undefined
+    if (filters?.length === 0) return deny('protocol-error', `${cmd} without a filter`) // [MQTT-3.8.3-2], [MQTT-3.10.3-2]
+    if (filters !== undefined && filters.length > BROKER_LIMITS.filtersPerSubscribeMax) return deny('quota-exceeded', `${filters.length} filters in one ${cmd}`)
+    return allow(undefined)
+  }
+
+  /**
+   * Every filter is answered in its place [MQTT-3.9.3-1]. The engine would answer a repeated filter once and numeric ones
+   * first, so it is handed one filter at a time and asked for no SUBACK.
+   */
+  function subscribe(packet: WirePacket, session: Session): void {
     const filters = packet.subscriptions ?? []
-    if (filters.length === 0) {
-      ports.onFault(deny('protocol-error', 'SUBSCRIBE without a filter')) // [MQTT-3.8.3-3]
-      return false
+    const room = { left: BROKER_LIMITS.subscriptionsPerSessionMax - Object.keys(client.subscriptions).length }
+    const codes = filters.map((filter) => judgeFilter(filter, session, room))
+    const granted = filters.filter((filter, i) => filter.qos === codes[i])
+    const identifier = packet.properties?.['subscriptionIdentifier']
+    let left = granted.length
+    const answer = (): void => send(subackPacket(packet.messageId ?? 0, codes, session.protocol))
+    if (left === 0) return answer()
+    for (const filter of granted) {
+      client.subscribe({ subscriptions: [filter], ...(identifier === undefined ? {} : { properties: { subscriptionIdentifier: identifier } }) }, (error) => {
+        left -= 1
+        if (error) ports.onThrow(error)
+        else if (left === 0) answer()
+      })
     }
-    if (filters.length > BROKER_LIMITS.filtersPerSubscribeMax) {
-      ports.onFault(deny('quota-exceeded', `${filters.length} filters in one SUBSCRIBE`))
-      return false
-    }
-    let room = BROKER_LIMITS.subscriptionsPerSessionMax - Object.keys(client.subscriptions).length
-    filters.forEach((filter, index) => {
-      const verdict = session.grants.subscribe(filter.topic, filter.qos)
-      const known = client.subscriptions[filter.topic] !== undefined
-      if (verdict.effect === 'allow' && (known || room > 0)) {
-        if (!known) room -= 1
-        filter.qos = verdict.grantedQos ?? filter.qos
-        return
-      }
-      const reason = verdict.reason === 'granted' ? 'quota-exceeded' : verdict.reason
-      ports.onRefusal(session, { reason, topic: filter.topic, verdict })
-      refuse(filter, index, session)
-    })
-    return true
   }
 
-  function refuse(filter: EngineSubscription, index: number, session: Session): void {
-    // The engine answers $share of MQTT 5 by itself, with the code that says why (0x9E).
-    if (session.protocol === 5 && filter.topic.startsWith('$share/')) return
-    filter.topic = `${REFUSED_ROOT}${index}`
+  /** The granted QoS, which is put into the filter, or the code that says why not. */
+  function judgeFilter(filter: EngineSubscription, session: Session, room: { left: number }): number {
+    const verdict = session.grants.subscribe(filter.topic, filter.qos)
+    const known = client.subscriptions[filter.topic] !== undefined
+    if (verdict.effect === 'allow' && (known || room.left > 0)) {
+      if (!known) room.left -= 1
+      filter.qos = verdict.grantedQos ?? filter.qos
+      return filter.qos
+    }
+    const reason = verdict.reason === 'granted' ? 'quota-exceeded' : verdict.reason
+    ports.onRefusal(session, { reason, topic: filter.topic, verdict })
+    return session.protocol === 5 ? REASONS[reason].reason5 : SUBACK_FAILURE
+  }
+
+  function send(bytes: Uint8Array): void {
+    if (client.closed) return
+    client.conn.write(bytes)
+    if (client.conn.writableLength > BROKER_LIMITS.outboundBytesMax) ports.onFault(deny('quota-exceeded', 'the client reads too slowly'))
   }
 
   parser.on('packet', onPacket)
@@ -123,10 +162,13 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     release() {
       const packets = held
       held = []
-      packets.forEach(onPacket)
+      packets.forEach(judge)
     },
     forget(packetId) {
       receiving.delete(packetId)
     },
   }
 }
+
+/** The one word that MQTT 3.1.1 has for a filter that is not granted. */
+const SUBACK_FAILURE = 0x80

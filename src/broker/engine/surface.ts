@@ -13,6 +13,7 @@ export interface EnginePacket {
   qos: 0 | 1 | 2
   retain: boolean
   messageId?: number | undefined
+  dup?: boolean
   brokerId?: string | null
   brokerCounter?: number
   /** The session key of the publisher, where the engine or we have set it. */
@@ -33,9 +34,23 @@ export interface EngineSubscription {
   qos: 0 | 1 | 2
 }
 
+/** A subscription of a session that is kept, as the store matches it. */
+export interface StoredSubscription {
+  clientId: string
+  topic: string
+  qos: number
+  /** No Local. MQTT 5 §3.8.3.1. */
+  nl?: boolean
+}
+
 /** Any packet a client sends, as mqtt-packet parses it. */
 export interface WirePacket {
   cmd: string
+  /** Remaining Length, as announced. */
+  length?: number
+  protocolId?: string
+  /** The parser takes the high bit off the protocol level and remembers it here. */
+  bridgeMode?: boolean
   messageId?: number
   topic?: string
   qos?: 0 | 1 | 2
@@ -51,6 +66,9 @@ export interface WirePacket {
 }
 
 export interface EngineParser extends EventEmitter {
+  /** Where the parser stands in the packet it emits. */
+  _pos: number
+  parse(bytes: Uint8Array): number
   listeners(event: string): Array<(packet: WirePacket) => void>
 }
 
@@ -59,6 +77,7 @@ export interface EngineClient extends EventEmitter {
   closed: boolean
   connected: boolean
   connecting: boolean
+  connackSent: boolean
   clean: boolean
   version: number
   sessionExpiryInterval: number
@@ -68,12 +87,21 @@ export interface EngineClient extends EventEmitter {
   duplicates: Record<string, number>
   _will: EngineWill | null
   _parser: EngineParser
+  _keepaliveTimer: NodeJS.Timeout | null
   _serverKeepAlive?: number
   _assignedClientId?: string | undefined
   _connectSessionExpiryInterval: number
   _sessionExpiryClamped: boolean
   waitForDrain(callback: (error?: Error | null, client?: unknown) => void): void
+  /** Without a packet id nothing is acknowledged. */
+  subscribe(packet: { subscriptions: EngineSubscription[]; properties?: Record<string, unknown> }, done: (error?: Error | null) => void): void
   close(done?: () => void): void
+}
+
+/** The client itself, where the store keeps what belongs to its connection. */
+export interface StoreClient {
+  id: string
+  clean?: boolean
 }
 
 /** The store that the engine calls; every method is called on `engine.persistence` at the moment of use. */
@@ -85,16 +113,16 @@ export interface EngineStore {
   addSubscriptions(client: { id: string }, subscriptions: EngineSubscription[]): Promise<void>
   removeSubscriptions(client: { id: string }, topics: string[]): Promise<void>
   subscriptionsByClient(client: { id: string }): Promise<EngineSubscription[]>
-  subscriptionsByTopic(topic: string): Promise<Array<{ clientId: string; topic: string; qos: number }>>
+  subscriptionsByTopic(topic: string): Promise<StoredSubscription[]>
   cleanSubscriptions(client: { id: string }): Promise<void>
   outgoingEnqueue(subscription: { clientId: string }, packet: EnginePacket): Promise<void>
-  outgoingEnqueueCombi(subscriptions: Array<{ clientId: string }>, packet: EnginePacket): Promise<void>
+  outgoingEnqueueCombi(subscriptions: StoredSubscription[], packet: EnginePacket): Promise<void>
   outgoingUpdate(client: { id: string }, packet: EnginePacket): Promise<void>
   outgoingClearMessageId(client: { id: string }, packet: EnginePacket): Promise<EnginePacket | undefined>
   outgoingStream(client: { id: string }): Readable
-  incomingStorePacket(client: { id: string }, packet: EnginePacket): Promise<void>
-  incomingGetPacket(client: { id: string }, packet: { messageId?: number }): Promise<EnginePacket>
-  incomingDelPacket(client: { id: string }, packet: { messageId?: number }): Promise<void>
+  incomingStorePacket(client: StoreClient, packet: EnginePacket): Promise<void>
+  incomingGetPacket(client: StoreClient, packet: { messageId?: number }): Promise<EnginePacket>
+  incomingDelPacket(client: StoreClient, packet: { messageId?: number }): Promise<void>
   putWill(client: { id: string }, packet: EngineWill): Promise<void>
   getWill(client: { id: string }): Promise<EngineWill | undefined>
   delWill(client: { id: string; brokerId?: string }): Promise<EngineWill | undefined>

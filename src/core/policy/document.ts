@@ -4,9 +4,10 @@
 
 import { BROKER_LIMITS, POLICY_LIMITS } from '../../limits.ts'
 import type { SourcePosition } from '../errors.ts'
-import { parseCaName, parseDeviceId, parseGroupName, type CaName, type DeviceId, type GroupName } from '../ids.ts'
+import { parseCaName, parseDeviceId, parseGroupName, printable, type CaName, type DeviceId, type GroupName } from '../ids.ts'
 import { TreeReader, type MapEntry, type Problem, type SourceNode } from '../source-tree.ts'
 import { parseTopicFilter } from '../topic.ts'
+import { RESERVED_ROOT_PREFIX } from '../../vocabulary.ts'
 import { parseParts, type Parts, type Template, type TemplateLevel } from './template.ts'
 
 /** Whom a rule is for. */
@@ -90,6 +91,9 @@ export interface DocumentTools {
   pattern(text: string): ((value: string) => boolean) | string
 }
 
+const PATTERN_MESSAGE_CHARS = 160
+/** Where a certificate is all that there is, these are the variables that can be known. */
+const OF_CERTIFICATE = /^(?:cert|san|spiffe)\./
 const TOPIC_KEYS_REFUSED = { rate: 'rates per rule come with a later version.' }
 const GRANT_KEYS_REFUSED = { when: 'conditions come with a later version.', share: 'shared subscriptions come with a later version.', retained: 'the default, hide, holds.', willOnKick: 'a kick always suppresses the Will.' }
 
@@ -104,6 +108,7 @@ class DocumentReader {
   readonly #reader: TreeReader
   readonly #tools: DocumentTools
   readonly #ids = new Map<string, SourcePosition>()
+  readonly #cas = new Map<CaName, SourcePosition>()
 
   constructor(reader: TreeReader, tools: DocumentTools) {
     this.#reader = reader
@@ -135,7 +140,11 @@ class DocumentReader {
       this.#reader.report(entry.keyAt, `${what} has more than ${POLICY_LIMITS.rulesMax} entries.`)
       return []
     }
-    return items.flatMap((node) => read(node) ?? [])
+    // What is read may be a list itself (parts of a text), so it is wrapped, not flattened.
+    return items.flatMap((node) => {
+      const value = read(node)
+      return value === undefined ? [] : [value]
+    })
   }
 
   #identity(node: SourceNode): IdentityRule | undefined {
@@ -143,12 +152,15 @@ class DocumentReader {
     if (map === undefined) return undefined
     const ca = this.#named(map.get('ca'), node, 'ca', parseCaName)
     const device = map.get('device')
-    const parts = device === undefined ? this.#reader.report(node.at, 'the identity rule does not say where the device id comes from.', 'Add: device: "${cert.subject.CN}"') : this.#parts(device.value, 'device')
+    const parts = device === undefined ? this.#reader.report(node.at, 'the identity rule does not say where the device id comes from.', 'Add: device: "${cert.subject.CN}"') : this.#certificateParts(device.value, 'device')
+    const first = ca && this.#cas.get(ca)
+    if (first !== undefined) this.#reader.report(map.get('ca')?.value.at ?? node.at, `the CA "${ca}" has an identity rule already, in line ${first.line}.`, 'One rule for each CA: the order of rules must not matter.')
+    else if (ca !== undefined) this.#cas.set(ca, node.at)
     const pattern = map.get('idPattern')
     const idMatches = pattern === undefined ? () => true : this.#pattern(pattern.value)
     const register = map.get('register')
     const rule = {
-      groups: this.#each(map.get('groups'), 'groups', (g) => this.#parts(g, 'a group')),
+      groups: this.#each(map.get('groups'), 'groups', (g) => this.#certificateParts(g, 'a group')),
       register: (register && this.#reader.oneOf(register.value, 'register', ['known', 'auto'])) ?? 'known',
     } as const
     return ca === undefined || parts === undefined || idMatches === undefined ? undefined : { ca, at: node.at, device: parts, idMatches, ...rule }
@@ -158,7 +170,7 @@ class DocumentReader {
     const text = this.#reader.string(node, 'idPattern')
     if (text === undefined) return undefined
     const compiled = this.#tools.pattern(text)
-    return typeof compiled === 'string' ? this.#reader.report(node.at, `idPattern cannot be used: ${compiled}.`, 'It is RE2 syntax: no look-around and no back references.') : compiled
+    return typeof compiled === 'string' ? this.#reader.report(node.at, `idPattern cannot be used: ${printable(compiled, PATTERN_MESSAGE_CHARS)}.`, 'It is RE2 syntax: no look-around and no back references.') : compiled
   }
 
   #grant(node: SourceNode): GrantRule | undefined {
@@ -277,9 +289,9 @@ class DocumentReader {
   #target(entry: MapEntry | undefined, node: SourceNode): Target | undefined {
     if (entry === undefined) return this.#reader.report(node.at, 'the rule does not say whom it is for.', 'Add, for example: to: { group: sensors }')
     if (entry.value.kind === 'scalar') return this.#reader.oneOf(entry.value, 'to', ['any']) && { kind: 'any' }
-    const map = this.#reader.map(entry.value, 'to', ['group', 'device', 'ca'], { attr: 'attribute queries come with a later version.', any: 'write: to: any.' })
+    const map = this.#reader.map(entry.value, 'to', ['group', 'device', 'ca'], { attr: 'attribute queries come with a later version.' })
     if (map === undefined) return undefined
-    if (map.size !== 1) return this.#reader.report(entry.value.at, 'to must name exactly one of group, device or ca.')
+    if (map.size !== 1) return this.#reader.report(entry.value.at, 'to must name exactly one of group, device or ca.', 'Everybody is written: to: any')
     const [group, device, ca] = [
       this.#named(map.get('group'), undefined, 'group', parseGroupName),
       this.#named(map.get('device'), undefined, 'device', parseDeviceId),
@@ -298,9 +310,13 @@ class DocumentReader {
     return parsed.allow ? parsed.value : this.#reader.report(entry.value.at, `${what} is not a valid name.`, 'Names are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.')
   }
 
-  #parts(node: SourceNode, what: string): Parts | undefined {
+  /** Text that is filled in before there is a device. */
+  #certificateParts(node: SourceNode, what: string): Parts | undefined {
     const text = this.#reader.string(node, what)
-    return text === undefined ? undefined : this.#partsOf(text, node.at, what)
+    const parts = text === undefined ? undefined : this.#partsOf(text, node.at, what)
+    const early = parts?.find((p) => 'variable' in p && !OF_CERTIFICATE.test(p.variable))
+    if (early === undefined || !('variable' in early)) return parts
+    return this.#reader.report(node.at, `${what}: \${${early.variable}} is not known yet: the certificate is read to find the device.`, 'Use a variable of the certificate, such as ${cert.subject.CN}.')
   }
 
   #partsOf(text: string, at: SourcePosition, what: string): Parts | undefined {
@@ -311,21 +327,17 @@ class DocumentReader {
   #template(node: SourceNode, what: string): Template | undefined {
     const text = this.#reader.string(node, what)
     if (text === undefined) return undefined
-    if (text.startsWith('$') && !text.startsWith('${') && !text.startsWith('$${')) {
-      return this.#reader.report(node.at, `${what}: topics that begin with $ are reserved.`, 'Choose a root of your own.')
-    }
-    // Variables are left out for the check of the form: each fills a part of one level.
-    const form = parseTopicFilter(text.replaceAll(/\$\{[^{}/]*\}/g, 'v'))
-    if (!form.allow || form.value.share !== undefined) return this.#reader.report(node.at, `${what}: "${text}" is not a topic filter${form.allow ? '' : ` (${form.detail ?? 'malformed'})`}.`, 'A "+" fills a level alone, a "#" is the last level, alone.')
     const levels: TemplateLevel[] = []
     for (const level of text.split('/')) {
-      if (level === '+' || level === '#') levels.push(level)
-      else {
-        const parts = this.#partsOf(level, node.at, what)
-        if (parts === undefined) return undefined
-        levels.push(parts)
-      }
+      const parts = level === '+' || level === '#' ? level : this.#partsOf(level, node.at, what)
+      if (parts === undefined) return undefined
+      levels.push(parts)
     }
+    // Each variable fills a part of one level, so any letter may stand for it where the form is checked.
+    const form = levels.map((level) => (typeof level === 'string' ? level : level.map((p) => ('literal' in p ? p.literal : 'v')).join(''))).join('/')
+    if (form.startsWith(RESERVED_ROOT_PREFIX)) return this.#reader.report(node.at, `${what}: topics that begin with ${RESERVED_ROOT_PREFIX} are reserved.`, 'Choose a root of your own.')
+    const filter = parseTopicFilter(form)
+    if (!filter.allow) return this.#reader.report(node.at, `${what}: "${printable(text)}" is not a topic filter (${filter.detail ?? 'malformed'}).`, 'A "+" fills a level alone, a "#" is the last level, alone.')
     return { text, levels }
   }
 }

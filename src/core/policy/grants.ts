@@ -4,6 +4,7 @@
 import type { DenyReason } from '../../vocabulary.ts'
 import { POLICY_LIMITS } from '../../limits.ts'
 import type { SourcePosition } from '../errors.ts'
+import { isOwnClientId } from '../ids.ts'
 import { contains, matches, parseTopicFilter, parseTopicName, type Levels } from '../topic.ts'
 import type { CompiledPolicy } from './compile.ts'
 import type { ConnectTerms, DenyPattern, DenyRule, GrantRule, OnDeny, PublishGrant, SubscribeGrant } from './document.ts'
@@ -153,7 +154,8 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
       const denied = noPublish.find((d) => matches(d.levels, levels))
       meaning = denied === undefined ? { candidates: patterns.filter((p) => matches(p.levels, levels)) } : { final: denied.denied, candidates: [] }
     }
-    remember(known, topic, meaning)
+    // What is no topic is told again as quickly, and may be as long as a packet: remembering it would cost memory.
+    if (name.allow) remember(known, topic, meaning)
     return meaning
   }
 
@@ -195,7 +197,12 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
       const { levels, share } = filter.value
       const denied = noSubscribe.find((d) => contains(d.levels, levels))
       if (denied !== undefined) return denied.denied
-      const grant = reads.find((r) => (r.grant.wildcard === 'contain' ? contains(r.levels, levels) : !hasWildcard(levels) && contains(r.levels, levels)))
+      // Of several grants the one with the highest QoS, so that the order in which they stand does not matter.
+      let grant: ReadPattern | undefined
+      for (const r of reads) {
+        if (grant !== undefined && grant.grant.qos >= r.grant.qos) continue
+        if ((r.grant.wildcard === 'contain' || !hasWildcard(levels)) && contains(r.levels, levels)) grant = r
+      }
       if (grant === undefined) return filterNotGranted
       // Judged on the inner filter first, so that the answer does not tell which topics exist for others.
       return share === undefined ? grant.allowed[qos] : shareUnavailable
@@ -205,7 +212,8 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
       const before = receivable.get(topic)
       if (before !== undefined) return before
       const name = parseTopicName(topic)
-      const may = name.allow && reads.some((r) => matches(r.levels, name.value.levels)) && !noReceive.some((d) => matches(d.levels, name.value.levels))
+      if (!name.allow) return false
+      const may = reads.some((r) => matches(r.levels, name.value.levels)) && !noReceive.some((d) => matches(d.levels, name.value.levels))
       remember(receivable, topic, may)
       return may
     },
@@ -239,8 +247,7 @@ interface ClientIdRule {
 function connectRules(rules: readonly GrantRule[], principal: Principal, unresolved: Unresolved[]): readonly ClientIdRule[] {
   const speaking = rules.filter((rule) => rule.connect.clientIds !== undefined)
   if (speaking.length === 0) {
-    const { id } = principal.device
-    return [{ where: {}, admits: (clientId) => clientId === id || (clientId.startsWith(`${id}:`) && clientId.length > id.length + 1) }]
+    return [{ where: {}, admits: (clientId) => isOwnClientId(principal.device.id, clientId) }]
   }
   return speaking.map((rule) => {
     const patterns = resolveClientIds(rule, rule.connect, principal, unresolved)

@@ -2,9 +2,9 @@
 // one level and can never become a separator or a wildcard. policy.md R3.
 
 import { REGISTRY_LIMITS } from '../../limits.ts'
-import { attributesOf, type CertificateFacts, type SubjectAltName } from '../certificate.ts'
+import { ATTRIBUTE_SHORT_NAMES, attributesOf, type CertificateFacts, type SubjectAltName } from '../certificate.ts'
 import type { Device } from '../device.ts'
-import type { CaName } from '../ids.ts'
+import { isOwnClientId, printable, type CaName } from '../ids.ts'
 import { nearest } from '../source-tree.ts'
 
 /** Whose grants are asked for. `certificate` may be a getter: it is read only when the policy speaks of it. */
@@ -56,13 +56,17 @@ const SIMPLE: Readonly<Record<string, Reader>> = {
   'device.group': (p) => p.device.groups,
   'cert.serial': (p) => (p.certificate === undefined ? [] : [p.certificate.serial]),
   'cert.sha256': (p) => (p.certificate === undefined ? [] : [p.certificate.sha256]),
-  clientId: (p) => (p.clientId === undefined ? [] : [p.clientId]),
+  // Where a policy admits client ids beyond the device's own, one that another device could have names nobody: what a peer
+  // merely says must not fill in a topic.
+  clientId: (p) => (p.clientId !== undefined && isOwnClientId(p.device.id, p.clientId) ? [p.clientId] : []),
 }
+
+const SHORT_NAMES = ATTRIBUTE_SHORT_NAMES.join('|')
 
 const FAMILIES: readonly (readonly [RegExp, (name: string, index: number | undefined) => Reader])[] = [
   [/^device\.attr\.([A-Za-z][A-Za-z0-9_]*)$/, (name) => (p) => (Object.hasOwn(p.device.attributes, name) ? [p.device.attributes[name] ?? ''] : [])],
-  [/^cert\.subject\.([A-Za-z]+)$/, (name) => (p) => (p.certificate === undefined ? [] : attributesOf(p.certificate.subject, name).map((a) => a.value ?? ''))],
-  [/^cert\.issuer\.([A-Za-z]+)$/, (name) => (p) => (p.certificate === undefined ? [] : attributesOf(p.certificate.issuer, name).map((a) => a.value ?? ''))],
+  [new RegExp(`^cert\\.subject\\.(${SHORT_NAMES})$`), (name) => (p) => (p.certificate === undefined ? [] : attributesOf(p.certificate.subject, name).map((a) => a.value ?? ''))],
+  [new RegExp(`^cert\\.issuer\\.(${SHORT_NAMES})$`), (name) => (p) => (p.certificate === undefined ? [] : attributesOf(p.certificate.issuer, name).map((a) => a.value ?? ''))],
   [/^(?:cert\.)?san\.(dns|uri|email|ip)(?:\[(\d{1,2})\])?$/, (kind, index) => altNames(kind as 'dns' | 'uri' | 'email' | 'ip', index)],
   [/^spiffe\.path(?:\[(\d{1,2})\])$/, (_, index) => spiffePath(index)],
 ]
@@ -81,8 +85,10 @@ export function variableReader(name: string): Reader | { readonly problem: strin
     return make(match[1] ?? '', index === undefined ? undefined : Number(index))
   }
   const near = nearest(name, KNOWN)
-  return { problem: `there is no variable \${${name}}.`, fix: near === undefined ? `Known: ${KNOWN.join(', ')}.` : `Did you mean \${${near}}?` }
+  return { problem: `there is no variable \${${printable(name)}}.`, fix: near === undefined ? `Known: ${KNOWN.join(', ')}.` : `Did you mean \${${near}}?` }
 }
+
+const UNCLOSED = { problem: 'a variable is not closed with "}".', fix: 'Write $${ for a literal ${.' } as const
 
 const VARIABLE = /\$\$\{|\$\{([^{}]*)\}/g
 
@@ -92,7 +98,9 @@ export function parseParts(text: string): Parts | { readonly problem: string; re
   let last = 0
   let literal = ''
   for (const match of text.matchAll(VARIABLE)) {
-    literal += text.slice(last, match.index)
+    const between = text.slice(last, match.index)
+    if (between.includes('${')) return UNCLOSED
+    literal += between
     last = match.index + match[0].length
     const name = match[1]
     if (name === undefined) {
@@ -105,8 +113,9 @@ export function parseParts(text: string): Parts | { readonly problem: string; re
     literal = ''
     parts.push({ variable: name, read: reader })
   }
-  literal += text.slice(last)
-  if (/\$\{/.test(text.slice(last))) return { problem: 'a variable is not closed with "}".', fix: 'Write $${ for a literal ${.' }
+  const rest = text.slice(last)
+  if (rest.includes('${')) return UNCLOSED
+  literal += rest
   if (literal !== '' || parts.length === 0) parts.push({ literal })
   return parts
 }
@@ -145,7 +154,7 @@ export function resolveTemplate(template: Template, principal: Principal, onUnre
       continue
     }
     let resolved = resolveParts(level, principal, bindings)
-    // A value must not move a pattern below a reserved root.
+    // A value must not move a pattern below a reserved root; a literal cannot, document.ts has refused it.
     if (i === 0 && typeof resolved === 'string' && resolved.startsWith('$')) resolved = { unresolved: level.find((p) => 'variable' in p)?.variable ?? '$' }
     const text = typeof resolved === 'string' ? resolved : onUnresolved(resolved.unresolved)
     if (text === undefined) return undefined

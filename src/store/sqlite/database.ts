@@ -25,7 +25,7 @@ export function isBusy(error: unknown): boolean {
   return primaryCode(error) === SQLITE.busy
 }
 
-export function corrupt(file: string, what: string, cause?: unknown): SallyportError {
+function corrupt(file: string, what: string, cause?: unknown): SallyportError {
   return new SallyportError('database-corrupt', `The registry ${file} is damaged: ${what}.`, {
     fix: 'Restore it from a backup. Do not delete it: it is the record of every certificate this CA has issued.',
     cause,

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { SallyportError } from '../../core/errors.ts'
 
 /** The migrations that this program brings. */
-export const MIGRATIONS_DIR = fileURLToPath(new URL('migrations/', import.meta.url))
+const MIGRATIONS_DIR = fileURLToPath(new URL('migrations/', import.meta.url))
 
 export type MigrationStep = 'begun' | 'changed' | 'numbered' | 'committed'
 

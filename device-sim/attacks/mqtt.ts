@@ -1,0 +1,293 @@
+// Family Q: devices with a good certificate that ask for what is not theirs: client ids, sessions, Wills, topics. The floods
+// of the family are in floods.ts.
+
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { echoes } from '../canary.ts'
+import type { Identity } from '../identities.ts'
+import { SIM_LIMITS } from '../limits.ts'
+import type { MqttVersion, Observed } from '../oracle.ts'
+import { connectPacket, howSessionEnded, type Peer } from '../raw-peer.ts'
+import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, TLS_VERSIONS, type Arena, type Bench, type Runner } from './arena.ts'
+import { openWatcher, subscribe, type Watcher } from './watcher.ts'
+
+const REFUSED_FROM = 0x80
+
+/** Runs the same for MQTT 3.1.1 and 5. */
+function onBothVersions(run: (arena: Arena, bench: Bench, version: MqttVersion) => Promise<void>): Runner {
+  return async (arena, bench) => {
+    for (const version of MQTT_VERSIONS) await run(arena, bench, version)
+  }
+}
+
+/** A connection of this device that is admitted; the case cannot go on without it. */
+async function admitted(arena: Arena, device: Identity, version: MqttVersion, clientId: string = device.id): Promise<Peer> {
+  const { seen, peer } = await connectFrom(arena, { credentials: device, version }, clientId)
+  if (seen.kind !== 'admitted') throw new Error(`${clientId} was not admitted: ${seen.kind}`)
+  return peer
+}
+
+/** Client ids that this device may not use, made of its own id and another device's. Q01. */
+const FOREIGN_CLIENT_IDS: Readonly<Record<string, (own: string, other: string) => string>> = {
+  'the id of another device': (_own, other) => other,
+  'another device with a suffix': (_own, other) => `${other}:tool`,
+  'own id and one letter more': (own) => `${own}x`,
+  'own id in capitals': (own) => own.toUpperCase(),
+  'own id and nothing behind the colon': (own) => `${own}:`,
+}
+
+async function foreignClientIds(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
+  const [own, other] = await arena.identities.batch('q01', 2)
+  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  for (const clientId of [own.id, `${own.id}:tool`]) {
+    const peer = await admittedControl(arena, bench, `own client id, MQTT ${version}`, { credentials: own, version }, clientId)
+    peer.end()
+  }
+  for (const [label, claimed] of Object.entries(FOREIGN_CLIENT_IDS)) {
+    const { seen, peer } = await connectFrom(arena, { credentials: own, version }, claimed(own.id, other.id))
+    bench.attack('attack', `${label}, MQTT ${version}`, seen, auditOf(peer))
+    peer.end()
+  }
+}
+
+/** Is this session still there, and does it still hear itself? */
+async function undisturbed(peer: Peer, topic: string): Promise<Observed> {
+  if (peer.socket.destroyed) return { kind: 'disturbed', how: 'its connection was closed' }
+  return (await echoes(peer, topic)) ? { kind: 'undisturbed' } : { kind: 'disturbed', how: 'it no longer hears itself' }
+}
+
+async function takeOvers(arena: Arena, bench: Bench): Promise<void> {
+  const [thief, victim] = await arena.identities.batch('q02', 2)
+  if (thief === undefined || victim === undefined) throw new Error('two devices are needed')
+  const incumbent = await admitted(arena, victim, 5)
+  await subscribe(incumbent, `t/${victim.id}/#`)
+  for (const version of MQTT_VERSIONS) {
+    for (const clean of [true, false]) {
+      const { seen, peer } = await connectFrom(arena, { credentials: thief, version }, victim.id, { clean })
+      bench.attack('attack', `take-over, ${clean ? 'clean' : 'resuming'}, MQTT ${version}`, seen, auditOf(peer))
+      peer.end()
+    }
+  }
+  const source = arena.sources.next()
+  const tries = await Promise.all(Array.from({ length: SIM_LIMITS.warTries }, async (_, i) => {
+    await delay(i * SIM_LIMITS.warIntervalMs)
+    const started = performance.now()
+    const { seen, peer } = await connectFrom(arena, { credentials: thief, version: 5, source }, victim.id)
+    peer.end()
+    return { refused: seen.kind === 'refused-by-connack' || seen.kind === 'refused-in-tls', ms: performance.now() - started }
+  }))
+  bench.attack('war', 'fifty take-overs a second', { kind: 'flood', tried: tries.length, refused: tries.filter((t) => t.refused).length, slowestMs: Math.max(...tries.map((t) => t.ms)) }, { address: source })
+  bench.attack('incumbent', 'the session that was to be taken over', await undisturbed(incumbent, `t/${victim.id}/still-here`), auditOf(incumbent))
+  const successor = await admittedControl(arena, bench, 'the device itself takes its session over', { credentials: victim, version: 5 }, victim.id)
+  bench.control('then the older connection ends', (await howSessionEnded(incumbent, performance.now())).kind === 'cut', 'the older connection')
+  successor.end()
+}
+
+/** Q06: what is not a certificate counts for nothing, and is not written down. */
+async function passwords(arena: Arena, bench: Bench): Promise<void> {
+  const [own, victim] = await arena.identities.batch('q06', 2)
+  if (own === undefined || victim === undefined) throw new Error('two devices are needed')
+  const password = randomUUID()
+  const fields = { username: victim.id, password: Buffer.from(password) }
+  for (const [i, tlsVersion] of TLS_VERSIONS.entries()) {
+    const { seen, peer } = await connectFrom(arena, { tlsVersion, version: MQTT_VERSIONS[i] ?? 4 }, victim.id, fields)
+    bench.attack('without', `right name and password, no certificate, ${tlsVersion}`, seen, auditOf(peer))
+    peer.end()
+  }
+  await using watcher = await openWatcher(arena)
+  for (const version of MQTT_VERSIONS) {
+    const peer = await admittedControl(arena, bench, `own certificate beside them, MQTT ${version}`, { credentials: own, version }, own.id, fields)
+    const topic = `t/${victim.id}/password-v${version}`
+    bench.attack('beside', `publish as the name, MQTT ${version}`, await published(watcher, peer, topic, 1), { ...auditOf(peer), topic })
+    peer.end()
+  }
+  bench.attack('log', 'the password in the audit log', (await arena.admin.auditMentions(password)) ? { kind: 'disturbed', how: 'the password is in the audit log' } : { kind: 'undisturbed' })
+  bench.control('the name is in the audit log', await arena.admin.auditMentions(victim.id), victim.id)
+}
+
+/** Q07. The starter policy grants a sensor the Will topic state/<its id>. */
+const FORBIDDEN_WILLS: Readonly<Record<string, (own: string, other: string) => string>> = {
+  'state of another device': (_own, other) => `state/${other}`,
+  'telemetry of another device': (_own, other) => `t/${other}/a`,
+  'command to another device': (_own, other) => `cmd/${other}/reboot`,
+  '$SYS': () => '$SYS/broker/uptime',
+  'a wildcard': () => 'state/+',
+  'all topics': () => '#',
+}
+
+async function forbiddenWills(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
+  const [own, other] = await arena.identities.batch('q07', 2)
+  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  await using watcher = await openWatcher(arena)
+  const will = (topic: string, payload: string) => ({ will: { topic, payload: Buffer.from(payload), qos: 0 as const, retain: false } })
+  const permitted = randomUUID()
+  const dying = await admittedControl(arena, bench, `a Will of its own, MQTT ${version}`, { credentials: own, version }, own.id, will(`state/${own.id}`, permitted))
+  dying.socket.destroy()
+  bench.control(`and it is heard, MQTT ${version}`, (await watcher.heard(permitted)).length > 0, 'after the connection broke')
+  const tokens: string[] = []
+  for (const [label, topic] of Object.entries(FORBIDDEN_WILLS)) {
+    const token = randomUUID()
+    tokens.push(token)
+    const { seen, peer } = await connectFrom(arena, { credentials: own, version }, own.id, will(topic(own.id, other.id), token))
+    bench.attack('attack', `Will on ${label}, MQTT ${version}`, seen, auditOf(peer))
+    peer.socket.destroy()
+  }
+  await watcher.witness()
+  bench.attack('silence', `what was heard of them, MQTT ${version}`, { kind: 'published', version, qos: 0, acknowledged: undefined, receivers: tokens.flatMap((token) => watcher.receiversOf(token)) })
+}
+
+/** Publishes, waits for the acknowledgement that the QoS asks for, and for a witness: who heard it by then? */
+async function published(watcher: Watcher, peer: Peer, topic: string, qos: 0 | 1 | 2): Promise<Observed> {
+  const token = watcher.publish(peer, topic, qos)
+  const acknowledged = await acknowledgement(peer, qos)
+  await watcher.witness()
+  return { kind: 'published', version: peer.version, qos, acknowledged, receivers: watcher.receiversOf(token) }
+}
+
+async function acknowledgement(peer: Peer, qos: 0 | 1 | 2): Promise<number | undefined> {
+  if (qos === 0) return undefined
+  const answer = await peer.take((packet) => packet.cmd === (qos === 1 ? 'puback' : 'pubrec'))
+  if (answer?.cmd !== 'puback' && answer?.cmd !== 'pubrec') return undefined
+  const code = answer.reasonCode ?? 0
+  // A PUBREC that refuses ends the exchange [MQTT-4.3.3-4]; any other wants its PUBREL.
+  if (answer.cmd === 'pubrec' && code < REFUSED_FROM && answer.messageId !== undefined) {
+    peer.send({ cmd: 'pubrel', messageId: answer.messageId })
+    await peer.take((packet) => packet.cmd === 'pubcomp')
+  }
+  return code
+}
+
+/** Q09: topics that are not this device's. */
+const FOREIGN_TOPICS: Readonly<Record<string, (own: string, other: string) => string>> = {
+  'telemetry of another device': (_own, other) => `t/${other}/a`,
+  'command to another device': (_own, other) => `cmd/${other}/reboot`,
+  'a prefix of its id': (own) => `t/${own}0/a`,
+  'another root': (own) => `x/${own}/a`,
+  'capitals': (own) => `T/${own}/a`,
+  'a slash in front': (own) => `/t/${own}/a`,
+}
+
+async function foreignTopics(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
+  const [own, other] = await arena.identities.batch('q09', 2)
+  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  await using watcher = await openWatcher(arena)
+  const victim = await admitted(arena, other, 5)
+  await subscribe(victim, `t/${other.id}/#`, 1)
+  await subscribe(victim, `cmd/${other.id}/+`, 1)
+  watcher.alsoListen('the other device', victim)
+  const peer = await admitted(arena, own, version)
+  for (const qos of [0, 1, 2] as const) {
+    const token = watcher.publish(peer, `t/${own.id}/own-${qos}`, qos)
+    await acknowledgement(peer, qos)
+    bench.control(`own topic, QoS ${qos}, MQTT ${version}`, (await watcher.heard(token)).length > 0, 'heard by the backend')
+    const topic = `t/${other.id}/forged-${qos}`
+    bench.attack('attack', `QoS ${qos}, MQTT ${version}`, await published(watcher, peer, topic, qos), { ...auditOf(peer), topic })
+  }
+  for (const [label, topicOf] of Object.entries(FOREIGN_TOPICS)) {
+    const topic = topicOf(own.id, other.id)
+    bench.attack('attack', `${label}, MQTT ${version}`, await published(watcher, peer, topic, 1), { ...auditOf(peer), topic })
+  }
+  peer.end()
+  victim.end()
+}
+
+/** What a subscription led to: its code, and how much was received on its connection that is not the device's own. */
+async function subscribed(peer: Peer, filter: string): Promise<() => Observed> {
+  const granted = await subscribe(peer, filter)
+  return () => ({ kind: 'subscribed', granted, received: peer.received.filter((packet) => packet.cmd === 'publish').length })
+}
+
+/** Q11, Q13, Q14: one connection for each filter, so that what comes can be told apart. */
+async function forbiddenFilters(arena: Arena, bench: Bench, claim: string, version: MqttVersion, filters: (own: string, other: string) => readonly string[]): Promise<void> {
+  const [own, other] = await arena.identities.batch('sub', 2)
+  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  const commander = await arena.identities.fresh('cmd', 'backend')
+  await using watcher = await openWatcher(arena)
+  const listener = await admittedControl(arena, bench, `own topics, MQTT ${version}`, { credentials: own, version }, own.id)
+  const granted = await subscribe(listener, `t/${own.id}/#`)
+  bench.control(`subscription to own topics, MQTT ${version}`, granted !== undefined && granted < REFUSED_FROM && (await echoes(listener, `t/${own.id}/a`)), `SUBACK ${granted ?? 'none'}`)
+  const attempts: { readonly filter: string; readonly peer: Peer; readonly seen: () => Observed }[] = []
+  for (const [i, filter] of filters(own.id, other.id).entries()) {
+    const peer = await admitted(arena, own, version, `${own.id}:${i}`)
+    attempts.push({ filter, peer, seen: await subscribed(peer, filter) })
+  }
+  // Something that each of them would have heard.
+  const [victim, backend] = [await admitted(arena, other, 5), await admitted(arena, commander, 5)]
+  for (const topic of [`t/${other.id}/x`, `t/${other.id}/`, `t/${other.id}/a/b`]) await watcher.heard(watcher.publish(victim, topic, 1))
+  watcher.publish(backend, `cmd/${other.id}/x`, 1)
+  await acknowledgement(backend, 1)
+  await watcher.witness()
+  for (const { filter, peer, seen } of attempts) {
+    bench.attack(claim, `${filter}, MQTT ${version}`, seen(), { ...auditOf(peer), topic: filter })
+    peer.end()
+  }
+  for (const peer of [listener, victim, backend]) peer.end()
+}
+
+const WIDE_FILTERS = (own: string, other: string): readonly string[] => [
+  '#', '+', '+/#', '+/+/+', '//', 't/#', 't/+/x', 't/+/#', `t/${other}/#`, `t/${other}/x`, `t/${own}#`, `t/${own}+/x`, `t/${own}/#/x`, 'cmd/#', `cmd/${other}/+`, `cmd/${own}/#`, 'state/#', 'T/#', '/#',
+]
+
+const SHARED_FILTERS = (own: string, other: string): readonly string[] => [
+  '$share/g/#', '$share/g/t/#', `$share/g/t/${other}/#`, `$share/g/t/${own}/#`, '$share/g/$SYS/#', '$share/g', '$share//t/#', '$share/+/t/#', '$share/g/$share/h/#', '$queue/#', `$queue/t/${other}/x`,
+]
+
+const MESSAGES_NOT_TO_STEAL = 10
+
+/** Q13: a thief in the same share would get every second message of the one whom they are for. */
+async function stolenMessages(arena: Arena, bench: Bench): Promise<void> {
+  const [own, other] = await arena.identities.batch('q13', 2)
+  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  await using watcher = await openWatcher(arena)
+  const [thief, victim] = [await admitted(arena, own, 5), await admitted(arena, other, 5)]
+  await subscribe(victim, `t/${other.id}/#`, 1)
+  await subscribe(thief, `$share/g/t/${other.id}/#`, 1)
+  watcher.alsoListen('the thief', thief)
+  const tokens = Array.from({ length: MESSAGES_NOT_TO_STEAL }, (_, i) => watcher.publish(victim, `t/${other.id}/${i}`, 1))
+  const arrived = await Promise.all(tokens.map((token) => victim.take((packet) => packet.cmd === 'publish' && packet.payload.toString() === token)))
+  await watcher.witness()
+  const lost = tokens.filter((token, i) => arrived[i] === undefined || watcher.receiversOf(token).includes('the thief')).length
+  bench.attack('others', 'messages to the owner', lost === 0 ? { kind: 'undisturbed' } : { kind: 'disturbed', how: `${lost} of ${tokens.length} went elsewhere` })
+  thief.end()
+  victim.end()
+}
+
+async function reservedTopics(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
+  await forbiddenFilters(arena, bench, 'subscribe', version, () => ['$SYS/#', '$SYS/+/new/clients', '$SYS/broker/uptime', '$refused/#', '$share/g/$SYS/#'])
+  const own = await arena.identities.fresh('q14')
+  await using watcher = await openWatcher(arena)
+  const peer = await admitted(arena, own, version)
+  for (const [topic, qos] of [['$SYS/broker/uptime', 0], ['$SYS/broker/x', 1], ['$refused/publish', 1], ['$share/g/t', 1], ['$aws/things/x/shadow/update', 2]] as const) {
+    bench.attack('publish', `publish to ${topic}, MQTT ${version}`, await published(watcher, peer, topic, qos), { ...auditOf(peer), topic })
+  }
+  peer.end()
+}
+
+async function secondConnect(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
+  const [own, other] = await arena.identities.batch('q24', 2)
+  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  for (const [label, clientId] of [['the same id', own.id], ['another id', other.id]] as const) {
+    const peer = await admittedControl(arena, bench, `one CONNECT, MQTT ${version}`, { credentials: own, version }, own.id)
+    peer.send({ cmd: 'pingreq' })
+    bench.control(`the session answers, MQTT ${version}`, (await peer.take((packet) => packet.cmd === 'pingresp')) !== undefined, 'PINGRESP')
+    const since = performance.now()
+    peer.send(connectPacket(clientId, version))
+    bench.attack('attack', `${label}, MQTT ${version}`, await howSessionEnded(peer, since), auditOf(peer))
+    peer.end()
+  }
+}
+
+export const MQTT_CASES = {
+  Q01: onBothVersions(foreignClientIds),
+  Q02: takeOvers,
+  Q06: passwords,
+  Q07: onBothVersions(forbiddenWills),
+  Q09: onBothVersions(foreignTopics),
+  Q11: onBothVersions((arena, bench, version) => forbiddenFilters(arena, bench, 'attack', version, WIDE_FILTERS)),
+  async Q13(arena, bench) {
+    for (const version of MQTT_VERSIONS) await forbiddenFilters(arena, bench, 'attack', version, SHARED_FILTERS)
+    await stolenMessages(arena, bench)
+  },
+  Q14: onBothVersions(reservedTopics),
+  Q24: onBothVersions(secondConnect),
+} as const satisfies Record<string, Runner>

@@ -1,0 +1,213 @@
+// `npm run sim`: argv → one run, and its end: printed, written down, and told by the exit code. Composition only; whoever
+// interrupts it gets what there is, and finds no server and no folder left behind.
+
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { EXIT, type ExitCode } from '../src/vocabulary.ts'
+import { attack, attackSucceeded } from './attack.ts'
+import type { CaseId } from './attacks/catalogue.ts'
+import { catalogueText, chooseCases, closest, type CaseWishes } from './case-choice.ts'
+import { chooseHome, type ChosenHome, type HomeWishes } from './chosen-home.ts'
+import { SimError } from './failure.ts'
+import { runFleet } from './fleet.ts'
+import { SIM_LIMITS } from './limits.ts'
+import type { Qos } from './load/light-peer.ts'
+import { runLoad } from './load/load.ts'
+import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
+import { openProgress, type Progress } from './report/progress.ts'
+import { casesText, fleetText, loadText, paperOf } from './report/text.ts'
+import { openSources } from './target.ts'
+
+interface CommonOptions extends HomeWishes {
+  readonly json?: string
+}
+
+interface AttackOptions extends CommonOptions, CaseWishes {
+  readonly list?: true
+}
+
+interface LoadOptions extends CommonOptions {
+  readonly devices: number
+  readonly rate: number
+  readonly seconds: number
+  readonly qos: Qos
+}
+
+/** One run: the home that was chosen, what interrupts, and where to say how it goes. */
+interface Stage {
+  readonly chosen: ChosenHome
+  readonly signal: AbortSignal
+  readonly progress: Progress
+}
+
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'load'>
+
+/** Runs one verb and sets the exit code of the process. */
+export async function run(argv: readonly string[]): Promise<void> {
+  const ending = new AbortController()
+  const end = (): void => ending.abort()
+  // Ctrl-C, the end of the terminal, and a reader that has seen enough (| head): the server must not outlive any of them.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end)
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', end)
+  // A mistake in one case must not leave a server behind, either.
+  const faults: Error[] = []
+  process.on('uncaughtException', (fault) => {
+    faults.push(fault)
+    end()
+  })
+  try {
+    process.exitCode = await outcome(argv, ending.signal)
+    for (const fault of faults) process.stderr.write(`sim: ${fault.stack ?? fault.message}\n`)
+    if (faults.length > 0) process.exitCode = EXIT.failed
+  } finally {
+    // What an interrupted case still has open must not keep a run alive that has ended.
+    setTimeout(() => process.exit(), SIM_LIMITS.lingerMs).unref()
+  }
+}
+
+async function outcome(argv: readonly string[], signal: AbortSignal): Promise<ExitCode> {
+  try {
+    let code: ExitCode = EXIT.ok
+    await program(signal, (ended) => void (code = ended)).parseAsync([...argv], { from: 'user' })
+    return code
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
+    if (signal.aborted) {
+      process.stderr.write('sim: interrupted before there was a result\n')
+      return EXIT.interrupted
+    }
+    if (!(error instanceof SimError)) throw error
+    process.stderr.write(`sim: ${error.message}\n`)
+    return EXIT[error.code]
+  }
+}
+
+function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command {
+  const sim = common(new Command('sim'), 'Run a fleet and then every attack, on a home and server of its own.', 'npm run sim -- --json report.json')
+    .enablePositionalOptions()
+    // So that a mistyped verb can be told from an argument.
+    .allowExcessArguments()
+    .action(async (options: CommonOptions, command: Command) => {
+      const [verb] = command.args
+      if (verb !== undefined) throw unknownVerb(verb, command)
+      ended(await perform(options, signal, simulate))
+    })
+  common(sim.command('attack'), 'Run attacks only. Each must be refused, beside something that must work.', 'npm run sim -- attack --case T01,T02 --json report.json')
+    .option('--case <ids>', 'only these cases, separated by commas')
+    .option('--family <names>', 'only these families, separated by commas')
+    .option('--list', 'say what the cases are, and run none')
+    .action(async (options: AttackOptions) => {
+      const cases = chooseCases(options)
+      if (options.list === true) return void process.stdout.write(catalogueText(cases))
+      ended(await perform(options, signal, (stage) => attackOnly(stage, cases)))
+    })
+  common(sim.command('load'), 'Connect many devices and publish at a given rate.', 'npm run sim -- load --devices 1000 --rate 2000 --seconds 30')
+    .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
+    .requiredOption('--rate <per second>', 'messages of all devices together', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
+    .requiredOption('--seconds <count>', 'how long', whole('seconds', SIM_LIMITS.loadSecondsMax))
+    .option('--qos <qos>', '0, 1 or 2', qos, 1 as const)
+    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => load(stage, options))))
+  return sim
+}
+
+function common(command: Command, description: string, example: string): Command {
+  return command
+    .description(description)
+    .option('--target <home>', 'a home that is being served on this machine (default: one of its own)')
+    .option('--address <url>', 'mqtts://host:port, where that home is reached')
+    .option('--i-own-this-target', 'the target is not this machine, and it is yours')
+    .option('--json <file>', 'write the result there, too')
+    .addHelpText('after', `\nExample:\n  ${example}`)
+    .exitOverride()
+    .showHelpAfterError('fix: --help shows how.')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'sim: ')) })
+}
+
+function unknownVerb(verb: string, sim: Command): SimError {
+  const near = closest(verb, sim.commands.map((command) => command.name()))
+  return new SimError('usage', `There is no ${JSON.stringify(verb)}.${near === undefined ? '' : ` Did you mean ${near}?`} --help shows how.`)
+}
+
+function whole(name: string, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : 0
+    if (value < 1 || value > max) throw new InvalidArgumentError(`${name} must be a whole number from 1 to ${max}.`)
+    return value
+  }
+}
+
+function qos(text: string): Qos {
+  const found = ([0, 1, 2] as const).find((each) => String(each) === text)
+  if (found === undefined) throw new InvalidArgumentError('It is 0, 1 or 2.')
+  return found
+}
+
+/** Chooses the home, does the work, ends what it began, and only then writes the report. */
+async function perform(options: CommonOptions, signal: AbortSignal, work: (stage: Stage) => Promise<Outcome>): Promise<ExitCode> {
+  if (options.json !== undefined) await refuseUnwritable(options.json)
+  const started = new Date()
+  const report = await onStage(options, signal, async (stage) => {
+    const outcome = await work(stage)
+    const { home: { target }, own } = stage.chosen
+    const interrupted = signal.aborted
+    return { startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), target: { host: target.host, port: target.port, own }, interrupted, ...outcome, ok: outcome.ok && !interrupted }
+  })
+  if (options.json !== undefined) await writeReport(options.json, report)
+  if (report.interrupted) process.stderr.write('sim: interrupted\n')
+  return report.interrupted ? EXIT.interrupted : report.ok ? EXIT.ok : EXIT.failed
+}
+
+async function onStage(options: HomeWishes, signal: AbortSignal, work: (stage: Stage) => Promise<RunReport>): Promise<RunReport> {
+  const progress = openProgress(process.stderr)
+  try {
+    progress.step(options.target === undefined ? 'starting a server' : `opening ${options.target}`)
+    await using chosen = await chooseHome(options, signal)
+    return await work({ chosen, signal, progress })
+  } finally {
+    progress.clear()
+  }
+}
+
+/** Prints on the result stream, where no changing line is in the way. */
+function print({ progress }: Stage, text: string): void {
+  progress.clear()
+  process.stdout.write(text)
+}
+
+async function simulate(stage: Stage): Promise<Outcome> {
+  const { chosen, signal, progress } = stage
+  const fleet = await runFleet({
+    home: chosen.home, identities: chosen.identities, signal, devices: SIM_LIMITS.fleetDevices, messagesPerDevice: SIM_LIMITS.fleetMessagesPerDevice,
+    arriveMs: SIM_LIMITS.fleetMs,
+    onPhase: (phase) => progress.step(`fleet: ${phase}`),
+  })
+  print(stage, `${fleetText(fleet, paperOf(process.stdout))}\n`)
+  if (signal.aborted) return { ok: false, fleet }
+  const attacked = await attackOnly(stage, chooseCases({}))
+  return { ...attacked, fleet, ok: attacked.ok && fleet.ok }
+}
+
+async function attackOnly(stage: Stage, cases: readonly CaseId[]): Promise<Outcome> {
+  const { chosen, signal, progress } = stage
+  let done = 0
+  progress.step(`running ${cases.length} cases`)
+  const { results, manySources } = await attack({
+    home: chosen.home, identities: chosen.identities, cases, signal,
+    onResult(result) {
+      done += 1
+      progress.status(() => `${done} of ${cases.length} cases, last ${result.case} ${result.verdict}`)
+    },
+  })
+  print(stage, casesText(results, cases.length, paperOf(process.stdout)))
+  return { ok: attackSucceeded(results, chosen.own, manySources), cases: results }
+}
+
+async function load(stage: Stage, options: LoadOptions): Promise<Outcome> {
+  const { chosen, signal, progress } = stage
+  const result = await runLoad({
+    target: chosen.home.target, identities: chosen.identities, sources: openSources(chosen.home.target), signal,
+    devices: options.devices, ratePerSecond: options.rate, seconds: options.seconds, qos: options.qos, drainMs: SIM_LIMITS.loadDrainMs,
+    onProgress: (text) => progress.status(text),
+  })
+  print(stage, loadText(result, paperOf(process.stdout)))
+  return { ok: result.ok, load: result }
+}

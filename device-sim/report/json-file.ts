@@ -1,0 +1,34 @@
+// The result of a run for programs: one JSON file. Its shape is what test/planted and whoever compares runs rely on.
+
+import { constants } from 'node:fs'
+import { access, stat, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import type { CaseResult } from '../attacks/run.ts'
+import { SimError } from '../failure.ts'
+import type { FleetResult } from '../fleet.ts'
+import type { LoadResult } from '../load/load.ts'
+
+export interface RunReport {
+  /** RFC 3339. */
+  readonly startedAt: string
+  readonly durationMs: number
+  readonly target: { readonly host: string; readonly port: number; readonly own: boolean }
+  readonly interrupted: boolean
+  /** Everything that could run came to what was expected. */
+  readonly ok: boolean
+  readonly fleet?: FleetResult
+  readonly cases?: readonly CaseResult[]
+  readonly load?: LoadResult
+}
+
+/** A run takes minutes: that its report has no place is said before. */
+export async function refuseUnwritable(file: string): Promise<void> {
+  const folder = path.dirname(path.resolve(file))
+  const writable = await access(folder, constants.W_OK).then(() => true, () => false)
+  const isFolder = await stat(file).then((found) => found.isDirectory(), () => false)
+  if (!writable || isFolder) throw new SimError('usage', `--json ${file} cannot be written: ${isFolder ? 'it is a folder' : `${folder} is missing or read-only`}.`)
+}
+
+export async function writeReport(file: string, report: RunReport): Promise<void> {
+  await writeFile(file, `${JSON.stringify(report, undefined, 2)}\n`)
+}

@@ -1,0 +1,240 @@
+// Who comes in: from a finished handshake to a peer, over real TLS. Every certificate that is turned away is named in the
+// audit log, with its subject, issuer and serial number, and beside each stands the one that comes in.
+
+import { once } from 'node:events'
+import tls from 'node:tls'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import type { DenyReason } from '../../src/vocabulary.ts'
+import { forgeIssuing, forgeLeaf, forgeRoot, lookalikeOf, type ForgedAuthority, type ForgedLeaf, type LeafWishes } from '../../device-sim/forge/authority.ts'
+import { basicConstraints, keyUsage, pem, readCertificate } from '../../device-sim/forge/certificate.ts'
+import { keyPem } from '../../device-sim/forge/keys.ts'
+import { HOUSE_POLICY, openHouse, type House, type Identity } from './house.ts'
+import { connected, connectPacket, openWire, tryConnect } from './wire.ts'
+
+let house: House
+let device: Identity
+let issuing: ForgedAuthority
+
+beforeAll(async () => {
+  house = await openHouse()
+  device = await house.device('device')
+  issuing = await house.issuing()
+})
+afterEach(() => {
+  house.forget()
+  house.rest()
+})
+afterAll(() => house[Symbol.asyncDispose]())
+
+const DAY = 86_400_000
+const credential = (leaf: ForgedLeaf, ...chain: readonly Buffer[]): Identity => ({
+  id: 'device', serial: '' as Identity['serial'], key: keyPem(leaf.key), cert: [leaf.certificate, ...chain].map((der) => pem('CERTIFICATE', der)).join(''),
+})
+/** Presents it and waits for the end. Not one MQTT byte may come. */
+async function turnedAway(identity: Identity, reason: DenyReason): Promise<Awaited<ReturnType<House['refused']>>> {
+  const wire = await openWire(house, identity, { version: 5 })
+  wire.send(connectPacket(identity.id, 5))
+  await wire.ended
+  expect(wire.received).toEqual([])
+  const refused = await house.refused(reason)
+  expect(house.refusals()).toEqual([reason])
+  return refused
+}
+const forged = (wishes: LeafWishes = {}, id = 'device'): Identity => credential(forgeLeaf(issuing, id, wishes), issuing.certificate)
+
+describe('certificates of our own CA', () => {
+  test('a recorded one comes in', async () => {
+    const wire = await connected(house, device)
+    expect(house.events.map((e) => e.kind)).toEqual(['admission'])
+    expect(house.events[0]).toMatchObject({ device: 'device', serial: device.serial, issuer: 'issuing-1', protocol: 4, source: { address: '127.0.0.1' } })
+    wire.end()
+  })
+
+  test('one that is well made and not recorded says that the CA key was used elsewhere; recorded, it comes in', async () => {
+    const leaf = forgeLeaf(issuing, 'device')
+    const refused = await turnedAway(credential(leaf, issuing.certificate), 'certificate-unrecorded')
+    expect(refused).toMatchObject({ step: 'registry', claimed: 'device', presented: { subject: 'CN=device', serial: readCertificate(leaf.certificate).serial.toString('hex') } })
+    expect(refused.presented?.issuer).toContain('CN=')
+    expect(refused.presented?.sha256).toMatch(/^[0-9a-f]{64}$/)
+    expect(refused.device).toBeUndefined()
+    await house.recordAs(leaf.certificate, 'device')
+    ;(await connected(house, credential(leaf, issuing.certificate))).end()
+  })
+
+  test.each<[string, LeafWishes, DenyReason]>([
+    ['expired a second ago', { notBefore: Date.now() - DAY, notAfter: Date.now() - 1_000 }, 'certificate-expired'],
+    ['expired a year ago', { notBefore: Date.now() - 400 * DAY, notAfter: Date.now() - 365 * DAY }, 'certificate-expired'],
+    // The broker's clock runs ahead in these tests, by minutes.
+    ['not valid for a day to come', { notBefore: Date.now() + DAY }, 'certificate-not-yet-valid'],
+    ['for servers only', { extendedKeyUsage: ['1.3.6.1.5.5.7.3.1'] }, 'certificate-usage-wrong'],
+    ['for anything', { extendedKeyUsage: ['2.5.29.37.0'] }, 'certificate-usage-wrong'],
+    ['for no usage at all', { extendedKeyUsage: null }, 'certificate-usage-missing'],
+    ['of a CA', { basicConstraints: basicConstraints(true), keyUsage: keyUsage('digitalSignature', 'keyCertSign') }, 'certificate-is-ca'],
+    ['without digitalSignature', { keyUsage: keyUsage('cRLSign') }, 'certificate-key-usage'],
+    ['self-signed', { selfSigned: true }, 'tls-self-signed'],
+    ['with a name that is no device id', { subject: [[{ type: '2.5.4.3', value: 'a/b' }]] }, 'certificate-name-invalid'],
+    ['with two common names', { subject: [[{ type: '2.5.4.3', value: 'device' }], [{ type: '2.5.4.3', value: 'other' }]] }, 'certificate-name-ambiguous'],
+    ['without a common name', { subject: [[{ type: '2.5.4.10', value: 'Org' }]] }, 'certificate-subject-empty'],
+  ])('one that is %s is turned away with its reason', async (_, wishes, reason) => {
+    const refused = await turnedAway(forged(wishes), reason)
+    expect(refused.presented?.serial).toMatch(/^[0-9a-f]{2,}$/)
+    expect(refused.presented?.subject).toBeDefined()
+  })
+
+  test('one that is recorded and has expired by our clock is turned away, a second before it comes in', async () => {
+    const now = Date.now()
+    const leaf = forgeLeaf(issuing, 'device', { notBefore: now - DAY, notAfter: now + 7 * DAY })
+    await house.recordAs(leaf.certificate, 'device')
+    const identity = credential(leaf, issuing.certificate)
+    ;(await connected(house, identity)).end()
+    house.forget()
+    house.rest(7 * DAY + 60_000)
+    await turnedAway(identity, 'certificate-expired')
+    house.rest(-7 * DAY - 60_000)
+  })
+
+  test('a certificate of another purpose does not open this door', async () => {
+    const operator = await house.organisation.authority.issue({ profile: 'operator', commonName: 'device', spki: (await import('../../src/x509/keys.ts')).spkiOf(forgeLeaf(issuing, 'x').key) }, { kind: 'local' })
+    expect(operator.allow).toBe(true)
+    const { cert, key } = { cert: house.home.paths.operator, key: house.home.paths.operator }
+    const { readFileSync } = await import('node:fs')
+    const refused = await turnedAway({ ...device, cert: readFileSync(`${cert}/cert.pem`, 'utf8'), key: readFileSync(`${key}/key.pem`, 'utf8') }, 'certificate-purpose')
+    expect(refused.step).toBe('registry')
+  })
+
+  test('the serial of a recorded certificate on another certificate is a mismatch', async () => {
+    const real = await house.device('real')
+    const { forgeCertificate, subjectKeyId, authorityKeyId, keyIdentifier, extendedKeyUsage } = await import('../../device-sim/forge/certificate.ts')
+    const { privateKey, spki } = await import('../../device-sim/forge/keys.ts')
+    const key = privateKey()
+    const model = readCertificate(forgeLeaf(issuing, 'real').certificate)
+    const issuerKeyId = model.extensions.find((e) => e.id === '2.5.29.35')
+    void authorityKeyId
+    const certificate = forgeCertificate({
+      subject: model.subject, issuer: model.issuer, serial: Buffer.from(real.serial, 'hex'), notBefore: Date.now() - 60_000, notAfter: Date.now() + DAY, spki: spki(key), signWith: issuing.key,
+      extensions: [basicConstraints(false), keyUsage('digitalSignature'), extendedKeyUsage('1.3.6.1.5.5.7.3.2'), subjectKeyId(keyIdentifier(spki(key))), issuerKeyId!.der],
+    })
+    await turnedAway(credential({ certificate, key }, issuing.certificate), 'certificate-mismatch')
+    ;(await connected(house, real)).end()
+  })
+
+  test('a chain without its intermediate is incomplete', async () => {
+    const [leaf = ''] = device.cert.split(/(?<=-----END CERTIFICATE-----\n)/)
+    await turnedAway({ ...device, cert: leaf }, 'tls-chain-incomplete')
+  })
+})
+
+describe('certificates of strangers', () => {
+  test('an unknown CA, with and without its chain', async () => {
+    const root = forgeRoot('Stranger')
+    const between = forgeIssuing(root, 'Stranger')
+    const leaf = forgeLeaf(between, 'device')
+    await turnedAway(credential(leaf), 'tls-untrusted-issuer')
+    house.forget()
+    const refused = await turnedAway(credential(leaf, between.certificate, root.certificate), 'tls-untrusted-issuer')
+    expect(refused).toMatchObject({ step: 'tls', claimed: 'device', presented: { subject: 'CN=device', issuer: 'O=Stranger, CN=Stranger issuing' } })
+  })
+  test('a look-alike of our issuing CA: same name, key identifier and serial, another key', async () => {
+    const alike = lookalikeOf(Buffer.from(house.organisation.issuing.der))
+    const refused = await turnedAway(credential(forgeLeaf(alike, 'device'), alike.certificate), 'tls-signature-invalid')
+    expect(refused.claimed).toBe('device')
+  })
+  test('a leaf that signs a leaf', async () => {
+    const own = forgeLeaf(issuing, 'device')
+    await turnedAway(credential(forgeLeaf({ certificate: own.certificate, key: own.key }, 'other'), own.certificate, issuing.certificate), 'certificate-issuer-not-ca')
+  })
+  test('a name with an escape sequence in it is printable in the log', async () => {
+    const root = forgeRoot('Stranger')
+    const refused = await turnedAway(credential(forgeLeaf(root, 'x', { subject: [[{ type: '2.5.4.3', value: 'a\u001b[31m\r\nCN=admin\u202e' }]] }), root.certificate), 'tls-untrusted-issuer')
+    expect(JSON.stringify(refused)).not.toMatch(/\\u001b|\\r|\\n|\u202e/)
+    expect(refused.presented?.subject).toContain('\\u{1b}')
+  })
+})
+
+describe('a trusted foreign CA', () => {
+  const factory = forgeRoot('Factory')
+  const rule = (register: 'known' | 'auto'): string => HOUSE_POLICY.replace('version: 1', `version: 1\nidentity:\n  - { ca: factory, device: "\${cert.subject.CN}", idPattern: "^F-[0-9]+$", groups: ["sensors"], register: ${register} }`)
+
+  beforeAll(() => house.trustAlso('factory', factory.certificate))
+
+  test('register: known turns away a device that nobody registered, and observes the certificate of one that is', async () => {
+    house.policy(rule('known'))
+    const leaf = { ...credential(forgeLeaf(factory, 'F-1')), id: 'F-1' }
+    expect(await tryConnect(house, leaf, connectPacket('F-1', 5), { version: 5 })).toBe(0x87)
+    await house.refused('device-unknown')
+    await house.home.registry.commit([{ kind: 'device-added', device: { id: 'F-1' as never, tenant: 'default' as never, groups: ['sensors' as never], attributes: {}, state: 'active', createdAt: 1, revision: 1 } }], [], [])
+    ;(await connected(house, leaf, { version: 5 })).end()
+    expect(house.home.view.certificatesOf('F-1' as never)).toHaveLength(1)
+    ;(await connected(house, leaf, { version: 4 })).end()
+    expect(house.home.view.certificatesOf('F-1' as never)).toHaveLength(1)
+  })
+  test('register: auto registers the device at first sight, with packets waiting behind the CONNECT; a name that does not fit stays out', async () => {
+    house.policy(rule('auto'))
+    const identity = { ...credential(forgeLeaf(factory, 'F-2')), id: 'F-2' }
+    const wire = await openWire(house, identity, { version: 4 })
+    wire.send(connectPacket('F-2', 4), { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 't/F-2/#', qos: 1 }] }, { cmd: 'pingreq' })
+    expect((await wire.take('connack')).returnCode).toBe(0)
+    expect((await wire.take('suback')).granted).toEqual([1])
+    await wire.take('pingresp')
+    wire.end()
+    expect(house.home.view.device('F-2' as never)).toMatchObject({ groups: ['sensors'], state: 'active' })
+    house.forget()
+    await turnedAway({ ...credential(forgeLeaf(factory, 'X-2')), id: 'X-2' }, 'device-unknown')
+  })
+  test('an observed certificate can be revoked like any other', async () => {
+    house.policy(rule('auto'))
+    const identity = { ...credential(forgeLeaf(factory, 'F-3')), id: 'F-3' }
+    const wire = await connected(house, identity, { version: 5 })
+    const [record] = house.home.view.certificatesOf('F-3' as never)
+    await house.home.registry.commit([{ kind: 'certificate-revoked', issuer: record!.issuer, serial: record!.serial, at: Date.now(), reason: 'keyCompromise' }], [], [])
+    expect((await wire.take('disconnect')).reasonCode).toBe(0x98)
+    await wire.ended
+    expect(await tryConnect(house, identity, connectPacket('F-3', 5), { version: 5 })).toBe(0x87)
+  })
+  test('without an identity rule its devices are nobody', async () => {
+    house.policy(HOUSE_POLICY)
+    await turnedAway({ ...credential(forgeLeaf(factory, 'F-9')), id: 'F-9' }, 'device-unknown')
+  })
+})
+
+describe('the source gate', () => {
+  test('turns an address away before TLS, and lets it in again at its rate', async () => {
+    await using small = await openHouse({ sourceRate: { perSecond: 1, burst: 3 } })
+    const identity = await small.device('device')
+    for (let i = 0; i < 3; i++) (await connected(small, identity)).end()
+    const wire = await openWire(small, identity)
+    await wire.ended
+    const refused = await small.refused('source-rate')
+    expect(refused).toMatchObject({ step: 'source', source: { address: '127.0.0.1' } })
+    expect(refused.presented).toBeUndefined()
+    small.rest()
+    ;(await connected(small, identity)).end()
+  })
+})
+
+describe.each(['TLSv1.2', 'TLSv1.3'] as const)('a resumed session of %s', (version) => {
+  test('is judged as any other: it serves a device in force, and opens nothing for a revoked one', async () => {
+    await using resuming = await openHouse({ resumption: true })
+    const identity = await resuming.device('resumed')
+    const options = { minVersion: version, maxVersion: version }
+    const first = tls.connect({ host: '127.0.0.1', port: resuming.port, ca: resuming.root, cert: identity.cert, key: identity.key, servername: 'localhost', ...options })
+    first.on('error', () => {})
+    const [session] = (await once(first, 'session')) as [Buffer]
+    first.destroy()
+    const again = await openWire(resuming, identity, { tls: { ...options, session } })
+    again.send(connectPacket('resumed', 4))
+    expect((await again.take('connack')).returnCode).toBe(0)
+    expect(again.socket.isSessionReused()).toBe(true)
+    again.end()
+    await resuming.revoke(identity)
+    // Without its certificate, too: the ticket is all it has.
+    for (const shown of [identity, undefined]) {
+      const wire = await openWire(resuming, shown, { tls: { ...options, session } })
+      wire.send(connectPacket('resumed', 4))
+      const connack = await wire.take('connack').catch(() => undefined)
+      expect(connack?.returnCode ?? 5).toBe(5)
+      await wire.ended
+    }
+    await resuming.refused('certificate-revoked', (e) => e.device === 'resumed')
+  })
+})

@@ -1,0 +1,223 @@
+// A broker as main.ts composes it, on a real socket of loopback, over a registry, a view and a CA made by src/ in a folder
+// of its own. Its clock can be moved, its policy exchanged, its audit read as events. What the tests of this room stand
+// on; it judges nothing.
+
+import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { openBroker, type Broker } from '../../src/broker/broker.ts'
+import type { TlsMaterial } from '../../src/broker/listener.ts'
+import { openPassphrase, unsealKey } from '../../src/ca/key-file.ts'
+import { loadConfig } from '../../src/config.ts'
+import type { AuditEvent } from '../../src/core/audit.ts'
+import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type SerialNumber } from '../../src/core/ids.ts'
+import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
+import type { CaRecord, CertificateRecord } from '../../src/core/registry.ts'
+import type { DeviceState } from '../../src/core/device.ts'
+import { observeForeign } from '../../src/foreign.ts'
+import { openHome, type OpenHome } from '../../src/home.ts'
+import type { Organisation } from '../../src/ca/genesis.ts'
+import { readPolicy } from '../../src/policy-file.ts'
+import type { DenyReason } from '../../src/vocabulary.ts'
+import { parseCertificate } from '../../src/x509/certificate.ts'
+import { openTrust, type Trust } from '../../src/x509/chain.ts'
+import { spkiOf } from '../../src/x509/keys.ts'
+import { encodePem } from '../../src/x509/pem.ts'
+import type { ForgedAuthority } from '../../device-sim/forge/authority.ts'
+
+/** What a device presents, and what the registry knows it by. */
+export interface Identity {
+  readonly id: string
+  /** PEM: leaf, then issuing. */
+  readonly cert: string
+  readonly key: string
+  readonly serial: SerialNumber
+}
+
+export type Refusal = AuditEvent & { readonly kind: 'refusal' }
+
+export interface House extends AsyncDisposable {
+  readonly broker: Broker
+  readonly home: OpenHome
+  readonly organisation: Organisation
+  readonly port: number
+  /** PEM of the root: what clients trust. */
+  readonly root: string
+  /** The issuing CA with its key, for certificates that it would never make. */
+  readonly issuing: () => Promise<ForgedAuthority>
+  readonly events: readonly AuditEvent[]
+  /** What the broker wrote into the program's log. */
+  readonly logged: readonly string[]
+  material(change?: Partial<TlsMaterial>): TlsMaterial
+  /** Moves the broker's clock forward, by a minute when nothing else is said: rates are forgotten by then. */
+  rest(ms?: number): void
+  policy(yaml: string): void
+  trustAlso(name: string, der: Uint8Array): void
+  device(id: string, group?: string): Promise<Identity>
+  /** A second certificate for a device that is registered. */
+  certify(id: string): Promise<Identity>
+  /** Puts a forged certificate of the issuing CA into the registry, as if it had been issued. */
+  recordAs(der: Uint8Array, device: string): Promise<void>
+  state(id: string, state: DeviceState): Promise<void>
+  regroup(id: string, groups: readonly string[]): Promise<void>
+  revoke(identity: Identity): Promise<void>
+  refusals(): readonly DenyReason[]
+  /** The first event, past or future, that fits. */
+  heard(fits: (event: AuditEvent) => boolean): Promise<AuditEvent>
+  refused(reason: DenyReason, fits?: (event: Refusal) => boolean): Promise<Refusal>
+  /** Forgets the events so far. */
+  forget(): void
+}
+
+const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString()
+
+/** Sensors speak below t/<id> and hear it and their commands; backends hear everything; nobody may publish to secret/. */
+export const HOUSE_POLICY = `
+version: 1
+grants:
+  - id: sensor
+    to: { group: sensors }
+    publish: [{ topic: "t/\${device.id}/#", qos: 2, retain: true }, { topic: "open/#", qos: 2, retain: true }, { topic: "low/#", qos: 0 }]
+    subscribe: [{ topic: "t/\${device.id}/#", qos: 2 }, { topic: "cmd/\${device.id}/+", qos: 2 }, { topic: "open/#", qos: 2 }, { topic: "one/#", qos: 1 }, { topic: "zero/#", qos: 0 }]
+    will: [{ topic: "state/\${device.id}", qos: 2, retain: true }]
+  - id: backend
+    to: { group: backend }
+    publish: [{ topic: "#", qos: 2, retain: true }]
+    subscribe: [{ topic: "#", qos: 2 }]
+    will: ["state/#"]
+deny:
+  - { id: no-secrets, to: any, publish: ["secret/#"], receive: ["t/+/private"] }
+`
+
+function compile(yaml: string, generation = 1): CompiledPolicy {
+  const read = readPolicy('policy.yaml', yaml, generation)
+  if (!('policy' in read)) throw new Error(JSON.stringify(read.problems))
+  return read.policy
+}
+
+export interface HouseOptions {
+  readonly policy?: string
+  readonly resumption?: boolean
+  readonly sourceRate?: { readonly perSecond: number; readonly burst: number }
+  readonly packetBytesMax?: number
+}
+
+export async function openHouse(options: HouseOptions = {}): Promise<House> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-broker-'))
+  const home = await openHome(folder, loadConfig(folder, {}))
+  const organisation = await home.organisation({ kind: 'system' }, 'make')
+  const file = (name: string): string => readFileSync(path.join(folder, 'certs/local', name), 'utf8')
+  const root = encodePem('CERTIFICATE', organisation.root.der)
+  const issuingPem = encodePem('CERTIFICATE', organisation.issuing.der)
+  const events: AuditEvent[] = []
+  const logged: string[] = []
+  const waiting = new Set<() => void>()
+  const foreign: Pick<CaRecord, 'name' | 'role' | 'tenant' | 'der'>[] = []
+  let ahead = 0
+  let policy = options.policy === '' ? EMPTY_POLICY : compile(options.policy ?? HOUSE_POLICY)
+  let trust: Trust = openTrust(home.registry.cas())
+  const clock = (): number => Date.now() + ahead
+
+  const material = (change: Partial<TlsMaterial> = {}): TlsMaterial => ({
+    key: file('server/key.pem'), cert: file('server/cert.pem'),
+    anchors: [root, ...foreign.map((ca) => encodePem('CERTIFICATE', ca.der))],
+    resumption: options.resumption ?? false, ...change,
+  })
+  const broker = await openBroker({
+    host: '127.0.0.1', port: 0, tls: material(),
+    sourceRate: options.sourceRate ?? { perSecond: 1e6, burst: 1e6 },
+    packetBytesMax: options.packetBytesMax ?? 256 * 1024,
+    view: home.view, clock,
+    audit: {
+      record(event) {
+        events.push(event)
+        for (const check of waiting) check()
+      },
+    },
+    log: (level, facts, message) => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`),
+    trust: () => trust,
+    policy: () => policy,
+    observe: (peer) => observeForeign(home, peer, clock),
+  })
+
+  const commit: OpenHome['registry']['commit'] = async (changes, expected, audit) => {
+    const committed = await home.registry.commit(changes, expected, audit)
+    if (!committed.allow) throw new Error(`${committed.reason} ${committed.detail ?? ''}`)
+    return committed
+  }
+  const heard = (fits: (event: AuditEvent) => boolean): Promise<AuditEvent> =>
+    new Promise((resolve) => {
+      const check = (): void => {
+        const event = events.find(fits)
+        if (event === undefined) return
+        waiting.delete(check)
+        resolve(event)
+      }
+      waiting.add(check)
+      check()
+    })
+
+  const house: House = {
+    broker, home, organisation, root, events, logged, material, heard,
+    port: broker.address.port,
+    async issuing() {
+      const sealed = path.join(folder, 'certs/local/issuing.key')
+      return { certificate: Buffer.from(organisation.issuing.der), key: await unsealKey(readFileSync(sealed, 'utf8'), openPassphrase(path.join(folder, 'certs/local/passphrase'), false), sealed) }
+    },
+    rest(ms = 60_000) {
+      ahead += ms
+    },
+    policy(yaml) {
+      policy = compile(yaml, policy.generation + 1)
+      broker.regrant()
+    },
+    trustAlso(name, der) {
+      foreign.push({ name: name as CaName, role: 'trusted', tenant: DEFAULT_TENANT, der })
+      trust = openTrust([...home.registry.cas(), ...foreign])
+      broker.reloadTls(material())
+    },
+    async device(id, group = 'sensors') {
+      await commit([{ kind: 'device-added', device: { id: id as DeviceId, tenant: DEFAULT_TENANT, groups: [group as GroupName], attributes: {}, state: 'active', createdAt: Date.now(), revision: 1 } }], [], [])
+      return house.certify(id)
+    },
+    async certify(id) {
+      const key = newKey()
+      const issued = await organisation.authority.issue({ profile: 'device', commonName: id, device: id as DeviceId, spki: spkiOf(key) }, { kind: 'local' })
+      if (!issued.allow) throw new Error(issued.reason)
+      return { id, cert: encodePem('CERTIFICATE', issued.value.der) + issuingPem, key: pemOf(key), serial: issued.value.record.serial }
+    },
+    async recordAs(der, device) {
+      const facts = parseCertificate(der)
+      if (!facts.allow) throw new Error(facts.reason)
+      const sha256 = createHash('sha256').update(der).digest('hex') as Fingerprint
+      const certificate: CertificateRecord = {
+        issuer: organisation.issuing.name, serial: facts.value.serial as SerialNumber, profile: 'device', device: device as DeviceId, state: 'planned',
+        spkiSha256: facts.value.key.spkiSha256, notBefore: facts.value.notBefore, notAfter: facts.value.notAfter, createdAt: Date.now(),
+      }
+      await commit([{ kind: 'certificate-planned', certificate }], [], [])
+      await commit([{ kind: 'certificate-issued', issuer: certificate.issuer, serial: certificate.serial, sha256, der, state: 'active' }], [], [])
+    },
+    async state(id, state) {
+      await commit([{ kind: 'device-state', id: id as DeviceId, state }], [], [])
+    },
+    async regroup(id, groups) {
+      await commit([{ kind: 'device-described', id: id as DeviceId, groups: groups as readonly GroupName[], attributes: {} }], [], [])
+    },
+    async revoke({ serial }) {
+      await commit([{ kind: 'certificate-revoked', issuer: organisation.issuing.name, serial, at: Date.now(), reason: 'keyCompromise' }], [], [])
+    },
+    refusals: () => events.flatMap((event) => (event.kind === 'refusal' ? [event.reason] : [])),
+    refused: async (reason, fits = () => true) => (await heard((event) => event.kind === 'refusal' && event.reason === reason && fits(event))) as Refusal,
+    forget() {
+      events.length = 0
+    },
+    async [Symbol.asyncDispose]() {
+      await broker.close()
+      await home[Symbol.asyncDispose]()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+  return house
+}

@@ -1,0 +1,196 @@
+// `npm run sim` as a person runs it: what it says of a mistake, what it prints, what it writes, how it ends; and that nothing
+// of it is left behind when it is interrupted.
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import type { RunReport } from '../../device-sim/report/json-file.ts'
+import { EXIT } from '../../src/vocabulary.ts'
+import { Program } from '../e2e/program.ts'
+
+const LAUNCH = path.resolve(import.meta.dirname, '../../device-sim/launch.cjs')
+const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-main-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const at = (name: string): string => path.join(folder, name)
+
+/** Its temporary folders are its own, so that what it leaves behind can be seen. */
+function environment(temp: string): NodeJS.ProcessEnv {
+  mkdirSync(temp, { recursive: true })
+  const { FORCE_COLOR: _, ...inherited } = process.env
+  return { ...inherited, TMPDIR: temp }
+}
+
+interface Ended {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+interface Running {
+  readonly child: ChildProcess
+  readonly ended: Promise<Ended>
+  /** Resolves when this has been said on standard error. */
+  says(text: string): Promise<void>
+}
+
+function start(args: readonly string[], options: { readonly temp?: string; readonly runtime?: string; readonly detached?: boolean } = {}): Running {
+  const child = spawn(options.runtime ?? process.execPath, [LAUNCH, ...args], { env: environment(options.temp ?? at('temp')), stdio: ['ignore', 'pipe', 'pipe'], detached: options.detached === true })
+  let [stdout, stderr] = ['', '']
+  const watchers = new Set<() => void>()
+  child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()))
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString()
+    for (const watch of watchers) watch()
+  })
+  const ended = once(child, 'close').then(([status]) => ({ status: status as number | null, stdout, stderr }))
+  return {
+    child, ended,
+    says: (text) => new Promise((resolve, reject) => {
+      const watch = (): void => void (stderr.includes(text) && resolve())
+      watchers.add(watch)
+      watch()
+      void ended.then(() => reject(new Error(`it ended before it said ${text}:\n${stdout}${stderr}`)))
+    }),
+  }
+}
+
+const sim = (...args: readonly string[]): Promise<Ended> => start(args).ended
+
+describe('a mistake is said in a sentence, and nothing is started', () => {
+  test.each([
+    [['lod'], 'sim: There is no "lod". Did you mean load? --help shows how.\n'],
+    [['everything'], 'sim: There is no "everything". --help shows how.\n'],
+    [['--cases', 'T01'], "sim: unknown option '--cases'\n"],
+    [['attack', '--case', 'T1'], 'sim: There is no case "T1". Did you mean T01? --list shows all.\n'],
+    [['attack', '--family', 'mqt'], 'sim: There is no family "mqt". Did you mean mqtt? --list shows all.\n'],
+    [['load', '--devices', '10', '--rate', '5'], "sim: required option '--seconds <count>' not specified\n"],
+    [['load', '--devices', '0', '--rate', '5', '--seconds', '1'], 'devices must be a whole number from 1 to 100000.'],
+    [['load', '--devices', '100001', '--rate', '5', '--seconds', '1'], 'devices must be a whole number from 1 to 100000.'],
+    [['load', '--devices', '1', '--rate', '1.5', '--seconds', '1'], 'rate must be a whole number from 1 to 1000000.'],
+    [['load', '--devices', '1', '--rate', '1', '--seconds', '-1'], 'seconds must be a whole number from 1 to 86400.'],
+    [['load', '--devices', '1', '--rate', '1', '--seconds', '1', '--qos', '3'], 'It is 0, 1 or 2.'],
+    [['--address', 'mqtts://127.0.0.1:1'], 'sim: --address needs --target HOME'],
+    [['--target', 'mqtts://127.0.0.1:1'], 'sim: --target is a home folder'],
+    [['--target', '.', '--address', 'https://127.0.0.1:1'], 'sim: --address must be mqtts://host:port, not https://.'],
+    [['--target', '.', '--address', 'mqtts://192.0.2.1:1'], 'sim: 192.0.2.1 is not this machine.'],
+    [['--json', '/nowhere/at/all.json'], 'sim: --json /nowhere/at/all.json cannot be written: /nowhere/at is missing or read-only.'],
+    [['attack', '--json', tmpdir()], 'cannot be written: it is a folder.'],
+  ])('%j', async (args, message) => {
+    const temp = at('mistakes')
+    const { status, stdout, stderr } = await start(args, { temp }).ended
+    expect({ status, stdout }).toEqual({ status: EXIT.usage, stdout: '' })
+    expect(stderr).toContain(message)
+    expect(readdirSync(temp)).toEqual([])
+  })
+
+  test('a home that is not served is unreachable, whoever owns it', async () => {
+    const { status, stderr } = await sim('--target', folder, '--i-own-this-target')
+    expect({ status, stderr: stderr.split('\n').at(-2) }).toEqual({ status: EXIT.unreachable, stderr: `sim: No server is running in ${folder}: it has no data/endpoints.json.` })
+  })
+
+  test('a home without an operator credential is unreachable', async () => {
+    mkdirSync(at('home/data'), { recursive: true })
+    writeFileSync(at('home/data/endpoints.json'), JSON.stringify({ pid: 1, mqtt: { host: '127.0.0.1', port: 1 }, admin: { url: 'https://127.0.0.1:1' } }))
+    const { status, stderr } = await sim('attack', '--target', at('home'))
+    expect(status).toBe(EXIT.unreachable)
+    expect(stderr).toContain('holds no operator credential that can be read.')
+  })
+})
+
+test('--help and --list say what there is', async () => {
+  const help = await sim('--help')
+  expect(help).toMatchObject({ status: EXIT.ok, stderr: '' })
+  expect(help.stdout).toMatch(/attack \[options\][\s\S]*load \[options\][\s\S]*Example:\n {2}npm run sim/)
+  const list = await sim('attack', '--list')
+  expect(list).toEqual({ status: EXIT.ok, stdout: readFileSync(path.join(import.meta.dirname, 'golden/catalogue.txt'), 'utf8'), stderr: '' })
+  expect((await sim('attack', '--list', '--case', 'D05')).stdout).toMatch(/^server-side\n {2}D05 {2}.*\n {7}.*\n {7}expected: .*\n( {7}needs: .*\n)?$/)
+})
+
+describe('on a server of its own', () => {
+  test('a case is run, printed and written down, and nothing is left behind', async () => {
+    const temp = at('own')
+    const { status, stdout } = await start(['attack', '--case', 'T01,Q01', '--json', at('report.json')], { temp }).ended
+    expect(stdout).toMatch(/^case +expected +seen +reason in the audit log +verdict\nT01 .* tls-no-certificate +ok\nQ01 .* client-id-mismatch +ok\n\n2 cases: 2 ok, 0 failed, 0 not run\n$/)
+    expect(status).toBe(EXIT.ok)
+    const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as RunReport
+    expect(report).toMatchObject({ ok: true, interrupted: false, target: { host: '127.0.0.1', own: true }, cases: [{ case: 'T01', verdict: 'ok', reasons: ['tls-no-certificate'] }, { case: 'Q01', verdict: 'ok' }] })
+    expect(readdirSync(temp)).toEqual([])
+  })
+
+  test('a load is carried', async () => {
+    const { status, stdout } = await sim('load', '--devices', '5', '--rate', '50', '--seconds', '1')
+    expect(stdout).toMatch(/^load of 5 devices {2}ok\n {2}connects {3}5 of 5, \d+\/s, p50 .*\n {2}publish→receive .*\n {2}rate .*\n {2}messages {3}50 due, 0 not sent, 50 received: 0 lost, 0 twice, 0 out of order\n/)
+    expect(status).toBe(EXIT.ok)
+  })
+})
+
+describe('on a home that somebody serves', () => {
+  test('what needs the CA key is not run, which is no failure beside a case that is ok, and no success alone', async () => {
+    await using program = new Program()
+    await program.serve()
+    const both = await sim('attack', '--case', 'T01,T06', '--target', program.home)
+    expect(both.stdout).toMatch(/\nT06 .* not run\n[\s\S]*\n2 cases: 1 ok, 0 failed, 1 not run\n$/)
+    expect(both.status).toBe(EXIT.ok)
+    const alone = await sim('attack', '--case', 'T06', '--target', program.home)
+    expect(alone.stdout).toContain('1 cases: 0 ok, 0 failed, 1 not run')
+    expect(alone.status).toBe(EXIT.failed)
+    // It is reached at the address that is named; behind another there is nobody.
+    const { port } = program.endpoints.mqtt
+    const named = await sim('load', '--devices', '1', '--rate', '5', '--seconds', '1', '--target', program.home, '--address', `mqtts://localhost:${port}`)
+    expect(named.stdout).toMatch(/^load of 1 devices {2}ok\n/)
+    const nobody = await sim('load', '--devices', '1', '--rate', '5', '--seconds', '1', '--target', program.home, '--address', 'mqtts://127.0.0.1:1')
+    expect(nobody.stdout).toMatch(/^load of 1 devices {2}FAILED\n {2}connects {3}0 of 1,.*\n {2}refused {4}ECONNREFUSED ×1\n/)
+    expect(nobody.status).toBe(EXIT.failed)
+    // The server that was there before is still there.
+    expect(existsSync(path.join(program.home, 'data/endpoints.json'))).toBe(true)
+  })
+})
+
+describe('an interruption', () => {
+  test('of a start leaves neither server nor folder behind', async () => {
+    const temp = at('start')
+    const running = start([], { temp })
+    await running.says('starting a server')
+    running.child.kill('SIGINT')
+    expect(await running.ended).toMatchObject({ status: EXIT.interrupted, stderr: expect.stringMatching(/sim: interrupted/) })
+    expect(readdirSync(temp)).toEqual([])
+  })
+
+  test('of the cases, from a terminal, whose Ctrl-C reaches the server too: prints what there is and exits 130', async () => {
+    const temp = at('cases')
+    const running = start(['attack', '--json', at('interrupted.json')], { temp, detached: true })
+    await running.says(' cases, last ')
+    process.kill(-(running.child.pid ?? 0), 'SIGINT')
+    const { status, stdout, stderr } = await running.ended
+    expect(status).toBe(EXIT.interrupted)
+    expect(stdout).toMatch(/^case .*\n[\s\S]*\n\d+ of \d+ cases: \d+ ok, 0 failed, 0 not run\n$/)
+    expect(stderr).toMatch(/sim: interrupted\n$/)
+    expect(JSON.parse(readFileSync(at('interrupted.json'), 'utf8'))).toMatchObject({ interrupted: true, ok: false })
+    expect(readdirSync(temp).filter((name) => name.startsWith('sallyport-sim-'))).toEqual([])
+  })
+
+  test('of a load has a summary', async () => {
+    const temp = at('load')
+    const running = start(['load', '--devices', '3', '--rate', '50', '--seconds', '3600'], { temp })
+    await running.says('sent ')
+    running.child.kill('SIGTERM')
+    expect(await running.ended).toMatchObject({ status: EXIT.interrupted, stdout: expect.stringMatching(/^load of 3 devices {2}interrupted\n[\s\S]* 0 lost,/) })
+    expect(readdirSync(temp)).toEqual([])
+  })
+})
+
+/** A Node of this machine that is too old, when there is one. */
+const old = spawnSync('sh', ['-c', 'which -a node'], { encoding: 'utf8' }).stdout.split('\n').find((node) => {
+  if (node === '') return false
+  return Number(spawnSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).stdout.split('.')[0]) < 24
+})
+describe.skipIf(old === undefined)('with a Node older than 24 (needs one on the PATH)', () => {
+  test('the bundled runtime takes over, with arguments, output and exit code', async () => {
+    const list = await start(['attack', '--list', '--case', 'T01'], { runtime: old ?? '' }).ended
+    expect(list).toMatchObject({ status: EXIT.ok, stdout: expect.stringMatching(/^tls\n {2}T01/) })
+    expect(await start(['nonsense'], { runtime: old ?? '' }).ended).toMatchObject({ status: EXIT.usage })
+  })
+})

@@ -1,0 +1,127 @@
+// The faults that are planted: what each breaks, how, and the cases that must catch it. A text to replace occurs exactly
+// once in its file; where a second line of defence would hide the fault, the fault takes it out as well.
+
+import type { CaseId } from '../../device-sim/attacks/catalogue.ts'
+
+export interface Edit {
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+export interface Fault {
+  readonly id: string
+  /** On whose side of the connection the fault lies. */
+  readonly side: 'broker' | 'ca' | 'device'
+  /** Every one of these must fail. */
+  readonly cases: readonly CaseId[]
+  readonly edits: readonly Edit[]
+}
+
+export const FAULTS: readonly Fault[] = [
+  {
+    id: 'extended-key-usage-unchecked', side: 'broker', cases: ['T17'],
+    edits: [
+      { file: 'src/core/certificate-rules.ts', find: "when(c.extendedKeyUsage === undefined, deny('certificate-usage-missing'))", replace: 'undefined' },
+      { file: 'src/core/certificate-rules.ts', find: 'when(c.extendedKeyUsage?.includes(EXTENDED_KEY_USAGES.clientAuth) !== true,', replace: 'when(false,' },
+    ],
+  },
+  {
+    id: 'ca-as-client-unchecked', side: 'broker', cases: ['T21'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: "when(c.basicConstraints?.ca === true || c.keyUsage?.includes('keyCertSign') === true,", replace: 'when(false,' }],
+  },
+  {
+    id: 'two-names-accepted', side: 'broker', cases: ['I02'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: "if (names.length > 1 || facts.subject.some((rdn) => rdn.length > 1)) return deny('certificate-name-ambiguous')", replace: '' }],
+  },
+  {
+    id: 'registry-skipped-on-resumption', side: 'broker', cases: ['T11'],
+    edits: [
+      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports.clock())', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports.clock()); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
+      { file: 'src/broker/engine/connect.ts', find: 'const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial),', replace: "const recorded = ports.view.certificate(peer.issuer, peer.serial)\n      const standing = { now, record: (peer as any).resumed ? { ...recorded, state: 'active' } as any : recorded," },
+    ],
+  },
+  {
+    id: 'unrecorded-certificate-accepted', side: 'broker', cases: ['I16'],
+    edits: [
+      { file: 'src/broker/peer.ts', find: 'return name.allow ? notOurs(ports.view.certificate(issuer, serial)) : name', replace: 'return name.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : name' },
+      { file: 'src/core/admission.ts', find: "if (record === undefined || record.state === 'planned') return deny('certificate-unrecorded')", replace: "if (record === undefined) return device === undefined ? deny('device-unknown') : allow(device)" },
+    ],
+  },
+  {
+    id: 'revocation-leaves-sessions', side: 'broker', cases: ['T10', 'I18'],
+    edits: [{ file: 'src/broker/broker.ts', find: "if (!standing.allow) return [session.end(standing.reason, 'suppress')]", replace: 'if (!standing.allow) return []' }],
+  },
+  {
+    id: 'device-state-ignored', side: 'broker', cases: ['I18'],
+    edits: [{ file: 'src/core/admission.ts', find: 'return refusal === undefined ? allow(device) : deny(refusal)', replace: 'return allow(device)' }],
+  },
+  {
+    id: 'client-id-unchecked', side: 'broker', cases: ['Q01', 'I10'],
+    edits: [{ file: 'src/core/admission.ts', find: "if (connect.effect === 'deny') return denied(connect)", replace: '' }],
+  },
+  {
+    id: 'session-owner-unchecked', side: 'broker', cases: ['Q02'],
+    edits: [
+      { file: 'src/core/admission.ts', find: "if (connect.effect === 'deny') return denied(connect)", replace: '' },
+      { file: 'src/core/ids.ts', find: 'return `${tenant}/${device}/${clientId}` as SessionKey', replace: 'return `${tenant}/-/${clientId}` as SessionKey' },
+      { file: 'src/broker/engine/connect.ts', find: 'if (incumbent !== undefined && (incumbent.device !== device.id || incumbent.tenant !== device.tenant))', replace: 'if (false)' },
+    ],
+  },
+  {
+    id: 'connect-rate-unbounded', side: 'broker', cases: ['Q37'],
+    edits: [{ file: 'src/core/admission.ts', find: "if (!facts.withinRate) return deny('connect-rate')", replace: '' }],
+  },
+  {
+    id: 'will-unchecked', side: 'broker', cases: ['Q07'],
+    edits: [{ file: 'src/core/admission.ts', find: "const verdict = facts.grants.will(will.topic, will.qos, will.retain, will.bytes)\n    if (verdict.effect === 'deny') return denied(verdict)", replace: '' }],
+  },
+  {
+    id: 'plus-covers-hash', side: 'broker', cases: ['Q11'],
+    edits: [{ file: 'src/core/topic.ts', find: "if (fi === '#') return false\n    if (fi === '+'", replace: "if (fi === '+'" }],
+  },
+  {
+    id: 'publish-unchecked', side: 'broker', cases: ['Q09', 'Q14'],
+    edits: [{ file: 'src/broker/engine/messages.ts', find: "if (verdict.effect === 'allow') {\n      // The publisher", replace: 'if (verdict !== undefined) {\n      // The publisher' }],
+  },
+  {
+    id: 'password-in-the-log', side: 'broker', cases: ['Q06'],
+    edits: [{ file: 'src/broker/engine/engine.ts', find: 'auditAdmission(link.session, packet.username !== undefined)', replace: 'auditAdmission({ ...link.session, clientId: `${link.session.clientId} ${String((packet as any).password)}` }, packet.username !== undefined)' }],
+  },
+  {
+    id: 'refused-connect-not-audited', side: 'broker', cases: ['Q01'],
+    edits: [{ file: 'src/broker/engine/endings.ts', find: 'auditLink(link, denied, packet.clientId)', replace: '' }],
+  },
+  {
+    id: 'refused-handshake-not-audited', side: 'broker', cases: ['T03'],
+    edits: [{ file: 'src/broker/broker.ts', find: 'auditStranger(connection.source, peer.reason, peer.detail, leaf)', replace: 'void leaf' }],
+  },
+  {
+    id: 'half-open-for-ever', side: 'broker', cases: ['T46'],
+    edits: [{ file: 'src/broker/listener.ts', find: "const deadline = setTimeout(() => refuse('tls-handshake-timeout', undefined), BROKER_LIMITS.handshakeMs)", replace: 'const deadline = setTimeout(() => {}, BROKER_LIMITS.handshakeMs)' }],
+  },
+  {
+    id: 'possession-unproven', side: 'ca', cases: ['E01'],
+    edits: [{ file: 'src/core/enrollment.ts', find: "if (!csr.possessionProven) return deny('csr-signature-invalid')", replace: '' }],
+  },
+  {
+    id: 'request-name-unchecked', side: 'ca', cases: ['E02'],
+    edits: [{ file: 'src/core/enrollment.ts', find: 'if (foreign !== undefined || names.length > 1) return', replace: 'if (false) return' }],
+  },
+  {
+    id: 'known-weak-key-certified', side: 'ca', cases: ['E10'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'if (key.weakness !== undefined) return key.weakness', replace: '' }],
+  },
+  {
+    id: 'revoked-key-certified-again', side: 'ca', cases: ['E11'],
+    edits: [{ file: 'src/store/sqlite/expect.ts', find: 'return taken === undefined ? HOLDS : deny(', replace: 'return taken !== null ? HOLDS : deny(' }],
+  },
+  {
+    id: 'device-trusts-any-ca', side: 'device', cases: ['D01', 'D02'],
+    edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: false' }],
+  },
+  {
+    id: 'device-accepts-any-server-name', side: 'device', cases: ['D03'],
+    edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: true, checkServerIdentity: () => undefined' }],
+  },
+]
