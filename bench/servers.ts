@@ -53,6 +53,8 @@ interface Start {
 export interface Servers {
   serve(home: string, how?: Start): Promise<Served>
   bare(files: ServerFiles): Promise<Target>
+  /** The engine without Sallyport. */
+  engine(files: ServerFiles): Promise<Target>
   /** Undefined where there is no mosquitto. */
   mosquitto(files: ServerFiles, work: string): Promise<Target | undefined>
   /** Ends whatever is still running. */
@@ -66,6 +68,14 @@ export function openServers(): Servers {
   const started = (child: ChildProcess): void => {
     children.add(child)
     child.once('exit', () => children.delete(child))
+  }
+
+  /** A server of this folder, which says on its first line where it listens. */
+  async function reported(name: string, file: string, { key, cert, ca }: ServerFiles): Promise<Target> {
+    const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve(file)), key, cert, ca], { stdio: ['ignore', 'pipe', 'inherit'] })
+    started(child)
+    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
+    return { name, ...(JSON.parse(line) as { pid: number; port: number }) }
   }
 
   return {
@@ -97,12 +107,8 @@ export function openServers(): Servers {
       }
     },
 
-    async bare({ key, cert, ca }) {
-      const child = spawn(process.execPath, [fileURLToPath(import.meta.resolve('./bare-server.ts')), key, cert, ca], { stdio: ['ignore', 'pipe', 'inherit'] })
-      started(child)
-      const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string]
-      return { name: 'bare tls.createServer', ...(JSON.parse(line) as { pid: number; port: number }) }
-    },
+    bare: (files) => reported('bare tls.createServer', './bare-server.ts', files),
+    engine: (files) => reported('aedes as published', './engine-server.ts', files),
 
     async mosquitto(files, work) {
       if (mosquittoVersion() === undefined) return undefined

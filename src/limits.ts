@@ -59,8 +59,6 @@ export const BROKER_LIMITS = {
   lingerMs: 500,
   /** Draining at shutdown: sessions that are still open after this are destroyed. */
   drainMs: 5 * SECOND,
-  /** Timers cannot wait longer than 2^31-1 ms; longer waits are split. */
-  timerMsMax: 2 ** 31 - 1,
 } as const
 
 /** X.509 input from strangers. */
@@ -76,8 +74,6 @@ export const X509_LIMITS = {
   /** Certificates a peer may present, leaf included. */
   chainLengthMax: 5,
   subjectAltNamesMax: 32,
-  rsaBitsMin: 2_048,
-  rsaBitsMax: 4_096,
   serialOctetsMax: 20,
 } as const
 
@@ -141,20 +137,15 @@ export const AUDIT_LIMITS = {
   fieldCharsMax: 256,
   /** A full disk: characters that wait to be written before events are only counted. */
   waitingCharsMax: 16 * MiB,
-  /** Records of one moment share a write and an fsync; the registry's memory of the head follows at its own pace. */
+  /** Records of one moment share a write: what a killed process leaves behind is in the file. */
   writeDelayMs: 20,
+  /** The file is synced, and the registry told of its head, at most this often: what a power cut may take of the refusals. */
   headDelayMs: SECOND,
   retryMs: SECOND,
   outboxPage: 500,
   /** `why` and `audit tail` read at most this much from the end of the log. */
   tailBytesMax: 64 * MiB,
   tailRecordsMax: 1_000,
-  /** Records that wait for the disk. Refusals may fill half of it: a flood must not push out what admissions leave. */
-  waitingRecordsMax: 10_000,
-  /** Records written with one call. */
-  batchRecordsMax: 500,
-  /** The file is synced, and the registry told of the head, at most this often. */
-  headMs: SECOND,
   /** A line that never ends: the verifier gives up on it. */
   lineBytesMax: 64 * KiB,
 } as const
@@ -173,7 +164,6 @@ export const HTTP_LIMITS = {
 export const LIFE = {
   /** How late, at most, the session of an expired certificate is closed. */
   expirySweepMs: SECOND,
-  checkpointMs: 5 * MINUTE,
   day: DAY,
 } as const
 

@@ -2,7 +2,7 @@
 // come from the registry's outbox, each exactly once; all others through `record`. Writing never blocks who records, and a
 // full disk stops nothing but the log.
 
-import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { SallyportError } from '../core/errors.ts'
 import type { AuditEvent } from '../core/audit.ts'
@@ -41,8 +41,9 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   const descriptor = openFile(file)
   const gate = openFloodGate()
   let { head, bytes, position } = reconcile(descriptor, outbox.head())
-  /** What is on disk: the registry must never remember more than that. */
+  /** What has been written; what of it is synced, and so on disk, is what the registry may remember. */
   let written = { head, position }
+  let syncing = false
   /** Lines that are chained and not yet written. */
   let lines: string[] = []
   let waitingChars = 0
@@ -105,8 +106,37 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     if (behind) takeOutbox()
     const since = clock() - headSavedAt
     // A clock that was set back must not keep the registry from learning of the head.
-    if (since >= AUDIT_LIMITS.headDelayMs || since < 0) saveHead()
+    if (since >= AUDIT_LIMITS.headDelayMs || since < 0) syncLater()
   }
+
+  /** The disk takes its time: devices are not kept waiting for it, and the registry hears of it afterwards. */
+  function syncLater(): void {
+    if (syncing || isHeadSaved()) return
+    syncing = true
+    headSavedAt = clock()
+    const synced = { ...written, bytes }
+    fsync(descriptor, (failure) => {
+      syncing = false
+      if (closed) closeSync(descriptor)
+      else if (failure === null) saveHead(synced)
+    })
+  }
+
+  /** False when the disk fails: the registry then remembers what was on it before. */
+  function syncNow(): boolean {
+    try {
+      fsyncSync(descriptor)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  function saveHeadNow(): void {
+    if (!isHeadSaved() && syncNow()) saveHead({ ...written, bytes })
+  }
+
+  const isHeadSaved = (): boolean => written.head.records === savedRecords && written.position === savedPosition
 
   /** Writes what waits; false when the disk would not take it. */
   function writeLines(): boolean {
@@ -116,7 +146,6 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       const text = Buffer.from(`${lines.join('\n')}\n`)
       try {
         writeAt(descriptor, text, bytes)
-        fsyncSync(descriptor)
       } catch {
         degraded = true
         cutTo(descriptor, bytes)
@@ -133,17 +162,18 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     return true
   }
 
-  function saveHead(): void {
-    if (written.head.records === savedRecords && written.position === savedPosition) return
+  function saveHead(synced: { readonly head: ChainHead; readonly position: number; readonly bytes: number }): void {
+    // A later head may have been saved while this one was being synced.
+    if (synced.head.records < savedRecords) return
     try {
-      outbox.saveHead({ ...written.head, bytes, position: written.position })
+      outbox.saveHead({ ...synced.head, bytes: synced.bytes, position: synced.position })
     } catch {
       // The registry cannot write either. It will be told with the next records; until then its memory is short.
       return
     }
     headSavedAt = clock()
-    savedRecords = written.head.records
-    savedPosition = written.position
+    savedRecords = synced.head.records
+    savedPosition = synced.position
   }
   let savedRecords = -1
   let savedPosition = -1
@@ -164,11 +194,12 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     },
     flush() {
       write()
+      if (!isHeadSaved()) syncNow()
       return Promise.resolve()
     },
     async verify() {
       write()
-      saveHead()
+      saveHeadNow()
       return verifyAuditFile(file, { ...outbox.head(), bytesNow: bytes })
     },
     tail: (count) => {
@@ -189,8 +220,9 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       writeLines()
       closed = true
       clearTimeout(scheduled)
-      saveHead()
-      closeSync(descriptor)
+      saveHeadNow()
+      // A sync that is under way has the descriptor in its hand, and closes it.
+      if (!syncing) closeSync(descriptor)
     },
   }
 }

@@ -6,7 +6,7 @@ import * as asn1js from 'asn1js'
 import * as pkijs from 'pkijs'
 import { KEY_USAGE_BITS, type KeyUsageBit, type SubjectAltName } from '../core/certificate.ts'
 import type { EpochMs } from '../core/ids.ts'
-import { encode, encodeTime, TAG, tlv } from './der.ts'
+import { encode, encodeTime, readDer, TAG, tlv } from './der.ts'
 import { OID } from './extensions.ts'
 
 export interface TemplateFacts {
@@ -56,8 +56,11 @@ function keyUsageBits(usages: readonly KeyUsageBit[]): Uint8Array {
 
 /** The first 160 bits of SHA-256 over the public key's bits. RFC 7093 §2 method 1. */
 export function subjectKeyId(spki: Uint8Array): Uint8Array {
-  const bits = pkijs.PublicKeyInfo.fromBER(Uint8Array.from(spki).buffer).subjectPublicKey.valueBlock.valueHexView
-  return createHash('sha256').update(bits).digest().subarray(0, 20)
+  const info = readDer(spki)
+  const bits = info.allow ? info.value.children[1] : undefined
+  if (bits?.tag !== TAG.bitString) throw new TypeError('not a SubjectPublicKeyInfo')
+  // The first octet counts unused bits.
+  return createHash('sha256').update(bits.contents.subarray(1)).digest().subarray(0, 20)
 }
 
 /** Context-specific, primitive. RFC 5280 §4.2.1.6. */

@@ -60,6 +60,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
   const outbox = prepareOutbox(db)
   const writeOne = prepareCommit(db, { clock, addAudit: (event) => outbox.add(event) })
   const sameFile = guardFile(file)
+  const savepoint = prepareSavepoint(db)
   const onCommit = listeners<readonly FeedRow[]>()
   const onWaiting = listeners<void>()
   let waiting: Waiting[] = []
@@ -80,7 +81,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     const group = waiting.slice(0, REGISTRY_LIMITS.commitsPerTransactionMax)
     waiting = waiting.slice(group.length)
     changesWaiting -= group.reduce((sum, w) => sum + w.changes.length, 0)
-    const outcomes = writeTransaction(db, file, group, { lastSequence: () => reader.lastSequence(), writeOne, sameFile })
+    const outcomes = writeTransaction(db, file, group, { lastSequence: () => reader.lastSequence(), writeOne, sameFile, savepoint })
     const rows = outcomes.flatMap((o) => (o.kind === 'judged' ? o.rows : []))
     // Followers first: whoever awaits its commit sees the view with that commit in it.
     if (rows.length > 0) onCommit.tell(rows)
@@ -169,7 +170,29 @@ function prepareCommit(db: DatabaseSync, ports: CommitPorts): (commit: Waiting, 
   }
 }
 
+/** Each commit of a group has one. Parsed once: it is what is said most often. */
+interface Savepoint {
+  begin(): void
+  keep(): void
+  undo(): void
+}
+
+function prepareSavepoint(db: DatabaseSync): Savepoint {
+  const begin = db.prepare('SAVEPOINT one')
+  const release = db.prepare('RELEASE one')
+  const rollback = db.prepare('ROLLBACK TO one')
+  return {
+    begin: () => void begin.run(),
+    keep: () => void release.run(),
+    undo() {
+      rollback.run()
+      release.run()
+    },
+  }
+}
+
 interface TransactionPorts {
+  readonly savepoint: Savepoint
   lastSequence(): number
   writeOne(commit: Waiting, lastSequence: number): Judged
   sameFile(): void
@@ -185,10 +208,11 @@ function writeTransaction(db: DatabaseSync, file: string, group: readonly Waitin
     db.exec('BEGIN IMMEDIATE')
     let last = ports.lastSequence()
     for (const commit of group) {
-      db.exec('SAVEPOINT one')
+      ports.savepoint.begin()
       const outcome = attempt(db, file, () => ports.writeOne(commit, last))
       const kept = outcome.kind === 'judged' && outcome.decision.allow
-      db.exec(kept ? 'RELEASE one' : 'ROLLBACK TO one; RELEASE one')
+      if (kept) ports.savepoint.keep()
+      else ports.savepoint.undo()
       if (kept) last += outcome.rows.length
       outcomes.push(outcome)
     }
