@@ -15,6 +15,7 @@ import { enrollFleet, measureRevocations, type Percentiles } from './revocations
 import { mosquittoVersion, openServers, type Served } from './servers.ts'
 
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' }, profile: { type: 'string' } } })
+const PARTS = ['starts', 'connects', 'revocations', 'decisions', 'issuance'] as const
 const QUICK = flags.quick
 const ROUNDS = QUICK ? 2 : 9
 const CONNECTS_PER_ROUND = QUICK ? 50 : 300
@@ -115,7 +116,8 @@ async function issuance(): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const wanted = (part: string): boolean => flags.only === undefined || flags.only === part
+  if (flags.only !== undefined && !PARTS.some((part) => part === flags.only)) throw new Error(`--only takes one of ${PARTS.join(', ')}, not ${flags.only}`)
+  const wanted = (part: (typeof PARTS)[number]): boolean => flags.only === undefined || flags.only === part
   if (wanted('starts')) await starts()
   if (wanted('connects') || wanted('revocations')) {
     const served = await servers.serve(path.join(work, 'door'), { profile: flags.profile })
