@@ -28,6 +28,7 @@ export interface OpenedHome {
   readonly issuing: Buffer
   /** Only of a home that the simulator made. */
   readonly issuingAuthority?: ForgedAuthority
+  readonly factoryAuthority?: ForgedAuthority
   /** The process that serves now; undefined when nobody does. */
   pid(): Promise<number | undefined>
   /** Runs a command of the sallyport CLI on this home; its standard output. */
@@ -95,7 +96,7 @@ async function run(args: readonly string[]): Promise<string> {
 }
 
 /** Opens a home that is being served, with its operator credential. Failure: 'unreachable', with what is missing. */
-export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, issuingAuthority?: ForgedAuthority): Promise<OpenedHome> {
+export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority'> = {}): Promise<OpenedHome> {
   const endpoints = await readEndpoints(directory)
   if (endpoints === undefined) throw new SimError('unreachable', `No server is running in ${directory}: it has no data/endpoints.json.`)
   const operator = path.join(directory, 'certs/local/operator')
@@ -112,7 +113,7 @@ export async function openHome(directory: string, address?: { readonly host: str
     admin: openAdmin({ url: endpoints.admin.url, cert, key, ca }),
     root,
     issuing,
-    ...(issuingAuthority === undefined ? {} : { issuingAuthority }),
+    ...forged,
     pid: async () => (await readEndpoints(directory))?.pid,
     command: (...args) => run([...args, '--home', directory]),
   }
@@ -122,9 +123,24 @@ export interface OwnServer extends AsyncDisposable {
   readonly home: OpenedHome
 }
 
+/** The ids that certificates of the factory's CA may bear: what the simulator's own home trusts it for. */
+export const FACTORY_ID_PREFIX = 'factory-'
+
+/** Resumption is on, though a server's default is off: T11 needs sessions that are really resumed. */
+const OWN_CONFIG = 'tls:\n  resumption: on\ntrust:\n  - { name: factory, file: factory.pem }\n'
+
+/** The starter policy, and in it the factory's devices, and ears that may hear everything that is not reserved. */
+async function extendPolicy(file: string): Promise<void> {
+  const starter = await readFile(file, 'utf8')
+  const ears = '  - { id: ears, to: { group: ears }, subscribe: ["#"] }\n'
+  const identity = `\nidentity:\n  - { ca: factory, device: "\${cert.subject.CN}", idPattern: "${FACTORY_ID_PREFIX}[0-9a-z-]+", groups: [sensors], register: auto }\n`
+  if (starter.split('\ngrants:\n').length !== 2) throw new SimError('failed', 'The starter policy is not as the simulator knows it: it has no one list of grants.')
+  await writeFile(file, starter.replace('\ngrants:\n', `\ngrants:\n${ears}`) + identity)
+}
+
 /**
- * Makes a home in a temporary folder with a CA whose issuing key the forge holds, and serves it on free ports. Session
- * resumption is on, though a server's default is off: T11 needs sessions that are really resumed.
+ * Makes a home in a temporary folder and serves it on free ports. The forge holds the key of its issuing CA, and that of a
+ * factory's CA that it trusts: whose certificates nobody records before they come.
  */
 export async function startOwnServer(signal: AbortSignal): Promise<OwnServer> {
   const directory = await mkdtemp(path.join(tmpdir(), 'sallyport-sim-'))
@@ -132,13 +148,16 @@ export async function startOwnServer(signal: AbortSignal): Promise<OwnServer> {
   try {
     const root = forgeRoot('Simulated fleet')
     const issuing = forgeIssuing(root, 'Simulated fleet')
+    const factory = forgeRoot('Simulated factory')
     await importAuthority(directory, root, issuing)
-    await writeFile(path.join(directory, 'sallyport.yaml'), 'tls:\n  resumption: on\n')
+    await writeFile(path.join(directory, 'factory.pem'), pem('CERTIFICATE', factory.certificate))
+    await writeFile(path.join(directory, 'sallyport.yaml'), OWN_CONFIG)
+    await extendPolicy(path.join(directory, 'policy.yaml'))
     signal.throwIfAborted()
     child = start(['serve', '--ports', 'auto', '--home', directory])
     const tail = keepTail(child)
     await ready(directory, child, tail, signal)
-    const home = await openHome(directory, undefined, issuing)
+    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory })
     const running = child
     return {
       home,

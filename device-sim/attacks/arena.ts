@@ -20,6 +20,8 @@ export interface Arena {
   readonly issuing: Buffer
   /** The real issuing CA with its key: only in a home that the simulator made. */
   readonly issuingAuthority?: ForgedAuthority | undefined
+  /** A factory's CA that this home trusts, with its key: there, too, only. */
+  readonly factoryAuthority?: ForgedAuthority | undefined
   /** Whether attempts may come from many loopback addresses. */
   readonly manySources: boolean
   readonly mosquittoSub: boolean

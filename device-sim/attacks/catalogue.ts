@@ -30,6 +30,9 @@ const BAD_CLIENT_ID: Expected = { kind: 'connack', v3: [0x02, 0x05], v5: [0x85, 
 const DROPPED: Expected = { kind: 'publish-dropped', v5: [0x87] }
 
 const inTls = (...reasons: Claim['reasons']): Readonly<Record<string, Claim>> => ({ attack: { outcome: TLS, reasons } })
+/** Of a CA that issues for others, too, the identity rule says where the name stands and what it may look like. */
+const BY_RULE: Claim = { outcome: TLS_OR_CONNACK, reasons: ['certificate-name-ambiguous', 'certificate-name-invalid', 'certificate-subject-empty', 'device-unknown'] }
+const inBoth = (...reasons: Claim['reasons']): Readonly<Record<string, Claim>> => ({ attack: { outcome: TLS, reasons }, trusted: { outcome: TLS, reasons } })
 const byName = (...reasons: Claim['reasons']): Readonly<Record<string, Claim>> => ({ attack: { outcome: TLS_OR_CONNACK, reasons } })
 
 const CLOSED = 'closed without an MQTT byte'
@@ -40,7 +43,7 @@ export const CATALOGUE = {
   T03: { family: 'tls', title: 'certificate of an unknown CA', why: 'Any other CA would speak for our fleet.', expected: CLOSED, claims: inTls('tls-untrusted-issuer') },
   T04: { family: 'tls', title: 'look-alike CA: same name and key id, another key', why: 'Who compares names in place of keys trusts the forger.', expected: CLOSED, claims: inTls('tls-untrusted-issuer', 'tls-signature-invalid', 'tls-chain-incomplete') },
   T05: { family: 'tls', title: 'look-alike intermediate with the real serial and issuer', why: 'Who finds issuers by serial number trusts the forger.', expected: CLOSED, claims: inTls('tls-untrusted-issuer', 'tls-signature-invalid', 'tls-chain-incomplete') },
-  T06: { family: 'tls', title: 'expired one second ago, and one year ago', why: 'A certificate must end when it says so.', expected: CLOSED, needs: ['ca-key'], claims: inTls('certificate-expired') },
+  T06: { family: 'tls', title: 'expired one second ago, and one year ago', why: 'A certificate must end when it says so.', expected: CLOSED, needs: ['ca-key'], claims: inBoth('certificate-expired') },
   T10: {
     family: 'tls', title: 'revoked while connected', why: 'A stolen device keeps talking until somebody pulls its plug.', expected: 'cut within 1 s, nothing more delivered, not let in again',
     claims: {
@@ -50,9 +53,9 @@ export const CATALOGUE = {
     },
   },
   T11: { family: 'tls', title: 'revoked, then a saved TLS session resumed (1.2 and 1.3)', why: 'A resumed session shows no certificate, so a check of certificates never runs.', expected: 'refused', claims: { attack: { outcome: TLS_OR_CONNACK, reasons: ['certificate-revoked', 'tls-no-certificate'] } } },
-  T16: { family: 'tls', title: 'extended key usage serverAuth only', why: 'The certificate of a web server would open the broker.', expected: CLOSED, needs: ['ca-key'], claims: inTls('certificate-usage-wrong') },
-  T17: { family: 'tls', title: 'no extended key usage', why: 'OpenSSL takes this as permission for everything.', expected: CLOSED, needs: ['ca-key'], claims: inTls('certificate-usage-missing') },
-  T21: { family: 'tls', title: 'CA certificate used as a client', why: 'A CA key that speaks MQTT is a CA key on the network.', expected: CLOSED, needs: ['ca-key'], claims: inTls('certificate-is-ca') },
+  T16: { family: 'tls', title: 'extended key usage serverAuth only', why: 'The certificate of a web server would open the broker.', expected: CLOSED, needs: ['ca-key'], claims: inBoth('certificate-usage-wrong') },
+  T17: { family: 'tls', title: 'no extended key usage', why: 'OpenSSL takes this as permission for everything.', expected: CLOSED, needs: ['ca-key'], claims: inBoth('certificate-usage-missing') },
+  T21: { family: 'tls', title: 'CA certificate used as a client', why: 'A CA key that speaks MQTT is a CA key on the network.', expected: CLOSED, needs: ['ca-key'], claims: inBoth('certificate-is-ca') },
   T36: { family: 'tls', title: 'certificate of another device, without its key', why: 'Certificates are public: they are sent over the air and lie in logs.', expected: CLOSED, claims: inTls('tls-possession-unproven') },
   T37: { family: 'tls', title: 'malformed CertificateVerify (hash, scheme, length)', why: 'The one message that proves possession must be held to the letter.', expected: CLOSED, claims: inTls('tls-possession-unproven', 'tls-malformed') },
   T39: { family: 'tls', title: 'SSL 3.0, TLS 1.0 and TLS 1.1', why: 'Their handshakes can be broken into.', expected: CLOSED, claims: inTls('tls-protocol-version') },
@@ -66,15 +69,15 @@ export const CATALOGUE = {
   },
   T48: { family: 'tls', title: 'HTTP, SSH and plain MQTT on the TLS port', why: 'A plain-text CONNECT must not be answered.', expected: CLOSED, claims: inTls('tls-not-tls', 'tls-malformed') },
 
-  I01: { family: 'identity', title: 'no common name, empty subject, CN=""', why: 'Whoever has no name must not become everybody.', expected: 'refused', needs: ['ca-key'], claims: byName('certificate-subject-empty') },
-  I02: { family: 'identity', title: 'two common names, in both orders', why: 'Two programs read two different names.', expected: 'refused', needs: ['ca-key'], claims: byName('certificate-name-ambiguous') },
+  I01: { family: 'identity', title: 'no common name, empty subject, CN=""', why: 'Whoever has no name must not become everybody.', expected: 'refused', needs: ['ca-key'], claims: { ...byName('certificate-subject-empty'), trusted: BY_RULE } },
+  I02: { family: 'identity', title: 'two common names, in both orders', why: 'Two programs read two different names.', expected: 'refused', needs: ['ca-key'], claims: { ...byName('certificate-name-ambiguous'), trusted: BY_RULE } },
   I07: {
     family: 'identity', title: 'the wildcards + and # as a device name', why: 'In a topic template they mean every device.', expected: 'refused at issuance and at connect', needs: ['ca-key'],
-    claims: { ...byName('certificate-name-invalid'), issuance: { outcome: { kind: 'http', statuses: [400] }, reasons: ['device-id-invalid', 'request-invalid'] } },
+    claims: { ...byName('certificate-name-invalid'), trusted: BY_RULE, issuance: { outcome: { kind: 'http', statuses: [400] }, reasons: ['device-id-invalid', 'request-invalid'] } },
   },
   I10: {
     family: 'identity', title: '__proto__, constructor, toString as a device name', why: 'Names that a JavaScript object already has crash or confuse the server.', expected: 'as any unknown device', needs: ['ca-key'],
-    claims: { ...byName('certificate-name-invalid', 'certificate-unrecorded', 'device-unknown'), client: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'] } },
+    claims: { ...byName('certificate-name-invalid', 'certificate-unrecorded', 'device-unknown'), trusted: BY_RULE, client: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'] } },
   },
   I16: { family: 'identity', title: 'valid certificate that is not in the registry', why: 'It means that the CA key was used by somebody else.', expected: 'refused', needs: ['ca-key'], claims: byName('certificate-unrecorded') },
   I18: {

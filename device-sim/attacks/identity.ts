@@ -6,7 +6,7 @@ import { commonName, OID, type ForgedName } from '../forge/der.ts'
 import type { Identity } from '../identities.ts'
 import { howSessionEnded } from '../raw-peer.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
-import { issuingOf, presenting } from './tls.ts'
+import { flawedOfFactory, issuingOf, presenting } from './tls.ts'
 
 /** Leaves of the real CA with these wishes, against the device's own certificate as the control. */
 function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>>): Runner {
@@ -14,9 +14,12 @@ function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>
     const device = await arena.identities.fresh('name')
     await ownCertificateWorks(arena, bench, device)
     const issuing = issuingOf(arena)
-    for (const [label, wish] of Object.entries(wishes(device))) {
+    const flaws = wishes(device)
+    for (const [label, wish] of Object.entries(flaws)) {
       await tryOnBothVersions(arena, bench, 'attack', label, presenting(forgeLeaf(issuing, device.id, wish), issuing.certificate), device.id)
     }
+    // Without a flaw there is nothing to compare.
+    await flawedOfFactory(arena, bench, Object.fromEntries(Object.entries(flaws).filter(([, wish]) => wish.subject !== undefined)))
   }
 }
 

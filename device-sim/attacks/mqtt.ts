@@ -145,7 +145,12 @@ async function published(watcher: Watcher, peer: Peer, topic: string, qos: 0 | 1
 }
 
 async function acknowledgement(peer: Peer, qos: 0 | 1 | 2): Promise<number | undefined> {
-  if (qos === 0) return undefined
+  if (qos === 0) {
+    // The server has read on when it answers: what was published before has been judged.
+    peer.send({ cmd: 'pingreq' })
+    await peer.take((packet) => packet.cmd === 'pingresp')
+    return undefined
+  }
   const answer = await peer.take((packet) => packet.cmd === (qos === 1 ? 'puback' : 'pubrec'))
   if (answer?.cmd !== 'puback' && answer?.cmd !== 'pubrec') return undefined
   const code = answer.reasonCode ?? 0
@@ -257,6 +262,8 @@ async function reservedTopics(arena: Arena, bench: Bench, version: MqttVersion):
   const own = await arena.identities.fresh('q14')
   await using watcher = await openWatcher(arena)
   const peer = await admitted(arena, own, version)
+  const permitted = watcher.publish(peer, `t/${own.id}/own`, 1)
+  bench.control(`publish to its own topic, MQTT ${version}`, (await watcher.heard(permitted)).length > 0 && (await acknowledgement(peer, 1)) === 0, 'heard and acknowledged')
   for (const [topic, qos] of [['$SYS/broker/uptime', 0], ['$SYS/broker/x', 1], ['$refused/publish', 1], ['$share/g/t', 1], ['$aws/things/x/shadow/update', 2]] as const) {
     bench.attack('publish', `publish to ${topic}, MQTT ${version}`, await published(watcher, peer, topic, qos), { ...auditOf(peer), topic })
   }

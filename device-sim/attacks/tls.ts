@@ -1,14 +1,15 @@
 // Family T: impostors that the TLS door must turn away, and revoked devices that come back through it. The floods of the
 // family are in floods.ts.
 
-import { sign } from 'node:crypto'
+import { randomUUID, sign } from 'node:crypto'
 import { ALERT_RECORD, clientHello, HANDSHAKE, record, SIGNATURE_SCHEMES, TLS_VERSION } from '../forge/client-hello.ts'
-import { forgeIssuing, forgeLeaf, forgeRoot, lookalikeOf, type ForgedAuthority, type ForgedLeaf } from '../forge/authority.ts'
+import { forgeIssuing, forgeLeaf, forgeRoot, lookalikeOf, type ForgedAuthority, type ForgedLeaf, type LeafWishes } from '../forge/authority.ts'
 import { basicConstraints, keyUsage, pem } from '../forge/certificate.ts'
 import { OID } from '../forge/der.ts'
 import { keyPem, mismatchedKey, privateKey } from '../forge/keys.ts'
 import { certificateVerifyBody, openTls12, type Tls12Result } from '../forge/tls12.ts'
 import type { Identity } from '../identities.ts'
+import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import type { Observed } from '../oracle.ts'
 import { exchange, type Exchange } from '../raw-socket.ts'
 import { connectPacket, howSessionEnded, type Credentials, type Peer } from '../raw-peer.ts'
@@ -25,6 +26,30 @@ export function presenting(leaf: ForgedLeaf, ...chain: readonly Buffer[]): Crede
 export function issuingOf(arena: Arena): ForgedAuthority {
   if (arena.issuingAuthority === undefined) throw new Error('this case needs the issuing key')
   return arena.issuingAuthority
+}
+
+/**
+ * The same flaws in certificates of a CA that this home trusts, and of which it knows no certificate before it comes. The
+ * control is the same certificate without the flaw: it is admitted, so that it is the flaw and nothing else that is refused.
+ */
+export async function flawedOfFactory(arena: Arena, bench: Bench, flaws: Readonly<Record<string, LeafWishes>>): Promise<void> {
+  const { factoryAuthority: factory } = arena
+  if (factory === undefined) return bench.skip('the same of a trusted CA', 'its key is not at hand')
+  for (const [label, flaw] of Object.entries(flaws)) {
+    const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
+    const clean = await admittedControl(arena, bench, `of a trusted CA, without this flaw: ${label}`, { credentials: presenting(forgeLeaf(factory, id)) }, id)
+    clean.end()
+    await tryOnBothVersions(arena, bench, 'trusted', `${label}, of a trusted CA`, presenting(forgeLeaf(factory, id, flaw)), id)
+  }
+}
+
+/** Leaves of the real CA with these flaws, and of the trusted one. */
+function flawed(flaws: () => Readonly<Record<string, LeafWishes>>): Runner {
+  return async (arena, bench) => {
+    const issuing = issuingOf(arena)
+    await impostors((_arena, device) => Object.fromEntries(Object.entries(flaws()).map(([label, flaw]) => [label, presenting(forgeLeaf(issuing, device.id, flaw), issuing.certificate)])))(arena, bench)
+    await flawedOfFactory(arena, bench, flaws())
+  }
 }
 
 /** Forged leaves against the device's own certificate as the control. */
@@ -63,24 +88,13 @@ function lookalikeIntermediates(arena: Arena, device: Identity): Readonly<Record
 const SECOND = 1_000
 const YEAR = 365 * 24 * 3_600 * SECOND
 
-function expired(arena: Arena, device: Identity): Readonly<Record<string, Credentials>> {
-  const issuing = issuingOf(arena)
-  const leaf = (ago: number): Credentials =>
-    presenting(forgeLeaf(issuing, device.id, { notBefore: Date.now() - 2 * YEAR, notAfter: Date.now() - ago }), issuing.certificate)
-  return { 'expired 1 s ago': leaf(SECOND), 'expired 1 y ago': leaf(YEAR) }
-}
+const expired = (ago: number): LeafWishes => ({ notBefore: Date.now() - 2 * YEAR, notAfter: Date.now() - ago })
 
-function wrongUsage(usage: readonly string[] | null): (arena: Arena, device: Identity) => Readonly<Record<string, Credentials>> {
-  return (arena, device) => {
-    const issuing = issuingOf(arena)
-    return { [usage === null ? 'no usage' : 'serverAuth']: presenting(forgeLeaf(issuing, device.id, { extendedKeyUsage: usage }), issuing.certificate) }
-  }
-}
+const CA_LEAF: LeafWishes = { basicConstraints: basicConstraints(true), keyUsage: keyUsage('digitalSignature', 'keyCertSign') }
 
-function authoritiesAsClients(arena: Arena, device: Identity): Readonly<Record<string, Credentials>> {
-  const issuing = issuingOf(arena)
-  const ca = forgeLeaf(issuing, device.id, { basicConstraints: basicConstraints(true), keyUsage: keyUsage('digitalSignature', 'keyCertSign') })
-  return { 'the issuing CA itself': presenting(issuing), 'a leaf that is a CA': presenting(ca, issuing.certificate) }
+async function authoritiesAsClients(arena: Arena, bench: Bench): Promise<void> {
+  await impostors(() => ({ 'the issuing CA itself': presenting(issuingOf(arena)), ...(arena.factoryAuthority === undefined ? {} : { 'the trusted CA itself': presenting(arena.factoryAuthority) }) }))(arena, bench)
+  await flawed(() => ({ 'a leaf that is a CA': CA_LEAF }))(arena, bench)
 }
 
 /** T36: OpenSSL loads the stolen certificate only with a key that claims its public half. */
@@ -241,12 +255,12 @@ export const TLS_CASES = {
   T03: impostors((_arena, device) => strangers(device)),
   T04: impostors(lookalikes),
   T05: impostors(lookalikeIntermediates),
-  T06: impostors(expired),
+  T06: flawed(() => ({ 'expired 1 s ago': expired(SECOND), 'expired 1 y ago': expired(YEAR) })),
   T10: revokedAlive,
   T11: resumedAfterRevocation,
-  T16: impostors(wrongUsage([OID.serverAuth])),
-  T17: impostors(wrongUsage(null)),
-  T21: impostors(authoritiesAsClients),
+  T16: flawed(() => ({ serverAuth: { extendedKeyUsage: [OID.serverAuth] } })),
+  T17: flawed(() => ({ 'no usage': { extendedKeyUsage: null } })),
+  T21: authoritiesAsClients,
   T36: impostors(stolen),
   T37: malformedVerifications,
   T39: oldVersions,

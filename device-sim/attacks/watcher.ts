@@ -1,4 +1,4 @@
-// Ears for what must not be heard: a backend device that subscribes to everything that the policy lets it, and an honest
+// Ears for what must not be heard: a device that subscribes to everything, or to what a backend may hear, and an honest
 // sensor whose witness message shows that the way was open. Absence is only evidence after the witness has arrived.
 
 import { randomUUID } from 'node:crypto'
@@ -36,7 +36,8 @@ function nextMessageId(): number {
 }
 
 export async function openWatcher(arena: Arena): Promise<Watcher> {
-  const [backend, honest] = await Promise.all([arena.identities.fresh('ears', 'backend'), arena.identities.fresh('witness')])
+  const all = arena.factoryAuthority !== undefined
+  const [backend, honest] = await Promise.all([arena.identities.fresh('ears', all ? 'ears' : 'backend'), arena.identities.fresh('witness')])
   const ears = await connectFrom(arena, { credentials: backend, version: 5 }, backend.id)
   const mouth = await connectFrom(arena, { credentials: honest, version: 5 }, honest.id)
   if (ears.seen.kind !== 'admitted' || mouth.seen.kind !== 'admitted') throw new Error(`the watchers were not admitted: ${ears.seen.kind}, ${mouth.seen.kind}`)
@@ -52,7 +53,7 @@ export async function openWatcher(arena: Arena): Promise<Watcher> {
     })
   }
   listen('the backend', ears.peer)
-  for (const filter of ['t/#', 'state/#']) {
+  for (const filter of all ? ['#'] : ['t/#', 'state/#']) {
     const granted = await subscribe(ears.peer, filter)
     if (granted === undefined || granted >= 0x80) throw new Error(`the backend may not subscribe to ${filter}`)
   }

@@ -589,7 +589,7 @@ test('trap 20: a queue whose session expired does not come back with the next on
   for (let i = 0; i < 100; i++) other.send(publishPacket('t/expired/x', `m${i}`, { qos: 1 }))
   await other.ping()
   // The engine reads the machine's clock for this.
-  await new Promise((resolve) => void setTimeout(resolve, 1_300))
+  await new Promise((resolve) => void setTimeout(resolve, 2_500))
   const next = await connected(house, identity, kept(version))
   expect(next.connack.sessionPresent).toBe(false)
   // A queue is sent beside what else goes on: many turns, so that its first message would be here.
