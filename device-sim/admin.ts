@@ -200,7 +200,7 @@ export function readRecord(record: Readonly<Record<string, unknown>>): ReadRecor
   return {
     sequence: number(field(record, 'sallyport.seq')) ?? 0,
     reason: refusal ? text(field(record, 'event.reason')) ?? text(record['reason']) : undefined,
-    count: number(field(record, 'sallyport.count')) ?? number(record['count']) ?? 1,
+    count: number(field(record, 'detail.count')) ?? number(record['count']) ?? 1,
     address: text(field(record, 'source.ip')),
     port: number(field(record, 'source.port')),
     device: text(field(record, 'device.id')),

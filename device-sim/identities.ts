@@ -20,6 +20,8 @@ export interface Identity extends Credentials {
 export interface Identities {
   /** A device that nobody else has used, in this group. `label` becomes part of its id. */
   fresh(label: string, group?: Group): Promise<Identity>
+  /** The same under this very id. */
+  named(id: string, group?: Group): Promise<Identity>
   /** Many of them: registered in one request, enrolled side by side. */
   batch(label: string, count: number, group?: Group): Promise<readonly Identity[]>
   /** An id that is registered and has no certificate yet. */
@@ -73,8 +75,10 @@ export function openIdentities(admin: Admin, run: string): Identities {
       await register([id], group)
       return id
     },
-    async fresh(label, group = 'sensors') {
-      const id = name(label)
+    fresh(label, group = 'sensors') {
+      return this.named(name(label), group)
+    },
+    async named(id, group = 'sensors') {
       await register([id], group)
       return enroll(id)
     },

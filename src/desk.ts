@@ -111,29 +111,15 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  /** Counted only where an operator's certificate is at stake: there may be a hundred thousand others to look at. */
-  function operatorsInForce(atStake: readonly CertificateRecord[], now: EpochMs): number {
-    let count = 0
-    let after: string | undefined
-    if (!atStake.some((r) => r.profile === 'operator')) return count
-    do {
-      const page = registry.certificates({ state: 'active', limit: REGISTRY_LIMITS.pageSizeMax, after })
-      count += page.items.filter((r) => r.profile === 'operator' && r.notAfter > now).length
-      after = page.next
-    } while (after !== undefined)
-    return count
-  }
-
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? view.certificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
-      const now = clock()
-      const plan = planRevocation(records, operatorsInForce(records, now), reason, now)
+      const plan = planRevocation(records, reason, clock())
       if (!plan.allow) throw failure(plan)
-      const { changes, revoked } = plan.value
+      const { changes, expected, revoked } = plan.value
       if (changes.length > 0) {
-        const committed = await registry.commit(changes, [], changes.map((change) => revocationEvent(change, records)))
-        // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan.
+        const committed = await registry.commit(changes, expected, changes.map((change) => revocationEvent(change, records)))
+        // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan. The last operator stays refused.
         if (!committed.allow && committed.reason === 'state-transition' && attempt < REVOKE_ATTEMPTS_MAX) continue
         if (!committed.allow) throw failure(committed)
       }
@@ -183,7 +169,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       return { device: id, refusals }
     },
     explain: async (question) => explained(question),
-    cas: () => Promise.resolve(registry.cas().map(shown)),
+    // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
+    cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

@@ -24,37 +24,50 @@ export const BROKER_LIMITS = {
   connectMs: 10 * SECOND,
   /** Memory exhaustion by one announced length: larger packets are refused before anything is buffered. */
   packetBytesMax: 256 * KiB,
-  /** A CONNECT has a client id, a Will and user properties; before it nothing larger is accepted from anybody. */
+  /** A CONNECT has a client id, a Will and user properties; until it is answered nothing larger is accepted from anybody. */
   connectPacketBytesMax: 64 * KiB,
   /** Topic-tree bombs: 65,535 slashes cost levels, so levels and bytes are bounded. */
   topicBytesMax: 512,
   topicLevelsMax: 64,
-  /** Subscription floods: filters of one session, and filters in one SUBSCRIBE. */
+  /**
+   * Subscription floods: filters of one session, of all sessions of one device, connected or kept, and in one SUBSCRIBE.
+   * Filters that overlap cost every message: 30 sessions with 1,000 each stall everybody for seconds.
+   */
   subscriptionsPerSessionMax: 1_000,
+  subscriptionsPerDeviceMax: 1_000,
   filtersPerSubscribeMax: 100,
   /** Half-open QoS 2 floods: announced as Receive Maximum, enforced. MQTT 5 §3.3.4. */
   receiveMaximum: 128,
   /** Topic aliases a client may define per connection. */
   topicAliasMaximum: 32,
-  /** Sessions that never expire pile up: the longest Session Expiry Interval granted, in seconds. */
+  /** Sessions that never expire pile up: the longest that a session outlives its connection, in seconds, in both protocols. */
   sessionExpirySecondsMax: 7 * 24 * 3_600,
-  /** One device with many client ids: sessions of one device, connected or kept for it. */
+  /** One device with many client ids: sessions of one device, connected and kept ones together. */
   sessionsPerDeviceMax: 32,
   /** A reader that stopped reading: bytes waiting in one connection before it is disconnected. */
   outboundBytesMax: 4 * MiB,
-  /** Messages waiting for one session that is away (in memory until the durable store arrives). */
+  /**
+   * Messages waiting for one session (in memory until the durable store arrives), and their bytes: topic, payload and
+   * properties. By count alone one session could hold gigabytes; by session alone a device could, with many of them.
+   */
   queueMessagesMax: 10_000,
+  queueBytesPerSessionMax: 16 * MiB,
+  queueBytesPerDeviceMax: 64 * MiB,
+  /** Retained messages are kept for ever: a device that retains under one topic after another fills the memory. */
+  retainedMessagesPerDeviceMax: 10_000,
+  retainedBytesPerDeviceMax: 16 * MiB,
   /** Detached sessions held at the same time (in memory until the durable store arrives). */
   detachedSessionsMax: 100_000,
-  /** Sessions whose certificates are remembered for the retained messages that they left; those of others are hidden. */
-  retainingSessionsMax: 100_000,
+  /** Retained messages whose publisher is remembered; the others are hidden. */
+  retainedPublishersMax: 1_000_000,
   /** Silence: the longest keep-alive, in seconds, that is accepted; a longer or absent one becomes this. */
   keepAliveSecondsMax: 1_200,
   /** Two programs that fight over one client id: CONNECTs of one device, tokens per second and burst. */
   deviceConnectRatePerSecond: 5,
   deviceConnectBurst: 50,
-  /** A client that pipelines packets behind its CONNECT. */
+  /** A client that pipelines packets behind its CONNECT: how many are held until CONNACK, and their bytes in all. */
   packetsBeforeConnackMax: 1_000,
+  bytesBeforeConnackMax: 64 * KiB,
   /** A closing peer that never closes its side: the socket is destroyed after this. */
   lingerMs: 500,
   /** Draining at shutdown: sessions that are still open after this are destroyed. */
@@ -129,9 +142,10 @@ export const POLICY_LIMITS = {
 
 /** The audit log. */
 export const AUDIT_LIMITS = {
-  /** Refusal floods: beyond this many records per second, source and reason, a counted record takes their place. */
+  /** Refusal floods: beyond this many records per second, reason, and device or else address, a counted record takes their place. */
   refusalsPerSecond: 10,
   refusalWindowMs: SECOND,
+  /** How many of these are told apart, of devices and of addresses each. */
   refusalKeysMax: 10_000,
   /** One field of a record; longer ones are cut, visibly. */
   fieldCharsMax: 256,
@@ -171,6 +185,8 @@ function mustHold(holds: boolean, relation: string): void {
   if (!holds) throw new Error(`limits.ts: ${relation} does not hold`)
 }
 mustHold(BROKER_LIMITS.connectPacketBytesMax <= BROKER_LIMITS.packetBytesMax, 'connectPacketBytesMax ≤ packetBytesMax')
+mustHold(BROKER_LIMITS.queueBytesPerSessionMax <= BROKER_LIMITS.queueBytesPerDeviceMax, 'queueBytesPerSessionMax ≤ queueBytesPerDeviceMax')
+mustHold(BROKER_LIMITS.retainedBytesPerDeviceMax >= BROKER_LIMITS.packetBytesMax, 'retainedBytesPerDeviceMax ≥ packetBytesMax')
 mustHold(BROKER_LIMITS.halfOpenPerSourceMax <= BROKER_LIMITS.halfOpenMax, 'halfOpenPerSourceMax ≤ halfOpenMax')
 mustHold(BROKER_LIMITS.sourceBurst >= BROKER_LIMITS.sourceRatePerSecond, 'sourceBurst ≥ sourceRatePerSecond')
 mustHold(BROKER_LIMITS.topicLevelsMax <= 100, 'topicLevelsMax ≤ 100, the depth at which the engine\'s matcher throws')

@@ -6,20 +6,21 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
+import { openOrganisation } from './ca/genesis.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
-import { SallyportError } from './core/errors.ts'
+import type { EpochMs } from './core/ids.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from './core/policy/compile.ts'
-import type { CaRecord } from './core/registry.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
-import { observeForeign } from './foreign.ts'
+import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import { ensureStarter, openHome, type OpenHome } from './home.ts'
-import { openAdminServer } from './http/admin.ts'
+import { openAdminServer, type AdminTls } from './http/admin.ts'
+import { LIFE } from './limits.ts'
 import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
-import { openTrust, type Trust } from './x509/chain.ts'
-import { decodePem, encodePem } from './x509/pem.ts'
+import { openTrust, type Trust, type TrustedCa } from './x509/chain.ts'
+import { encodePem } from './x509/pem.ts'
 
 export interface Ready {
   readonly mqtt: { readonly host: string; readonly port: number }
@@ -43,79 +44,146 @@ export interface ServeOptions {
   readonly version: string
 }
 
+/** What a reload replaces: all of it, or nothing. */
+interface InForce {
+  readonly config: Config
+  readonly policy: CompiledPolicy
+  /** Over the text that was compiled. */
+  readonly policySha256: string
+  readonly foreign: readonly ForeignCa[]
+  readonly trust: Trust
+  readonly tls: TlsMaterial
+}
+
 /** Serves until `signal` says otherwise. Failures before it is ready leave nothing running. */
 export async function serve(options: ServeOptions): Promise<void> {
   const config = options.config()
   const log = openLog({ level: config.logLevel })
   await using home = await openHome(options.home, config)
   const fresh = ensureStarter(home, config.policyFile)
-  let policy = loadPolicyOf(config, 1)
+  const firstPolicy = loadPolicyOf(config, 1)
+  const foreign = readForeignCas(config.trust, home.registry.cas())
   const organisation = await home.organisation({ kind: 'system' }, 'make')
-  let anchors = anchorsOf(home, config)
-  let trust = openTrust(anchors)
+  await recordForeignCas(home, foreign)
+  let inForce: InForce = { config, ...firstPolicy, foreign, trust: openTrust([...ownCas(home), ...foreign]), tls: tlsMaterial(home, config, foreign) }
+  // Operators are ours alone: no foreign CA opens the admin API.
+  const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: [encodePem('CERTIFICATE', organisation.root.der)] })
 
   await using stack = new AsyncDisposableStack()
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
     port: config.listen.mqtt.port,
-    tls: tlsMaterial(home, config, anchors),
+    tls: inForce.tls,
     sourceRate: config.sourceRate,
     packetBytesMax: config.packetBytesMax,
     view: home.view,
     audit: home.audit,
     clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
-    trust: (): Trust => trust,
-    policy: () => policy,
+    trust: () => inForce.trust,
+    policy: () => inForce.policy,
     observe: (peer) => observeForeign(home, peer, Date.now),
   })
   stack.defer(() => broker.close())
-  const desk: DeskPorts = { registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, sessions: broker, policy: () => policy, clock: Date.now }
+  const desk: DeskPorts = { registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, sessions: broker, policy: () => inForce.policy, clock: Date.now }
   const admin = await openAdminServer({
     listen: config.listen.admin,
     hosts: config.hosts,
-    tls: { ...tlsMaterial(home, config, anchors), anchors: [encodePem('CERTIFICATE', organisation.root.der)] },
+    tls: adminTls(inForce.tls),
     view: home.view,
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policy.generation, mqtt: broker.address }),
+    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: inForce.policy.generation, mqtt: broker.address }),
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
-  const demo = fresh || existsSync(home.paths.demo) ? await ensureDemo(home, openDesk(desk, { kind: 'system' }), broker.address.port) : undefined
+  const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   // One after the other: two signals at once must not make two policies of one generation.
   let reloading = Promise.resolve()
-  options.onReload(() => (reloading = reloading.then(reload)))
+  const next = (work: () => Promise<void>, complaint: string): Promise<void> => (reloading = reloading.then(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint)))
+  options.onReload(() => next(reload, 'a reload failed'))
+  const daily = setInterval(() => {
+    void next(renew, 'the certificates could not be renewed')
+    void next(warnOfExpiry, 'the certificates could not be looked at')
+  }, LIFE.day)
+  daily.unref()
+  stack.defer(() => clearInterval(daily))
+
+  /** A demo that cannot be had is no reason not to serve a fleet. */
+  async function openDemo(port: number): Promise<Demo | undefined> {
+    try {
+      return await ensureDemo(home, openDesk(desk, { kind: 'system' }), port)
+    } catch (error) {
+      log.warn({ error: messageOf(error), folder: home.paths.demo }, 'no demo: remove its folder to be rid of this line')
+      return undefined
+    }
+  }
+
+  /** Everything that can fail is done before anything is replaced. Returns the way to replace it. */
+  async function prepareReload(): Promise<() => void> {
+    const nextConfig = options.config()
+    const nextPolicy = loadPolicyOf(nextConfig, inForce.policy.generation + 1)
+    const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
+    const nextTrust = openTrust([...ownCas(home), ...nextForeign])
+    await openOrganisation({ ...home.genesis({ kind: 'system' }), hosts: nextConfig.hosts })
+    const nextTls = tlsMaterial(home, nextConfig, nextForeign)
+    const replaceTls = prepareTls(nextTls, nextConfig.hosts)
+    await recordForeignCas(home, nextForeign)
+    return () => {
+      replaceTls()
+      inForce = { config: nextConfig, ...nextPolicy, foreign: nextForeign, trust: nextTrust, tls: nextTls }
+    }
+  }
+
+  function prepareTls(tls: TlsMaterial, hosts: readonly string[]): () => void {
+    const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts)]
+    return () => replace.forEach((each) => each())
+  }
+
   async function reload(): Promise<void> {
     try {
-      const fresh = options.config()
-      const nextPolicy = loadPolicyOf(fresh, policy.generation + 1)
-      await home.organisation({ kind: 'system' }, 'make')
-      const nextAnchors = anchorsOf(home, fresh)
-      const nextTrust = openTrust(nextAnchors)
-      broker.reloadTls(tlsMaterial(home, fresh, nextAnchors))
-      admin.reloadTls({ ...tlsMaterial(home, fresh, nextAnchors), anchors: [encodePem('CERTIFICATE', organisation.root.der)] })
-      ;[policy, anchors, trust] = [nextPolicy, nextAnchors, nextTrust]
-      broker.regrant()
-      auditPolicy(home, fresh, policy)
-      home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: anchors.length })
-      log.info({ generation: policy.generation, cas: anchors.length }, 'reloaded: policy, trust and server certificate')
+      const replace = await prepareReload()
+      replace()
     } catch (error) {
-      home.audit.record({ kind: 'policy-rejected', at: Date.now(), message: error instanceof Error ? error.message : 'unknown' })
-      log.error({ error: error instanceof Error ? error.message : 'unknown' }, 'reload refused: what was in force stays in force')
+      home.audit.record({ kind: 'policy-rejected', at: Date.now(), message: messageOf(error) })
+      log.error({ error: messageOf(error) }, 'reload refused: what was in force stays in force')
+      return
+    }
+    broker.regrant()
+    auditPolicy(home, inForce)
+    home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: inForce.foreign.length })
+    log.info({ generation: inForce.policy.generation, cas: inForce.foreign.length }, 'reloaded: policy, trust and server certificate')
+  }
+
+  /** The certificates of server and operator must not run out while nobody restarts the server. Policy and trust stay. */
+  async function renew(): Promise<void> {
+    await openOrganisation({ ...home.genesis({ kind: 'system' }), hosts: inForce.config.hosts })
+    const tls = tlsMaterial(home, inForce.config, inForce.foreign)
+    if (tls.cert === inForce.tls.cert) return
+    prepareTls(tls, inForce.config.hosts)()
+    inForce = { ...inForce, tls }
+    log.info({}, 'renewed: the server certificate')
+  }
+
+  async function warnOfExpiry(): Promise<void> {
+    const held = ['server', 'operator'].map((name) => ({ name, der: new X509Certificate(readFileSync(path.join(home.paths.local, name, 'cert.pem'))).raw }))
+    for (const { name, notAfter } of expiringSoon([...held, ...ownCas(home), ...inForce.foreign], Date.now())) {
+      log.warn({ certificate: name, notAfter: new Date(notAfter).toISOString() }, 'a certificate expires within 30 days')
     }
   }
 
   writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, admin: { url: admin.url } }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
-  auditPolicy(home, config, policy)
+  auditPolicy(home, inForce)
   options.onReady({ mqtt: broker.address, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  await warnOfExpiry()
   log.info({ mqtt: broker.address, admin: admin.url, devices: home.view.size.devices }, 'ready')
 
   await ended(options.signal)
+  await reloading
   log.info({ sessions: broker.sessionCount }, 'shutting down')
   home.audit.record({ kind: 'server-stopped', at: Date.now() })
 }
@@ -127,37 +195,35 @@ function ended(signal: AbortSignal): Promise<void> {
   })
 }
 
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'unknown')
+
+/** Which of these certificates expire within 30 days, or have expired already. */
+export function expiringSoon(certificates: readonly { readonly name: string; readonly der: Uint8Array }[], now: EpochMs): readonly { readonly name: string; readonly notAfter: EpochMs }[] {
+  return certificates.map(({ name, der }) => ({ name, notAfter: new X509Certificate(der).validToDate.getTime() })).filter(({ notAfter }) => notAfter - now < EXPIRY_WARNING_DAYS * LIFE.day)
+}
+
+const EXPIRY_WARNING_DAYS = 30
+
 /** A policy that is not there denies everything (R1); one that is wrong is refused. */
-function loadPolicyOf(config: Config, generation: number): CompiledPolicy {
-  return existsSync(config.policyFile) ? loadPolicy(config.policyFile, path.basename(config.policyFile), generation).policy : { ...EMPTY_POLICY, generation }
+function loadPolicyOf(config: Config, generation: number): Pick<InForce, 'policy' | 'policySha256'> {
+  const { policy, text } = existsSync(config.policyFile) ? loadPolicy(config.policyFile, path.basename(config.policyFile), generation) : { policy: { ...EMPTY_POLICY, generation }, text: '' }
+  return { policy, policySha256: createHash('sha256').update(text).digest('hex') }
 }
 
-function auditPolicy(home: OpenHome, config: Config, policy: CompiledPolicy): void {
-  const text = existsSync(config.policyFile) ? readFileSync(config.policyFile) : Buffer.alloc(0)
-  home.audit.record({ kind: 'policy-loaded', at: Date.now(), generation: policy.generation, sha256: createHash('sha256').update(text).digest('hex') })
+function auditPolicy(home: OpenHome, { policy, policySha256 }: InForce): void {
+  home.audit.record({ kind: 'policy-loaded', at: Date.now(), generation: policy.generation, sha256: policySha256 })
 }
 
-/** Our own CAs, and those that the configuration trusts. Failure: 'config-invalid' for a file that is no CA certificate. */
-function anchorsOf(home: OpenHome, config: Config): readonly Pick<CaRecord, 'name' | 'role' | 'tenant' | 'der'>[] {
-  const own = home.registry.cas()
-  const [first] = own
-  const foreign = config.trust.map(({ name, file }) => {
-    const blocks = existsSync(file) ? decodePem(readFileSync(file, 'utf8'), 'CERTIFICATE') : undefined
-    const der = blocks?.allow === true ? blocks.value[0] : undefined
-    if (der === undefined || first === undefined) {
-      throw new SallyportError('config-invalid', `The trusted CA ${name}: ${file} is not a PEM certificate.`, { fix: 'Correct trust: in sallyport.yaml.' })
-    }
-    return { name, role: 'trusted' as const, tenant: first.tenant, der }
-  })
-  return [...own, ...foreign]
+/** A trusted CA that is recorded was trusted once; whether it is now is said by the configuration alone. */
+function ownCas(home: OpenHome): readonly TrustedCa[] {
+  return home.registry.cas().filter((ca) => ca.role !== 'trusted')
 }
 
-function tlsMaterial(home: OpenHome, config: Config, anchors: readonly Pick<CaRecord, 'role' | 'der'>[]): TlsMaterial {
+function tlsMaterial(home: OpenHome, config: Config, foreign: readonly ForeignCa[]): TlsMaterial {
   return {
     key: readSecretFile(path.join(home.paths.server, 'key.pem')).toString('utf8'),
     cert: readFileSync(path.join(home.paths.server, 'cert.pem'), 'utf8'),
-    anchors: anchors.filter((ca) => ca.role !== 'issuing').map((ca) => encodePem('CERTIFICATE', ca.der)),
+    anchors: [...ownCas(home), ...foreign].filter((ca) => ca.role !== 'issuing').map((ca) => encodePem('CERTIFICATE', ca.der)),
     resumption: config.resumption,
   }
 }
-

@@ -35,7 +35,8 @@ grants:
 
 export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
 # Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
-# kill -HUP re-reads policy, trust, hosts and the server certificate; listeners and limits need a restart.
+# kill -HUP re-reads policy, trust, hosts and the server certificate, all of them or, with one mistake, none; listeners and
+# limits need a restart.
 
 # organisation: Sallyport
 # listen:
@@ -44,7 +45,7 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 # hosts: [mqtt.example.org]          # further names in the server certificate
 # policy: policy.yaml
 # trust:                             # CAs of others; the policy's identity: says which devices they speak for
-#   - { name: factory-2026, file: factory.pem }
+#   - { name: factory-2026, file: factory.pem }   # one CA per file, the one that signs; a new key needs a new name
 # tls: { resumption: off }
 # limits: { sourceRatePerSecond: 500, sourceBurst: 2000, packetBytesMax: 256KiB }
 # log: { level: info }

@@ -10,7 +10,8 @@ export type Step = (typeof STEPS)[number]
  * One row of the reason table: how a refusal is answered on each wire and explained to a person.
  * `connack3` is the MQTT 3.1.1 CONNACK return code [MQTT-3.2.2-4]; `reason5` the MQTT 5 reason code, used in whichever
  * packet carries the refusal (CONNACK, PUBACK, PUBREC, SUBACK, DISCONNECT); `http` the status of an admin API answer.
- * At steps `source` and `tls` nothing of this is ever sent: the connection is closed without one MQTT byte.
+ * At steps `source` and `tls` nothing of this is sent: the connection is closed without one MQTT byte. Only a CONNECT that
+ * was waiting while its CA went out of trust is answered.
  */
 export interface WireAnswer {
   readonly step: Step
@@ -82,6 +83,7 @@ export const REASONS = {
   'certificate-purpose': registry('The certificate was issued for another purpose than connecting a device.', 'Use the certificate of a device; operator and server certificates do not open this door.'),
   'device-unknown': registry('No device of this name is registered.', 'Register it: sallyport device add ID --group GROUP.'),
   'device-name-mismatch': registry('The certificate is recorded for another device than the one it names.', 'The registry and the certificate disagree: revoke it and provision the device again.'),
+  'device-issuer-mismatch': registry('The device has certificates of another CA.', 'Enroll it with that CA, or register it under another id.'),
   'device-pending': registry('The device is registered but not active yet.', 'Activate it: sallyport device resume ID.'),
   'device-suspended': registry('The device is suspended.', 'When it may come back: sallyport device resume ID.'),
   'device-quarantined': registry('The device is quarantined.', 'When it may come back: sallyport device resume ID.'),

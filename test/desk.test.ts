@@ -50,8 +50,9 @@ describe('devices', () => {
 
   test('what is not there is not found, in every verb that names a device', async () => {
     const nobody = device('nobody')
-    for (const asked of [desk.device(nobody), desk.changeDevice(nobody, 'suspend'), desk.enroll(nobody, makeCsr(newKey(), 'nobody')), desk.revoke({ device: nobody }, 'unspecified'), desk.why(nobody), desk.explain({ device: nobody, publish: 'a' })]) {
-      expect(await refusal(asked)).toMatchObject({ code: 'not-found', reason: 'device-not-found' })
+    const verbs = [() => desk.device(nobody), () => desk.changeDevice(nobody, 'suspend'), () => desk.enroll(nobody, makeCsr(newKey(), 'nobody')), () => desk.revoke({ device: nobody }, 'unspecified'), () => desk.why(nobody), () => desk.explain({ device: nobody, publish: 'a' })]
+    for (const ask of verbs) {
+      expect(await refusal(ask())).toMatchObject({ code: 'not-found', reason: 'device-not-found' })
     }
   })
 
@@ -163,6 +164,14 @@ describe('revocation', () => {
     expect((await desk.revoke({ serial: second.serial }, 'superseded')).revoked).toEqual([second.serial])
     expect(await refusal(desk.revoke({ serial: house.operator.serial }, 'keyCompromise'))).toMatchObject({ reason: 'state-transition' })
   })
+
+  test('of the last two, revoked in one turn, one stays', async () => {
+    const second = await house.issue('operator', 'third')
+    const [first, last] = await Promise.allSettled([desk.revoke({ serial: second.serial }, 'keyCompromise'), desk.revoke({ serial: house.operator.serial }, 'keyCompromise')])
+    expect(first).toMatchObject({ status: 'fulfilled', value: { revoked: [second.serial] } })
+    expect(last).toMatchObject({ status: 'rejected', reason: { code: 'refused', reason: 'state-transition', message: expect.stringContaining('last operator') } })
+    expect(await desk.certificate(house.operator.serial)).toMatchObject({ state: 'active' })
+  })
 })
 
 describe('questions', () => {
@@ -180,6 +189,17 @@ describe('questions', () => {
     expect(refusals).toMatchObject([{ reason: 'tls-untrusted-issuer', step: 'tls', claimed: true, source: '192.0.2.1' }])
     expect(refusals[0]?.sentence).toMatch(/\.$/)
     expect(refusals[0]?.fix).toMatch(/\.$/)
+  })
+
+  test('why tells how often a device was refused, and a noisy neighbour behind the same address hides nobody', async () => {
+    const [noisy, quiet] = [device('noisy'), device('quiet')]
+    const refused = (id: typeof noisy): void => house.home.audit.record({ kind: 'refusal', at: 1, step: 'policy', reason: 'publish-denied', device: id, source: { address: '192.0.2.7', port: 1 } })
+    for (let i = 0; i < 40; i++) refused(noisy)
+    refused(quiet)
+    expect((await desk.why(quiet)).refusals).toMatchObject([{ reason: 'publish-denied' }])
+    const { refusals } = await desk.why(noisy)
+    expect(refusals).toHaveLength(11)
+    expect(refusals.filter((r) => r.count !== undefined)).toMatchObject([{ reason: 'publish-denied', count: 30, source: '192.0.2.7' }])
   })
 
   test('the pages of a list are complete and without repetition', async () => {

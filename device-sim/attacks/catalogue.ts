@@ -79,6 +79,7 @@ export const CATALOGUE = {
     family: 'identity', title: '__proto__, constructor, toString as a device name', why: 'Names that a JavaScript object already has crash or confuse the server.', expected: 'as any unknown device', needs: ['ca-key'],
     claims: { ...byName('certificate-name-invalid', 'certificate-unrecorded', 'device-unknown'), trusted: BY_RULE, client: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'] } },
   },
+  I14: { family: 'identity', title: 'certificate of a trusted CA in the name of a device of ours', why: 'A factory could speak for every device of the organisation.', expected: 'refused', needs: ['ca-key'], claims: byName('device-issuer-mismatch') },
   I16: { family: 'identity', title: 'valid certificate that is not in the registry', why: 'It means that the CA key was used by somebody else.', expected: 'refused', needs: ['ca-key'], claims: byName('certificate-unrecorded') },
   I18: {
     family: 'identity', title: 'device suspended, then retired, with a valid certificate', why: 'The operator\'s word counts more than the certificate.', expected: 'cut within 1 s and refused',

@@ -1,10 +1,12 @@
 // Family I: names in certificates that would make somebody else of their holder, and certificates whose device is no longer
 // welcome. Most need the issuing key: our own CA makes no such certificate.
 
+import { randomUUID } from 'node:crypto'
 import { forgeLeaf, type LeafWishes } from '../forge/authority.ts'
 import { commonName, OID, type ForgedName } from '../forge/der.ts'
 import type { Identity } from '../identities.ts'
 import { howSessionEnded } from '../raw-peer.ts'
+import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
 import { flawedOfFactory, issuingOf, presenting } from './tls.ts'
 
@@ -53,6 +55,18 @@ async function objectNames(arena: Arena, bench: Bench): Promise<void> {
   }
 }
 
+/** I14: the factory is trusted, and may name new devices; it must not take one that has a certificate of ours. */
+async function foreignSpeaker(arena: Arena, bench: Bench): Promise<void> {
+  const { factoryAuthority: factory } = arena
+  if (factory === undefined) throw new Error('this case needs the key of a trusted CA')
+  const [own, newcomer] = [await arena.identities.named(`${FACTORY_ID_PREFIX}${randomUUID()}`), `${FACTORY_ID_PREFIX}${randomUUID()}`]
+  await ownCertificateWorks(arena, bench, own)
+  const stranger = await admittedControl(arena, bench, 'the same CA, in the name of a new device', { credentials: presenting(forgeLeaf(factory, newcomer)) }, newcomer)
+  stranger.end()
+  await tryOnBothVersions(arena, bench, 'attack', 'in the name of a device of ours', presenting(forgeLeaf(factory, own.id)), own.id)
+  await ownCertificateWorks(arena, bench, own)
+}
+
 /** I18: the operator's word, said twice, while the device is connected. */
 async function unwelcome(arena: Arena, bench: Bench): Promise<void> {
   for (const version of MQTT_VERSIONS) {
@@ -78,6 +92,7 @@ export const IDENTITY_CASES = {
   })),
   I07: wildcardNames,
   I10: objectNames,
+  I14: foreignSpeaker,
   I16: named(() => ({ 'signed outside the registry': {} })),
   I18: unwelcome,
 } as const satisfies Record<string, Runner>

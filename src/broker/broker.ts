@@ -3,13 +3,14 @@
 
 import { REASONS, type DenyReason } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
-import { judgeStanding } from '../core/admission.ts'
+import { judgeReturn, judgeStanding } from '../core/admission.ts'
 import type { Source } from '../core/audit.ts'
-import { identify } from '../core/identity.ts'
+import type { DeviceId } from '../core/ids.ts'
+import type { Decision } from '../core/decision.ts'
 import type { Change } from '../core/registry.ts'
 import { openEngine } from './engine/engine.ts'
 import { openListener, type TlsMaterial } from './listener.ts'
-import { judgePeer, presentedFacts } from './peer.ts'
+import { judgePeer, judgeTrust, presentedFacts, type Peer } from './peer.ts'
 import type { BrokerPorts } from './ports.ts'
 import { openSessionTable, type Session, type SessionMatch } from './sessions.ts'
 import { openSourceGate } from './source-gate.ts'
@@ -22,9 +23,12 @@ export interface Broker {
    * closing itself begins with the change feed, before anybody asks.
    */
   closed(match: SessionMatch): Promise<number>
-  /** New handshakes see the new server certificate and trust; no session is dropped. */
-  reloadTls(material: TlsMaterial): void
-  /** The policy changed: every session is given its new grants, or ended. */
+  /**
+   * Gets a new server certificate and trust ready, and returns the way to put them in force for new handshakes; no session
+   * is dropped. Failure: 'certificate-unusable', and the old ones stay.
+   */
+  prepareTls(material: TlsMaterial): () => void
+  /** Policy or trust changed: every session is given its new grants, or ended when nothing speaks for it any more. */
   regrant(): void
   /** Stops accepting, ends all sessions, and resolves when their sockets are closed or the drain time is over. */
   close(): Promise<void>
@@ -32,7 +36,7 @@ export interface Broker {
 
 export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   const sessions = openSessionTable()
-  const engine = await openEngine(ports, sessions)
+  const engine = await openEngine({ ...ports, observe }, sessions)
   const gate = openSourceGate(ports.sourceRate)
   const closures = openClosures()
 
@@ -44,12 +48,7 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     clock: ports.clock,
     onRefused: (source, reason, detail, leaf) => auditStranger(source, reason, detail, leaf),
     onSecure(connection) {
-      const peer = judgePeer(connection.socket, {
-        view: ports.view,
-        trust: ports.trust,
-        clock: ports.clock,
-        identify: (leaf, ca) => identify(leaf, ca, false, ports.policy().identity),
-      })
+      const peer = judgePeer(connection.socket, ports)
       if (peer.allow) return engine.attach(connection, peer.value)
       // Refused before one MQTT byte is read or written: a stranger gets nothing to talk to.
       const leaf = connection.socket.getPeerX509Certificate()?.raw
@@ -58,6 +57,12 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     },
   })
   const stopFollowing = ports.view.onChange(follow)
+
+  /** The CA may have gone out of trust between handshake and CONNECT: nothing is recorded for it then. */
+  async function observe(peer: Peer): Promise<Decision<void>> {
+    const trusted = judgeTrust(peer, ports)
+    return trusted.allow ? ports.observe(peer) : trusted
+  }
 
   function auditStranger(source: Source, reason: DenyReason, detail: string | undefined, leaf: Uint8Array | undefined): void {
     const facts = presentedFacts(leaf)
@@ -74,8 +79,18 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   function follow(change: Change): void {
     const match = concerned(change)
     if (match === undefined) return
-    const ended = sessions.matching(match).flatMap((session) => rejudge(session))
+    const owner = 'device' in match ? match.device : ports.view.certificate(match.issuer, match.serial)?.device
+    const ended = sessions.matching(match, owner).flatMap((session) => rejudge(session))
     if (ended.length > 0) closures.add(match, ended)
+    if (owner !== undefined) forgetLost(owner)
+  }
+
+  /** What is kept for a device that cannot come back is kept for nobody, and would go on collecting messages. */
+  function forgetLost(id: DeviceId): void {
+    const device = ports.view.device(id)
+    if (device === undefined) return
+    const back = judgeReturn(device, ports.view.certificatesOf(id), ports.clock())
+    if (!back.allow) engine.forget(device, back.reason)
   }
 
   function rejudge(session: Session): readonly Promise<void>[] {
@@ -95,9 +110,13 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
       return sessions.size
     },
     closed: (match) => closures.take(match),
-    reloadTls: (material) => listener.reload(material),
+    prepareTls: (material) => listener.prepare(material),
     regrant() {
-      for (const session of sessions.all()) engine.regrant(session)
+      for (const session of sessions.all()) {
+        const issuer = judgeTrust(session, ports)
+        if (issuer.allow) engine.regrant(session)
+        else void session.end(issuer.reason, 'suppress')
+      }
     },
     async close() {
       listener.close()
@@ -121,20 +140,25 @@ interface Closures {
 
 /** Remembers, for a short while, which sessions a change has closed, for the operator who made that change. */
 function openClosures(): Closures {
-  const pending = new Map<string, readonly Promise<void>[]>()
+  const pending = new Map<string, { readonly ended: readonly Promise<void>[]; readonly forgotten: NodeJS.Timeout }>()
   const keyOf = (match: SessionMatch): string => ('device' in match ? `device/${match.device}` : `certificate/${match.issuer}/${match.serial}`)
   return {
     add(match, ended) {
       const key = keyOf(match)
-      pending.set(key, [...(pending.get(key) ?? []), ...ended])
-      setTimeout(() => pending.delete(key), BROKER_LIMITS.drainMs).unref()
+      const before = pending.get(key)
+      // The timer of an earlier change must not take what this one adds.
+      clearTimeout(before?.forgotten)
+      const forgotten = setTimeout(() => pending.delete(key), BROKER_LIMITS.drainMs).unref()
+      pending.set(key, { ended: [...(before?.ended ?? []), ...ended], forgotten })
     },
     async take(match) {
       const key = keyOf(match)
-      const ended = pending.get(key) ?? []
+      const closed = pending.get(key)
+      if (closed === undefined) return 0
+      clearTimeout(closed.forgotten)
       pending.delete(key)
-      await Promise.all(ended)
-      return ended.length
+      await Promise.all(closed.ended)
+      return closed.ended.length
     },
   }
 }

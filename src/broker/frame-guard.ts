@@ -34,17 +34,15 @@ const LENGTH_BYTES_MAX = 4
 export interface FrameGuard {
   /** Looks at the next bytes of the stream. After a denial the connection is beyond repair. */
   inspect(chunk: Uint8Array): Decision<void>
-  /** A complete CONNECT has passed. */
-  readonly connectSeen: boolean
 }
 
-export function openFrameGuard(packetBytesMax: number): FrameGuard {
+/** `isAdmitted` is asked at every packet: has the CONNECT been answered with yes? */
+export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean): FrameGuard {
   let bodyLeft = 0
   let header = -1
   let length = 0
   let lengthBytes = 0
   let packets = 0
-  let connectSeen = false
 
   function judgeHeader(byte: number): Decision<void> {
     const type = byte >> 4
@@ -59,15 +57,13 @@ export function openFrameGuard(packetBytesMax: number): FrameGuard {
   }
 
   function judgeLength(): Decision<void> {
-    // Before anybody is admitted, and for everything but a message, a smaller bound holds.
-    const max = packets > 1 && header >> 4 === PUBLISH ? packetBytesMax : Math.min(BROKER_LIMITS.connectPacketBytesMax, packetBytesMax)
+    // Until the peer is admitted, and for everything but a message, a smaller bound holds: what comes behind a CONNECT that
+    // waits is held in memory for somebody who may be nobody.
+    const max = header >> 4 === PUBLISH && isAdmitted() ? packetBytesMax : Math.min(BROKER_LIMITS.connectPacketBytesMax, packetBytesMax)
     return length + 1 + lengthBytes > max ? deny('packet-too-large', `${length} bytes announced`) : allow(undefined)
   }
 
   return {
-    get connectSeen() {
-      return connectSeen
-    },
     inspect(chunk) {
       let at = 0
       while (at < chunk.length) {
@@ -75,7 +71,6 @@ export function openFrameGuard(packetBytesMax: number): FrameGuard {
           const step = Math.min(bodyLeft, chunk.length - at)
           bodyLeft -= step
           at += step
-          if (bodyLeft === 0) connectSeen = true
           continue
         }
         const byte = chunk[at] ?? 0
@@ -95,7 +90,6 @@ export function openFrameGuard(packetBytesMax: number): FrameGuard {
         }
         const judged = judgeLength()
         if (!judged.allow) return judged
-        if (length === 0) connectSeen = true
         bodyLeft = length
         header = -1
         length = 0

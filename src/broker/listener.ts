@@ -45,8 +45,11 @@ export interface ListenerPorts {
 
 export interface Listener {
   readonly address: { readonly host: string; readonly port: number }
-  /** New connections see the new certificate and trust; established ones are not touched. Throws when it is unusable. */
-  reload(material: TlsMaterial): void
+  /**
+   * Makes what new connections will see, and returns the way to put it in force; established ones are not touched. Failure:
+   * 'certificate-unusable'; nothing fails once it is made.
+   */
+  prepare(material: TlsMaterial): () => void
   /** Stops accepting and ends unfinished handshakes. Established connections go on. */
   close(): void
 }
@@ -182,8 +185,11 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
 
   return {
     address: { host: bound.address, port: bound.port },
-    reload(material) {
-      context = secureContext(material)
+    prepare(material) {
+      const prepared = secureContext(material)
+      return () => {
+        context = prepared
+      }
     },
     close() {
       server.close()

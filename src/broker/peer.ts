@@ -1,6 +1,7 @@
 // From a finished handshake to a peer: which recorded certificate this is, or why it is not one. Reads the socket once.
-// A certificate whose bytes equal a recorded one needs no second verification of signature or form: the CA linted and
-// re-read those bytes when it issued them, and OpenSSL has just verified the chain. All others take the long way.
+// A certificate of our own CA whose bytes equal a recorded one needs no second verification of signature or form: the CA
+// linted and re-read those bytes when it issued them, and OpenSSL has just verified the chain. All others take the long way,
+// those of trusted foreign CAs every time: what a foreign CA may say is decided by the trust and the rules of this moment.
 
 import { createHash } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
@@ -8,7 +9,9 @@ import type { Presented } from '../core/audit.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { deviceNameOf } from '../core/certificate-rules.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
+import { identifyForeign } from '../core/identity.ts'
 import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint, type GroupName, type SerialNumber, type TenantId } from '../core/ids.ts'
+import type { CompiledPolicy } from '../core/policy/compile.ts'
 import type { CertificateRecord, RegistryView } from '../core/registry.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import type { Trust } from '../x509/chain.ts'
@@ -38,7 +41,7 @@ export interface PeerPorts {
   readonly view: RegistryView
   readonly trust: () => Trust
   readonly clock: () => EpochMs
-  readonly identify: (leaf: CertificateFacts, ca: CaName) => Decision<{ readonly device: DeviceId; readonly register: 'known' | 'auto'; readonly groups: readonly GroupName[] }>
+  readonly policy: () => CompiledPolicy
 }
 
 export function judgePeer(socket: TLSSocket, ports: PeerPorts): Decision<Peer> {
@@ -49,9 +52,24 @@ export function judgePeer(socket: TLSSocket, ports: PeerPorts): Decision<Peer> {
   const leaf = presented.raw
   const sha256 = createHash('sha256').update(leaf).digest('hex') as Fingerprint
   const record = ports.view.certificateBySha256(sha256)
-  if (failure === undefined && record !== undefined) return judgeRecorded(record, leaf, sha256, ports.clock())
+  if (failure === undefined && record !== undefined && isOwn(ports.trust().roleOf(record.issuer))) return judgeRecorded(record, leaf, sha256, ports.clock())
   return judgeUnrecorded(presentedChain(presented), sha256, failure, ports)
 }
+
+/**
+ * Does the CA of this peer still speak for its device? Asked at every CONNECT and when policy or trust change: between the
+ * handshake and now either may have. Reasons: tls-untrusted-issuer; for foreign CAs those of `identifyForeign`.
+ */
+export function judgeTrust(peer: Pick<Peer, 'issuer' | 'leaf' | 'device'>, ports: Pick<PeerPorts, 'trust' | 'policy'>): Decision<void> {
+  const role = ports.trust().roleOf(peer.issuer)
+  if (role === undefined) return deny('tls-untrusted-issuer', `${peer.issuer} is not trusted any more`)
+  if (isOwn(role)) return allow(undefined)
+  const facts = parseCertificate(peer.leaf)
+  const identity = facts.allow ? identifyForeign(facts.value, peer.issuer, peer.device, ports.policy().identity) : facts
+  return identity.allow ? allow(undefined) : identity
+}
+
+const isOwn = (role: ReturnType<Trust['roleOf']>): boolean => role === 'root' || role === 'issuing'
 
 function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fingerprint, now: EpochMs): Decision<Peer> {
   if (record.profile !== 'device' || record.device === undefined) return deny('certificate-purpose', `profile ${record.profile}`)
@@ -74,11 +92,11 @@ function judgeUnrecorded(chain: readonly Uint8Array[], sha256: Fingerprint, fail
   }
   const recorded = ports.view.certificate(issuer, serial)
   if (recorded !== undefined && recorded.sha256 !== sha256) return deny('certificate-mismatch', `serial ${serial} of ${issuer}`)
-  const identity = ports.identify(leaf, issuer)
+  const identity = identifyForeign(leaf, issuer, recorded?.device, ports.policy().identity)
   if (!identity.allow) return identity
   const { device, register, groups } = identity.value
-  const der = chain[0] ?? new Uint8Array()
-  return allow({ issuer, serial, sha256, leaf: der, notAfter: leaf.notAfter, device, firstSight: { facts: leaf, tenant, register, groups } })
+  const peer = { issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device }
+  return allow(recorded === undefined ? { ...peer, firstSight: { facts: leaf, tenant, register, groups } } : peer)
 }
 
 /** A certificate of our own CA whose bytes we never recorded: the CA key was used behind our back. */

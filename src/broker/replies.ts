@@ -28,6 +28,12 @@ export function subackPacket(messageId: number, codes: readonly number[], protoc
   return mqttPacket.generate({ cmd: 'suback', messageId, granted: [...codes] }, { protocolVersion: protocol })
 }
 
+/** PUBACK or PUBREC of MQTT 5 that refuses a message, and says why unless the client asked not to be told [MQTT-3.1.2-29]. */
+export function refusalAck(reason: DenyReason, cmd: 'puback' | 'pubrec', messageId: number, inWords: boolean): Buffer {
+  const { reason5, sentence } = REASONS[reason]
+  return mqttPacket.generate({ cmd, messageId, reasonCode: reason5, ...(inWords ? { properties: { reasonString: sentence } } : {}) }, { protocolVersion: 5 })
+}
+
 /** PUBREC that accepts. */
 export function pubrecPacket(messageId: number, protocol: 4 | 5): Buffer {
   return mqttPacket.generate({ cmd: 'pubrec', messageId }, { protocolVersion: protocol })

@@ -37,7 +37,8 @@ export interface SessionTable {
   remove(session: Session): void
   get(key: SessionKey): Session | undefined
   ofDevice(device: DeviceId): readonly Session[]
-  matching(match: SessionMatch): readonly Session[]
+  /** Taken-over sessions whose socket is still open included. `owner`: the device of the certificate, where it is known. */
+  matching(match: SessionMatch, owner?: DeviceId): readonly Session[]
   all(): Iterable<Session>
 }
 
@@ -65,9 +66,11 @@ export function openSessionTable(): SessionTable {
     },
     get: (key) => byKey.get(key),
     ofDevice,
-    matching(match) {
+    matching(match, owner) {
       if ('device' in match) return ofDevice(match.device)
-      return [...byKey.values()].filter((s) => s.serial === match.serial && s.issuer === match.issuer)
+      // Revoking many certificates must not cost a walk through all sessions for each of them.
+      const candidates = owner === undefined ? [...byDevice.values()].flatMap((siblings) => [...siblings]) : ofDevice(owner)
+      return candidates.filter((s) => s.serial === match.serial && s.issuer === match.issuer)
     },
     all: () => byKey.values(),
   }

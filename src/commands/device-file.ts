@@ -68,6 +68,7 @@ function readRows(file: string): readonly Row[] {
   if (found === undefined) throw new SallyportError('not-found', `There is no file ${file}.`)
   if (!found.isFile() || found.size > REGISTRY_LIMITS.csvBytesMax) throw new SallyportError('refused', `${file} is not a file of at most ${REGISTRY_LIMITS.csvBytesMax} bytes.`, { fix: 'Split it.' })
   const rows = parseFile(file)
+  if (rows.length === 0) throw new SallyportError('refused', `${file} has no row that can be read as UTF-8 text.`, { fix: 'Begin it with the line: id,group; and save it as UTF-8.' })
   if (rows.length > REGISTRY_LIMITS.csvRowsMax) throw new SallyportError('refused', `${file} has more than ${REGISTRY_LIMITS.csvRowsMax} rows.`, { fix: 'Split it.' })
   const seen = new Set<string>()
   return rows.map((row) => rowOf(row, seen))

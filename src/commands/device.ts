@@ -96,7 +96,7 @@ export async function bundle(id: string, options: BundleOptions): Promise<void> 
   await withDesk(options, async (desk, home) => {
     const { announcedHost, listen } = configOf(home)
     const port = (await endpointsOf(home))?.mqtt.port ?? listen.mqtt.port
-    const enrolled = await writeBundle(desk, device, { folder: options.out, connectTo: { host: announcedHost, port }, force: options.force ?? false })
+    const enrolled = await writeBundle(desk, device, { folder: options.out, connectTo: { host: announcedHost, port }, existingKey: options.force === true ? 'replace' : 'refuse' })
     print(options, { device, serial: enrolled.serial, notAfter: enrolled.notAfter, out: options.out }, () => `${options.out}: device.pem, chain.pem, ca.pem, device.key, connection.json\nThe key was made here and is nowhere else. The certificate ${enrolled.serial} expires ${time(enrolled.notAfter)}.`)
   })
 }

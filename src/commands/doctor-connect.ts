@@ -11,10 +11,11 @@ import type { Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { identify } from '../core/identity.ts'
-import { DEFAULT_TENANT, parseSerialNumber, type CaName, type DeviceId } from '../core/ids.ts'
+import { DEFAULT_TENANT, parseSerialNumber, printable, type CaName, type DeviceId } from '../core/ids.ts'
 import { homePaths } from '../home.ts'
+import { AUDIT_LIMITS } from '../limits.ts'
 import { loadPolicy } from '../policy-file.ts'
-import { EXIT, REASONS, type DenyReason } from '../vocabulary.ts'
+import { EXIT, REASONS, type DenyReason, type Step } from '../vocabulary.ts'
 import { openTrust, type TrustedCa } from '../x509/chain.ts'
 import { keyHash, spkiOf } from '../x509/keys.ts'
 import { decodePem } from '../x509/pem.ts'
@@ -54,11 +55,12 @@ export async function doctorConnect(options: ConnectOptions): Promise<void> {
   const steps: StepSeen[] = []
   const device = await withDesk(options, (desk) => judgeOffline(desk, home, chain, key, steps))
   const startedAt = Date.now()
-  if (port === undefined) steps.push({ step: 'connect', ok: false, message: 'No server runs in this home.', fix: 'Start it (sallyport serve), or name one with --host and --port.' })
-  else steps.push(...(await connect({ host: options.host, port, ca, cert, key, clientId: `${device ?? ''}:doctor` })))
+  const clientId = `${device ?? ''}:doctor`
+  const outcome = port === undefined ? NOT_TRIED : await connect({ host: options.host, port, ca, cert, key, clientId })
+  steps.push(...outcome.steps)
   const refused = steps.find((s) => !s.ok)
   // The server does not tell a stranger why. Its audit log tells us.
-  if (refused !== undefined && refused.reason === undefined && device !== undefined) steps.push(...(await whyRefused(options, device, startedAt)))
+  if (refused !== undefined && refused.reason === undefined && device !== undefined) steps.push(...(await whyRefused(options, device, { clientId, startedAt, answered: outcome.answered })))
   print(options, { steps, connects: refused === undefined }, () => steps.map((s) => `${s.ok ? 'ok  ' : 'NO  '} ${s.step}: ${s.message}${s.fix === undefined ? '' : `\n      fix: ${s.fix}`}`).join('\n'))
   if (refused !== undefined) process.exitCode = steps.some((s) => s.step === 'tls' && s.fix === UNREACHABLE_FIX) ? EXIT.unreachable : EXIT.refused
 }
@@ -87,6 +89,11 @@ async function judgeOffline(desk: Desk, home: string, chain: readonly Uint8Array
   const device = await orNothing(desk.device(id))
   const serial = required(parseSerialNumber(facts.serial))
   const record = [...(device?.certificates ?? []), await orNothing(desk.certificate(serial))].find((c) => c?.sha256 === facts.sha256)
+  const other = role === 'trusted' ? device?.certificates.find((c) => c.issuer !== issuer) : undefined
+  if (record === undefined && other !== undefined) {
+    refusedAt('registry', { reason: 'device-issuer-mismatch', detail: `${id} has certificates of ${other.issuer}` }, steps)
+    return id
+  }
   if (record === undefined && role === 'trusted' && (device !== undefined || register === 'auto')) {
     steps.push({ step: 'registry', ok: true, message: 'this certificate of a trusted CA is recorded when it first connects' })
     return id
@@ -108,7 +115,8 @@ function refusedAt(step: StepSeen['step'], { reason, detail }: { readonly reason
 }
 
 async function ownCas(desk: Desk): Promise<readonly TrustedCa[]> {
-  return (await desk.cas()).flatMap(({ name, role, pem }) => anchorOf(name, role, pem))
+  // What is trusted of others is said by the configuration, whatever a server has recorded.
+  return (await desk.cas()).flatMap(({ name, role, pem }) => (role === 'trusted' ? [] : anchorOf(name, role, pem)))
 }
 
 function trustedCas(home: string): readonly TrustedCa[] {
@@ -128,12 +136,21 @@ function keyFits(leaf: Uint8Array, key: string): boolean {
   }
 }
 
-/** What the server has written about this attempt. */
-async function whyRefused(options: CommonOptions, device: DeviceId, startedAt: number): Promise<readonly StepSeen[]> {
+/**
+ * What the server has written about this attempt, and not about the device itself, which may be refused at the same time for
+ * another reason. Who was closed without an answer had perhaps not come as far as to have a client id in the log.
+ */
+async function whyRefused(options: CommonOptions, device: DeviceId, attempt: { readonly clientId: string; readonly startedAt: number; readonly answered: boolean }): Promise<readonly StepSeen[]> {
   const { refusals } = await withDesk(options, (desk) => desk.why(device)).catch(() => ({ refusals: [] }))
-  const latest = refusals.find((r) => r.at >= startedAt)
-  return latest === undefined ? [] : [stopped('connect', latest.reason, latest.detail)]
+  // As the door cuts it, and then the log.
+  const clientId = printable(printable(attempt.clientId), AUDIT_LIMITS.fieldCharsMax)
+  const since = refusals.filter((r) => r.at >= attempt.startedAt)
+  const seen = since.find((r) => r.clientId === clientId) ?? (attempt.answered ? undefined : since.find((r) => r.clientId === undefined && BEFORE_CONNECT.includes(r.step)))
+  return seen === undefined ? [] : [stopped('connect', seen.reason, seen.detail)]
 }
+
+/** At the steps after these a refusal has a client id. */
+const BEFORE_CONNECT: readonly Step[] = ['source', 'tls', 'certificate', 'registry']
 
 interface Attempt {
   readonly host: string
@@ -149,21 +166,29 @@ const SERVER_FIX = 'Check the host name, and that --ca is the root of this serve
 /** Errors of the socket below TLS, before anybody spoke. */
 const UNREACHABLE: readonly string[] = ['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'ETIMEDOUT', 'EAI_AGAIN']
 
+interface Outcome {
+  readonly steps: readonly StepSeen[]
+  /** The server has judged the CONNECT and said so. */
+  readonly answered: boolean
+}
+
+const NOT_TRIED: Outcome = { steps: [{ step: 'connect', ok: false, message: 'No server runs in this home.', fix: 'Start it (sallyport serve), or name one with --host and --port.' }], answered: false }
+
 /** A real handshake and a real CONNECT. */
-function connect({ host, port, ca, cert, key, clientId }: Attempt): Promise<readonly StepSeen[]> {
+function connect({ host, port, ca, cert, key, clientId }: Attempt): Promise<Outcome> {
   return new Promise((resolve) => {
     const steps: StepSeen[] = []
     let socket: tls.TLSSocket
     try {
       socket = tls.connect({ host, port, ca, cert, key, servername: isIP(host) === 0 ? host : '', minVersion: 'TLSv1.2', timeout: ANSWER_MS })
     } catch (error) {
-      resolve([{ step: 'tls', ok: false, message: `The key or the certificate cannot be used (${error instanceof Error ? error.message : ''}).` }])
+      resolve({ steps: [{ step: 'tls', ok: false, message: `The key or the certificate cannot be used (${error instanceof Error ? error.message : ''}).` }], answered: false })
       return
     }
     let greeted = false
-    const done = (step: StepSeen): void => {
+    const done = (step: StepSeen, answered = false): void => {
       socket.destroy()
-      resolve([...steps, step])
+      resolve({ steps: [...steps, step], answered })
     }
     socket.once('secureConnect', () => {
       greeted = true
@@ -176,7 +201,7 @@ function connect({ host, port, ca, cert, key, clientId }: Attempt): Promise<read
       if (packet.cmd !== 'connack') return
       const code = packet.reasonCode ?? 0
       if (code === 0) done({ step: 'connect', ok: true, message: 'accepted' })
-      else done({ step: 'connect', ok: false, message: `refused with 0x${code.toString(16)} ${packet.properties?.reasonString ?? ''}`.trim() })
+      else done({ step: 'connect', ok: false, message: `refused with 0x${code.toString(16)} ${packet.properties?.reasonString ?? ''}`.trim() }, true)
     })
     socket.on('data', (bytes) => parser.parse(bytes))
     socket.once('timeout', () => done({ step: greeted ? 'connect' : 'tls', ok: false, message: 'no answer in time', fix: UNREACHABLE_FIX }))

@@ -1,7 +1,7 @@
 // Who may connect: the judgement of a CONNECT, from facts that hooks have gathered. It knows no sockets and no packets
 // and reads no clock. The same standing rules judge a Will when it fires and a live session when something changed.
 
-import { REASONS, type DenyReason } from '../vocabulary.ts'
+import type { DenyReason } from '../vocabulary.ts'
 import { BROKER_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision, type Denied } from './decision.ts'
 import type { Device, DeviceState } from './device.ts'
@@ -44,6 +44,22 @@ export function judgeStanding(facts: StandingFacts): Decision<Device> {
   return refusal === undefined ? allow(device) : deny(refusal)
 }
 
+/**
+ * Can this device ever come back to a session that is kept for it? Not when it is retired, and not without a certificate
+ * in force: whoever gives it a new one provisions it anew. A suspended device can. Reasons: device-retired, or why its last
+ * certificate does not count: certificate-unrecorded, -purpose, -revoked, -superseded, -expired.
+ */
+export function judgeReturn(device: Device, certificates: readonly CertificateRecord[], now: EpochMs): Decision<void> {
+  if (device.state === 'retired') return deny('device-retired')
+  let last: Denied = deny('certificate-unrecorded')
+  for (const record of certificates) {
+    const standing = judgeStanding({ now, record, device: { ...device, state: 'active' } })
+    if (standing.allow || standing.reason === 'certificate-not-yet-valid') return allow(undefined)
+    last = standing
+  }
+  return last
+}
+
 export interface WillFacts {
   readonly topic: string
   readonly qos: 0 | 1 | 2
@@ -60,9 +76,9 @@ export interface ConnectFacts extends StandingFacts {
   readonly will: WillFacts | undefined
   readonly authenticationMethod: string | undefined
   readonly grants: Grants
-  /** Sessions of this device with other client ids: connected ones, and all that are kept. */
+  /** Sessions of this device with other client ids: those that are connected, and those that are connected or kept. */
   readonly otherSessions: number
-  readonly otherSessionsKept: number
+  readonly otherSessionsHeld: number
   /** The device has not used up its rate of CONNECTs. */
   readonly withinRate: boolean
 }
@@ -99,7 +115,7 @@ export function admit(facts: ConnectFacts): Decision<Admitted> {
   if (connect.effect === 'deny') return denied(connect)
   const live = facts.grants.sessionsMax
   if (live !== undefined && facts.otherSessions >= live) return deny('sessions-limit', `${live} granted`)
-  if (facts.otherSessionsKept >= BROKER_LIMITS.sessionsPerDeviceMax) return deny('sessions-limit', `${BROKER_LIMITS.sessionsPerDeviceMax} kept`)
+  if (facts.otherSessionsHeld >= BROKER_LIMITS.sessionsPerDeviceMax) return deny('sessions-limit', `${BROKER_LIMITS.sessionsPerDeviceMax} connected or kept`)
   const { will } = facts
   if (will !== undefined) {
     const verdict = facts.grants.will(will.topic, will.qos, will.retain, will.bytes)
@@ -111,9 +127,4 @@ export function admit(facts: ConnectFacts): Decision<Admitted> {
 function denied(verdict: Verdict): Denied {
   const reason = verdict.reason === 'granted' ? 'no-grant' : verdict.reason
   return verdict.rule === undefined ? deny(reason) : deny(reason, `rule ${verdict.rule}`)
-}
-
-/** Where a refusal belongs in the path of a connection. */
-export function stepOf(reason: DenyReason): (typeof REASONS)[DenyReason]['step'] {
-  return REASONS[reason].step
 }

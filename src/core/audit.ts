@@ -50,8 +50,8 @@ export type AuditEvent =
       readonly rule?: string
       readonly ruleAt?: string
     }
-  /** Refusals of one source and reason beyond the rate, as one counted record. */
-  | Common & { readonly kind: 'refusals-suppressed'; readonly step: Step; readonly reason: DenyReason; readonly source?: Source; readonly count: number }
+  /** Refusals of one reason beyond the rate, as one counted record. It names the source, the device and the claimed name that all of them had. */
+  | Common & { readonly kind: 'refusals-suppressed'; readonly step: Step; readonly reason: DenyReason; readonly source?: Source; readonly device?: DeviceId; readonly claimed?: string; readonly count: number }
   | Common & { readonly kind: 'admission'; readonly device: DeviceId; readonly clientId: string; readonly serial: SerialNumber; readonly issuer: CaName; readonly source: Source; readonly protocol: 3 | 4 | 5; readonly usernameIgnored?: true }
   | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
   | Common & { readonly kind: 'device-added'; readonly device: DeviceId; readonly actor: Actor }

@@ -45,7 +45,7 @@ export interface RefusalSeen {
   readonly ruleAt?: string
   /** The peer only claimed to be this device: its certificate is not one of ours. */
   readonly claimed?: true
-  /** More of the same that were counted, not written. */
+  /** It stands for this many of one reason that were counted, not written. */
   readonly count?: number
 }
 

@@ -1,5 +1,6 @@
 // From a certificate to the device it speaks for. Certificates of our own CA name their device in their one common name;
-// those of a foreign CA are read by the identity rule that the policy has for that CA, and by no other.
+// those of a foreign CA are read by the identity rule that the policy has for that CA, and by no other. A rule may change:
+// it never moves a recorded certificate to another device.
 
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision } from './decision.ts'
@@ -36,6 +37,16 @@ export function identify(leaf: CertificateFacts, ca: CaName, ownCa: boolean, rul
   })
   // The certificate is somebody else's text: what the registry would refuse from an operator does not come in here.
   return allow({ device: device.value, register: rule.register, groups: [...new Set(groups)].slice(0, REGISTRY_LIMITS.groupsPerDeviceMax) })
+}
+
+/**
+ * The identity of a certificate of a foreign CA under the rules of this moment. `recorded` is the device that the registry
+ * has this very certificate for, where it has been seen before. Reasons: those of `identify`; device-name-mismatch.
+ */
+export function identifyForeign(leaf: CertificateFacts, ca: CaName, recorded: DeviceId | undefined, rules: CompiledPolicy['identity']): Decision<Identity> {
+  const identity = identify(leaf, ca, false, rules)
+  if (!identity.allow || recorded === undefined || recorded === identity.value.device) return identity
+  return deny('device-name-mismatch', `recorded for ${recorded}, and the identity rule for ${ca} says ${identity.value.device}`)
 }
 
 /** A template over the certificate alone: there is no device yet, and document.ts refuses variables that speak of one. */

@@ -69,6 +69,11 @@ export type Expectation =
   | { readonly kind: 'device-revision'; readonly id: DeviceId; readonly revision: number }
   /** [device-unknown | device-suspended | …] The device is there and in one of these states. */
   | { readonly kind: 'device-state'; readonly id: DeviceId; readonly states: readonly DeviceState[] }
+  /**
+   * [device-issuer-mismatch] No certificate of any state is recorded for this device by another issuer: a CA that only signs
+   * must not speak for the devices of another one.
+   */
+  | { readonly kind: 'device-issuer'; readonly device: DeviceId; readonly issuer: CaName }
   /** [key-in-use] No CA has this key, no certificate of another device, and no revoked certificate of any. */
   | { readonly kind: 'key-free'; readonly spkiSha256: KeyHash; readonly device?: DeviceId }
   /**
@@ -76,6 +81,8 @@ export type Expectation =
    * those that the commit plans or observes count, older ones of the same keys do not.
    */
   | { readonly kind: 'certificates-in-force'; readonly device: DeviceId; readonly max: number; readonly now: EpochMs }
+  /** [state-transition] An operator certificate that is in force at `now` is in force after this commit, too; one that the commit itself issues does not count. */
+  | { readonly kind: 'operators-remain'; readonly now: EpochMs }
   /** [revision-conflict] */
   | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly states: readonly CertificateState[] }
 

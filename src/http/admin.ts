@@ -40,7 +40,11 @@ export interface AdminPorts {
 
 export interface AdminServer {
   readonly url: string
-  reloadTls(tls: AdminTls): void
+  /**
+   * Gets a new server certificate ready, with the names by which requests may call this server, and returns the way to put
+   * both in force. Throws when the certificate cannot be used; nothing fails once it is made.
+   */
+  prepare(tls: AdminTls, hosts: readonly string[]): () => void
   close(): Promise<void>
 }
 
@@ -90,7 +94,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.server.on('secureConnection', (socket) => void secured.add(socket))
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser('text/plain')
-  const gate = openOperatorGate({ hosts: [ports.listen.host, ...ports.hosts], view: ports.view, clock: ports.clock })
+  let { hosts } = ports
+  const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, clock: ports.clock })
   const operators = new WeakMap<FastifyRequest, Actor>()
 
   function refused(socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined }, reason: DenyReason, detail: string | undefined, claimed?: string): void {
@@ -160,10 +165,13 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   const url = await listen(app, ports.listen)
   return {
     url,
-    reloadTls(tls) {
+    prepare(tls, nextHosts) {
       const fresh = { ...TLS_OPTIONS, ...context(tls) }
-      createSecureContext(fresh) // Throws before the old one is given up.
-      app.server.setSecureContext(fresh)
+      createSecureContext(fresh) // Throws before anything is given up.
+      return () => {
+        app.server.setSecureContext(fresh)
+        hosts = nextHosts
+      }
     },
     async close() {
       app.server.closeAllConnections()

@@ -12,8 +12,8 @@ import type { RegistryView } from '../core/registry.ts'
 const ALWAYS_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '::1']
 
 export interface GatePorts {
-  /** Names and addresses by which a request may call this server, besides localhost. */
-  readonly hosts: readonly string[]
+  /** Names and addresses by which a request may call this server now, besides localhost. */
+  readonly hosts: () => readonly string[]
   readonly view: RegistryView
   readonly clock: () => EpochMs
 }
@@ -25,12 +25,10 @@ export interface OperatorGate {
 }
 
 export function openOperatorGate(ports: GatePorts): OperatorGate {
-  const hosts = new Set([...ALWAYS_HOSTS, ...ports.hosts].map((h) => h.toLowerCase()))
-
   /** A page that a name of somebody else's leads to this address (DNS rebinding) says that name here. */
   function judgeHost(header: string | undefined): Decision<void> {
     const name = (header ?? '').toLowerCase().replace(/:\d{1,5}$/, '').replaceAll(/^\[|\]$/g, '')
-    return hosts.has(name) ? allow(undefined) : deny('host-not-allowed', printable(header ?? '(none)'))
+    return [...ALWAYS_HOSTS, ...ports.hosts()].some((host) => host.toLowerCase() === name) ? allow(undefined) : deny('host-not-allowed', printable(header ?? '(none)'))
   }
 
   /** Browsers hold certificates, too, and send them for whichever page asks. This API is for programs. */

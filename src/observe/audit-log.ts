@@ -2,8 +2,7 @@
 // come from the registry's outbox, each exactly once; all others through `record`. Writing never blocks who records, and a
 // full disk stops nothing but the log.
 
-import { closeSync, existsSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { closeSync, existsSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { SallyportError } from '../core/errors.ts'
 import type { AuditEvent } from '../core/audit.ts'
 import type { AuditRecord, AuditVerdict, RefusalSeen } from '../core/desk.ts'
@@ -12,6 +11,7 @@ import { AUDIT_LIMITS } from '../limits.ts'
 import { chainLine, EMPTY_HEAD, followLine, type ChainHead } from './chain.ts'
 import { recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
+import { backwards, LINE_BREAK, readRange, verifyAuditFile } from './read-back.ts'
 
 /** What the registry remembers of the log, and the events that wait for it. */
 export interface AuditOutboxPort {
@@ -33,9 +33,6 @@ export interface AuditLog extends AuditSink {
   close(): void
 }
 
-const LINE_BREAK = 0x0a
-const READ_BYTES = 1024 * 1024
-
 /** Opens the log and goes on where it stopped. Failure: 'audit-unwritable'. */
 export async function openAuditLog({ file, outbox, clock }: { readonly file: string; readonly outbox: AuditOutboxPort; readonly clock: () => number }): Promise<AuditLog> {
   const descriptor = openFile(file)
@@ -49,6 +46,8 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let waitingChars = 0
   let lost = 0
   let degraded = false
+  /** The log, a sync that is under way, and everybody who reads: the last to let go of the descriptor closes it. */
+  let holders = 1
   /** The registry has events that were not taken over for want of room. */
   let behind = false
   let closed = false
@@ -113,13 +112,31 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   function syncLater(): void {
     if (syncing || isHeadSaved()) return
     syncing = true
+    holders += 1
     headSavedAt = clock()
     const synced = { ...written, bytes }
     fsync(descriptor, (failure) => {
       syncing = false
-      if (closed) closeSync(descriptor)
-      else if (failure === null) saveHead(synced)
+      if (!closed && failure === null) saveHead(synced)
+      release()
     })
+  }
+
+  function release(): void {
+    holders -= 1
+    if (holders === 0) closeSync(descriptor)
+  }
+
+  /** What is written by now, newest first. What is written meanwhile lies beyond the end, and is not asked for. */
+  async function read<T>(limit: number, pick: (record: AuditRecord) => T | undefined): Promise<T[]> {
+    if (closed) return []
+    write()
+    holders += 1
+    try {
+      return await backwards(descriptor, bytes, limit, pick)
+    } finally {
+      release()
+    }
   }
 
   /** False when the disk fails: the registry then remembers what was on it before. */
@@ -202,14 +219,8 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       saveHeadNow()
       return verifyAuditFile(file, { ...outbox.head(), bytesNow: bytes })
     },
-    tail: (count) => {
-      write()
-      return Promise.resolve(backwards(descriptor, bytes, count, (record) => record).toReversed())
-    },
-    refusals: (device, limit) => {
-      write()
-      return Promise.resolve(backwards(descriptor, bytes, limit, (record) => refusalOf(record, device)))
-    },
+    tail: async (count) => (await read(count, (record) => record)).toReversed(),
+    refusals: (device, limit) => read(limit, (record) => refusalOf(record, device)),
     close() {
       if (closed) return
       stopWaiting()
@@ -221,8 +232,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       closed = true
       clearTimeout(scheduled)
       saveHeadNow()
-      // A sync that is under way has the descriptor in its hand, and closes it.
-      if (!syncing) closeSync(descriptor)
+      release()
     },
   }
 }
@@ -276,86 +286,4 @@ function lineEnd(descriptor: number, size: number): number {
   if (size === 0 || readRange(descriptor, size - 1, size)[0] === LINE_BREAK) return size
   writeAt(descriptor, Uint8Array.of(LINE_BREAK), size)
   return size + 1
-}
-
-function readRange(descriptor: number, from: number, to: number): Buffer {
-  const buffer = Buffer.alloc(to - from)
-  let done = 0
-  while (done < buffer.length) {
-    const got = readSync(descriptor, buffer, done, buffer.length - done, from + done)
-    if (got === 0) break
-    done += got
-  }
-  return buffer.subarray(0, done)
-}
-
-/** Reads records from the end until `limit` of them were picked, within the bound on how far back it looks. */
-function backwards<T>(descriptor: number, end: number, limit: number, pick: (record: AuditRecord) => T | undefined): T[] {
-  const picked: T[] = []
-  const floor = Math.max(0, end - AUDIT_LIMITS.tailBytesMax)
-  let rest = Buffer.alloc(0)
-  for (let to = end; to > floor && picked.length < limit; ) {
-    const from = Math.max(floor, to - READ_BYTES)
-    const chunk = Buffer.concat([readRange(descriptor, from, to), rest])
-    const first = from === 0 ? 0 : chunk.indexOf(LINE_BREAK) + 1
-    for (const line of chunk.subarray(first).toString('utf8').split('\n').toReversed()) {
-      if (line === '' || picked.length >= limit) continue
-      const record = parseLine(line)
-      const found = record && pick(record)
-      if (found !== undefined) picked.push(found)
-    }
-    rest = Buffer.from(chunk.subarray(0, first))
-    to = from
-  }
-  return picked
-}
-
-function parseLine(line: string): AuditRecord | undefined {
-  try {
-    return JSON.parse(line) as AuditRecord
-  } catch {
-    return undefined // `verify` names it.
-  }
-}
-
-/** What the registry remembers of a log; `bytesNow` is how long the file is, when it is being written. */
-interface RememberedLog {
-  readonly records: number
-  readonly hash: string
-  readonly bytesNow?: number
-}
-
-/** Verifies a log against the head that the registry keeps, reading it from the start. */
-export async function verifyAuditFile(file: string, saved: RememberedLog): Promise<AuditVerdict> {
-  const bad = (records: number, line: number, problem: string): AuditVerdict => ({ intact: false, records, firstBad: { line, problem } })
-  if (!existsSync(file)) return saved.records === 0 ? { intact: true, records: 0 } : bad(0, 1, `the log is gone: ${saved.records} records are missing`)
-  const descriptor = openSync(file, 'r')
-  try {
-    const { size } = fstatSync(descriptor)
-    // What is written from now on is beyond the question.
-    const end = Math.min(size, saved.bytesNow ?? size)
-    let head = EMPTY_HEAD
-    let rest = Buffer.alloc(0)
-    for (let at = 0; at < end; at += READ_BYTES) {
-      const chunk = Buffer.concat([rest, readRange(descriptor, at, Math.min(end, at + READ_BYTES))])
-      const complete = chunk.lastIndexOf(LINE_BREAK) + 1
-      const lines = complete === 0 ? [] : chunk.subarray(0, complete - 1).toString('utf8').split('\n')
-      for (const line of lines) {
-        const followed = followLine(line, head)
-        if ('problem' in followed) return bad(head.records, head.records + 1, followed.problem)
-        head = followed.head
-        if (head.records === saved.records && head.hash !== saved.hash) return bad(head.records, head.records, 'the record is not the one that the registry remembers')
-      }
-      rest = Buffer.from(chunk.subarray(complete))
-      if (rest.length > AUDIT_LIMITS.lineBytesMax) return bad(head.records, head.records + 1, 'a line that does not end')
-      // A long log must not keep the door waiting.
-      await nextTurn()
-    }
-    if (rest.length > 0) return bad(head.records, head.records + 1, 'the last record is cut off')
-    if (head.records < saved.records) return bad(head.records, head.records + 1, `the end is cut off: ${saved.records - head.records} records are missing`)
-    if (saved.bytesNow !== undefined && size > saved.bytesNow) return bad(head.records, head.records + 1, 'added by somebody else')
-    return { intact: true, records: head.records }
-  } finally {
-    closeSync(descriptor)
-  }
 }

@@ -90,10 +90,12 @@ const textIn = (nested: Nested, name: string): string | undefined => {
   return typeof value === 'string' ? value : undefined
 }
 
-/** A record as a refusal of this device, or of somebody who claimed its name; undefined when it is neither. */
+const REFUSAL_ACTIONS: ReadonlySet<unknown> = new Set<AuditEvent['kind']>(['refusal', 'refusals-suppressed'])
+
+/** A record as a refusal of this device, or of somebody who claimed its name, or as the count of many; undefined when it is none. */
 export function refusalOf(record: AuditRecord, device: string): RefusalSeen | undefined {
   const event = inside(record, 'event')
-  if (textIn(event, 'action') !== 'refusal') return undefined
+  if (!REFUSAL_ACTIONS.has(textIn(event, 'action'))) return undefined
   const detail = inside(record, 'detail')
   const isDevice = textIn(inside(record, 'device'), 'id') === device
   const isClaimed = !isDevice && textIn(detail, 'claimed') === device
@@ -108,5 +110,6 @@ export function refusalOf(record: AuditRecord, device: string): RefusalSeen | un
     at: Date.parse(String(record['@timestamp'])), step, reason: code, sentence, fix,
     detail: textIn(detail, 'text'), source: textIn(source, 'ip'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic'),
     rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'), claimed: isClaimed ? true : undefined,
+    count: typeof detail?.['count'] === 'number' ? detail['count'] : undefined,
   }) as unknown as RefusalSeen
 }

@@ -20,7 +20,7 @@ export interface TrustedCa {
 
 interface Path {
   readonly leaf: CertificateFacts
-  /** The CA of ours that signed the leaf. */
+  /** The CA of ours, or the trusted one, that signed the leaf itself: serial numbers are unique below one key only. */
   readonly issuer: CaName
   readonly role: TrustedCa['role']
   readonly tenant: TenantId
@@ -29,6 +29,8 @@ interface Path {
 export interface Trust {
   /** `presented` is DER, leaf first. Reasons: those of steps tls and certificate. */
   judge(presented: readonly Uint8Array[], now: EpochMs): Decision<Path>
+  /** What the CA of this name is to us; undefined when it is not, or no longer, trusted. */
+  roleOf(name: CaName): TrustedCa['role'] | undefined
   /** Which CA of ours a certificate claims as its issuer, by name and key id; nothing is verified. */
   issuerOf(leaf: CertificateFacts): CaName | undefined
 }
@@ -138,11 +140,13 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
     const signer = path[1]
     // The signer may be presented; what counts is that it is one of ours, byte for byte.
     const ours = known.find((k) => k.facts.sha256 === signer?.facts.sha256)
-    const top = path.at(-1)
-    const ca = ours?.ca ?? top?.ca
-    if (ca === undefined) return deny('tls-untrusted-issuer')
-    if (ours === undefined && top?.ca?.role === 'root') return deny('certificate-unrecorded', 'an issuing CA that is not recorded')
-    return allow({ leaf: leaf.facts, issuer: ca.name, role: ca.role, tenant: ca.tenant })
+    const ca = ours?.ca
+    if (ca !== undefined) return allow({ leaf: leaf.facts, issuer: ca.name, role: ca.role, tenant: ca.tenant })
+    const top = path.at(-1)?.ca
+    if (top?.role === 'root') return deny('certificate-unrecorded', 'an issuing CA that is not recorded')
+    // Two intermediates of one CA may give one serial number to two devices: recorded under the name of that CA, the
+    // certificate of one would be revoked with, or taken for, the certificate of the other.
+    return deny('tls-untrusted-issuer', `signed by an intermediate of ${top?.name ?? 'a trusted CA'}: list the intermediate itself in trust: of sallyport.yaml`)
   }
 
   /** A look-alike brings its own CA along, under our name: the leaf fits that CA's key, and that CA fits none of ours. */
@@ -153,6 +157,7 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
 
   return {
     judge,
+    roleOf: (name) => cas.find((ca) => ca.name === name)?.role,
     issuerOf: (leaf) => known.find((k) => k.facts.subjectDerHex === leaf.issuerDerHex && (leaf.authorityKeyId === undefined || leaf.authorityKeyId === k.facts.subjectKeyId))?.ca?.name,
   }
 }

@@ -191,6 +191,117 @@ describe('a trusted foreign CA', () => {
     await wire.ended
     expect(await tryConnect(house, identity, connectPacket('F-3', 5), { version: 5 })).toBe(0x87)
   })
+  test('does not speak for a device that has certificates of our own CA, not even revoked ones; for one that has none it does', async () => {
+    house.policy(rule('auto'))
+    const own = await house.device('F-40')
+    const foreign = { ...credential(forgeLeaf(factory, 'F-40')), id: 'F-40' }
+    expect(await tryConnect(house, foreign, connectPacket('F-40', 5), { version: 5 })).toBe(0x87)
+    expect(await house.refused('device-issuer-mismatch')).toMatchObject({ step: 'registry', device: 'F-40', detail: expect.stringContaining('issuing-1') })
+    ;(await connected(house, own)).end()
+    await house.revoke(own)
+    expect(await tryConnect(house, foreign, connectPacket('F-40', 5), { version: 5 })).toBe(0x87)
+    expect(house.home.view.certificatesOf('F-40' as never)).toHaveLength(1)
+    await house.home.registry.commit([{ kind: 'device-added', device: { id: 'F-41' as never, tenant: 'default' as never, groups: ['sensors' as never], attributes: {}, state: 'active', createdAt: 1, revision: 1 } }], [], [])
+    ;(await connected(house, { ...credential(forgeLeaf(factory, 'F-41')), id: 'F-41' }, { version: 5 })).end()
+  })
+  test('a device of its own may be enrolled with our CA: that is an explicit act, and both certificates come in', async () => {
+    house.policy(rule('auto'))
+    const foreign = { ...credential(forgeLeaf(factory, 'F-42')), id: 'F-42' }
+    ;(await connected(house, foreign, { version: 5 })).end()
+    const own = await house.certify('F-42')
+    house.forget()
+    ;(await connected(house, own, { version: 5 })).end()
+    ;(await connected(house, foreign, { version: 5 })).end()
+    expect(house.events.flatMap((e) => (e.kind === 'admission' ? [e.issuer] : []))).toEqual(['issuing-1', 'factory'])
+  })
+  test('a device that may not connect is given no certificate, and no device more than two in force', async () => {
+    house.policy(rule('auto'))
+    const leaf = (id: string): Identity => ({ ...credential(forgeLeaf(factory, id)), id })
+    ;(await connected(house, leaf('F-43'), { version: 5 })).end()
+    await house.state('F-43', 'suspended')
+    expect(await tryConnect(house, leaf('F-43'), connectPacket('F-43', 5), { version: 5 })).toBe(0x87)
+    await house.refused('device-suspended')
+    expect(house.home.view.certificatesOf('F-43' as never)).toHaveLength(1)
+    await house.state('F-43', 'active')
+    ;(await connected(house, leaf('F-43'), { version: 5 })).end()
+    expect(await tryConnect(house, leaf('F-43'), connectPacket('F-43', 5), { version: 5 })).toBe(0x87)
+    await house.refused('certificates-limit')
+    expect(house.home.view.certificatesOf('F-43' as never)).toHaveLength(2)
+  })
+  test('out of trust, its sessions end and it is nobody; ours go on; in trust again, it comes in as before', async () => {
+    house.policy(rule('auto'))
+    const identity = { ...credential(forgeLeaf(factory, 'F-44')), id: 'F-44' }
+    const [wire, ours] = [await connected(house, identity, { version: 5 }), await connected(house, device, { version: 5 })]
+    house.forget()
+    house.distrust('factory')
+    expect((await wire.take('disconnect')).reasonCode).toBe(0x98)
+    await wire.ended
+    expect(await house.heard((e) => e.kind === 'session-closed')).toMatchObject({ device: 'F-44', reason: 'tls-untrusted-issuer' })
+    ours.send({ cmd: 'pingreq' })
+    await ours.take('pingresp')
+    ours.end()
+    await turnedAway(identity, 'tls-untrusted-issuer')
+    house.trustAlso('factory', factory.certificate)
+    ;(await connected(house, identity, { version: 5 })).end()
+  })
+  test('a CONNECT that was waiting while its CA went out of trust is refused, and nothing is recorded for it', async () => {
+    house.policy(rule('auto'))
+    const seen = { ...credential(forgeLeaf(factory, 'F-45')), id: 'F-45' }
+    const unseen = { ...credential(forgeLeaf(factory, 'F-46')), id: 'F-46' }
+    ;(await connected(house, seen, { version: 5 })).end()
+    // In TLS 1.2 the server speaks last: it knows the peer before the client is told.
+    const waiting = await Promise.all([seen, unseen, device].map((identity) => openWire(house, identity, { version: 5, tls: { maxVersion: 'TLSv1.2' } })))
+    house.distrust('factory')
+    const [first, second, ours] = waiting
+    first!.send(connectPacket('F-45', 5))
+    second!.send(connectPacket('F-46', 5))
+    ours!.send(connectPacket('device', 5))
+    expect([(await first!.take('connack')).reasonCode, (await second!.take('connack')).reasonCode, (await ours!.take('connack')).reasonCode]).toEqual([0x87, 0x87, 0])
+    for (const id of ['F-45', 'F-46']) await house.refused('tls-untrusted-issuer', (e) => e.device === id)
+    expect(house.home.view.device('F-46' as never)).toBeUndefined()
+    ours!.end()
+    house.trustAlso('factory', factory.certificate)
+  })
+  test('its rule is asked at every connect and of every session: one that changed moves nobody to another device', async () => {
+    house.policy(rule('auto'))
+    const identity = { ...credential(forgeLeaf(factory, 'F-47')), id: 'F-47' }
+    const wire = await connected(house, identity, { version: 5 })
+    house.policy(rule('auto').replace('^F-[0-9]+$', '^F-[0-9]+$|x'))
+    wire.send({ cmd: 'pingreq' })
+    await wire.take('pingresp')
+    house.forget()
+    house.policy(rule('auto').replace('^F-', '^G-'))
+    expect((await wire.take('disconnect')).reasonCode).toBe(0x98)
+    await wire.ended
+    expect(await house.heard((e) => e.kind === 'session-closed')).toMatchObject({ device: 'F-47', reason: 'device-unknown' })
+    await turnedAway(identity, 'device-unknown')
+    house.policy(rule('auto').replace('^F-[0-9]+$', '.*').replace('"${cert.subject.CN}"', '"${cert.subject.CN}.x"'))
+    house.forget()
+    await turnedAway(identity, 'device-name-mismatch')
+    house.policy(rule('auto'))
+    ;(await connected(house, identity, { version: 5 })).end()
+  })
+  test('a rule that changed while a CONNECT was waiting holds for it', async () => {
+    house.policy(rule('auto'))
+    const identity = { ...credential(forgeLeaf(factory, 'F-48')), id: 'F-48' }
+    const [kept, changed] = [await openWire(house, identity, { version: 5, tls: { maxVersion: 'TLSv1.2' } }), await openWire(house, identity, { version: 5, tls: { maxVersion: 'TLSv1.2' } })]
+    kept.send(connectPacket('F-48', 5))
+    expect((await kept.take('connack')).reasonCode).toBe(0)
+    house.policy(HOUSE_POLICY)
+    changed.send(connectPacket('F-48', 5))
+    expect((await changed.take('connack')).reasonCode).toBe(0x87)
+    await house.refused('device-unknown')
+  })
+  test('an intermediate of it signs for nobody before it is listed itself', async () => {
+    house.policy(rule('auto'))
+    const between = forgeIssuing(factory, 'Factory line')
+    const identity = { ...credential(forgeLeaf(between, 'F-49'), between.certificate), id: 'F-49' }
+    expect((await turnedAway(identity, 'tls-untrusted-issuer')).detail).toContain('list the intermediate itself')
+    house.policy(rule('auto').replace('ca: factory', 'ca: line'))
+    house.trustAlso('line', between.certificate)
+    ;(await connected(house, identity, { version: 5 })).end()
+    house.distrust('line')
+  })
   test('without an identity rule its devices are nobody', async () => {
     house.policy(HOUSE_POLICY)
     await turnedAway({ ...credential(forgeLeaf(factory, 'F-9')), id: 'F-9' }, 'device-unknown')

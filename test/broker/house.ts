@@ -54,6 +54,8 @@ export interface House extends AsyncDisposable {
   rest(ms?: number): void
   policy(yaml: string): void
   trustAlso(name: string, der: Uint8Array): void
+  /** Takes a CA out of trust, as a reload does. */
+  distrust(name: string): void
   device(id: string, group?: string): Promise<Identity>
   /** A second certificate for a device that is registered. */
   certify(id: string): Promise<Identity>
@@ -176,7 +178,13 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     trustAlso(name, der) {
       foreign.push({ name: name as CaName, role: 'trusted', tenant: DEFAULT_TENANT, der })
       trust = openTrust([...home.registry.cas(), ...foreign])
-      broker.reloadTls(material())
+      broker.prepareTls(material())()
+    },
+    distrust(name) {
+      foreign.splice(foreign.findIndex((ca) => ca.name === name), 1)
+      trust = openTrust([...home.registry.cas(), ...foreign])
+      broker.prepareTls(material())()
+      broker.regrant()
     },
     async device(id, group = 'sensors') {
       await commit([{ kind: 'device-added', device: { id: id as DeviceId, tenant: DEFAULT_TENANT, groups: [group as GroupName], attributes: {}, state: 'active', createdAt: Date.now(), revision: 1 } }], [], [])

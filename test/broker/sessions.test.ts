@@ -250,6 +250,26 @@ describe('retained messages', () => {
     expect(await shownTo()).toEqual([suspended.id, good.id].toSorted())
   })
 
+  test('that were left with a certificate that is revoked stay hidden when the device has a new one, and speaks again', async () => {
+    const identity = await fresh()
+    const leave = async (as: Identity, topic: string, payload: string): Promise<void> => {
+      const wire = await connected(house, as, { version: 5 })
+      wire.send(publishPacket(topic, payload, { qos: 1, retain: true }))
+      expect((await wire.take('puback')).reasonCode).toBe(0)
+      wire.end()
+    }
+    await leave(identity, `open/${identity.id}/left`, 'by a thief')
+    const renewed = await house.certify(identity.id)
+    await house.revoke(identity)
+    await leave(renewed, `open/${identity.id}/end`, 'by the device')
+    const wire = await connected(house, backend, { version: 5, clientId: `backend:${++count}` })
+    await subscribe(wire, `open/${identity.id}/#`)
+    await wire.take('publish', (p) => p.payload.toString() === 'by the device')
+    await wire.ping()
+    wire.end()
+    expect(payloads(wire)).toEqual(['by the device'])
+  })
+
   test('of a device whose grant speaks of its certificate are shown', async () => {
     house.policy(HOUSE_POLICY.replace('publish: [{ topic: "t/${device.id}/#"', 'publish: [{ topic: "c/${cert.subject.CN}/#", qos: 2, retain: true }, { topic: "t/${device.id}/#"'))
     const identity = await fresh()
@@ -312,6 +332,14 @@ describe('the session table', () => {
     expect(table.matching({ issuer: 'issuing-1' as never, serial: '02' as never })).toEqual([b])
     expect(table.matching({ issuer: 'another' as never, serial: '02' as never })).toEqual([])
     expect(table.ofDevice('nobody' as never)).toEqual([])
+  })
+  test('finds the sessions of a certificate among those of its device, taken-over ones included', () => {
+    const table = openSessionTable()
+    const [older, newer, stranger] = [session('t/d/1', 'd', '01'), session('t/d/1', 'd', '01'), session('t/e/1', 'e', '01')]
+    for (const s of [older, newer, stranger]) table.add(s)
+    const match = { issuer: 'issuing-1' as never, serial: '01' as never }
+    expect(table.matching(match, 'd' as never)).toEqual([older, newer])
+    expect(table.matching(match)).toEqual([older, newer, stranger])
   })
   test('keeps the newer one when the older one of the same key goes', () => {
     const table = openSessionTable()

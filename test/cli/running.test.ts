@@ -6,7 +6,9 @@ import { once } from 'node:events'
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
+import tls from 'node:tls'
 import { connectAsync } from 'mqtt'
+import mqttPacket from 'mqtt-packet'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/vocabulary.ts'
 import { LAUNCH, Program } from '../e2e/program.ts'
@@ -101,14 +103,43 @@ describe('doctor connect names the check that refuses', () => {
     expect(status).toBe(EXIT.refused)
   })
 
+  test('however long the name of the device is', async () => {
+    const { stdout } = await connect(program.device('d'.repeat(64), 'nowhere'))
+    expect(steps(stdout).at(-1)).toMatchObject({ step: 'connect', ok: false, reason: 'no-grant' })
+  })
+
+  test('the refusals of the device itself, which goes on trying meanwhile, are not taken for those of the attempt', async () => {
+    const bundle = program.device('doc-5')
+    const read = (name: string): Buffer => readFileSync(path.join(bundle, name))
+    const itself = () => connectAsync(`mqtts://localhost:${program.endpoints.mqtt.port}`, { ca: read('ca.pem'), cert: read('device.pem'), key: read('device.key'), clientId: 'doc-4', protocolVersion: 5, reconnectPeriod: 0 }).catch(() => {})
+    // In the place of the server: it refuses when the device itself has been refused for a reason of its own.
+    const server = tls.createServer({ cert: readFileSync(file('certs/local/server/cert.pem')), key: readFileSync(file('certs/local/server/key.pem')) }, (socket) => {
+      socket.on('error', () => {})
+      socket.once('data', () => void itself().then(() => socket.write(mqttPacket.generate({ cmd: 'connack', reasonCode: 0x87, sessionPresent: false }, { protocolVersion: 5 }))))
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    const { port } = server.address() as { port: number }
+    const { stdout } = await connect(bundle, '--port', String(port))
+    server.close()
+    expect(steps(stdout).at(-1)).toEqual({ step: 'connect', ok: false, message: 'refused with 0x87' })
+    expect(await json('why', 'doc-5')).toMatchObject({ refusals: [{ reason: 'client-id-mismatch', clientId: 'doc-4' }] })
+  })
+
   test('a certificate of another organisation; nobody at that port', async () => {
     using other = temporary()
     await sallyport(['ca', 'init', '--home', other.folder])
     await sallyport(['device', 'add', 'doc-1', '--home', other.folder])
     await sallyport(['device', 'bundle', 'doc-1', '--out', other.at('doc-1'), '--home', other.folder])
+    await sallyport(['device', 'add', 'ghost', '--home', other.folder])
+    await sallyport(['device', 'bundle', 'ghost', '--out', other.at('ghost'), '--home', other.folder])
     const foreign = await connect(other.at('doc-1'))
     expect(steps(foreign.stdout).find((s) => s.step === 'certificate')).toMatchObject({ ok: false })
     expect(foreign.status).toBe(EXIT.refused)
+    // A device that nobody registered here, and that somebody claims to be, with the root of this server so that it gets that far.
+    await connect(other.at('ghost'), '--ca', file('certs/local/root.pem'))
+    expect(await json('why', 'ghost')).toMatchObject({ device: 'ghost', refusals: [{ claimed: true, reason: 'tls-signature-invalid' }] })
+    expect((await cli('why', 'ghost')).stdout).toContain('somebody who claimed to be this device')
+    expect((await cli('why', 'ghost-2')).status).toBe(EXIT.notFound)
     const server = createServer()
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port } = server.address() as { port: number }

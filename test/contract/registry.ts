@@ -184,6 +184,19 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         expect(await outcome([], { kind: 'device-state', id: id('b'), states: ['active'] })).toBe('device-unknown')
       })
 
+      test.each(['planned', 'issued', 'active', 'superseded', 'revoked'] as const)('device-issuer: a certificate of another issuer that is %s speaks against it, one of the same issuer does not', async (state) => {
+        await must(added('a'), added('b'), plan('x', 'a'))
+        const steps: Record<CertificateState, readonly Change[]> = {
+          planned: [], issued: [issued('x', 'issued')], active: [issued('x')], superseded: [issued('x'), superseded('x')], revoked: [issued('x'), revoked('x')],
+        }
+        await must(...steps[state])
+        const factory = 'factory' as typeof CA
+        expect(await outcome([], { kind: 'device-issuer', device: id('a'), issuer: factory })).toBe('device-issuer-mismatch')
+        expect(await outcome([], { kind: 'device-issuer', device: id('a'), issuer: CA })).toBe('allowed')
+        expect(await outcome([], { kind: 'device-issuer', device: id('b'), issuer: factory })).toBe('allowed')
+        expect(await outcome([], { kind: 'device-issuer', device: id('none'), issuer: factory })).toBe('allowed')
+      })
+
       test('key-free: nobody has it; the same device may have it again, another device not', async () => {
         await must(added('a'), added('b'), plan('x', 'a'))
         expect(await outcome([], { kind: 'key-free', spkiSha256: keyOf('y') })).toBe('allowed')
@@ -230,6 +243,49 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         const limit: Expectation = { kind: 'certificates-in-force', device: id('a'), max: 1, now: NOW }
         expect(await outcome([plan('x2', 'a', { spkiSha256: keyOf('x2') })], limit)).toBe('certificates-limit')
         expect(await outcome([plan('x2', 'a', { spkiSha256: keyOf('x') })], limit)).toBe('allowed')
+      })
+
+      describe('operators-remain', () => {
+        const remain = (now = NOW): Expectation => ({ kind: 'operators-remain', now })
+        const operators = async (...names: readonly string[]): Promise<void> => {
+          for (const n of names) await must(plan(n, undefined, { profile: 'operator' }), issued(n))
+        }
+
+        test('the last one in force does not go, by whatever change; with another one it may', async () => {
+          await operators('x')
+          expect(await outcome([revoked('x')], remain())).toBe('state-transition')
+          expect(await outcome([superseded('x')], remain())).toBe('state-transition')
+          await operators('y')
+          expect(await outcome([revoked('x'), revoked('y')], remain())).toBe('state-transition')
+          expect(await outcome([revoked('x')], remain())).toBe('allowed')
+          expect(await outcome([revoked('y')], remain())).toBe('state-transition')
+        })
+
+        test('whoever is no operator, or is not in force, does not stand in for one', async () => {
+          await operators('x', 'old')
+          await must(plan('server', undefined), issued('server'), plan('planned', undefined, { profile: 'operator' }), plan('issued', undefined, { profile: 'operator' }), issued('issued', 'issued'), revoked('old'))
+          expect(await outcome([revoked('x')], remain())).toBe('state-transition')
+          expect(await outcome([revoked('server')], remain())).toBe('allowed')
+          await must({ kind: 'certificate-state', issuer: CA, serial: serialOf('issued'), state: 'active' })
+          expect(await outcome([revoked('x')], remain())).toBe('allowed')
+        })
+
+        test('one is out of force at the very millisecond of notAfter', async () => {
+          await operators('x')
+          await must(plan('y', undefined, { profile: 'operator', notAfter: NOW + 10 }), issued('y'))
+          expect(await outcome([revoked('x')], remain(NOW + 10))).toBe('state-transition')
+          expect(await outcome([revoked('x')], remain(NOW + 9))).toBe('allowed')
+        })
+
+        test('where there is none, nothing goes', async () => expect(await outcome([], remain())).toBe('state-transition'))
+
+        test('of 20 who are revoked in one turn, one stays', async () => {
+          const names = Array.from({ length: 20 }, (_, i) => `o${i}`)
+          await operators(...names)
+          const decisions = await Promise.all(names.map((n) => commit([revoked(n)], [remain()])))
+          expect(decisions.filter((d) => d.allow)).toHaveLength(19)
+          expect(registry.certificates({ state: 'active' }).items).toHaveLength(1)
+        })
       })
 
       test.each(['planned', 'issued', 'active', 'superseded', 'revoked'] as const)('certificate-state: %s where it is expected, and where it is not', async (state) => {

@@ -2,7 +2,7 @@
 // and Wills.
 
 import { describe, expect, test } from 'vitest'
-import { admit, judgeStanding, type ConnectFacts, type WillFacts } from '../../src/core/admission.ts'
+import { admit, judgeReturn, judgeStanding, type ConnectFacts, type WillFacts } from '../../src/core/admission.ts'
 import { DEVICE_STATES } from '../../src/core/device.ts'
 import type { CaName } from '../../src/core/ids.ts'
 import { grantsFor, type Grants } from '../../src/core/policy/grants.ts'
@@ -34,7 +34,7 @@ function facts(changed: Partial<ConnectFacts> = {}, connect = ''): ConnectFacts 
   const clientId = changed.clientId ?? 'sensor-7'
   return {
     now: NOW, record, device: device('sensor-7'), protocol: 5, clientId, clean: true, will: undefined, authenticationMethod: undefined,
-    grants: grants(clientId === '' ? 'sensor-7' : clientId, connect), otherSessions: 0, otherSessionsKept: 0, withinRate: true, ...changed,
+    grants: grants(clientId === '' ? 'sensor-7' : clientId, connect), otherSessions: 0, otherSessionsHeld: 0, withinRate: true, ...changed,
   }
 }
 
@@ -96,7 +96,7 @@ describe('admission', () => {
     ['enhanced authentication', { authenticationMethod: '' }, 'authentication-method', { authenticationMethod: undefined }],
     ['a client id with a slash', { clientId: 'sensor-7/x' }, 'client-id-invalid', { clientId: 'sensor-7:x' }],
     ['no grant', { grants: grants('sensor-7', '', device('sensor-7', { groups: [] })) }, 'no-grant', {}],
-    ['as many sessions as are kept for a device', { otherSessionsKept: 32 }, 'sessions-limit', { otherSessionsKept: 31 }],
+    ['as many sessions as a device may have, connected or kept', { otherSessionsHeld: 32 }, 'sessions-limit', { otherSessionsHeld: 31 }],
     ['a Will that is not granted', { will: will({ topic: 'state/sensor-8' }) }, 'will-not-granted', { will: will() }],
   ]
 
@@ -113,6 +113,28 @@ describe('admission', () => {
 
   test('an authentication method is refused whatever it is called', () => {
     for (const method of ['SCRAM-SHA-256', 'x'.repeat(65_535)]) expect(reasonOf(admit(facts({ authenticationMethod: method })))).toBe('authentication-method')
+  })
+})
+
+describe('coming back', () => {
+  const at = (states: readonly (typeof CERTIFICATE_STATES)[number][], changed: object = {}): readonly (typeof record)[] => states.map((state) => ({ ...record, state, ...changed }))
+
+  const back = (...facts: Parameters<typeof judgeReturn>): DenyReason | 'allowed' => reasonOf(judgeReturn(...facts))
+
+  test.each(DEVICE_STATES)('a %s device with a certificate in force', (state) => {
+    expect(back(device('sensor-7', { state }), at(['active']), NOW)).toBe(state === 'retired' ? 'device-retired' : 'allowed')
+  })
+  test('without a certificate in force nobody comes back; with one beside it, everybody does', () => {
+    for (const [state, reason] of [['planned', 'certificate-unrecorded'], ['superseded', 'certificate-superseded'], ['revoked', 'certificate-revoked']] as const) {
+      expect(back(device('sensor-7'), at([state]), NOW)).toBe(reason)
+      expect(back(device('sensor-7'), at([state, 'issued']), NOW)).toBe('allowed')
+      expect(back(device('sensor-7'), at(['active', state]), NOW)).toBe('allowed')
+    }
+    expect(back(device('sensor-7'), [], NOW)).toBe('certificate-unrecorded')
+    expect(back(device('sensor-7'), at(['active'], { profile: 'claim' }), NOW)).toBe('certificate-purpose')
+    expect(back(device('sensor-7'), at(['active']), NOW + 9)).toBe('allowed')
+    expect(back(device('sensor-7'), at(['active']), NOW + 10)).toBe('certificate-expired')
+    expect(back(device('sensor-7'), at(['active']), NOW - 11)).toBe('allowed')
   })
 })
 

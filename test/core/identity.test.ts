@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest'
 import type { CertificateFacts } from '../../src/core/certificate.ts'
-import { identify, type Identity } from '../../src/core/identity.ts'
-import type { CaName } from '../../src/core/ids.ts'
+import { identify, identifyForeign, type Identity } from '../../src/core/identity.ts'
+import type { CaName, DeviceId } from '../../src/core/ids.ts'
 import type { CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { Decision } from '../../src/core/decision.ts'
 import { readPolicy } from '../../src/policy-file.ts'
@@ -86,5 +86,24 @@ describe('a CA of others', () => {
     const many = rules(`  - { ca: factory, device: "\${cert.subject.CN}", groups: ["\${cert.subject.OU}", "\${cert.subject.OU}", ${Array.from({ length: 20 }, (_, i) => `g${i}`).join(', ')}] }`)
     const { groups } = valueOf(identify(leaf({ subject: nameOf('CN=a', 'OU=g3') }), FACTORY, false, many))
     expect(groups).toEqual(['g3', 'g0', 'g1', 'g2', ...Array.from({ length: 12 }, (_, i) => `g${i + 4}`)])
+  })
+})
+
+describe('a certificate of a foreign CA that is recorded for a device', () => {
+  const again = (recorded: string | undefined, by = RULES): Decision<Identity> => identifyForeign(leaf({ subject: nameOf('CN=AB-12345678', 'OU=sensors') }), FACTORY, recorded as DeviceId | undefined, by)
+
+  test('still speaks for that device, and so does one that is not recorded yet', () => {
+    expect(valueOf(again('AB-12345678')).device).toBe('AB-12345678')
+    expect(valueOf(again(undefined)).device).toBe('AB-12345678')
+  })
+
+  test('is moved to no other device by a rule that has changed', () => {
+    expect(reasonOf(again('sensor-7'))).toBe('device-name-mismatch')
+    expect(reasonOf(again('AB-12345678', rules('  - { ca: factory, device: "${cert.subject.OU}" }')))).toBe('device-name-mismatch')
+  })
+
+  test('speaks for nobody when its rule is gone or fits no longer, whatever is recorded', () => {
+    expect(reasonOf(again('AB-12345678', rules('  - { ca: other, device: "${cert.subject.CN}" }')))).toBe('device-unknown')
+    expect(reasonOf(again('AB-12345678', rules('  - { ca: factory, device: "${cert.subject.CN}", idPattern: "[A-Z]{3}-[0-9]{8}" }')))).toBe('device-unknown')
   })
 })

@@ -26,7 +26,7 @@ describe('a record', () => {
   })
 
   test('of counted refusals has their number', () => {
-    expect(readRecord({ event: { action: 'refusals-suppressed', reason: 'source-rate' }, sallyport: { seq: 3, count: 990 } })).toMatchObject({ sequence: 3, reason: 'source-rate', count: 990 })
+    expect(readRecord({ event: { action: 'refusals-suppressed', reason: 'source-rate' }, sallyport: { seq: 3 }, detail: { count: 990 } })).toMatchObject({ sequence: 3, reason: 'source-rate', count: 990 })
   })
 
   test.each(['session-ended', 'admission', 'certificate-revoked'])('of %s is no refusal, though it may have a reason', (action) => {

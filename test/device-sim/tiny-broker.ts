@@ -111,6 +111,7 @@ export async function tinyBroker(rules: TinyRules = {}): Promise<TinyBroker> {
     identity,
     identities: {
       fresh: (label) => Promise.resolve(identity(named(label))),
+      named: (id) => Promise.resolve(identity(id)),
       registered: (label) => Promise.resolve(named(label)),
       batch: (label, number) => Promise.resolve(Array.from({ length: number }, () => identity(named(label)))),
     },

@@ -342,9 +342,23 @@ describe('the server itself', () => {
       return serialNumber.toLowerCase()
     }
     const before = await shown()
-    expect(() => own.reloadTls({ key: house.operator.key, cert: fresh.cert, anchors: [house.root] })).toThrow()
+    expect(() => own.prepare({ key: house.operator.key, cert: fresh.cert, anchors: [house.root] }, [])).toThrow()
     expect(await shown()).toBe(before)
-    own.reloadTls({ key: fresh.key, cert: fresh.cert, anchors: [house.root] })
+    const replace = own.prepare({ key: fresh.key, cert: fresh.cert, anchors: [house.root] }, [])
+    expect(await shown()).toBe(before)
+    replace()
     expect(await shown()).toBe(fresh.serial)
+  })
+
+  test('the names of this server are those of the last reload', async () => {
+    const own = await house.openAdmin()
+    const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
+    const called = async (host: string): Promise<number> => (await ask(own.url, house.root, { credential: house.operator, headers: { host } })).status
+    const reload = (...hosts: readonly string[]): void => own.prepare({ key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, hosts)()
+    expect(await called('mqtt.example.org')).toBe(421)
+    reload('MQTT.example.org')
+    expect([await called('mqtt.example.org:9443'), await called('localhost'), await called('127.0.0.1')]).toEqual([200, 200, 200])
+    reload('other.example.org')
+    expect([await called('mqtt.example.org'), await called('other.example.org')]).toEqual([421, 200])
   })
 })

@@ -7,7 +7,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
 import { AUDIT_LIMITS } from '../../src/limits.ts'
-import { openAuditLog, verifyAuditFile, type AuditLog, type AuditOutboxPort } from '../../src/observe/audit-log.ts'
+import { openAuditLog, type AuditLog, type AuditOutboxPort } from '../../src/observe/audit-log.ts'
+import { verifyAuditFile } from '../../src/observe/read-back.ts'
 import { openRegistry, type SqliteRegistry } from '../../src/store/sqlite/registry.ts'
 import { added, eventOf, NOW } from '../contract/records.ts'
 import { tempDir } from '../store/temp.ts'
@@ -307,6 +308,31 @@ describe('reading backwards', () => {
     expect((await log.refusals('d7', 100)).map((r) => r.detail)).toEqual(['3607', '3207', '2807', '2407', '2007', '1607', '1207', '807', '407', '7'])
     expect((await log.refusals('d7', 2)).map((r) => r.detail)).toEqual(['3607', '3207'])
     expect(await log.refusals('nobody', 5)).toEqual([])
+  })
+  test('gives others their turn, is not disturbed by what is written meanwhile, and outlives the log', async () => {
+    const log = await openLog()
+    const long = 'y'.repeat(AUDIT_LIMITS.fieldCharsMax)
+    for (let i = 0; i < 4_000; i++) log.record(refusal(`d${i}`, { topic: long, clientId: long, detail: `${i}` }))
+    await log.flush()
+    const read = { done: false }
+    const reading = Promise.all([log.refusals('d0', 5), log.tail(4_001)]).finally(() => {
+      read.done = true
+    })
+    let turns = 0
+    for (; !read.done; turns++) {
+      if (turns === 1) {
+        log.record(refusal('d0', { detail: 'meanwhile', reason: 'publish-denied' }))
+        await log.flush()
+      }
+      if (turns === 2) log.close()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(turns).toBeGreaterThanOrEqual(3)
+    const [refusals, tail] = await reading
+    expect(refusals.map((r) => r.detail)).toEqual(['0'])
+    expect(tail).toHaveLength(4_000)
+    expect(await log.tail(1)).toEqual([])
+    expect(lines().at(-1)).toMatchObject({ detail: { text: 'meanwhile' } })
   })
   test('of an empty log finds nothing', async () => {
     const log = await openLog()

@@ -36,6 +36,15 @@ describe('a refusal as a record', () => {
     expect(refusalOf(recordOf(refusal({ claimed: 'sensor-7' })), 'sensor-7')).toMatchObject({ claimed: true })
     expect(refusalOf(recordOf(refusal({ claimed: 'sensor-7', device: 'sensor-7' as DeviceId })), 'sensor-7')?.claimed).toBeUndefined()
   })
+  test('that was counted comes back with its count, for the device or the claim that all of them had', () => {
+    const counted = (more: Partial<AuditEvent & { kind: 'refusals-suppressed' }>) => recordOf({ kind: 'refusals-suppressed', at: NOW, step: 'policy', reason: 'publish-denied', count: 30, ...more })
+    expect(refusalOf(counted({ device: 'sensor-7' as DeviceId }), 'sensor-7')).toMatchObject({ at: NOW, reason: 'publish-denied', count: 30 })
+    expect(refusalOf(counted({ claimed: 'sensor-7' }), 'sensor-7')).toMatchObject({ claimed: true, count: 30 })
+    expect(refusalOf(counted({ device: 'sensor-7' as DeviceId }), 'sensor-8')).toBeUndefined()
+    expect(refusalOf(counted({}), 'sensor-7')).toBeUndefined()
+    expect(refusalOf({ ...counted({ device: 'a' as DeviceId }), detail: { count: '9' } }, 'a')?.count).toBeUndefined()
+    expect(refusalOf(recordOf(refusal({ device: 'a' as DeviceId })), 'a')?.count).toBeUndefined()
+  })
   test('of a reason that this version does not know, and what is no refusal, are not shown', () => {
     expect(refusalOf({ ...recordOf(refusal({ device: 'a' as DeviceId })), event: { action: 'refusal', reason: '__proto__' } }, 'a')).toBeUndefined()
     expect(refusalOf(recordOf({ kind: 'device-added', at: NOW, device: 'a' as DeviceId, actor: { kind: 'local' } }), 'a')).toBeUndefined()
@@ -51,6 +60,11 @@ describe('what a peer had a hand in', () => {
     expect(line.length).toBeLessThan(4_096)
     expect(line).toMatch(/^[\x20-\x7e…]*$/)
     expect(JSON.parse(line)).toMatchObject({ event: { action: 'refusal' }, mqtt: { client_id: (record['mqtt'] as { client_id: string }).client_id } })
+  })
+  test.each(hostile)('%j, claimed many times, is printable in the count', (text) => {
+    const { line } = chainLine(recordOf({ kind: 'refusals-suppressed', at: NOW, step: 'tls', reason: 'tls-untrusted-issuer', count: 9, claimed: text }), EMPTY_HEAD, undefined)
+    expect(line.length).toBeLessThan(4_096)
+    expect(line).toMatch(/^[\x20-\x7e…]*$/)
   })
   test('whatever it is, the record is one line of printable characters', () => {
     assert(property(string({ unit: 'binary' }), string({ unit: 'grapheme' }), (a, b) => {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
+import type { DeviceId } from '../../src/core/ids.ts'
 import { AUDIT_LIMITS } from '../../src/limits.ts'
 import { openFloodGate, type FloodGate } from '../../src/observe/flood.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
@@ -39,6 +40,51 @@ test('beyond a number of sources they share one count by reason', () => {
   const written = passed(gate, 3 * AUDIT_LIMITS.refusalKeysMax, (i) => refusal(NOW, `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`))
   expect(written).toBe(AUDIT_LIMITS.refusalKeysMax + AUDIT_LIMITS.refusalsPerSecond)
   expect(gate.sweep(NOW + 1_000)).toHaveLength(1)
+})
+const LIMIT = AUDIT_LIMITS.refusalsPerSecond
+const denied = (device: string, address = '192.0.2.1'): ReturnType<typeof refusal> => ({ ...refusal(NOW, address, 'publish-denied'), step: 'policy', device: device as DeviceId })
+
+test('a device hides nobody behind its address, neither a device nor a stranger, and the count names it', () => {
+  const gate = openFloodGate()
+  expect(passed(gate, 40, () => denied('noisy'))).toBe(LIMIT)
+  expect(gate.pass(denied('quiet'))).toBe(true)
+  expect(gate.pass(refusal(NOW, '192.0.2.1', 'publish-denied'))).toBe(true)
+  expect(gate.sweep(NOW + 1_000)).toMatchObject([{ device: 'noisy', count: 40 - LIMIT, source: { address: '192.0.2.1' } }])
+})
+test('a device has one rate, from however many addresses, and the count then names none of them', () => {
+  const gate = openFloodGate()
+  expect(passed(gate, 40, (i) => denied('roaming', `192.0.2.${i}`))).toBe(LIMIT)
+  const [counted] = gate.sweep(NOW + 1_000)
+  expect(counted).toMatchObject({ device: 'roaming', count: 40 - LIMIT })
+  expect(counted).not.toHaveProperty('source')
+})
+test('an address without a device has one rate, whatever names it claims and whatever certificates it shows without their keys', () => {
+  const gate = openFloodGate()
+  expect(passed(gate, 1_000, (i) => ({ ...refusal(NOW), claimed: `d${i}` }))).toBe(LIMIT)
+  expect(passed(gate, 1_000, (i) => ({ ...refusal(NOW, '192.0.2.1', 'tls-possession-unproven'), device: `d${i}` as DeviceId }))).toBe(LIMIT)
+  const counted = gate.sweep(NOW + 1_000)
+  expect(counted).toHaveLength(2)
+  for (const one of counted) {
+    expect(one).not.toHaveProperty('claimed')
+    expect(one).not.toHaveProperty('device')
+  }
+})
+test('a count names who was claimed when all of them claimed the same', () => {
+  const gate = openFloodGate()
+  passed(gate, 40, () => ({ ...refusal(NOW), claimed: 'sensor-7' }))
+  expect(gate.sweep(NOW + 1_000)).toMatchObject([{ claimed: 'sensor-7', count: 40 - LIMIT }])
+  passed(gate, 40, (i) => (i === 39 ? refusal(NOW) : { ...refusal(NOW), claimed: 'sensor-7' }))
+  expect(gate.sweep(NOW + 1_000)[0]).not.toHaveProperty('claimed')
+})
+test('strangers with many addresses take no room from devices; beyond a number of devices they share one count, too', () => {
+  const gate = openFloodGate()
+  passed(gate, 2 * AUDIT_LIMITS.refusalKeysMax, (i) => refusal(NOW, `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`, 'publish-denied'))
+  expect(passed(gate, 40, () => denied('a'))).toBe(LIMIT)
+  expect(gate.pass(denied('b'))).toBe(true)
+  const written = passed(gate, 2 * AUDIT_LIMITS.refusalKeysMax, (i) => denied(`d${i}`))
+  expect(written).toBe(AUDIT_LIMITS.refusalKeysMax - 2 + LIMIT)
+  // Who had a rate of its own keeps it.
+  expect(gate.pass(denied('b'))).toBe(true)
 })
 test('a clock that is set back a day silences nobody', () => {
   const gate = openFloodGate()

@@ -49,6 +49,10 @@ export const FAULTS: readonly Fault[] = [
     ],
   },
   {
+    id: 'trusted-ca-speaks-for-anybody', side: 'broker', cases: ['I14'],
+    edits: [{ file: 'src/foreign.ts', find: "{ kind: 'device-issuer', device, issuer },", replace: '' }],
+  },
+  {
     id: 'revocation-leaves-sessions', side: 'broker', cases: ['T10', 'I18'],
     edits: [{ file: 'src/broker/broker.ts', find: "if (!standing.allow) return [session.end(standing.reason, 'suppress')]", replace: 'if (!standing.allow) return []' }],
   },

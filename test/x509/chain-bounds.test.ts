@@ -5,8 +5,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { X509_LIMITS } from '../../src/limits.ts'
 import { openTrust } from '../../src/x509/chain.ts'
 import type { Bytes } from './asn1.ts'
-import { makeCa, makeLeaf, newKey, type Ca } from './forge.ts'
-import { below, factory, issuing, leaf, OURS, verdict } from './trust.ts'
+import { makeCa, makeLeaf, newKey, NOW, type Ca } from './forge.ts'
+import { below, factory, issuing, leaf, OURS, trust, trusting, verdict } from './trust.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -23,7 +23,9 @@ describe('however the chain is built, judging it ends, after few verifications (
     while (cas.length < X509_LIMITS.chainLengthMax - 1) cas.unshift(below(cas[0]!, { name: `L${cas.length + 1}` }))
     const chain = [makeLeaf({ under: cas[0]! }), ...cas.map((c) => c.der)]
     expect(chain).toHaveLength(X509_LIMITS.chainLengthMax)
-    expect(verdict(chain)).toBe('by factory')
+    // All that is missing is an entry of its own for the CA that signed the leaf; listed, it needs no chain.
+    expect(trust.judge(chain, NOW)).toMatchObject({ reason: 'tls-untrusted-issuer', detail: expect.stringContaining('an intermediate of factory') })
+    expect(verdict(chain, trusting('listed', cas[0]!))).toBe('by listed')
     const longer = below(cas[0]!, { name: 'Longer' })
     expect(verdict([makeLeaf({ under: longer }), longer.der, ...chain.slice(1)])).toBe('certificate-chain-too-long')
   })
@@ -46,13 +48,15 @@ describe('however the chain is built, judging it ends, after few verifications (
     expect(verifications).toBeLessThan(10)
   })
 
-  test('two CAs that signed each other, one of which our CA signed, too, lead to our CA', () => {
+  test('two CAs that signed each other, one of which our CA signed, too, lead to our CA, as an intermediate of it', () => {
     const [a, b] = [newKey(), newKey()]
     const selfB = makeCa({ name: 'B', key: b })
     const aByB = makeCa({ name: 'A', key: a, under: selfB })
     const bByA = makeCa({ name: 'B', key: b, under: aByB })
     const bByFactory = makeCa({ name: 'B', key: b, under: factory })
-    expect(counted([makeLeaf({ under: aByB }), aByB.der, bByA.der, bByFactory.der]).verdict).toBe('by factory')
+    const presented = [makeLeaf({ under: aByB }), aByB.der, bByA.der, bByFactory.der]
+    expect(trust.judge(presented, NOW)).toMatchObject({ reason: 'tls-untrusted-issuer', detail: expect.stringContaining('an intermediate of factory') })
+    expect(trust.judge(presented.slice(0, -1), NOW)).toEqual({ allow: false, reason: 'tls-untrusted-issuer' })
   })
 
   test('many CAs of one name that signed each other', () => {

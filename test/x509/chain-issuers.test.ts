@@ -6,18 +6,21 @@ import { DEFAULT_TENANT, type CaName } from '../../src/core/ids.ts'
 import { openTrust } from '../../src/x509/chain.ts'
 import { explicit, hex, small, time, type Bytes } from './asn1.ts'
 import { ALGORITHM, authorityKeyId, basicConstraints, cn, EKU, extension, extKeyUsage, keyIdOf, keyUsage, makeCa, makeLeaf, name, newKey, NOW, spkiOf, subjectKeyId, type Ca } from './forge.ts'
-import { below, factory, issuing, root, verdict } from './trust.ts'
+import { below, factory, issuing, root, trusting, verdict } from './trust.ts'
 
 describe('who may sign', () => {
-  // Below a trusted CA any intermediate may stand; so what is wrong with it is what is refused.
+  // Below a trusted CA stands an intermediate: what is wrong with it is named before that it is not listed itself.
+  const GOOD = 'tls-untrusted-issuer'
   const through = (ca: Ca, ...more: readonly Ca[]): string => verdict([makeLeaf({ under: ca }), ca.der, ...more.map((c) => c.der)])
   const extensions = (ca: Ca, ...some: readonly Bytes[]): readonly Bytes[] => [...some, subjectKeyId(ca.keyId), authorityKeyId(ca.keyId)]
   const odd = (...some: readonly Bytes[]): Ca => below(factory, {}, { extensions: extensions(factory, ...some) })
   const weakKey = generateKeyPairSync('rsa', { modulusLength: 1_024 }).privateKey
 
   test('the control: a good intermediate', () => {
-    expect(through(odd(basicConstraints(true), keyUsage('keyCertSign')))).toBe('by factory')
-    expect(through(odd(basicConstraints(true)))).toBe('by factory')
+    for (const ca of [odd(basicConstraints(true), keyUsage('keyCertSign')), odd(basicConstraints(true))]) {
+      expect(through(ca)).toBe(GOOD)
+      expect(verdict([makeLeaf({ under: ca })], trusting('listed', ca))).toBe('by listed')
+    }
   })
 
   test.each<[string, () => string, string]>([
@@ -43,8 +46,11 @@ describe('who may sign', () => {
   })
 
   test('a CA for clientAuth, or for any purpose, may', () => {
-    expect(through(below(factory, { more: [extKeyUsage(EKU.client)] }))).toBe('by factory')
-    expect(through(below(factory, { more: [extKeyUsage(EKU.any)] }))).toBe('by factory')
+    for (const usage of [EKU.client, EKU.any]) {
+      const ca = below(factory, { more: [extKeyUsage(usage)] })
+      expect(through(ca)).toBe(GOOD)
+      expect(verdict([makeLeaf({ under: ca })], trusting('listed', ca))).toBe('by listed')
+    }
   })
 
   test('T21: a CA certificate as a client: ours, one below ours, a stranger\'s', () => {
@@ -65,7 +71,7 @@ describe('who may sign', () => {
       let under = ca
       const between: Ca[] = []
       for (let depth = 0; depth <= pathLength + 1; depth++) {
-        expect([pathLength, depth, verdict([makeLeaf({ under }), ...between.map((c) => c.der)], of)]).toEqual([pathLength, depth, depth <= pathLength ? 'by narrow' : 'certificate-path-length'])
+        expect([pathLength, depth, verdict([makeLeaf({ under }), ...between.map((c) => c.der)], of)]).toEqual([pathLength, depth, depth > pathLength ? 'certificate-path-length' : depth > 0 ? GOOD : 'by narrow'])
         under = below(under, { name: `Below ${depth}` })
         between.push(under)
       }

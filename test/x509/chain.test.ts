@@ -7,7 +7,7 @@ import { parseCertificate } from '../../src/x509/certificate.ts'
 import { openTrust } from '../../src/x509/chain.ts'
 import { hex, type Bytes } from './asn1.ts'
 import { ALGORITHM, cn, keyIdOf, makeCa, makeLeaf, name, newKey, NOW, spkiOf } from './forge.ts'
-import { below, factory, issuing, leaf, OURS, root, trust, verdict } from './trust.ts'
+import { below, factory, issuing, leaf, OURS, root, trust, trusting, verdict } from './trust.ts'
 
 describe('good paths', () => {
   test('leaf and issuing CA, up to our root', () => {
@@ -23,9 +23,18 @@ describe('good paths', () => {
     expect(trust.judge([makeLeaf({ under: factory })], NOW)).toMatchObject({ allow: true, value: { issuer: 'factory', role: 'trusted', tenant: 'other' } })
   })
 
-  test('below a trusted CA, intermediates of its own are allowed', () => {
-    const line = below(factory)
-    expect(verdict([makeLeaf({ under: line }), line.der])).toBe('by factory')
+  test('below a trusted CA, an intermediate signs for nobody before it is listed itself: serial numbers are unique below one key only', () => {
+    const [line, twin] = [below(factory), below(factory)]
+    const presented = [makeLeaf({ under: line }), line.der]
+    expect(trust.judge(presented, NOW)).toMatchObject({ allow: false, reason: 'tls-untrusted-issuer', detail: expect.stringContaining('list the intermediate itself in trust:') })
+    expect(verdict(presented, trusting('line', line))).toBe('by line')
+    expect(verdict([makeLeaf({ under: line })], trusting('line', line))).toBe('by line')
+    expect(verdict([makeLeaf({ under: twin }), twin.der], trusting('line', line))).toBe('tls-untrusted-issuer')
+  })
+
+  test('what a CA is to us is known by its name, while it is trusted', () => {
+    expect((['root', 'issuing-1', 'factory', 'line'] as const).map((ca) => trust.roleOf(ca as CaName))).toEqual(['root', 'issuing', 'trusted', undefined])
+    expect(openTrust(OURS.slice(0, 2)).roleOf('factory' as CaName)).toBeUndefined()
   })
 
   test('Ed25519 and P-384 and RSA paths verify', () => {

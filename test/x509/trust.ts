@@ -1,7 +1,7 @@
 // The trust of an organisation of the tests: its root, its issuing CA and a trusted CA of somebody else.
 
 import { DEFAULT_TENANT, type CaName, type TenantId } from '../../src/core/ids.ts'
-import { openTrust, type TrustedCa } from '../../src/x509/chain.ts'
+import { openTrust, type Trust, type TrustedCa } from '../../src/x509/chain.ts'
 import type { Bytes } from './asn1.ts'
 import { makeCa, makeLeaf, NOW, type Plan, type Ca, type CaOptions } from './forge.ts'
 
@@ -21,6 +21,8 @@ export function verdict(presented: readonly Bytes[], of = trust, now = NOW): str
   return judged.allow ? `by ${judged.value.issuer}` : judged.reason
 }
 export const leaf = makeLeaf({ under: issuing })
+/** Our trust, with this CA listed as well. */
+export const trusting = (name: string, ca: Ca): Trust => openTrust([...OURS, { name: name as CaName, role: 'trusted', tenant: DEFAULT_TENANT, der: ca.der }])
 /** A CA below another, in the shape of one that signs leaves. */
 export const below = (under: Ca, options: Partial<CaOptions> = {}, change: Partial<Plan> = {}): Ca => makeCa({ name: 'Below', under, ...options }, change)
 

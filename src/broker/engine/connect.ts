@@ -10,9 +10,10 @@ import { sessionKey, type DeviceId, type EpochMs, type SessionKey } from '../../
 import { grantsFor, type Grants } from '../../core/policy/grants.ts'
 import { fullBucket, takeToken, type Bucket } from '../../core/token-bucket.ts'
 import { parseCertificate } from '../../x509/certificate.ts'
-import type { Peer } from '../peer.ts'
+import { judgeTrust, type Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { SessionTable } from '../sessions.ts'
+import { ownerOf } from './ledger.ts'
 import { isText, judgeProperties } from './properties.ts'
 import type { EngineWill, WirePacket } from './surface.ts'
 
@@ -29,6 +30,8 @@ export interface ConnectJudge {
   grants(device: Device, peer: Pick<Peer, 'issuer' | 'leaf'>, clientId: string): Grants
   /** A session that outlives its connection came into being or ended. */
   keep(key: SessionKey, kept: boolean): void
+  /** The keys of the sessions of this owner (tenant/device) that outlive their connection, connected or not. */
+  kept(owner: string): readonly SessionKey[]
 }
 
 const CONNECT_RATE = { perSecond: BROKER_LIMITS.deviceConnectRatePerSecond, burst: BROKER_LIMITS.deviceConnectBurst }
@@ -45,7 +48,7 @@ function willFacts(will: EngineWill | undefined): WillFacts | undefined {
 
 export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): ConnectJudge {
   const rates = new Map<DeviceId, Bucket>()
-  /** Keys of sessions that are kept for absent clients, by device: one device must not fill the store with client ids. */
+  /** Keys of sessions that outlive their connection, by device: one device must not fill the store with client ids. */
   const kept = new Map<string, Set<SessionKey>>()
 
   function withinRate(device: DeviceId, now: EpochMs): boolean {
@@ -86,9 +89,12 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
         else keys.add(key)
       } else if (keys?.delete(key) === true && keys.size === 0) kept.delete(owner)
     },
+    kept: (owner) => [...(kept.get(owner) ?? [])],
     judge(packet, peer) {
       const form = judgeForm(packet)
       if (!form.allow) return form
+      const issuer = judgeTrust(peer, ports)
+      if (!issuer.allow) return issuer
       const now = ports.clock()
       const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial), device: ports.view.device(peer.device) }
       const inForce = judgeStanding(standing)
@@ -98,8 +104,9 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
       const wireId = packet.clientId ?? ''
       const granted = grants(device, peer, wireId === '' ? device.id : wireId)
       const key = sessionKey(device.tenant, device.id, wireId === '' ? device.id : wireId)
-      const others = sessions.ofDevice(device.id).filter((s) => s.key !== key && s.ending === undefined).length
-      const keptKeys = kept.get(ownerOf(key))
+      const others = new Set(sessions.ofDevice(device.id).filter((s) => s.key !== key && s.ending === undefined).map((s) => s.key))
+      const held = new Set([...others, ...(kept.get(ownerOf(key)) ?? [])])
+      held.delete(key)
       const admitted = admit({
         ...standing,
         protocol,
@@ -108,8 +115,8 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
         will: willFacts(packet.will),
         authenticationMethod: packet.properties?.authenticationMethod,
         grants: granted,
-        otherSessions: others,
-        otherSessionsKept: (keptKeys?.size ?? 0) - (keptKeys?.has(key) === true ? 1 : 0),
+        otherSessions: others.size,
+        otherSessionsHeld: held.size,
         withinRate: withinRate(device.id, now),
       })
       if (!admitted.allow) return admitted
@@ -129,9 +136,4 @@ function judgeForm(packet: WirePacket): Decision<void> {
   if (!isText(packet.clientId)) return deny('client-id-invalid', 'not UTF-8 text')
   const properties = judgeProperties('connect', packet.properties)
   return properties.allow ? judgeProperties('will', packet.will?.properties) : properties
-}
-
-/** tenant/device of a session key: neither contains a slash. */
-function ownerOf(key: SessionKey): string {
-  return key.slice(0, key.indexOf('/', key.indexOf('/') + 1))
 }

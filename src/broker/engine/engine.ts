@@ -3,8 +3,10 @@
 // volatile-store.ts, each correction with its number from docs/engine-hardening.md. No aedes type leaves this folder.
 
 import { Aedes, type AedesOptions } from 'aedes'
+import type { DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS, LIFE } from '../../limits.ts'
 import { deny } from '../../core/decision.ts'
+import type { Device } from '../../core/device.ts'
 import type { SessionKey } from '../../core/ids.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
@@ -13,6 +15,8 @@ import type { Session, SessionTable } from '../sessions.ts'
 import { openConnectJudge, type Opening } from './connect.ts'
 import { openEndings } from './endings.ts'
 import { openGapReport } from './gaps.ts'
+import { boundExpiry, expireAllVersions, openForgetting } from './keeping.ts'
+import { openRetainedLedger, ownerOf } from './ledger.ts'
 import { boundOutput, guardInput, openLink, type Link } from './link.ts'
 import { isRefusal, openMessageHooks } from './messages.ts'
 import { installPacketGate } from './packet-gate.ts'
@@ -24,6 +28,8 @@ export interface Engine {
   attach(connection: SecureConnection, peer: Peer): void
   /** The policy or a device changed: this session gets the grants that it has now, or is ended. */
   regrant(session: Session): void
+  /** This device cannot come back, and why: what is kept for it goes, and nothing more is kept. */
+  forget(device: Device, reason: DenyReason): void
   /** Ends all sessions (MQTT 5: 0x8B) and the engine; resolves when every socket is closed, at the latest after `drainMs`. */
   close(): Promise<void>
 }
@@ -32,16 +38,20 @@ type Done = (error: Error | null, go: boolean) => void
 
 export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Promise<Engine> {
   const links = new WeakMap<EngineClient, Link>()
+  const linkOf = new WeakMap<Session, Link>()
   /** Connections with a socket that is not closed yet, admitted or not. */
   const open = new Set<Link>()
   const judge = openConnectJudge(ports, sessions)
   const tellGaps = openGapReport(ports)
+  const retained = openRetainedLedger()
   const hooks = openMessageHooks({
     broker: ports,
     connect: judge,
     sessionOf: (client) => links.get(client)?.session,
     willOf: (client) => links.get(client)?.connect?.will,
     forget: (client, packetId) => links.get(client)?.gate?.forget(packetId),
+    send: (client, bytes) => links.get(client)?.gate?.send(bytes),
+    hasRetainedRoom: (publisherKey, packet) => retained.hasRoom(publisherKey, packet),
     onRefusal: (session, refusal) => endings.refusal(session, refusal),
   })
   const aedes = new Aedes({ ...ENGINE_OPTIONS, maximumPacketSize: ports.packetBytesMax, ...adapt({ preConnect, authenticate, ...hooks }) })
@@ -51,17 +61,22 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   // Trap 1: `constructor` and `__proto__` are names like any other.
   core.clients = Object.create(null)
   core.brokers = Object.create(null)
-  core.persistence = hardenStore(core.persistence, {
+  const store = hardenStore(core.persistence, {
     mayHold: (key, subscription) => sessions.get(key as SessionKey)?.grants.subscribe(subscription.topic, subscription.qos).effect === 'allow',
     mayWait: (key, packet) => sessions.get(key as SessionKey)?.grants.mayReceive(packet.topic) ?? true,
     mayShow: (key, packet) => hooks.mayShow(key, packet),
-    onQueueFull: (key) => ports.log('warn', { session: key, messagesMax: BROKER_LIMITS.queueMessagesMax }, 'a message was dropped: the queue of its session is full'),
+    onQueueFull: (key) => ports.log('warn', { session: key, messagesMax: BROKER_LIMITS.queueMessagesMax, bytesMax: BROKER_LIMITS.queueBytesPerSessionMax, deviceBytesMax: BROKER_LIMITS.queueBytesPerDeviceMax }, 'a message was dropped: the queue of its session is full'),
+    onRetainedFull: (key) => ports.log('warn', { session: key, messagesMax: BROKER_LIMITS.retainedMessagesPerDeviceMax, bytesMax: BROKER_LIMITS.retainedBytesPerDeviceMax }, 'a message was not retained: its device has left as many as it may'),
     onKept: (key, kept) => judge.keep(key as SessionKey, kept),
-  })
+  }, retained)
+  core.persistence = store
+  expireAllVersions(core)
+  const forget = openForgetting({ broker: ports, core, judge, sessions, clientOf: (session) => linkOf.get(session)?.client })
   core.on('client', forgetGhost)
   core.on('connackSent', onConnack)
   core.on('clientError', onEngineError)
   core.on('connectionError', onEngineError)
+  core.on('sessionLimitReached', (client: EngineClient, facts: object) => ports.log('warn', { session: client.id, ...facts }, 'the server keeps as many sessions as it may: this one ended with its connection'))
   core.on('error', (error: Error) => ports.log('error', { error: error.message }, 'the engine reported a fault'))
   const sweep = setInterval(endExpired, LIFE.expirySweepMs)
   sweep.unref()
@@ -75,9 +90,10 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     client.subscriptions = Object.create(null) // trap 1
     client.duplicates = Object.create(null)
     boundOutput(client, socket, (fault) => endings.fault(link, fault))
-    guardInput(socket, ports.packetBytesMax, (fault) => endings.fault(link, fault))
+    guardInput(client, socket, ports.packetBytesMax, (fault) => endings.fault(link, fault))
     link.gate = installPacketGate(client, {
       session: () => link.session,
+      filtersHeld,
       onRefusal: (session, refusal) => endings.refusal(session, refusal),
       onFault: (fault) => endings.fault(link, fault),
       onThrow(error) {
@@ -93,6 +109,16 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       if (link.session !== undefined) sessions.remove(link.session)
       client.close()
     })
+  }
+
+  /** The store knows a filter of a kept session before the engine does: a chunk full of SUBSCRIBEs must not pass a bound at once. */
+  function filtersHeld({ key, device }: Session): { readonly ofSession: number; readonly ofDevice: number } {
+    const held = new Map<SessionKey, number>(judge.kept(ownerOf(key)).map((kept) => [kept, store.filterCount(kept)]))
+    for (const session of sessions.ofDevice(device)) {
+      const connected = Object.keys(linkOf.get(session)?.client.subscriptions ?? {}).length
+      held.set(session.key, Math.max(held.get(session.key) ?? 0, connected))
+    }
+    return { ofSession: held.get(key) ?? 0, ofDevice: [...held.values()].reduce((sum, n) => sum + n, 0) }
   }
 
   function preConnect(client: EngineClient, packet: WirePacket, done: Done): void {
@@ -119,6 +145,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     if (incumbent !== undefined) incumbent.ending ??= 'session-taken-over'
     link.opening = opening
     link.session = openSession(link, opening)
+    linkOf.set(link.session, link)
     sessions.add(link.session)
     auditAdmission(link.session, packet.username !== undefined)
     // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
@@ -150,7 +177,8 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   function authenticate(client: EngineClient, _username: unknown, _password: unknown, done: Done): void {
     const link = links.get(client)
     if (link?.opening === undefined || link.session?.ending !== undefined) return done(new Error('not admitted'), false)
-    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, link.connect?.clean === true)
+    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive)
+    boundExpiry(client, link.opening, link.connect?.clean === true)
     done(null, true)
   }
 
@@ -158,6 +186,8 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     const link = links.get(client)
     clearTimeout(link?.deadline)
     link?.connection.settled()
+    // Also without a subscription: a session that stays takes its place among those of its device.
+    if (link?.session !== undefined && !client.clean) judge.keep(link.session.key, true)
     // The engine takes note of its CONNACK just after it has told us.
     queueMicrotask(() => link?.gate?.release())
   }
@@ -199,6 +229,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       if (grants.empty) void session.end('no-grant', 'fire')
       else if (connect.effect === 'deny' && connect.reason !== 'granted') void session.end(connect.reason, 'fire')
     },
+    forget,
     async close() {
       clearInterval(sweep)
       for (const session of sessions.all()) session.ending ??= 'server-shutting-down'
@@ -221,18 +252,9 @@ function boundedKeepAlive(asked: number | undefined): number {
   return asked === undefined || asked === 0 ? BROKER_LIMITS.keepAliveSecondsMax : Math.min(asked, BROKER_LIMITS.keepAliveSecondsMax)
 }
 
-function tuneVersion5(client: EngineClient, opening: Opening, keepAlive: number | undefined, cleanStart: boolean): void {
+function tuneVersion5(client: EngineClient, opening: Opening, keepAlive: number | undefined): void {
   if (opening.clientIdAssigned) client._assignedClientId = opening.clientId
   if (boundedKeepAlive(keepAlive) !== keepAlive) client._serverKeepAlive = BROKER_LIMITS.keepAliveSecondsMax
-  const expiryMax = opening.grants.sessionExpirySecondsMax
-  if (expiryMax !== undefined && client.sessionExpiryInterval > expiryMax) {
-    client.sessionExpiryInterval = expiryMax
-    client._sessionExpiryClamped = true
-    client.clean = expiryMax === 0
-  }
-  // Trap 15: Clean Start 0 without a Session Expiry resumes the session for this connection; the engine takes "does not
-  // outlive the connection" for "has nothing to resume" and would drop the queue. The session still ends with it.
-  if (!cleanStart && client.sessionExpiryInterval === 0) client.clean = false
 }
 
 const ENGINE_OPTIONS = {

@@ -39,8 +39,8 @@ export function openLink(connection: SecureConnection, peer: Peer, client: Engin
  * Puts the frame guard into `read`, which is where the engine takes its bytes: no copy and no stream in between, and
  * what does not pass is never buffered.
  */
-export function guardInput(socket: TLSSocket, packetBytesMax: number, onFault: (fault: Denied) => void): void {
-  const guard = openFrameGuard(packetBytesMax)
+export function guardInput(client: EngineClient, socket: TLSSocket, packetBytesMax: number, onFault: (fault: Denied) => void): void {
+  const guard = openFrameGuard(packetBytesMax, () => client.connackSent)
   const read = socket.read.bind(socket)
   let broken = false
   socket.read = (size?: number): Buffer | null => {

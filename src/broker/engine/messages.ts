@@ -5,9 +5,9 @@ import type { DenyReason } from '../../vocabulary.ts'
 import { REASONS } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
 import { judgeStanding } from '../../core/admission.ts'
-import type { DeviceId } from '../../core/ids.ts'
 import { matches, parseTopicFilter, parseTopicName } from '../../core/topic.ts'
 import type { Verdict } from '../../core/policy/grants.ts'
+import { refusalAck } from '../replies.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session } from '../sessions.ts'
 import type { ConnectJudge } from './connect.ts'
@@ -15,6 +15,8 @@ import type { EngineClient, EnginePacket, EngineSubscription } from './surface.t
 
 /** Below "$", where no grant can reach and no wildcard matches: what is sent here is heard by nobody. */
 const REFUSED_ROOT = '$refused/'
+
+const NO_RETAINED_ROOM = 'the device has left as many retained messages as it may'
 
 type Answer = (error?: Error | null) => void
 
@@ -36,6 +38,10 @@ export interface MessagePorts {
   willOf(client: EngineClient): unknown
   /** A QoS 2 exchange ended with a refusal. */
   forget(client: EngineClient, packetId: number): void
+  /** Writes an answer of ours to this client. */
+  send(client: EngineClient, bytes: Uint8Array): void
+  /** Is there room for this retained message among those that the publisher's device has left? */
+  hasRetainedRoom(publisherKey: string, packet: EnginePacket): boolean
   onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string; readonly verdict?: Verdict }): void
 }
 
@@ -48,14 +54,16 @@ export interface MessageHooks {
 }
 
 export function openMessageHooks(ports: MessagePorts): MessageHooks {
-  /** Certificates of sessions that have left retained messages: a grant may speak of them. Who is forgotten is hidden. */
-  const publishers = new Map<string, Pick<Session, 'issuer' | 'leaf'>>()
+  /** Who said what is retained, by topic, and with which certificate: it is judged again when shown. Who is forgotten is hidden. */
+  const publishers = new Map<string, Publisher>()
+  const filters = new WeakMap<EngineClient, FilterCache>()
 
-  function rememberPublisher({ key, issuer, leaf }: Session): void {
-    publishers.delete(key)
-    publishers.set(key, { issuer, leaf })
+  function rememberPublisher({ key, device, clientId, issuer, leaf, serial }: Session, { topic, payload }: EnginePacket): void {
+    publishers.delete(topic)
+    if (payload.length === 0) return // Nothing is retained. [MQTT-3.3.1-6]
+    publishers.set(topic, { key, device, clientId, issuer, leaf, serial })
     const oldest = publishers.keys().next()
-    if (publishers.size > BROKER_LIMITS.retainingSessionsMax && oldest.done !== true) publishers.delete(oldest.value)
+    if (publishers.size > BROKER_LIMITS.retainedPublishersMax && oldest.done !== true) publishers.delete(oldest.value)
   }
 
   function publish(client: EngineClient, session: Session, packet: EnginePacket, answer: Answer): void {
@@ -63,7 +71,10 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     if (verdict.effect === 'allow') {
       // The publisher stays with a retained message, so that it can be judged again when it is shown.
       packet.clientId = client.id
-      if (packet.retain) rememberPublisher(session)
+      if (packet.retain && !ports.hasRetainedRoom(session.key, packet)) {
+        return refuse(client, session, packet, { effect: 'deny', reason: 'quota-exceeded', bindings: {}, generation: verdict.generation }, answer, NO_RETAINED_ROOM)
+      }
+      if (packet.retain) rememberPublisher(session, packet)
       answer(null)
       return
     }
@@ -71,17 +82,22 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
   }
 
   /** R11: a denied publish is dropped and acknowledged, or ends the session, as its policy says. Trap 9. */
-  function refuse(client: EngineClient, session: Session, packet: EnginePacket, verdict: Verdict, answer: Answer): void {
+  function refuse(client: EngineClient, session: Session, packet: EnginePacket, verdict: Verdict, answer: Answer, detail?: string): void {
     const reason = verdict.reason === 'granted' ? 'publish-not-granted' : verdict.reason
-    ports.onRefusal(session, { reason, topic: packet.topic, verdict })
+    ports.onRefusal(session, { reason, topic: packet.topic, verdict, ...(detail === undefined ? {} : { detail }) })
     if (verdict.onDeny === 'disconnect') {
       void session.end(reason, 'fire')
       answer(no(REASONS[reason].sentence))
       return
     }
     if (session.protocol === 5) {
-      // The engine answers QoS 1 and 2 with 0x87 and this sentence, and drops the message.
       if (packet.qos === 2 && packet.messageId !== undefined) ports.forget(client, packet.messageId)
+      // The engine answers QoS 1 and 2 with 0x87 and this sentence, and drops the message. It has no other code: a quota is
+      // answered here, and the engine is left to drop what it takes for a message that needs no answer.
+      if (reason === 'quota-exceeded' && packet.qos > 0 && packet.messageId !== undefined) {
+        ports.send(client, refusalAck(reason, packet.qos === 1 ? 'puback' : 'pubrec', packet.messageId, client._requestProblemInformation))
+        packet.qos = 0
+      }
       answer(no(REASONS[reason].sentence))
       return
     }
@@ -103,8 +119,9 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     const grants = ports.connect.grants(device, session, session.clientId)
     const verdict = grants.will(packet.topic, packet.qos, packet.retain, packet.payload.length)
     if (verdict.effect === 'deny') return denyWill(verdict.reason === 'granted' ? 'will-not-granted' : verdict.reason, verdict)
+    if (packet.retain && !ports.hasRetainedRoom(session.key, packet)) return denyWill('quota-exceeded', undefined)
     packet.clientId = session.key
-    if (packet.retain) rememberPublisher(session)
+    if (packet.retain) rememberPublisher(session, packet)
     // Will properties are not PUBLISH properties: a strict client refuses a message with a Will Delay. Trap 15.
     if (packet.properties !== undefined) {
       const { willDelayInterval: _, ...properties } = packet.properties
@@ -143,44 +160,63 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
       if (session === undefined || session.ending !== undefined) return null
       if (!session.grants.mayReceive(packet.topic)) return null
       // The engine lowers the QoS only where filter and topic are equal; a wildcard subscription is lowered here. Trap 7.
-      if (Object.values(client.subscriptions).some((s) => s.qos < packet.qos)) {
-        const granted = grantedQos(client, packet.topic)
-        if (granted < packet.qos) packet.qos = granted
-      }
+      packet.qos = lowered(client, packet)
       return packet
     },
 
     mayShow(publisherKey, packet) {
-      const publisher = publisherOf(publisherKey)
-      if (publisher === undefined) return false
+      const publisher = publishers.get(packet.topic)
+      if (publisher === undefined || publisher.key !== publisherKey) return false
       const { view } = ports.broker
       const device = view.device(publisher.device)
       if (device === undefined || device.state !== 'active') return false
-      // A device all of whose certificates are revoked has lost its voice, and what it left with it.
-      if (!view.certificatesOf(device.id).some((r) => r.state !== 'revoked' && r.state !== 'planned')) return false
-      const grants = ports.connect.grants(device, publisher.certificate, publisher.clientId)
+      // What was said with a certificate that is revoked is hidden with it, whatever the device has been given since: its key
+      // may have been a thief's. One that expired, or was superseded, takes nothing back.
+      const record = view.certificate(publisher.issuer, publisher.serial)
+      if (record === undefined || record.state === 'revoked') return false
+      const grants = ports.connect.grants(device, publisher, publisher.clientId)
       const bytes = packet.payload.length
       return grants.publish(packet.topic, packet.qos, true, bytes).effect === 'allow' || grants.will(packet.topic, packet.qos, true, bytes).effect === 'allow'
     },
   }
 
-  /** From the session key that the store keeps with a retained message: tenant/device/client id, as `sessionKey` made it. */
-  function publisherOf(key: string | undefined): { readonly device: DeviceId; readonly clientId: string; readonly certificate: Pick<Session, 'issuer' | 'leaf'> } | undefined {
-    const certificate = key === undefined ? undefined : publishers.get(key)
-    const [, device, ...rest] = key?.split('/') ?? []
-    return certificate === undefined || device === undefined ? undefined : { device: device as DeviceId, clientId: rest.join('/'), certificate }
+  /** The highest QoS that any subscription of this session which matches was granted, and not more than the message has. [MQTT-3.3.5-1] */
+  function lowered(client: EngineClient, { topic, qos }: EnginePacket): 0 | 1 | 2 {
+    const held = Object.entries(client.subscriptions)
+    if (held.every(([, subscription]) => subscription.qos >= qos)) return qos
+    const name = parseTopicName(topic)
+    const levelsOf = filters.get(client) ?? openFilterCache()
+    filters.set(client, levelsOf)
+    let highest: 0 | 1 | 2 = 0
+    for (const [text, subscription] of held) {
+      if (subscription.qos <= highest || !name.allow) continue
+      const levels = levelsOf(text, held.length)
+      if (levels === undefined || !matches(levels, name.value.levels)) continue
+      if (subscription.qos >= qos) return qos
+      highest = subscription.qos
+    }
+    return highest
   }
 }
 
-/** The highest QoS that any subscription of this session which matches the topic was granted. [MQTT-3.3.5-1] */
-function grantedQos(client: EngineClient, topic: string): 0 | 1 | 2 {
-  let highest: 0 | 1 | 2 = 0
-  const name = parseTopicName(topic)
-  if (!name.allow) return highest
-  for (const [text, subscription] of Object.entries(client.subscriptions)) {
-    if (subscription.qos <= highest) continue
+/** A session and the certificate that it spoke with. */
+type Publisher = Pick<Session, 'key' | 'device' | 'clientId' | 'issuer' | 'leaf' | 'serial'>
+
+type Levels = Parameters<typeof matches>[0]
+type FilterCache = (text: string, held: number) => Levels | undefined
+
+/**
+ * The levels of the filters that a session holds. Parsing them for every delivery let one device with many filters slow
+ * everybody down. It forgets all when most of what it knows is no longer held.
+ */
+function openFilterCache(): FilterCache {
+  const known = new Map<string, Levels | undefined>()
+  return (text, held) => {
+    if (known.has(text)) return known.get(text)
+    if (known.size > 2 * held) known.clear()
     const filter = parseTopicFilter(text)
-    if (filter.allow && matches(filter.value.levels, name.value.levels)) highest = subscription.qos
+    const levels = filter.allow ? filter.value.levels : undefined
+    known.set(text, levels)
+    return levels
   }
-  return highest
 }

@@ -14,6 +14,8 @@ import type { EngineClient, EngineSubscription, WirePacket } from './surface.ts'
 export interface GatePorts {
   /** The session of this connection, once it is admitted. */
   session(): Session | undefined
+  /** Filters that this session holds or was just granted, and those of all sessions of its device, connected or kept. */
+  filtersHeld(session: Session): { readonly ofSession: number; readonly ofDevice: number }
   onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string; readonly verdict?: Verdict }): void
   /** The client broke the protocol or a quota: the session must end. */
   onFault(fault: Denied): void
@@ -26,6 +28,8 @@ export interface PacketGate {
   release(): void
   /** The QoS 2 exchange of this packet id ended with a refusal: no PUBREL will follow. */
   forget(packetId: number): void
+  /** Writes an answer of ours, within the bound on what may wait for the client. */
+  send(bytes: Uint8Array): void
 }
 
 const PACKET_ID_MAX = 65_535
@@ -53,6 +57,7 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     }
   }
   let held: WirePacket[] = []
+  let heldBytes = 0
   /** Packet ids of inbound QoS 2 messages between PUBLISH and PUBREL. */
   const receiving = new Set<number>()
 
@@ -60,7 +65,9 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     if (parser._pos > (packet.length ?? 0)) return ports.onFault(deny('malformed-packet', `${packet.cmd} reaches beyond its end`))
     if (packet.cmd === 'connect') handle(packet)
     else if (!client.connackSent) {
+      heldBytes += packet.length ?? 0
       if (held.length >= BROKER_LIMITS.packetsBeforeConnackMax) ports.onFault(deny('quota-exceeded', 'packets before CONNACK'))
+      else if (heldBytes > BROKER_LIMITS.bytesBeforeConnackMax) ports.onFault(deny('quota-exceeded', 'bytes before CONNACK'))
       else held.push(packet)
     } else judge(packet)
   }
@@ -68,8 +75,14 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
   function judge(packet: WirePacket): void {
     const session = ports.session()
     if (session === undefined || session.ending !== undefined || client.closed) return
+    // Whoever asks without reading the answers is stopped before the next question: the engine bounds deliveries only.
+    if (!hasRoomToAnswer()) return
     const form = judgeForm(packet)
     if (!form.allow) return ports.onFault(form)
+    if (packet.cmd === 'disconnect') {
+      const expiry = judgeLastExpiry(packet, session)
+      if (!expiry.allow) return ports.onFault(expiry)
+    }
     if (packet.cmd === 'subscribe') subscribe(packet, session)
     else if (packet.cmd !== 'publish' || passesPublish(packet, session)) return handle(packet)
     // What the engine does not see keeps the connection alive all the same.
@@ -94,6 +107,18 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     return true
   }
 
+  /**
+   * DISCONNECT may change how long its session is kept, within what the policy grants: the engine knows only the bound of
+   * the server. A session that was to end with its connection is not made one that stays [MQTT-3.14.2-2].
+   */
+  function judgeLastExpiry({ properties }: WirePacket, session: Session): Decision<void> {
+    const asked = properties?.sessionExpiryInterval
+    if (properties === undefined || asked === undefined) return allow(undefined)
+    if (asked > 0 && client._connectSessionExpiryInterval === 0) return deny('protocol-error', 'DISCONNECT raises a Session Expiry of 0')
+    properties.sessionExpiryInterval = Math.min(asked, session.grants.sessionExpirySecondsMax ?? BROKER_LIMITS.sessionExpirySecondsMax)
+    return allow(undefined)
+  }
+
   /** What any client may say, whoever it is. */
   function judgeForm(packet: WirePacket): Decision<void> {
     const { cmd, topic, messageId } = packet
@@ -109,9 +134,9 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
       if (topic === '' && packet.properties?.['topicAlias'] === undefined) return deny('protocol-error', 'PUBLISH without a topic')
       if (/[+#]/.test(topic)) return deny('topic-invalid', 'a wildcard in a topic name') // [MQTT-3.3.2-2]
     }
-    const filters = cmd === 'subscribe' ? packet.subscriptions : cmd === 'unsubscribe' ? packet.unsubscriptions : undefined
-    if (filters?.length === 0) return deny('protocol-error', `${cmd} without a filter`) // [MQTT-3.8.3-2], [MQTT-3.10.3-2]
-    if (filters !== undefined && filters.length > BROKER_LIMITS.filtersPerSubscribeMax) return deny('quota-exceeded', `${filters.length} filters in one ${cmd}`)
+    const named = cmd === 'subscribe' ? packet.subscriptions : cmd === 'unsubscribe' ? packet.unsubscriptions : undefined
+    if (named?.length === 0) return deny('protocol-error', `${cmd} without a filter`) // [MQTT-3.8.3-2], [MQTT-3.10.3-2]
+    if (named !== undefined && named.length > BROKER_LIMITS.filtersPerSubscribeMax) return deny('quota-exceeded', `${named.length} filters in one ${cmd}`)
     return allow(undefined)
   }
 
@@ -120,10 +145,11 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
    * first, so it is handed one filter at a time and asked for no SUBACK.
    */
   function subscribe(packet: WirePacket, session: Session): void {
-    const filters = packet.subscriptions ?? []
-    const room = { left: BROKER_LIMITS.subscriptionsPerSessionMax - Object.keys(client.subscriptions).length }
-    const codes = filters.map((filter) => judgeFilter(filter, session, room))
-    const granted = filters.filter((filter, i) => filter.qos === codes[i])
+    const asked = packet.subscriptions ?? []
+    const held = ports.filtersHeld(session)
+    const room = { left: Math.min(BROKER_LIMITS.subscriptionsPerSessionMax - held.ofSession, BROKER_LIMITS.subscriptionsPerDeviceMax - held.ofDevice) }
+    const codes = asked.map((filter) => judgeFilter(filter, session, room))
+    const granted = asked.filter((filter, i) => filter.qos === codes[i])
     const identifier = packet.properties?.['subscriptionIdentifier']
     let left = granted.length
     const answer = (): void => send(subackPacket(packet.messageId ?? 0, codes, session.protocol))
@@ -154,14 +180,22 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
   function send(bytes: Uint8Array): void {
     if (client.closed) return
     client.conn.write(bytes)
-    if (client.conn.writableLength > BROKER_LIMITS.outboundBytesMax) ports.onFault(deny('quota-exceeded', 'the client reads too slowly'))
+    hasRoomToAnswer()
+  }
+
+  function hasRoomToAnswer(): boolean {
+    if (client.conn.writableLength <= BROKER_LIMITS.outboundBytesMax) return true
+    ports.onFault(deny('quota-exceeded', 'the client reads too slowly'))
+    return false
   }
 
   parser.on('packet', onPacket)
   return {
+    send,
     release() {
       const packets = held
       held = []
+      heldBytes = 0
       packets.forEach(judge)
     },
     forget(packetId) {

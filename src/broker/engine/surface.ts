@@ -90,7 +90,10 @@ export interface EngineClient extends EventEmitter {
   _keepaliveTimer: NodeJS.Timeout | null
   _serverKeepAlive?: number
   _assignedClientId?: string | undefined
+  /** What CONNECT asked for, before it was lowered. */
   _connectSessionExpiryInterval: number
+  /** False where the client asked for no Reason Strings. MQTT 5 §3.1.2.11.7. */
+  _requestProblemInformation: boolean
   _sessionExpiryClamped: boolean
   waitForDrain(callback: (error?: Error | null, client?: unknown) => void): void
   /** Without a packet id nothing is acknowledged. */
@@ -139,5 +142,8 @@ export interface EngineCore extends EventEmitter {
   persistence: EngineStore
   handle(socket: TLSSocket): EngineClient
   clearDelayedWill(clientId: string): void
+  /** Called when a client is gone: keeps its session, ends it, or ends it later. */
+  scheduleSessionExpiry(client: EngineClient): void
+  clearSessionExpiry(clientId: string): void
   close(done: () => void): void
 }

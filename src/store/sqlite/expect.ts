@@ -24,12 +24,18 @@ function certificatesComing(changes: readonly Change[], device: DeviceId): reado
   return changes.flatMap((c) => ((c.kind === 'certificate-planned' || c.kind === 'certificate-observed') && c.certificate.device === device ? [c.certificate] : []))
 }
 
+function endedBy(changes: readonly Change[]): ReadonlySet<string> {
+  return new Set(changes.flatMap((c) => (c.kind === 'certificate-revoked' || (c.kind === 'certificate-state' && c.state === 'superseded') ? [`${c.issuer}/${c.serial}`] : [])))
+}
+
 export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const deviceNow = db.prepare('SELECT state, revision FROM devices WHERE id = ?')
   const certificateNow = db.prepare('SELECT state FROM certificates WHERE issuer = ? AND serial = ?')
   const caWithKey = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const keyTaken = db.prepare("SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND (device IS NOT ? OR state = 'revoked') LIMIT 1")
+  const otherIssuer = db.prepare('SELECT issuer FROM certificates WHERE device = ? AND issuer <> ? LIMIT 1')
   const inForce = db.prepare("SELECT spki_sha256 AS key FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
+  const operators = db.prepare("SELECT issuer || '/' || serial AS name FROM certificates WHERE state = 'active' AND profile = 'operator' AND not_after > ?")
 
   return (expected, changes) => {
     switch (expected.kind) {
@@ -43,6 +49,10 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
         const state = row['state'] as DeviceState
         return expected.states.includes(state) ? HOLDS : deny(DEVICE_STATE_REASON[state], `${expected.id} is ${state}`)
       }
+      case 'device-issuer': {
+        const other = otherIssuer.get(expected.device, expected.issuer)
+        return other === undefined ? HOLDS : deny('device-issuer-mismatch', `${expected.device} has certificates of ${String(other['issuer'])}, this one is of ${expected.issuer}`)
+      }
       case 'key-free': {
         const ca = caWithKey.get(expected.spkiSha256)
         if (ca !== undefined) return deny('key-in-use', `the key of the CA ${String(ca['name'])}`)
@@ -54,6 +64,11 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
         const keys = new Set<unknown>(coming.map((c) => c.spkiSha256))
         const others = inForce.all(expected.device, expected.now).filter((row) => !keys.has(row['key'])).length
         return others + coming.length <= expected.max ? HOLDS : deny('certificates-limit', `${expected.device} would have ${others + coming.length} of at most ${expected.max}`)
+      }
+      case 'operators-remain': {
+        const ended = endedBy(changes)
+        const remain = operators.all(expected.now).some((row) => !ended.has(String(row['name'])))
+        return remain ? HOLDS : deny('state-transition', 'this is the last operator certificate in force')
       }
       case 'certificate-state': {
         const state = certificateNow.get(expected.issuer, expected.serial)?.['state']
