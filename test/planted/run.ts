@@ -62,6 +62,11 @@ function judge(fault: Fault): Outcome {
 }
 
 const wanted = process.argv.slice(2)
+const unknown = wanted.filter((id) => !FAULTS.some((fault) => fault.id === id))
+if (unknown.length > 0) {
+  console.error(`no such fault: ${unknown.join(', ')}\nfix: choose of ${FAULTS.map((fault) => fault.id).join(', ')}`)
+  process.exit(2)
+}
 const chosen = wanted.length === 0 ? FAULTS : FAULTS.filter((f) => wanted.includes(f.id))
 
 // Without a fault every case must pass, or being caught means nothing.
