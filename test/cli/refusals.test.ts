@@ -15,6 +15,14 @@ afterAll(() => place[Symbol.dispose]())
 
 const words = (line: string): string[] => (line === '' ? [] : line.split(' '))
 
+async function expectSentence(line: string, code: number, sentence: string): Promise<void> {
+  const { status, stdout, stderr } = await sallyport(words(line), { home })
+  expect(stderr).toContain(sentence)
+  expect(stderr).not.toMatch(/\bat .*\.ts:\d|ExperimentalWarning/)
+  expect({ status, stdout }).toEqual({ status: code, stdout: '' })
+}
+
+// What opens the home takes its lock, and is not run beside anything else.
 describe.concurrent('what was not meant is answered with a suggestion', () => {
   test.each([
     ['devcie list', EXIT.usage, "unknown command 'devcie'\n(Did you mean device?)"],
@@ -37,19 +45,11 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
     ['audit tail --count 0', EXIT.usage, '--count takes a number'],
     ['serve --ports random', EXIT.usage, 'Allowed choices are auto, configured'],
     ['doctor connect --cert a --key b --port 0', EXIT.notFound, 'There is no file a'],
-    ['device show nobody', EXIT.notFound, 'No device of this name is registered'],
-    ['cert show 00ff', EXIT.notFound, 'No such certificate'],
     ['device add --file gone.csv', EXIT.notFound, 'There is no file gone.csv'],
     ['policy check gone.yaml', EXIT.notFound, 'There is no policy file'],
     ['cert show zz', EXIT.refused, 'serial number zz'],
-    ['ca init', EXIT.refused, 'has a certificate authority already'],
     ['ca init --import-cert x.pem', EXIT.usage, 'needs both --import-cert and --import-key'],
-  ])('%s', async (line, code, sentence) => {
-    const { status, stdout, stderr } = await sallyport(words(line), { home })
-    expect(stderr).toContain(sentence)
-    expect(stderr).not.toMatch(/\bat .*\.ts:\d|ExperimentalWarning/)
-    expect({ status, stdout }).toEqual({ status: code, stdout: '' })
-  })
+  ])('%s', expectSentence)
 
   test('every verb explains itself, with an example', async () => {
     const { stdout } = await sallyport(['--help'])
@@ -89,6 +89,14 @@ describe.concurrent('hostile names', () => {
     expect((await sallyport(['device', 'add', 'a-3', '--attr', '__proto__=x'], { home })).stderr).toContain('An attribute name or value is not accepted')
     expect((await sallyport(['device', 'add', 'a-3', '--attr', 'm=a/#'], { home })).stderr).toContain('An attribute name or value is not accepted')
   })
+})
+
+describe('names that are looked up in the home', () => {
+  test.each([
+    ['device show nobody', EXIT.notFound, 'No device of this name is registered'],
+    ['cert show 00ff', EXIT.notFound, 'No such certificate'],
+    ['ca init', EXIT.refused, 'has a certificate authority already'],
+  ])('%s', expectSentence)
 
   test('constructor is a name like any other', async () => {
     expect((await sallyport(['device', 'add', 'constructor', '--attr', 'constructor=toString'], { home })).status).toBe(0)
