@@ -247,3 +247,10 @@ describe('what the policy says of connecting', () => {
     free.end()
   })
 })
+
+test('what MQTT 5 is told at the end arrives, also behind an answer that is still on its way', async () => {
+  const wire = await connected(house, device, { version: 5 })
+  wire.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'secret/#', qos: 0 }] }, publishPacket('a/+', 'x'))
+  await wire.ended
+  expect(wire.received.slice(1).map((p) => p.cmd === 'disconnect' ? p.reasonCode : p.cmd)).toEqual(['suback', 0x90])
+})

@@ -59,10 +59,12 @@ export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
 
   /** MQTT 5 is told why; 3.1.1 has no words for it. Then the engine lets go of the connection. */
   function close(link: Link, session: Session, reasonCode: number, sentence: string): void {
-    if (session.protocol === 5 && link.client.connackSent && !link.client.closed) link.connection.socket.write(disconnectPacket(reasonCode, sentence))
-    link.client.close()
-    // The engine closes the socket after it has cleaned up; a peer that does not read must not delay that.
-    const linger = setTimeout(() => link.connection.socket.destroy(), BROKER_LIMITS.lingerMs)
+    const { socket } = link.connection
+    // The engine destroys the socket, and with it what is still on its way behind an earlier write: it waits for the words.
+    if (session.protocol === 5 && link.client.connackSent && !link.client.closed) socket.write(disconnectPacket(reasonCode, sentence), () => link.client.close())
+    else link.client.close()
+    // A peer that does not read must not delay the end.
+    const linger = setTimeout(() => socket.destroy(), BROKER_LIMITS.lingerMs)
     void link.closed.then(() => clearTimeout(linger))
   }
 
