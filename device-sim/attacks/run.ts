@@ -2,7 +2,7 @@
 // written down, the audit log holds exactly the record it should, and the server is the same and still serves. What
 // cannot be run is "not run", never passed.
 
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
 import { SIM_LIMITS } from '../limits.ts'
 import { agrees, describe, judgeAudit, selects, type RefusalRecord } from '../oracle.ts'
 import { inParallel } from '../identities.ts'
@@ -147,6 +147,9 @@ export async function runCases(ids: readonly CaseId[], arena: Arena, onResult: (
   const run = async (id: CaseId): Promise<void> => {
     if (signal.aborted) return
     const result = await runCase(id, arena)
+    // Ctrl-C reaches the server, too, and a turn of the event loop hands out signals after sockets: what the end of the
+    // server did to a case is known here before the interruption is.
+    await nextTurn()
     results.set(id, result)
     onResult(result)
   }
