@@ -17,6 +17,13 @@ export interface Listen {
   readonly port: number
 }
 
+export interface WebSocketListen extends Listen {
+  /** The one path that is answered. */
+  readonly path: string
+  /** Origins of web pages that may connect. */
+  readonly origins: readonly string[]
+}
+
 export interface TrustedFile {
   readonly name: CaName
   readonly file: string
@@ -27,7 +34,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface Config {
   readonly organisation: string
-  readonly listen: { readonly mqtt: Listen; readonly admin: Listen }
+  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly websocket: WebSocketListen | undefined }
   /** Names and addresses for the server certificate, besides localhost and its addresses. */
   readonly hosts: readonly string[]
   /** The name that devices are told to connect to: the first of `hosts:` in the file, or localhost. */
@@ -36,6 +43,8 @@ export interface Config {
   readonly resumption: boolean
   readonly sourceRate: { readonly perSecond: number; readonly burst: number }
   readonly packetBytesMax: number
+  /** The longest keep-alive, in seconds, that a client is given. */
+  readonly keepAliveSecondsMax: number
   readonly logLevel: LogLevel
   /** Absolute. */
   readonly policyFile: string
@@ -50,6 +59,8 @@ export interface ConfigFlags {
 }
 
 const PORT_MAX = 65_535
+/** Keep Alive is a number of two bytes. MQTT 5 §3.1.2.10. */
+const KEEP_ALIVE_MAX = 65_535
 const RATE_MAX = 1_000_000
 const BURST_MAX = 10_000_000
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/
@@ -61,6 +72,8 @@ const ORGANISATION = /^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u
 const HOSTS_MAX = X509_LIMITS.subjectAltNamesMax - 8
 /** Addresses that mean every interface: they name nobody. */
 const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
+/** A path that looks the same to whoever reads it: nothing encoded, no query. */
+const PATH = /^\/[A-Za-z0-9._~/-]{0,127}$/
 /** The names of our own CAs: a foreign CA of the same name would have its certificates recorded as ours. */
 const OWN_CA_NAMES: readonly string[] = ['root', 'issuing-1']
 
@@ -81,12 +94,13 @@ export function loadConfig(home: string, environment: Readonly<Record<string, st
   if (badHost !== undefined) throw new SallyportError('config-invalid', `${JSON.stringify(badHost)} is not a host name or an address.`, { fix: 'Give --host a DNS name or an IP address.' })
   const passphraseFile = environment['SALLYPORT_PASSPHRASE_FILE']
   // Whoever is told to call the admin API by its address must find that address in the certificate.
-  const listened = [found.listen.mqtt.host, found.listen.admin.host].filter((host) => !EVERYWHERE.includes(host))
+  const { mqtt, admin, websocket } = found.listen
+  const listened = [mqtt, admin, ...(websocket === undefined ? [] : [websocket])].map(({ host }) => host).filter((host) => !EVERYWHERE.includes(host))
   const hosts = [...new Set([...ownNames(), ...listened, ...found.hosts, ...flagHosts])]
   if (hosts.length > HOSTS_MAX) throw new SallyportError('config-invalid', `At most ${HOSTS_MAX} names fit into the server certificate, and there are ${hosts.length}.`, { fix: 'Give fewer --host, or shorten hosts: in sallyport.yaml.' })
   return {
     ...found,
-    listen: flags.portsAuto === true ? { mqtt: { ...found.listen.mqtt, port: 0 }, admin: { ...found.listen.admin, port: 0 } } : found.listen,
+    listen: flags.portsAuto === true ? { mqtt: { ...mqtt, port: 0 }, admin: { ...admin, port: 0 }, websocket: websocket && { ...websocket, port: 0 } } : found.listen,
     hosts,
     announcedHost: flagHosts[0] ?? found.hosts[0] ?? 'localhost',
     logLevel: levelFromEnvironment ?? found.logLevel,
@@ -120,29 +134,39 @@ type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
   const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'log', 'policy'])
   const section = (entry: MapEntry | undefined, name: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> => (entry && reader.map(entry.value, name, keys)) ?? new Map()
-  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin'])
+  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'websocket'])
   const tls = section(top?.get('tls'), 'tls', ['resumption'])
-  const limits = section(top?.get('limits'), 'limits', ['sourceRatePerSecond', 'sourceBurst', 'packetBytesMax'])
+  const limits = section(top?.get('limits'), 'limits', ['sourceRatePerSecond', 'sourceBurst', 'packetBytesMax', 'keepAliveSecondsMax'])
   const log = section(top?.get('log'), 'log', ['level'])
   const integer = (entry: MapEntry | undefined, name: string, fallback: number, max: number): number => (entry && reader.integer(entry.value, name, 1, max)) ?? fallback
   const string = (entry: MapEntry | undefined, name: string, fallback: string): string => (entry && reader.string(entry.value, name)) ?? fallback
-  const door = (entry: MapEntry | undefined, name: string, host: string, port: number): Listen => {
-    const map = section(entry, name, ['host', 'port'])
+  const address = (map: ReadonlyMap<string, MapEntry>, name: string, host: string, port: number): Listen => {
     const portEntry = map.get('port')
     const hostEntry = map.get('host')
     return { host: (hostEntry && hostOf(reader, hostEntry.value, `${name}.host`)) ?? host, port: (portEntry && reader.integer(portEntry.value, `${name}.port`, 0, PORT_MAX)) ?? port }
+  }
+  const door = (entry: MapEntry | undefined, name: string, host: string, port: number): Listen => address(section(entry, name, ['host', 'port']), name, host, port)
+  /** Off, unless it is there. */
+  const webSocketDoor = (entry: MapEntry | undefined): WebSocketListen | undefined => {
+    if (entry === undefined) return undefined
+    const map = section(entry, 'listen.websocket', ['host', 'port', 'path', 'origins'])
+    return {
+      ...address(map, 'listen.websocket', '::', 8884), path: pathOf(reader, map.get('path')),
+      origins: list(reader, map.get('origins'), 'listen.websocket.origins', (node) => originOf(reader, node)),
+    }
   }
   const resumption = tls.get('resumption')
   const level = log.get('level')
   const sourceRatePerSecond = integer(limits.get('sourceRatePerSecond'), 'limits.sourceRatePerSecond', BROKER_LIMITS.sourceRatePerSecond, RATE_MAX)
   return {
     organisation: organisationOf(reader, top?.get('organisation')),
-    listen: { mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443) },
+    listen: { mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443), websocket: webSocketDoor(listen.get('websocket')) },
     hosts: hostsOf(reader, top?.get('hosts')),
     trust: trustedOf(reader, top?.get('trust'), home),
     resumption: (resumption && reader.oneOf(resumption.value, 'tls.resumption', ['on', 'off'])) === 'on',
     sourceRate: { perSecond: sourceRatePerSecond, burst: burstOf(reader, limits.get('sourceBurst'), sourceRatePerSecond) },
     packetBytesMax: limitOf(reader, limits.get('packetBytesMax')),
+    keepAliveSecondsMax: integer(limits.get('keepAliveSecondsMax'), 'limits.keepAliveSecondsMax', BROKER_LIMITS.keepAliveSecondsMax, KEEP_ALIVE_MAX),
     logLevel: (level && reader.oneOf(level.value, 'log.level', LOG_LEVELS)) ?? 'info',
     policyFile: path.resolve(home, string(top?.get('policy'), 'policy', 'policy.yaml')),
   }
@@ -171,6 +195,22 @@ function hostOf(reader: TreeReader, node: SourceNode, what: string): string | un
   const text = reader.string(node, what)
   if (text === undefined || isHost(text)) return text
   return reader.report(node.at, `${what}: "${printable(text)}" is not a host name or an address.`, 'Write a DNS name or an IP address.')
+}
+
+function pathOf(reader: TreeReader, entry: MapEntry | undefined): string {
+  const text = entry && reader.string(entry.value, 'listen.websocket.path')
+  if (entry === undefined || text === undefined || PATH.test(text)) return text ?? '/mqtt'
+  reader.report(entry.value.at, `listen.websocket.path: "${printable(text)}" is not a path.`, 'Write it from its first slash, as /mqtt.')
+  return '/mqtt'
+}
+
+/** As a browser writes it, or it would never be equal. What comes over plain http was written by whoever is on the way. */
+function originOf(reader: TreeReader, node: SourceNode): string | undefined {
+  const text = reader.string(node, 'an origin')
+  if (text === undefined) return undefined
+  const origin = URL.canParse(text) ? new URL(text).origin : undefined
+  if (origin === text && text.startsWith('https://')) return text
+  return reader.report(node.at, `"${printable(text)}" is not the origin of an https page.`, 'Write it as a browser does: https://console.example.org, with a port only where it is not 443.')
 }
 
 /** Two CAs of one name would share the names of their devices' certificates. */

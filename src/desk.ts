@@ -5,7 +5,7 @@ import { REASONS, type DenyReason, type RevocationReason } from './vocabulary.ts
 import { REGISTRY_LIMITS } from './limits.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
-import type { Denied } from './core/decision.ts'
+import type { Decision, Denied } from './core/decision.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
@@ -14,7 +14,7 @@ import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNu
 import type { CompiledPolicy } from './core/policy/compile.ts'
 import { explain } from './core/policy/explain.ts'
 import { grantsFor } from './core/policy/grants.ts'
-import type { CertificateQuery, CertificateRecord, Change, DeviceQuery, Page, Registry, RegistryView } from './core/registry.ts'
+import type { CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
@@ -23,6 +23,13 @@ import { encodePem } from './x509/pem.ts'
 /** Whose sessions a change has closed: what a running broker knows. Without one nobody is connected. */
 export interface SessionsPort {
   closed(match: { readonly device: DeviceId } | { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<number>
+}
+
+/** What must end access at once, recorded or not. */
+export interface DecreesPort {
+  /** In force until the registry records it, or the server restarts. */
+  decree(changes: readonly EndingChange[]): void
+  lift(device: DeviceId): void
 }
 
 export interface AuditPort {
@@ -38,6 +45,8 @@ export interface DeskPorts {
   readonly audit: AuditPort
   readonly authority: Authority
   readonly sessions?: SessionsPort
+  /** Without it, as without a running server, an order that cannot be recorded is only a failure. */
+  readonly decrees?: DecreesPort
   readonly policy: () => CompiledPolicy
   readonly clock: () => EpochMs
 }
@@ -45,6 +54,7 @@ export interface DeskPorts {
 const WHY_REFUSALS_MAX = 20
 const REVOKE_ATTEMPTS_MAX = 3
 type RevocationChange = Extract<Change, { kind: 'certificate-revoked' }>
+type EndingChange = RevocationChange | Extract<Change, { kind: 'device-state' }>
 
 /** A refusal, for an operator who asked for success. */
 function failure(denied: Denied): SallyportError {
@@ -79,8 +89,10 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     const next = nextDeviceState(device.state, action)
     if (!next.allow) throw failure(next)
     const state = next.value
-    if (state !== device.state) {
-      const committed = await registry.commit(
+    // Whoever resumes a device the suspension of which was never recorded takes that back.
+    if (state === device.state) ports.decrees?.lift(id)
+    else {
+      const committed = await commitEnding(
         [{ kind: 'device-state', id, state }],
         [{ kind: 'device-revision', id, revision: device.revision }],
         [{ kind: 'device-changed', at: clock(), device: id, action, state, actor }],
@@ -89,6 +101,23 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
     const sessionsClosed = (await ports.sessions?.closed({ device: id })) ?? 0
     return { ...known(id), sessionsClosed }
+  }
+
+  /** What ends access is in force in this server even when the registry fails to record it. The failure is told all the same. */
+  async function commitEnding(changes: readonly EndingChange[], expected: readonly Expectation[], events: readonly AuditEvent[]): Promise<Decision<Committed>> {
+    try {
+      return await registry.commit(changes, expected, events)
+    } catch (cause) {
+      // What gives access is never given unrecorded; and whether an operator remains, only the registry can say.
+      const ends = changes.every((change) => change.kind === 'certificate-revoked' || change.state !== 'active')
+      if (ports.decrees === undefined || !ends || expected.some(({ kind }) => kind === 'operators-remain')) throw cause
+      ports.decrees.decree(changes)
+      for (const change of changes) await ports.sessions?.closed(change.kind === 'device-state' ? { device: change.id } : { issuer: change.issuer, serial: change.serial })
+      throw new SallyportError('internal', `This is in force, but not recorded: it ends when the server restarts (${cause instanceof Error ? cause.message : 'the registry failed'})`, {
+        fix: 'Look for a full or failing disk, and repeat the command until it answers without a failure.',
+        cause,
+      })
+    }
   }
 
   async function enroll(id: DeviceId, csr: string): Promise<Enrolled> {
@@ -118,7 +147,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       if (!plan.allow) throw failure(plan)
       const { changes, expected, revoked } = plan.value
       if (changes.length > 0) {
-        const committed = await registry.commit(changes, expected, changes.map((change) => revocationEvent(change, records)))
+        const committed = await commitEnding(changes, expected, changes.map((change) => revocationEvent(change, records)))
         // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan. The last operator stays refused.
         if (!committed.allow && committed.reason === 'state-transition' && attempt < REVOKE_ATTEMPTS_MAX) continue
         if (!committed.allow) throw failure(committed)

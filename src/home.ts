@@ -25,6 +25,7 @@ export interface HomePaths {
   readonly server: string
   readonly data: string
   readonly registry: string
+  readonly sessions: string
   readonly lock: string
   readonly audit: string
   readonly endpoints: string
@@ -40,6 +41,7 @@ export function homePaths(home: string): HomePaths {
     operator: path.join(local, 'operator'),
     server: path.join(local, 'server'),
     registry: path.join(data, 'registry.db'),
+    sessions: path.join(data, 'sessions.db'),
     lock: path.join(data, 'lock.db'),
     audit: path.join(data, 'audit.ndjson'),
     endpoints: path.join(data, 'endpoints.json'),

@@ -4,7 +4,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { openBroker, type Broker } from './broker/broker.ts'
+import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { openOrganisation } from './ca/genesis.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
@@ -19,11 +19,15 @@ import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
 import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
+import { openRouter } from './router/memory.ts'
+import { openDecreedView, type Decree } from './store/decreed.ts'
+import { openSqliteSessions } from './store/sessions/sqlite.ts'
 import { openTrust, type Trust, type TrustedCa } from './x509/chain.ts'
 import { encodePem } from './x509/pem.ts'
 
 export interface Ready {
-  readonly mqtt: { readonly host: string; readonly port: number }
+  readonly mqtt: Address
+  readonly websocket: (Address & { readonly path: string }) | undefined
   readonly admin: { readonly url: string }
   readonly rootSha256: string
   readonly demo: Demo | undefined
@@ -60,6 +64,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const config = options.config()
   const log = openLog({ level: config.logLevel })
   await using home = await openHome(options.home, config)
+  // A disk that fills up later must not be what keeps a revocation from being recorded.
+  home.registry.reserveRoom()
   const fresh = ensureStarter(home, config.policyFile)
   const firstPolicy = loadPolicyOf(config, 1)
   const foreign = readForeignCas(config.trust, home.registry.cas())
@@ -70,31 +76,38 @@ export async function serve(options: ServeOptions): Promise<void> {
   const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: [encodePem('CERTIFICATE', organisation.root.der)] })
 
   await using stack = new AsyncDisposableStack()
+  const store = await openSqliteSessions({ file: home.paths.sessions, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
+  stack.defer(() => store.close())
+  const standing = stack.use(openDecreedView(home.view))
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
     port: config.listen.mqtt.port,
+    websocket: config.listen.websocket,
     tls: inForce.tls,
     sourceRate: config.sourceRate,
     packetBytesMax: config.packetBytesMax,
-    view: home.view,
+    keepAliveSecondsMax: config.keepAliveSecondsMax,
+    view: standing,
     audit: home.audit,
     clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
     trust: () => inForce.trust,
     policy: () => inForce.policy,
+    router: openRouter(),
+    store,
     observe: (peer) => observeForeign(home, peer, Date.now),
   })
   stack.defer(() => broker.close())
-  const desk: DeskPorts = { registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, sessions: broker, policy: () => inForce.policy, clock: Date.now }
+  const desk: DeskPorts = { registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, sessions: broker, decrees: { decree, lift: (device) => standing.lift(device) }, policy: () => inForce.policy, clock: Date.now }
   const admin = await openAdminServer({
     listen: config.listen.admin,
     hosts: config.hosts,
     tls: adminTls(inForce.tls),
-    view: home.view,
+    view: standing,
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: inForce.policy.generation, mqtt: broker.address }),
+    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: inForce.policy.generation, mqtt: broker.address, sessionStore: store.health }),
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
@@ -107,9 +120,16 @@ export async function serve(options: ServeOptions): Promise<void> {
   const daily = setInterval(() => {
     void next(renew, 'the certificates could not be renewed')
     void next(warnOfExpiry, 'the certificates could not be looked at')
+    // What was set aside has been used up by what the registry has grown.
+    void next(async () => home.registry.reserveRoom(), 'no room could be set aside for the registry')
   }, LIFE.day)
   daily.unref()
   stack.defer(() => clearInterval(daily))
+
+  function decree(changes: readonly Decree[]): void {
+    log.error({ changes }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
+    standing.decree(changes)
+  }
 
   /** A demo that cannot be had is no reason not to serve a fleet. */
   async function openDemo(port: number): Promise<Demo | undefined> {
@@ -174,13 +194,14 @@ export async function serve(options: ServeOptions): Promise<void> {
     }
   }
 
-  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, admin: { url: admin.url } }, null, 2)}\n`)
+  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url } }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   auditPolicy(home, inForce)
-  options.onReady({ mqtt: broker.address, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await warnOfExpiry()
-  log.info({ mqtt: broker.address, admin: admin.url, devices: home.view.size.devices }, 'ready')
+  log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, devices: home.view.size.devices }, 'ready')
 
   await ended(options.signal)
   await reloading

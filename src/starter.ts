@@ -14,7 +14,7 @@ grants:
     publish:
       - { topic: "t/\${device.id}/#", qos: 2, retain: false }
     subscribe:
-      - "t/\${device.id}/#"
+      - { topic: "t/\${device.id}/#", share: ["*"] }
       - "cmd/\${device.id}/+"
     will:
       - "state/\${device.id}"
@@ -25,8 +25,9 @@ grants:
     publish:
       - "cmd/+/+"
     subscribe:
-      - "t/#"
-      - "state/#"
+      # share: under which names it may be shared by several clients, as in $share/workers/t/#
+      - { topic: "t/#", share: ["*"] }
+      - { topic: "state/#", share: ["*"] }
 
 # A deny wins over every grant, in whatever order:
 # deny:
@@ -35,6 +36,7 @@ grants:
 
 export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
 # Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
+# What is off unless it is here says so.
 # kill -HUP re-reads policy, trust, hosts and the server certificate, all of them or, with one mistake, none; listeners and
 # limits need a restart.
 
@@ -42,11 +44,12 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 # listen:
 #   mqtt: { host: "::", port: 8883 }
 #   admin: { host: 127.0.0.1, port: 9443 }
+#   websocket: { host: "::", port: 8884, path: /mqtt, origins: [] }   # off unless it is here; origins: web pages that may connect
 # hosts: [mqtt.example.org]          # further names in the server certificate
 # policy: policy.yaml
 # trust:                             # CAs of others; the policy's identity: says which devices they speak for
 #   - { name: factory-2026, file: factory.pem }   # one CA per file, the one that signs; a new key needs a new name
 # tls: { resumption: off }
-# limits: { sourceRatePerSecond: 500, sourceBurst: 2000, packetBytesMax: 256KiB }
+# limits: { sourceRatePerSecond: 500, sourceBurst: 2000, packetBytesMax: 256KiB, keepAliveSecondsMax: 1200 }
 # log: { level: info }
 `

@@ -11,7 +11,7 @@ export type Step = (typeof STEPS)[number]
  * `connack3` is the MQTT 3.1.1 CONNACK return code [MQTT-3.2.2-4]; `reason5` the MQTT 5 reason code, used in whichever
  * packet carries the refusal (CONNACK, PUBACK, PUBREC, SUBACK, DISCONNECT); `http` the status of an admin API answer.
  * At steps `source` and `tls` nothing of this is sent: the connection is closed without one MQTT byte. Only a CONNECT that
- * was waiting while its CA went out of trust is answered.
+ * was waiting while its CA went out of trust is answered. What stands before MQTT in a WebSocket is answered in HTTP.
  */
 export interface WireAnswer {
   readonly step: Step
@@ -90,6 +90,11 @@ export const REASONS = {
   'device-retired': registry('The device is retired.', 'Retirement is final: register a new device.'),
   'registry-unavailable': row('registry', 3, 0x88, 503, 'The registry could not be read, so nobody can be judged.', 'See the server log; the device may try again.'),
 
+  'store-unavailable': row('connect', 3, 0x88, 503, 'The session store cannot be written, so nothing can be kept for this session.', 'See the server log: the disk is full or fails; the device may try again.'),
+
+  'websocket-upgrade': row('connect', 5, 0x87, 400, 'The request was not the WebSocket upgrade that is served.', 'Use wss:// with the path of listen.websocket (/mqtt) and the subprotocol "mqtt".'),
+  'websocket-origin': row('connect', 5, 0x87, 403, 'A web page whose origin is not listed asked for a connection.', 'If that page may connect, list its origin in listen.websocket.origins; otherwise find out what it does in that browser.'),
+
   'client-id-mismatch': row('connect', 2, 0x85, 403, 'The client id is not one that this device may use.', 'Use the device id, or the device id followed by ":" and a suffix, as client id.'),
   'client-id-invalid': row('connect', 2, 0x85, 400, 'The client id has characters that are not accepted, or is too long.', 'Use the device id, or the device id followed by ":" and a suffix, as client id.'),
   'client-id-empty': row('connect', 2, 0x85, 400, 'MQTT 3.1.1 does not allow an empty client id with a persistent session.', 'Set a client id or clean session.'),
@@ -120,7 +125,7 @@ export const REASONS = {
   'subscribe-not-granted': policy(0x87, 'No single grant contains this topic filter.', 'Subscribe to what one grant contains; compare with: sallyport policy explain --device ID --subscribe FILTER.'),
   'subscribe-denied': policy(0x87, 'A deny rule forbids this topic filter.', 'Change the deny rule that policy explain names.'),
   'share-not-granted': policy(0x87, 'The grant does not allow shared subscriptions of this share name.', 'Add the share name to share: [] in the grant.'),
-  'share-unavailable': policy(0x9e, 'Shared subscriptions are not served.', 'Subscribe without $share.'),
+  'share-unavailable': policy(0x9e, 'Shared subscriptions need MQTT 5.', 'Connect with MQTT 5, or subscribe without $share.'),
   'receive-denied': policy(0x87, 'A rule forbids delivering this topic to this device.', 'Change the deny rule that policy explain names.'),
 
   'csr-malformed': enrollment(400, 'The certificate request is not a well-formed PKCS#10 request.', 'Send one PEM or DER PKCS#10 request.'),

@@ -45,6 +45,17 @@ describe('what is wrong has a place and a way out', () => {
     ['listen: { mqtt: { port: -1 } }', '1:25', 'from 0 to 65535'],
     ['listen: { admin: { port: "9443" } }', '1:26', 'from 0 to 65535'],
     ['listen: { admin: { host: "a b" } }', '1:26', 'is not a host name or an address'],
+    ['listen: { websocket: 8884 }', '1:22', 'listen.websocket must be a mapping'],
+    ['listen: { websocket: { prt: 1 } }', '1:24', 'unknown key "prt" in listen.websocket. Did you mean "port"?'],
+    ['listen: { websocket: { path: mqtt } }', '1:30', 'listen.websocket.path: "mqtt" is not a path.'],
+    ['listen: { websocket: { path: "/mqtt?a" } }', '1:30', '"/mqtt?a" is not a path.'],
+    ['listen: { websocket: { path: /%6dqtt } }', '1:30', 'is not a path.'],
+    ['listen: { websocket: { origins: "https://a.example" } }', '1:33', 'listen.websocket.origins must be a list'],
+    ['listen: { websocket: { origins: ["*"] } }', '1:34', '"*" is not the origin of an https page.'],
+    ['listen: { websocket: { origins: ["null"] } }', '1:34', 'is not the origin'],
+    ['listen: { websocket: { origins: ["https://a.example/"] } }', '1:34', 'is not the origin'],
+    ['listen: { websocket: { origins: ["https://A.example:443"] } }', '1:34', 'is not the origin'],
+    ['listen: { websocket: { origins: ["http://a.example"] } }', '1:34', 'is not the origin of an https page'],
     ['hosts: mqtt.example.org', '1:8', 'hosts must be a list'],
     ['hosts: ["*.example.org"]', '1:9', '"*.example.org" is not a host name'],
     ['hosts: ["fe80::1%eth0"]', '1:9', 'is not a host name or an address'],
@@ -60,6 +71,8 @@ describe('what is wrong has a place and a way out', () => {
     ['limits: { sourceRatePerSecond: 0 }', '1:32', 'must be a whole number from 1'],
     ['limits: { sourceRatePerSecond: 100, sourceBurst: 99 }', '1:50', 'limits.sourceBurst must be a whole number from 100'],
     ['limits: { packetBytesMax: big }', '1:27', 'must be a size, not big. Write bytes: 512, 8KiB or 1MiB.'],
+    ['limits: { keepAliveSecondsMax: 0 }', '1:32', 'limits.keepAliveSecondsMax'],
+    ['limits: { keepAliveSecondsMax: 65536 }', '1:32', 'limits.keepAliveSecondsMax'],
     ['limits: { packetBytesMax: 1KiB }', '1:27', 'must be from 65536 to'],
     ['limits: { packetBytesMax: 1GiB }', '1:27', 'must be from 65536 to'],
     ['log: { level: loud }', '1:15', 'log.level must be error or warn or info or debug, not loud.'],
@@ -108,8 +121,8 @@ describe('what is right is taken', () => {
   test('no file, an empty file and the starter file all mean the defaults', () => {
     const none = load(undefined)
     expect(none).toMatchObject({
-      organisation: 'Sallyport', listen: { mqtt: { host: '::', port: 8883 }, admin: { host: '127.0.0.1', port: 9443 } }, trust: [], resumption: false,
-      sourceRate: { perSecond: 500, burst: 2_000 }, packetBytesMax: 262_144, logLevel: 'info', policyFile: path.join(home, 'policy.yaml'), passphraseFile: undefined, announcedHost: 'localhost',
+      organisation: 'Sallyport', listen: { mqtt: { host: '::', port: 8883 }, admin: { host: '127.0.0.1', port: 9443 }, websocket: undefined }, trust: [], resumption: false,
+      sourceRate: { perSecond: 500, burst: 2_000 }, packetBytesMax: 262_144, keepAliveSecondsMax: 1_200, logLevel: 'info', policyFile: path.join(home, 'policy.yaml'), passphraseFile: undefined, announcedHost: 'localhost',
     })
     expect(load('')).toEqual(none)
     expect(load(STARTER_CONFIG)).toEqual(none)
@@ -117,7 +130,9 @@ describe('what is right is taken', () => {
 
   test('the starter file without its comment signs says the defaults, too', () => {
     const spoken = STARTER_CONFIG.split('\n').map((line) => line.replace(/^# (?=[a-z]+:|  )/, '')).join('\n').replace(/^hosts:.*$/m, '').replace(/^trust:.*\n.*$/m, '')
-    expect(load(spoken)).toEqual(load(''))
+    expect(load(spoken.replaceAll('  websocket:', '  #websocket:'))).toEqual(load(''))
+    // Its defaults are what an empty section means; without one it is off.
+    expect(load(spoken)).toEqual(load('listen: { websocket: {} }'))
   })
 
   test('every key is read', () => {
@@ -126,18 +141,28 @@ listen: { mqtt: { host: 0.0.0.0, port: 0 }, admin: { host: 10.0.0.5, port: 1 } }
 hosts: [mqtt.acme.example, "2001:db8::1"]
 trust: [{ name: factory-2026, file: factory.pem }]
 tls: { resumption: on }
-limits: { sourceRatePerSecond: 5000, packetBytesMax: 64KiB }
+limits: { sourceRatePerSecond: 5000, packetBytesMax: 64KiB, keepAliveSecondsMax: 60 }
 log: { level: debug }
 policy: rules/policy.yaml
 `)
     expect(config).toMatchObject({
       organisation: 'Acme', listen: { mqtt: { host: '0.0.0.0', port: 0 }, admin: { host: '10.0.0.5', port: 1 } }, trust: [{ name: 'factory-2026', file: path.join(home, 'factory.pem') }],
-      resumption: true, packetBytesMax: 65_536, logLevel: 'debug', policyFile: path.join(home, 'rules/policy.yaml'), announcedHost: 'mqtt.acme.example',
+      resumption: true, packetBytesMax: 65_536, keepAliveSecondsMax: 60, logLevel: 'debug', policyFile: path.join(home, 'rules/policy.yaml'), announcedHost: 'mqtt.acme.example',
       sourceRate: { perSecond: 5_000, burst: 5_000 },
     })
     // An address to listen on is a name for the certificate; "every address" is not.
     expect(config.hosts).toEqual(expect.arrayContaining(['mqtt.acme.example', '2001:db8::1', '10.0.0.5']))
     expect(config.hosts).not.toContain('0.0.0.0')
+  })
+
+  test('the WebSocket door is off, on where it is named, and its address is a name like any other', () => {
+    expect(load('listen: { mqtt: {} }').listen.websocket).toBeUndefined()
+    expect(load('listen: { websocket: {} }').listen.websocket).toEqual({ host: '::', port: 8884, path: '/mqtt', origins: [] })
+    const config = load('listen: { websocket: { host: 10.0.0.6, port: 443, path: /, origins: [https://a.example, "https://b.example:8443"] } }')
+    expect(config.listen.websocket).toEqual({ host: '10.0.0.6', port: 443, path: '/', origins: ['https://a.example', 'https://b.example:8443'] })
+    expect(config.hosts).toContain('10.0.0.6')
+    expect(load('listen: { websocket: { path: /iot/v1 } }', {}, { portsAuto: true }).listen.websocket).toEqual({ host: '::', port: 0, path: '/iot/v1', origins: [] })
+    expect(load('', {}, { portsAuto: true }).listen.websocket).toBeUndefined()
   })
 
   test('flags win over the environment, and that over the file', () => {

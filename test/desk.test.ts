@@ -5,6 +5,7 @@ import { createPublicKey, X509Certificate } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Desk } from '../src/core/desk.ts'
 import { SallyportError } from '../src/core/errors.ts'
+import { openDesk } from '../src/desk.ts'
 import { decodePem } from '../src/x509/pem.ts'
 import { makeCsr } from '../src/x509/csr.ts'
 import type { SerialNumber } from '../src/core/ids.ts'
@@ -171,6 +172,49 @@ describe('revocation', () => {
     expect(first).toMatchObject({ status: 'fulfilled', value: { revoked: [second.serial] } })
     expect(last).toMatchObject({ status: 'rejected', reason: { code: 'refused', reason: 'state-transition', message: expect.stringContaining('last operator') } })
     expect(await desk.certificate(house.operator.serial)).toMatchObject({ state: 'active' })
+  })
+})
+
+describe('when the registry cannot record', () => {
+  /** A desk whose registry fails, and what it decrees. */
+  function onAFailingDisk(): { readonly desk: Desk; readonly decreed: unknown[] } {
+    const decreed: unknown[] = []
+    const registry = { ...house.home.registry, commit: () => Promise.reject(new SallyportError('internal', 'The file could not be written.')) }
+    return {
+      decreed,
+      desk: openDesk({
+        registry, view: house.home.view, audit: house.home.audit, authority: house.organisation.authority, policy: () => house.policy, clock: Date.now,
+        sessions: { closed: (match) => Promise.resolve(void decreed.push(['closed', match])).then(() => 1) },
+        decrees: { decree: (changes) => void decreed.push(...changes), lift: (id) => void decreed.push(['lifted', id]) },
+      }, { kind: 'local' }),
+    }
+  }
+
+  test('a revocation is decreed and its sessions are ended; the answer is a failure that says so, and the repeat is the first of all records', async () => {
+    const { serial } = await house.device('unrecorded')
+    const failing = onAFailingDisk()
+    expect(await refusal(failing.desk.revoke({ device: device('unrecorded') }, 'keyCompromise'))).toMatchObject({ code: 'internal', fix: expect.stringContaining('repeat') as string })
+    expect(failing.decreed).toMatchObject([{ kind: 'certificate-revoked', serial }, ['closed', { serial }]])
+    expect(await desk.certificate(serial)).toMatchObject({ state: 'active' })
+    expect(await desk.revoke({ device: device('unrecorded') }, 'keyCompromise')).toMatchObject({ revoked: [serial] })
+    expect(await desk.certificate(serial)).toMatchObject({ state: 'revoked' })
+  })
+
+  test('a suspension is decreed, and taken back by whoever resumes the device', async () => {
+    await add('held')
+    const failing = onAFailingDisk()
+    expect(await refusal(failing.desk.changeDevice(device('held'), 'suspend'))).toMatchObject({ code: 'internal' })
+    expect(await failing.desk.changeDevice(device('held'), 'resume')).toMatchObject({ state: 'active' })
+    expect(failing.decreed).toMatchObject([{ kind: 'device-state', state: 'suspended' }, ['closed', { device: 'held' }], ['lifted', 'held'], ['closed', { device: 'held' }]])
+  })
+
+  test('what gives access is not decreed, and neither is the end of an operator: only the registry knows the last one', async () => {
+    await add('resting')
+    await desk.changeDevice(device('resting'), 'suspend')
+    const failing = onAFailingDisk()
+    await expect(failing.desk.changeDevice(device('resting'), 'resume')).rejects.toThrow('The file could not be written.')
+    await expect(failing.desk.revoke({ serial: house.operator.serial }, 'keyCompromise')).rejects.toThrow('The file could not be written.')
+    expect(failing.decreed).toEqual([])
   })
 })
 

@@ -137,7 +137,7 @@ describe('the starter policy', () => {
     expect(send(sensor, topic, 0, true)).toBe(false)
   })
 
-  test.each([['t/s1/#', true], ['t/s1/+', true], ['t/s1', true], ['cmd/s1/+', true], ['cmd/s1/reboot', true], ['t/#', false], ['t/+/#', false], ['t/s2/#', false], ['cmd/s1/#', false], ['cmd/s1', false], ['cmd/+/+', false], ['cmd/s1/a/b', false], ['cmd/s2/+', false], ['state/s1', false], ['state/#', false], ['#', false], ['+/#', false], ['$SYS/#', false], ['$share/g/t/s1/#', false]])('a sensor subscribes to %s: %s', (filter, expected) => {
+  test.each([['t/s1/#', true], ['t/s1/+', true], ['t/s1', true], ['cmd/s1/+', true], ['cmd/s1/reboot', true], ['t/#', false], ['t/+/#', false], ['t/s2/#', false], ['cmd/s1/#', false], ['cmd/s1', false], ['cmd/+/+', false], ['cmd/s1/a/b', false], ['cmd/s2/+', false], ['state/s1', false], ['state/#', false], ['#', false], ['+/#', false], ['$SYS/#', false], ['$share/g/t/s1/#', true], ['$share/g/t/s2/#', false], ['$share/g/cmd/s1/+', false], ['$share/g/#', false]])('a sensor subscribes to %s: %s', (filter, expected) => {
     expect(ask(sensor, filter)).toBe(expected)
   })
 

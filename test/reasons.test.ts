@@ -19,7 +19,8 @@ function page(): string {
 
 Generated from \`src/vocabulary.ts\`; do not edit. Every refusal has one of these codes, in the audit log, in \`why\`, and where the wire
 has room for it. Steps are in the order in which a request meets them. At \`source\`, \`tls\` and \`certificate\` the connection is closed
-without one MQTT byte; "3.1.1" is the CONNACK return code, "MQTT 5" the reason code in CONNACK, SUBACK, PUBACK, PUBREC or DISCONNECT.
+without one MQTT byte; a WebSocket upgrade is refused in HTTP. "3.1.1" is the CONNACK return code, "MQTT 5" the reason code in CONNACK,
+SUBACK, PUBACK, PUBREC or DISCONNECT.
 
 ${sections.join('\n')}`
 }

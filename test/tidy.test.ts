@@ -70,6 +70,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   aedes: ['broker'],
   'mqtt-packet': ['broker', 'commands', 'device-sim'],
   mqtt: ['device-sim'],
+  ws: ['broker'],
   pkijs: ['x509', 'device-sim'],
   asn1js: ['x509', 'device-sim'],
   fastify: ['http'],

@@ -1,22 +1,30 @@
-// The broker: the TLS door and the engine room joined, and the change feed turned into closed sessions. What main.ts
+// The broker: the TLS doors and the engine room joined, and the change feed turned into closed sessions. What main.ts
 // sees of this room is this file.
 
 import { REASONS, type DenyReason } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
 import { judgeReturn, judgeStanding } from '../core/admission.ts'
 import type { Source } from '../core/audit.ts'
-import type { DeviceId } from '../core/ids.ts'
+import type { DeviceId, SessionKey } from '../core/ids.ts'
 import type { Decision } from '../core/decision.ts'
 import type { Change } from '../core/registry.ts'
 import { openEngine } from './engine/engine.ts'
-import { openListener, type TlsMaterial } from './listener.ts'
-import { judgePeer, judgeTrust, presentedFacts, type Peer } from './peer.ts'
+import { openListener, type Listener, type SecureConnection, type Service, type TlsMaterial } from './listener.ts'
+import { judgePeer, judgeTrust, peerRefusal, presentedFacts, type Peer } from './peer.ts'
 import type { BrokerPorts } from './ports.ts'
 import { openSessionTable, type Session, type SessionMatch } from './sessions.ts'
 import { openSourceGate } from './source-gate.ts'
+import { openUpgrader } from './websocket.ts'
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
 
 export interface Broker {
-  readonly address: { readonly host: string; readonly port: number }
+  readonly address: Address
+  /** Of the WebSocket door, where there is one. */
+  readonly websocket: Address | undefined
   readonly sessionCount: number
   /**
    * How many sessions a committed change of this certificate or device has closed, once their sockets are closed. The
@@ -39,24 +47,38 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   const engine = await openEngine({ ...ports, observe }, sessions)
   const gate = openSourceGate(ports.sourceRate)
   const closures = openClosures()
+  const closing = new AbortController()
 
-  const listener = await openListener({
-    host: ports.host,
-    port: ports.port,
-    material: ports.tls,
-    gate,
-    clock: ports.clock,
-    onRefused: (source, reason, detail, leaf) => auditStranger(source, reason, detail, leaf),
-    onSecure(connection) {
-      const peer = judgePeer(connection.socket, ports)
-      if (peer.allow) return engine.attach(connection, peer.value)
-      // Refused before one MQTT byte is read or written: a stranger gets nothing to talk to.
-      const leaf = connection.socket.getPeerX509Certificate()?.raw
-      connection.socket.destroy()
-      auditStranger(connection.source, peer.reason, peer.detail, leaf)
-    },
+  /** Both doors have the same source gate, the same trust and the same judge. */
+  const openDoor = (service: Service, { host, port }: Address, onPeer: (connection: SecureConnection, peer: Peer) => void): Promise<Listener> =>
+    openListener({
+      service, host, port, gate,
+      material: ports.tls,
+      clock: ports.clock,
+      onRefused: (source, reason, detail, leaf) => auditStranger(source, reason, detail, leaf),
+      onSecure(connection) {
+        const peer = judgePeer(connection.socket, ports)
+        if (peer.allow) return onPeer(connection, peer.value)
+        // Refused before one byte is read or written: a stranger gets nothing to talk to.
+        const leaf = connection.socket.getPeerX509Certificate()?.raw
+        connection.socket.destroy()
+        auditStranger(connection.source, peer.reason, peer.detail, leaf)
+      },
+    })
+  const upgrader = ports.websocket && openUpgrader({
+    ...ports.websocket,
+    packetBytesMax: ports.packetBytesMax,
+    onOpen: (connection, peer) => engine.attach(connection, peer),
+    onRefused: ({ source }, peer, denied) => ports.audit.record(peerRefusal(peer, source, denied, ports.clock())),
   })
+  const listener = await openDoor('mqtt', ports, (connection, peer) => void engine.attach(connection, peer))
+  const websocket = ports.websocket && upgrader && (await openDoor('websocket', ports.websocket, (connection, peer) => upgrader.receive(connection, peer)).catch(async (failure: unknown) => {
+    listener.close()
+    await engine.close()
+    throw failure
+  }))
   const stopFollowing = ports.view.onChange(follow)
+  const looked = forgetStale().catch((cause: unknown) => ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'the kept sessions could not be looked through'))
 
   /** The CA may have gone out of trust between handshake and CONNECT: nothing is recorded for it then. */
   async function observe(peer: Peer): Promise<Decision<void>> {
@@ -93,6 +115,16 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     if (!back.allow) engine.forget(device, back.reason)
   }
 
+  /** What was kept for devices that were retired or lost their certificates while nobody followed. It delays no start. */
+  async function forgetStale(): Promise<void> {
+    let after: SessionKey | undefined
+    do {
+      const keys = await ports.store.sessions(after, STALE_PAGE)
+      for (const device of new Set(keys.map((key) => key.split('/')[1]))) forgetLost(device as DeviceId)
+      after = keys.at(-1)
+    } while (after !== undefined && !closing.signal.aborted)
+  }
+
   function rejudge(session: Session): readonly Promise<void>[] {
     const standing = judgeStanding({
       now: ports.clock(),
@@ -106,11 +138,15 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
 
   return {
     address: listener.address,
+    websocket: websocket?.address,
     get sessionCount() {
       return sessions.size
     },
     closed: (match) => closures.take(match),
-    prepareTls: (material) => listener.prepare(material),
+    prepareTls(material) {
+      const replace = [listener, websocket].map((door) => door?.prepare(material))
+      return () => replace.forEach((each) => each?.())
+    },
     regrant() {
       for (const session of sessions.all()) {
         const issuer = judgeTrust(session, ports)
@@ -119,12 +155,18 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
       }
     },
     async close() {
+      closing.abort()
       listener.close()
+      websocket?.close()
+      upgrader?.close()
       stopFollowing()
+      await looked
       await engine.close()
     },
   }
 }
+
+const STALE_PAGE = 500
 
 /** Whose sessions a change concerns. */
 function concerned(change: Change): SessionMatch | undefined {

@@ -1,5 +1,6 @@
 // Judges the frames of one connection by their first bytes, before the engine buffers anything: packet type, reserved
-// flags, announced length, order. It follows packet borders through chunks without copying, and stops at the first fault.
+// flags, announced length, order. It follows packet borders through chunks without copying, and stops at the first fault
+// and behind a DISCONNECT.
 // It knows no topics and no identities; what a packet says is the business of the packet gate.
 
 import { BROKER_LIMITS } from '../limits.ts'
@@ -7,6 +8,7 @@ import { allow, deny, type Decision } from '../core/decision.ts'
 
 const CONNECT = 1
 const PUBLISH = 3
+const DISCONNECT = 14
 
 /** Flags that a packet type must carry in the low four bits [MQTT-2.1.3-1]; undefined: a client never sends this type. */
 const REQUIRED_FLAGS: readonly (number | 'publish' | undefined)[] = [
@@ -32,8 +34,12 @@ const REQUIRED_FLAGS: readonly (number | 'publish' | undefined)[] = [
 const LENGTH_BYTES_MAX = 4
 
 export interface FrameGuard {
-  /** Looks at the next bytes of the stream. After a denial the connection is beyond repair. */
-  inspect(chunk: Uint8Array): Decision<void>
+  /**
+   * Looks at the next bytes of the stream; says how many of them may go on. All of them, unless a DISCONNECT ends here: what
+   * comes behind it nobody may act on [MQTT-3.14.4-1], and the parser would read it as part of a DISCONNECT without a body.
+   * After a denial the connection is beyond repair.
+   */
+  inspect(chunk: Uint8Array): Decision<number>
 }
 
 /** `isAdmitted` is asked at every packet: has the CONNECT been answered with yes? */
@@ -43,6 +49,7 @@ export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean
   let length = 0
   let lengthBytes = 0
   let packets = 0
+  let closing = false
 
   function judgeHeader(byte: number): Decision<void> {
     const type = byte >> 4
@@ -66,7 +73,7 @@ export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean
   return {
     inspect(chunk) {
       let at = 0
-      while (at < chunk.length) {
+      while (at < chunk.length && !(closing && bodyLeft === 0)) {
         if (bodyLeft > 0) {
           const step = Math.min(bodyLeft, chunk.length - at)
           bodyLeft -= step
@@ -91,11 +98,12 @@ export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean
         const judged = judgeLength()
         if (!judged.allow) return judged
         bodyLeft = length
+        closing = header >> 4 === DISCONNECT
         header = -1
         length = 0
         lengthBytes = 0
       }
-      return allow(undefined)
+      return allow(at)
     },
   }
 }

@@ -1,9 +1,10 @@
-// The TLS door: accepts sockets, asks the source gate, runs the handshake under a deadline, and hands over connections
+// A TLS door: accepts sockets, asks the source gate, runs the handshake under a deadline, and hands over connections
 // whose handshake is complete. It owns sockets until then. Who the peer is and whether it may come in is judged by
-// others; nothing here reads a certificate's meaning.
+// others; nothing here reads a certificate's meaning. MQTT and WebSocket have a door each, of this one making.
 
 import { constants } from 'node:crypto'
 import net from 'node:net'
+import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import type { DenyReason } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
@@ -26,13 +27,25 @@ export interface TlsMaterial {
 
 /** A connection whose handshake is complete. */
 export interface SecureConnection {
+  /** Whose handshake it was: for what is asked about the peer. */
   readonly socket: tls.TLSSocket
+  /** Where MQTT is read and written: the socket itself, or a WebSocket on it. It closes when the socket has; destroying it destroys the socket. */
+  readonly stream: Duplex
   readonly source: Source
   /** The peer has done all that a stranger may do (its CONNECT was answered): it counts as half-open no longer. */
   settled(): void
 }
 
+/** What is spoken behind a door: how the configuration calls it, and which protocols a client may name in its ClientHello (ALPN). */
+const SERVICES = {
+  mqtt: { setting: 'listen.mqtt', alpn: ['mqtt', 'x-amzn-mqtt-ca'] },
+  // HTTP/2 has WebSockets of another kind (RFC 8441), which nobody here speaks.
+  websocket: { setting: 'listen.websocket', alpn: ['http/1.1'] },
+} as const
+export type Service = keyof typeof SERVICES
+
 export interface ListenerPorts {
+  readonly service: Service
   readonly host: string
   readonly port: number
   readonly material: TlsMaterial
@@ -68,9 +81,7 @@ const CIPHERS = [
 // A fleet that reconnects at once must not be turned away by the kernel.
 const LISTEN_BACKLOG = 4_096
 
-const ALPN_PROTOCOLS = ['mqtt', 'x-amzn-mqtt-ca']
-
-function secureContext(material: TlsMaterial): tls.SecureContext {
+function secureContext(material: TlsMaterial, service: Service): tls.SecureContext {
   try {
     return tls.createSecureContext({
       key: material.key,
@@ -82,7 +93,7 @@ function secureContext(material: TlsMaterial): tls.SecureContext {
       ciphers: CIPHERS,
       ecdhCurve: 'X25519MLKEM768:X25519:P-256',
       // A session must not be carried from another listener to this one.
-      sessionIdContext: 'sallyport-mqtt',
+      sessionIdContext: `sallyport-${service}`,
       secureOptions:
         constants.SSL_OP_CIPHER_SERVER_PREFERENCE | constants.SSL_OP_NO_RENEGOTIATION | (material.resumption ? 0 : constants.SSL_OP_NO_TICKET),
     })
@@ -96,7 +107,7 @@ function secureContext(material: TlsMaterial): tls.SecureContext {
 
 /** Opens the port. Failures: 'port-in-use', 'certificate-unusable'. */
 export async function openListener(ports: ListenerPorts): Promise<Listener> {
-  let context = secureContext(ports.material)
+  let context = secureContext(ports.material, ports.service)
   const handshaking = new Set<net.Socket>()
 
   const server = net.createServer({ noDelay: true }, (raw) => {
@@ -119,7 +130,7 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
       requestCert: true,
       // Sends alert 116 (certificate_required) to who presents none; a chain that does not verify is judged by us.
       rejectUnauthorized: true,
-      ALPNProtocols: ALPN_PROTOCOLS,
+      ALPNProtocols: [...SERVICES[ports.service].alpn],
     })
     let secure = false
     let refused = false
@@ -157,7 +168,7 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
       secure = true
       clearTimeout(deadline)
       handshaking.delete(raw)
-      ports.onSecure({ socket, source, settled })
+      ports.onSecure({ socket, stream: socket, source, settled })
     })
   }
 
@@ -186,7 +197,7 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
   return {
     address: { host: bound.address, port: bound.port },
     prepare(material) {
-      const prepared = secureContext(material)
+      const prepared = secureContext(material, ports.service)
       return () => {
         context = prepared
       }
@@ -200,9 +211,10 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
 
 function listenFailure(cause: NodeJS.ErrnoException, ports: ListenerPorts): SallyportError {
   const where = `${ports.host}:${ports.port}`
+  const { setting } = SERVICES[ports.service]
   if (cause.code === 'EADDRINUSE') {
     return new SallyportError('port-in-use', `Port ${ports.port} on ${ports.host} is in use by another program.`, {
-      fix: 'Stop that program, set listen.mqtt.port in sallyport.yaml, or start with --ports auto.',
+      fix: `Stop that program, set ${setting}.port in sallyport.yaml, or start with --ports auto.`,
       cause,
     })
   }
@@ -210,7 +222,7 @@ function listenFailure(cause: NodeJS.ErrnoException, ports: ListenerPorts): Sall
     return new SallyportError('port-in-use', `This user may not listen on ${where}.`, { fix: 'Choose a port above 1023.', cause })
   }
   return new SallyportError('port-in-use', `Cannot listen on ${where} (${cause.code ?? 'unknown error'}).`, {
-    fix: 'Set listen.mqtt.host to an address of this machine.',
+    fix: `Set ${setting}.host to an address of this machine.`,
     cause,
   })
 }

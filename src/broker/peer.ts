@@ -5,7 +5,8 @@
 
 import { createHash } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import type { Presented } from '../core/audit.ts'
+import { REASONS } from '../vocabulary.ts'
+import type { AuditEvent, Presented, Source } from '../core/audit.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { deviceNameOf } from '../core/certificate-rules.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
@@ -104,6 +105,15 @@ function notOurs(recorded: CertificateRecord | undefined): Denied {
   return recorded === undefined || recorded.sha256 === undefined
     ? deny('certificate-unrecorded')
     : deny('certificate-mismatch', `serial ${recorded.serial} is recorded for another certificate`)
+}
+
+/** The record of a refusal whose peer is known. */
+export function peerRefusal(peer: Peer, source: Source, { reason, detail }: Denied, at: EpochMs): AuditEvent & { readonly kind: 'refusal' } {
+  return {
+    kind: 'refusal', at, step: REASONS[reason].step, reason, source, device: peer.device,
+    presented: { serial: peer.serial, issuer: peer.issuer, sha256: peer.sha256, notAfter: peer.notAfter },
+    ...(detail === undefined ? {} : { detail }),
+  }
 }
 
 /** What a peer presented, for the audit log: printable and short, believed by nobody. */

@@ -7,22 +7,43 @@ import type { EpochMs } from '../core/ids.ts'
 import type { CompiledPolicy } from '../core/policy/compile.ts'
 import type { Trust } from '../x509/chain.ts'
 import type { BucketRate } from '../core/token-bucket.ts'
+import type { Router } from '../core/router.ts'
+import type { SessionStore } from '../core/session-store.ts'
+import type { Outbound } from './engine/outbound.ts'
 import type { Peer } from './peer.ts'
 import type { TlsMaterial } from './listener.ts'
 
 /** Something happened that a person who runs the server should read. */
 export type BrokerLog = (level: 'info' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 
+/** Where MQTT over WebSocket is served. */
+export interface WebSocketListen {
+  readonly host: string
+  readonly port: number
+  /** The one path that is answered: '/mqtt'. */
+  readonly path: string
+  /** Web pages that may connect, by their origin, as browsers write it. */
+  readonly origins: readonly string[]
+}
+
 export interface BrokerPorts {
   readonly host: string
   readonly port: number
+  /** Absent: there is no such door. */
+  readonly websocket: WebSocketListen | undefined
   readonly tls: TlsMaterial
   readonly sourceRate: BucketRate
   readonly packetBytesMax: number
+  /** A client that asks for a longer keep-alive, or for none, is given this: in seconds. MQTT 5 is told [MQTT-3.2.2-21]. */
+  readonly keepAliveSecondsMax: number
   readonly view: RegistryView
   readonly audit: AuditSink
   readonly clock: () => EpochMs
   readonly log: BrokerLog
+  /** Between the sessions that are connected. */
+  readonly router: Router<Outbound>
+  /** What outlives a connection. The broker does not close it. */
+  readonly store: SessionStore
   /** The trust in force now. */
   readonly trust: () => Trust
   /** The policy in force now. */

@@ -55,13 +55,16 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
 /** Listening there is listening on every address: no client connects to it by that name. */
 const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 
-function welcome(home: string, { mqtt, admin, rootSha256, demo, fresh }: Ready): string {
-  const everywhere = EVERYWHERE.includes(mqtt.host)
-  const host = everywhere ? 'localhost' : mqtt.host.includes(':') ? `[${mqtt.host}]` : mqtt.host
+/** How a client on this machine calls an address. */
+const nameOf = (host: string): string => (EVERYWHERE.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host)
+const whereTo = (host: string): string => (EVERYWHERE.includes(host) ? ', on every address of this machine' : '')
+
+function welcome(home: string, { mqtt, websocket, admin, rootSha256, demo, fresh }: Ready): string {
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
-    `MQTT over mutual TLS  mqtts://${host}:${mqtt.port}   (3.1.1 and 5${everywhere ? ', on every address of this machine' : ''})`,
+    `MQTT over mutual TLS  mqtts://${nameOf(mqtt.host)}:${mqtt.port}   (3.1.1 and 5${whereTo(mqtt.host)})`,
+    ...(websocket === undefined ? [] : [`MQTT over WebSocket   wss://${nameOf(websocket.host)}:${websocket.port}${websocket.path}   (mutual TLS${whereTo(websocket.host)})`]),
     `Admin API             ${admin.url}`,
     `CA fingerprint        SHA256 ${rootSha256}`,
     '',

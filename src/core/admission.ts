@@ -71,29 +71,31 @@ export interface WillFacts {
 export interface ConnectFacts extends StandingFacts {
   readonly protocol: 3 | 4 | 5
   readonly clientId: string
+  /** A client id of this device that no session has, connected or kept: it is given to a client that sends none. */
+  readonly freeClientId: string
   /** Clean Session of MQTT 3.1.1, Clean Start of MQTT 5. */
   readonly clean: boolean
   readonly will: WillFacts | undefined
   readonly authenticationMethod: string | undefined
   readonly grants: Grants
-  /** Sessions of this device with other client ids: those that are connected, and those that are connected or kept. */
+  /** Sessions of this device with other client ids that are connected. */
   readonly otherSessions: number
-  readonly otherSessionsHeld: number
   /** The device has not used up its rate of CONNECTs. */
   readonly withinRate: boolean
 }
 
 export interface Admitted {
   readonly device: Device
-  /** The client id in force: the device id where the client left it empty. */
+  /** The client id in force: one that was free where the client left it empty. */
   readonly clientId: string
   /** The client sent none, so that MQTT 5 must be told. */
   readonly clientIdAssigned: boolean
 }
 
 // What a client id may consist of: printable, so that it can be shown and logged; no "/" so that it cannot imitate a
-// session key, no wildcard so that it cannot become one through ${clientId}.
-const CLIENT_ID_FORBIDDEN = /[/+#\p{C}\p{Z}]/u
+// session key, no wildcard so that it cannot become one through ${clientId}. A space between words is what it looks like, and
+// clients have them; at an end, or any other kind of space, it is not seen.
+const CLIENT_ID_FORBIDDEN = /[/+#\p{C}]|(?! )\p{Z}|^ | $/u
 
 /** May this CONNECT open a session? The first failing rule wins. */
 export function admit(facts: ConnectFacts): Decision<Admitted> {
@@ -106,7 +108,8 @@ export function admit(facts: ConnectFacts): Decision<Admitted> {
   const assigned = facts.clientId === ''
   // [MQTT-3.1.3-8]: an empty client id with a session to keep is refused in 3.1.1; MQTT 5 assigns one.
   if (assigned && facts.protocol === 4 && !facts.clean) return deny('client-id-empty')
-  const clientId = assigned ? device.id : facts.clientId
+  // [MQTT-3.1.3-6]: never that of another session, which would be taken over, or wiped by a clean start.
+  const clientId = assigned ? facts.freeClientId : facts.clientId
   if (new TextEncoder().encode(clientId).length > REGISTRY_LIMITS.clientIdBytesMax || CLIENT_ID_FORBIDDEN.test(clientId)) {
     return deny('client-id-invalid')
   }
@@ -115,7 +118,7 @@ export function admit(facts: ConnectFacts): Decision<Admitted> {
   if (connect.effect === 'deny') return denied(connect)
   const live = facts.grants.sessionsMax
   if (live !== undefined && facts.otherSessions >= live) return deny('sessions-limit', `${live} granted`)
-  if (facts.otherSessionsHeld >= BROKER_LIMITS.sessionsPerDeviceMax) return deny('sessions-limit', `${BROKER_LIMITS.sessionsPerDeviceMax} connected or kept`)
+  if (facts.otherSessions >= BROKER_LIMITS.sessionsPerDeviceMax) return deny('sessions-limit', `${BROKER_LIMITS.sessionsPerDeviceMax} connected`)
   const { will } = facts
   if (will !== undefined) {
     const verdict = facts.grants.will(will.topic, will.qos, will.retain, will.bytes)

@@ -53,6 +53,8 @@ export type AuditEvent =
   /** Refusals of one reason beyond the rate, as one counted record. It names the source, the device and the claimed name that all of them had. */
   | Common & { readonly kind: 'refusals-suppressed'; readonly step: Step; readonly reason: DenyReason; readonly source?: Source; readonly device?: DeviceId; readonly claimed?: string; readonly count: number }
   | Common & { readonly kind: 'admission'; readonly device: DeviceId; readonly clientId: string; readonly serial: SerialNumber; readonly issuer: CaName; readonly source: Source; readonly protocol: 3 | 4 | 5; readonly usernameIgnored?: true }
+  /** An absent session lost the oldest of its messages: its queue is full. */
+  | Common & { readonly kind: 'messages-dropped'; readonly device: DeviceId; readonly clientId: string; readonly count: number }
   | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
   | Common & { readonly kind: 'device-added'; readonly device: DeviceId; readonly actor: Actor }
   | Common & { readonly kind: 'device-changed'; readonly device: DeviceId; readonly action: DeviceAction | 'describe' | 'register'; readonly state: DeviceState; readonly actor: Actor }

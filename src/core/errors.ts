@@ -20,6 +20,7 @@ export const FAILURES = {
   'database-newer': EXIT.configuration,
   'audit-unwritable': EXIT.configuration,
   'certificate-unusable': EXIT.configuration,
+  'store-overloaded': EXIT.failed,
   'issuance-mismatch': EXIT.failed,
   'audit-broken': EXIT.failed,
   'unreachable': EXIT.unreachable,

@@ -27,7 +27,8 @@ export interface TopicFilter {
 // better without them. U+FFFD stands where the bytes were not UTF-8.
 const FORBIDDEN = /[\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\uFFFD]/u
 
-const SHARE_ROOT = '$share/'
+/** What the filter of a shared subscription begins with. MQTT 5 §4.8.2. */
+export const SHARE_ROOT = '$share/'
 
 function problemOf(text: string): string | undefined {
   if (text === '') return 'empty'

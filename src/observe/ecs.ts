@@ -23,6 +23,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'refusals-suppressed': 'authentication',
   admission: 'session',
   'session-closed': 'session',
+  'messages-dropped': 'session',
   'device-added': 'configuration',
   'device-changed': 'configuration',
   'certificate-planned': 'configuration',

@@ -35,7 +35,7 @@ describe.each(versions)('MQTT %s, client ids', (version) => {
   test('the device id, and the device id with a suffix, come in', async () => {
     for (const id of ['device', 'device:1', 'device:a.b-c']) expect(await tryConnect(house, device, connectPacket(id, version), { version }), id).toBe(0)
   })
-  test.each(['other', 'devic', 'device:', 'devicex', 'Device', 'a/b', '../device', 'device:#', 'device:+', 'device:a b', 'device:\r\nx', 'device:\u202e', '<b>', 'default/device/x', `device:${'x'.repeat(200)}`, 'constructor', '__proto__'])('%j does not', async (id) => {
+  test.each(['other', 'devic', 'device:', 'devicex', 'Device', 'a/b', '../device', 'device:#', 'device:+', 'device:a ', 'device:\r\nx', 'device:\u202e', '<b>', 'default/device/x', `device:${'x'.repeat(200)}`, 'constructor', '__proto__'])('%j does not', async (id) => {
     expect(await tryConnect(house, device, connectPacket(id, version), { version })).toBe(idRefused(version))
     const refused = await house.refused(/^(device:[^1]|a\/b|\.\.|default|device:x)/.test(id) && id !== 'device:' ? 'client-id-invalid' : 'client-id-mismatch')
     expect(refused.clientId).not.toMatch(/[^\x20-\x7e…]/)
@@ -54,6 +54,68 @@ describe.each(versions)('MQTT %s, client ids', (version) => {
     expect(await tryConnect(house, device, rawConnect('MQTT', version, 0, ''), { version })).toBe(version === 5 ? 0 : 2)
     if (version === 4) await house.refused('client-id-empty')
   })
+  const keep = version === 5 ? ({ version, clean: false, properties: { sessionExpiryInterval: 60 } } as const) : ({ version, clean: false } as const)
+  const admitted = (): readonly string[] => house.events.flatMap((e) => (e.kind === 'admission' ? [e.clientId] : []))
+  const gone = async (): Promise<void> => {
+    while (house.broker.sessionCount > 0) await new Promise((resolve) => void setImmediate(resolve))
+  }
+
+  test('an empty one does not wipe the session that is kept under the device id; when that has expired, the device id is free again', async () => {
+    const identity = await house.device(`kept-${version}`)
+    const first = await connected(house, identity, keep)
+    await subscribe(first, { topic: `t/${identity.id}/#`, qos: 1 })
+    first.end()
+    await gone()
+    house.forget()
+    const nameless = await connected(house, identity, { version, clientId: '' })
+    nameless.send(publishPacket(`t/${identity.id}/x`, 'waited', { qos: 1 }))
+    await nameless.take('puback')
+    nameless.end()
+    expect(admitted()[0]).toMatch(new RegExp(`^${identity.id}:[0-9a-f-]{36}$`))
+    const again = await connected(house, identity, keep)
+    expect(again.connack.sessionPresent).toBe(true)
+    expect((await again.take('publish')).payload.toString()).toBe('waited')
+    again.end()
+    await gone()
+    house.rest(BROKER_LIMITS.sessionExpirySecondsMax * 1_000)
+    house.forget()
+    ;(await connected(house, identity, { version, clientId: '' })).end()
+    expect(admitted()).toEqual([identity.id])
+  })
+
+  test('of many empty ones at once each has its own, and one has the device id', async () => {
+    const identity = await house.device(`crowd-${version}`)
+    house.forget()
+    const wires = await Promise.all(Array.from({ length: 10 }, () => openWire(house, identity, { version })))
+    for (const wire of wires) wire.send(connectPacket('', version))
+    for (const wire of wires) await wire.ping()
+    expect(new Set(admitted()).size).toBe(10)
+    expect(admitted().filter((id) => id === identity.id)).toHaveLength(1)
+    for (const wire of wires) wire.end()
+  })
+
+  test('an empty one is refused where the policy knows no other id than the device id, and that is in use', async () => {
+    house.policy(HOUSE_POLICY.replace('to: { group: sensors }', 'to: { group: sensors }\n    connect: { clientId: ["${device.id}"] }'))
+    const identity = await house.device(`lone-${version}`)
+    const first = await connected(house, identity, { version, clientId: '' })
+    expect(await tryConnect(house, identity, connectPacket('', version), { version })).toBe(idRefused(version))
+    await first.ping()
+    first.end()
+    house.policy(HOUSE_POLICY)
+  })
+})
+
+test.each(versions)('MQTT %s: a CONNECT that is no CONNECT leaves the session that it names alone', async (version) => {
+  const first = await connected(house, device, { version })
+  const whole = rawConnect('MQTT', version)
+  for (const bytes of [frame(0x10, Buffer.concat([whole.subarray(2), Buffer.from([0])])), frame(0x10, Buffer.concat([whole.subarray(2), text('name')]))]) {
+    expect(await tryConnect(house, device, bytes, { version })).toBe('closed')
+    await house.refused('malformed-packet')
+    house.forget()
+  }
+  await first.ping()
+  expect(await tryConnect(house, device, whole, { version })).toBe(0)
+  await first.ended
 })
 
 describe.each(versions)('MQTT %s, take-over', (version) => {
@@ -231,10 +293,13 @@ describe('what the policy says of connecting', () => {
       wire.end()
       await wire.ended
     }
-    expect(await tryConnect(house, many, connectPacket('many:more', 5), { version: 5 })).toBe(0x97)
-    ;(await connected(house, many, { clientId: 'many:0', clean: true })).end()
+    const more = connectPacket('many:more', 5, { properties: { sessionExpiryInterval: 60 } })
+    expect(await tryConnect(house, many, more, { version: 5 })).toBe(0x97)
     house.rest()
-    ;(await connected(house, many, { clientId: 'many:more' })).end()
+    // One that is not kept needs no room, and one that ends makes some.
+    ;(await connected(house, many, { clientId: 'many:clean' })).end()
+    ;(await connected(house, many, { clientId: 'many:0', clean: true })).end()
+    expect(await tryConnect(house, many, more, { version: 5 })).toBe(0)
   })
   test('a Session Expiry beyond the grant is lowered and said', async () => {
     house.policy(HOUSE_POLICY.replace('to: { group: sensors }', 'to: { group: sensors }\n    connect: { sessionExpiryMax: 1h }'))
@@ -253,4 +318,15 @@ test('what MQTT 5 is told at the end arrives, also behind an answer that is stil
   wire.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'secret/#', qos: 0 }] }, publishPacket('a/+', 'x'))
   await wire.ended
   expect(wire.received.slice(1).map((p) => p.cmd === 'disconnect' ? p.reasonCode : p.cmd)).toEqual(['suback', 0x90])
+})
+
+test('the longest keep-alive is the operator\'s to choose; a shorter one is the client\'s', async () => {
+  await using strict = await openHouse({ keepAliveSecondsMax: 60 })
+  const identity = await strict.device('pulse')
+  const given = async (keepalive: number): Promise<number | undefined> => {
+    const wire = await connected(strict, identity, { version: 5, keepalive })
+    wire.end()
+    return wire.connack.properties?.serverKeepAlive
+  }
+  expect([await given(120), await given(0), await given(61), await given(60), await given(30)]).toEqual([60, 60, 60, undefined, undefined])
 })

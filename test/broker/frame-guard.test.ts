@@ -75,6 +75,37 @@ describe('the announced length', () => {
   })
 })
 
+describe('a DISCONNECT', () => {
+  const disconnect = Buffer.from([0xe0, 0x00])
+  const withBody = Buffer.from([0xe0, 0x02, 0x04, 0x00])
+  /** How many bytes of this stream go on, however it is cut. */
+  const passed = (stream: Buffer, cuts: readonly number[] = []): number => {
+    const guard = openFrameGuard(MAX, () => true)
+    const borders = [...new Set([0, ...cuts.filter((c) => c < stream.length), stream.length])].toSorted((a, b) => a - b)
+    return borders.slice(1).reduce((sum, end, i) => {
+      const judged = guard.inspect(stream.subarray(borders[i], end))
+      return sum + (judged.allow ? judged.value : Number.NaN)
+    }, 0)
+  }
+
+  test.each([['without a body', disconnect], ['with one', withBody]])('%s is the last that goes on: what stands behind it does not, be it a packet or none', (_, last) => {
+    for (const behind of [publish(3), ping, connect, Buffer.from([0x00, 0xff, 0xff, 0xff, 0xff, 0xff]), Buffer.from([0x30])]) {
+      const before = Buffer.concat([connect, publish(3), last])
+      assert(property(array(nat(60), { maxLength: 20 }), (cuts) => {
+        expect(passed(Buffer.concat([before, behind]), cuts)).toBe(before.length)
+      }))
+    }
+  })
+  test('nothing that looks like one is: in a payload, or behind another packet without a body', () => {
+    const stream = Buffer.concat([connect, mqttPacket.generate({ cmd: 'publish', topic: 't', payload: disconnect, qos: 0, dup: false, retain: false }), ping, publish(3)])
+    expect(passed(stream)).toBe(stream.length)
+  })
+  test('that is none is refused: with reserved flags, or too large', () => {
+    expect(inspect(connect, Buffer.from([0xe1, 0x00]), ping)).toBe('malformed-packet')
+    expect(inspect(connect, Buffer.from([0xe0, 0x81, 0x80, 0x04]), ping)).toBe('packet-too-large')
+  })
+})
+
 test('the verdict does not depend on where the stream is cut', () => {
   const streams = [Buffer.concat([connect, publish(300), ping, publish(5)]), Buffer.concat([connect, ping, connect]), Buffer.concat([connect, publish(3), Buffer.from([0xf1, 0])])]
   assert(

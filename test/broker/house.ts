@@ -15,10 +15,14 @@ import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type Grou
 import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { CaRecord, CertificateRecord } from '../../src/core/registry.ts'
 import type { DeviceState } from '../../src/core/device.ts'
+import type { SessionStore } from '../../src/core/session-store.ts'
 import { observeForeign } from '../../src/foreign.ts'
+import { BROKER_LIMITS } from '../../src/limits.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import type { Organisation } from '../../src/ca/genesis.ts'
 import { readPolicy } from '../../src/policy-file.ts'
+import { openRouter } from '../../src/router/memory.ts'
+import { openSqliteSessions } from '../../src/store/sessions/sqlite.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import { parseCertificate } from '../../src/x509/certificate.ts'
 import { openTrust, type Trust } from '../../src/x509/chain.ts'
@@ -70,6 +74,8 @@ export interface House extends AsyncDisposable {
   refused(reason: DenyReason, fits?: (event: Refusal) => boolean): Promise<Refusal>
   /** Forgets the events so far. */
   forget(): void
+  /** The server ends, as at SIGTERM, and is started again on the same home: another port, another broker. */
+  restart(): Promise<void>
 }
 
 const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
@@ -82,12 +88,12 @@ grants:
   - id: sensor
     to: { group: sensors }
     publish: [{ topic: "t/\${device.id}/#", qos: 2, retain: true }, { topic: "open/#", qos: 2, retain: true }, { topic: "low/#", qos: 0 }]
-    subscribe: [{ topic: "t/\${device.id}/#", qos: 2 }, { topic: "cmd/\${device.id}/+", qos: 2 }, { topic: "open/#", qos: 2 }, { topic: "one/#", qos: 1 }, { topic: "zero/#", qos: 0 }]
+    subscribe: [{ topic: "t/\${device.id}/#", qos: 2, share: ["*"] }, { topic: "cmd/\${device.id}/+", qos: 2 }, { topic: "open/#", qos: 2, share: ["*"] }, { topic: "one/#", qos: 1, share: ["*"] }, { topic: "zero/#", qos: 0, share: ["*"] }]
     will: [{ topic: "state/\${device.id}", qos: 2, retain: true }]
   - id: backend
     to: { group: backend }
     publish: [{ topic: "#", qos: 2, retain: true }]
-    subscribe: [{ topic: "#", qos: 2 }]
+    subscribe: [{ topic: "#", qos: 2, share: ["*"] }]
     will: ["state/#"]
 deny:
   - { id: no-secrets, to: any, publish: ["secret/#"], receive: ["t/+/private"] }
@@ -104,6 +110,11 @@ export interface HouseOptions {
   readonly resumption?: boolean
   readonly sourceRate?: { readonly perSecond: number; readonly burst: number }
   readonly packetBytesMax?: number
+  readonly keepAliveSecondsMax?: number
+  /** Opens the WebSocket door, too, on /mqtt, for these web pages. */
+  readonly websocketOrigins?: readonly string[]
+  /** Puts something between the broker and its session store: see gated-store.ts. */
+  readonly wrapStore?: (store: SessionStore) => SessionStore
 }
 
 export async function openHouse(options: HouseOptions = {}): Promise<House> {
@@ -127,10 +138,13 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     anchors: [root, ...foreign.map((ca) => encodePem('CERTIFICATE', ca.der))],
     resumption: options.resumption ?? false, ...change,
   })
-  const broker = await openBroker({
+  const openStore = (): Promise<SessionStore> => openSqliteSessions({ file: home.paths.sessions, clock, log: (level, facts, message) => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`) })
+  const openDoor = (): Promise<Broker> => openBroker({
     host: '127.0.0.1', port: 0, tls: material(),
+    websocket: options.websocketOrigins && { host: '127.0.0.1', port: 0, path: '/mqtt', origins: options.websocketOrigins },
     sourceRate: options.sourceRate ?? { perSecond: 1e6, burst: 1e6 },
     packetBytesMax: options.packetBytesMax ?? 256 * 1024,
+    keepAliveSecondsMax: options.keepAliveSecondsMax ?? BROKER_LIMITS.keepAliveSecondsMax,
     view: home.view, clock,
     audit: {
       record(event) {
@@ -141,8 +155,12 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     log: (level, facts, message) => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`),
     trust: () => trust,
     policy: () => policy,
+    router: openRouter(),
+    store: options.wrapStore?.(store) ?? store,
     observe: (peer) => observeForeign(home, peer, clock),
   })
+  let store = await openStore()
+  let broker = await openDoor()
 
   const commit: OpenHome['registry']['commit'] = async (changes, expected, audit) => {
     const committed = await home.registry.commit(changes, expected, audit)
@@ -162,8 +180,13 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     })
 
   const house: House = {
-    broker, home, organisation, root, events, logged, material, heard,
-    port: broker.address.port,
+    home, organisation, root, events, logged, material, heard,
+    get broker() {
+      return broker
+    },
+    get port() {
+      return broker.address.port
+    },
     async issuing() {
       const sealed = path.join(folder, 'certs/local/issuing.key')
       return { certificate: Buffer.from(organisation.issuing.der), key: await unsealKey(readFileSync(sealed, 'utf8'), openPassphrase(path.join(folder, 'certs/local/passphrase'), false), sealed) }
@@ -221,8 +244,15 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     forget() {
       events.length = 0
     },
+    async restart() {
+      await broker.close()
+      await store.close()
+      store = await openStore()
+      broker = await openDoor()
+    },
     async [Symbol.asyncDispose]() {
       await broker.close()
+      await store.close()
       await home[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     },

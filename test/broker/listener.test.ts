@@ -57,7 +57,7 @@ async function openDoor(): Promise<Door> {
   const gate = openSourceGate({ perSecond: 1e6, burst: 1e6 })
   let places = 0
   const listener = await openListener({
-    host: '127.0.0.1', port: 0, material: house.material(), clock: Date.now,
+    service: 'mqtt', host: '127.0.0.1', port: 0, material: house.material(), clock: Date.now,
     gate: {
       enter(address, now) {
         places += 1
@@ -311,7 +311,7 @@ test('an error while accepting, as when descriptors run out, does not end the do
 test('a port that is in use is a failure with a name', async () => {
   const door = await openDoor()
   const { port } = door.listener.address
-  await expect(openListener({ host: '127.0.0.1', port, material: house.material(), clock: Date.now, gate: openSourceGate({ perSecond: 1, burst: 1 }), onSecure: () => {}, onRefused: () => {} })).rejects.toMatchObject({ code: 'port-in-use' })
+  await expect(openListener({ service: 'mqtt', host: '127.0.0.1', port, material: house.material(), clock: Date.now, gate: openSourceGate({ perSecond: 1, burst: 1 }), onSecure: () => {}, onRefused: () => {} })).rejects.toMatchObject({ code: 'port-in-use' })
 })
 
 describe('reloading', () => {

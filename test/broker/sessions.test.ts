@@ -191,7 +191,7 @@ describe('a policy that changes', () => {
     const wire = await connected(house, identity, { version: 5 })
     const sender = await connected(house, backend, { version: 5 })
     await subscribe(wire, 'open/#', `t/${identity.id}/#`)
-    house.policy(HOUSE_POLICY.replace('{ topic: "open/#", qos: 2 }, { topic: "one/#"', '{ topic: "new/#", qos: 2 }, { topic: "one/#"'))
+    house.policy(HOUSE_POLICY.replace('{ topic: "open/#", qos: 2, share: ["*"] }, { topic: "one/#"', '{ topic: "new/#", qos: 2 }, { topic: "one/#"'))
     sender.send(publishPacket('open/x', 'taken'), publishPacket(`t/${identity.id}/x`, 'left'))
     await wire.take('publish', (p) => p.payload.toString() === 'left')
     expect(await subscribe(wire, 'open/#', 'new/#')).toEqual([0x87, 1])

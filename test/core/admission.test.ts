@@ -34,7 +34,7 @@ function facts(changed: Partial<ConnectFacts> = {}, connect = ''): ConnectFacts 
   const clientId = changed.clientId ?? 'sensor-7'
   return {
     now: NOW, record, device: device('sensor-7'), protocol: 5, clientId, clean: true, will: undefined, authenticationMethod: undefined,
-    grants: grants(clientId === '' ? 'sensor-7' : clientId, connect), otherSessions: 0, otherSessionsHeld: 0, withinRate: true, ...changed,
+    freeClientId: 'sensor-7', grants: grants(clientId === '' ? 'sensor-7' : clientId, connect), otherSessions: 0, withinRate: true, ...changed,
   }
 }
 
@@ -96,7 +96,7 @@ describe('admission', () => {
     ['enhanced authentication', { authenticationMethod: '' }, 'authentication-method', { authenticationMethod: undefined }],
     ['a client id with a slash', { clientId: 'sensor-7/x' }, 'client-id-invalid', { clientId: 'sensor-7:x' }],
     ['no grant', { grants: grants('sensor-7', '', device('sensor-7', { groups: [] })) }, 'no-grant', {}],
-    ['as many sessions as a device may have, connected or kept', { otherSessionsHeld: 32 }, 'sessions-limit', { otherSessionsHeld: 31 }],
+    ['as many sessions as a device may have', { otherSessions: 32 }, 'sessions-limit', { otherSessions: 31 }],
     ['a Will that is not granted', { will: will({ topic: 'state/sensor-8' }) }, 'will-not-granted', { will: will() }],
   ]
 
@@ -147,7 +147,13 @@ describe('client ids', () => {
     expect(reasonOf(admit(facts({ clientId })))).toBe('client-id-mismatch')
   })
 
-  test.each(['sensor-7:a/b', 'sensor-7:+', '#', '../sensor-7', 'default/sensor-8/x', 'sensor-7:\0', 'sensor-7:\n', 'sensor-7:a b', ' sensor-7', 'sensor-7\u00A0', 'sensor-7:\u200B', 'sensor-7:\u202E', 'sensor-7:\uD800', 'sensor-7:\uE000', 'sensor-7:\u2028', `sensor-7:${'x'.repeat(120)}`, `sensor-7:${'ä'.repeat(60)}`, 'x'.repeat(65_535)])('%j is not accepted from anybody', (clientId) => {
+  test('a space between words is accepted in a client id that is granted', () => {
+    expect(reasonOf(admit(facts({ clientId: 'sensor-7:a b' })))).toBe('allowed')
+    expect(reasonOf(admit(facts({ clientId: 'clean retained' })))).toBe('client-id-mismatch')
+    expect(reasonOf(admit(facts({ clientId: 'clean retained' }, '    connect: { clientId: ["*"] }\n')))).toBe('allowed')
+  })
+
+  test.each(['sensor-7:a/b', 'sensor-7:+', '#', '../sensor-7', 'default/sensor-8/x', 'sensor-7:\0', 'sensor-7:\n', 'sensor-7:a ', ' sensor-7', 'sensor-7\u00A0', 'sensor-7:\u200B', 'sensor-7:\u202E', 'sensor-7:\uD800', 'sensor-7:\uE000', 'sensor-7:\u2028', `sensor-7:${'x'.repeat(120)}`, `sensor-7:${'ä'.repeat(60)}`, 'x'.repeat(65_535)])('%j is not accepted from anybody', (clientId) => {
     expect(reasonOf(admit(facts({ clientId })))).toBe('client-id-invalid')
     // Also where the policy admits every client id.
     expect(reasonOf(admit(facts({ clientId }, '    connect: { clientId: ["*"] }\n')))).toBe('client-id-invalid')
@@ -159,6 +165,13 @@ describe('client ids', () => {
     }
     expect(reasonOf(admit(facts({ protocol: 4, clean: false, clientId: '' })))).toBe('client-id-empty')
     expect(reasonOf(admit(facts({ protocol: 4, clean: false })))).toBe('allowed')
+  })
+
+  test('an empty one is given the one that is free, and one that is sent is not exchanged for it', () => {
+    const freeClientId = 'sensor-7:1f'
+    expect(valueOf(admit(facts({ clientId: '', freeClientId })))).toMatchObject({ clientId: freeClientId, clientIdAssigned: true })
+    expect(valueOf(admit(facts({ freeClientId })))).toMatchObject({ clientId: 'sensor-7', clientIdAssigned: false })
+    expect(reasonOf(admit(facts({ clientId: '', freeClientId: 'sensor-8:1f' })))).toBe('client-id-mismatch')
   })
 
   test('an assigned one is judged like any other', () => {

@@ -12,6 +12,7 @@ export const LAUNCH = path.join(ROOT, 'src/launch.cjs')
 export interface Endpoints {
   readonly pid: number
   readonly mqtt: { readonly host: string; readonly port: number }
+  readonly websocket?: { readonly host: string; readonly port: number }
   readonly admin: { readonly url: string }
 }
 

@@ -15,8 +15,10 @@ export interface Child extends AsyncDisposable {
   exited(): Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
 }
 
-export function startChild(script: URL, args: readonly string[]): Child {
-  const child = spawn(process.execPath, [script.pathname, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+/** `through`: a command that runs it, such as a tracer. */
+export function startChild(script: URL, args: readonly string[], through: readonly string[] = []): Child {
+  const [command = process.execPath, ...rest] = [...through, process.execPath, script.pathname, ...args]
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
   const lines: string[] = []
   const errors: Buffer[] = []
   const waiting = new Set<() => void>()

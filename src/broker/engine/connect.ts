@@ -1,6 +1,8 @@
 // The CONNECT: gathers the facts that core/admission judges, and makes the session of who is admitted. It reads the view
-// and the grants, both in memory; nothing here waits.
+// and the grants, both in memory; nothing here waits but the question whether a session is kept under the device id, which is
+// asked before a client without a client id is judged.
 
+import { randomUUID } from 'node:crypto'
 import { BROKER_LIMITS } from '../../limits.ts'
 import { admit, judgeStanding, type Admitted, type WillFacts } from '../../core/admission.ts'
 import type { CertificateFacts } from '../../core/certificate.ts'
@@ -13,7 +15,6 @@ import { parseCertificate } from '../../x509/certificate.ts'
 import { judgeTrust, type Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { SessionTable } from '../sessions.ts'
-import { ownerOf } from './ledger.ts'
 import { isText, judgeProperties } from './properties.ts'
 import type { EngineWill, WirePacket } from './surface.ts'
 
@@ -25,13 +26,15 @@ export interface Opening extends Admitted {
 }
 
 export interface ConnectJudge {
-  judge(packet: WirePacket, peer: Peer): Decision<Opening>
+  /**
+   * Must a client that sends no client id be given another than the device id, because a session has that, connected or kept?
+   * Answered at once wherever the store need not be asked.
+   */
+  isDeviceIdTaken(packet: WirePacket, peer: Peer): boolean | Promise<boolean>
+  /** `deviceIdTaken` is the answer to that; sessions that connected since are seen here. */
+  judge(packet: WirePacket, peer: Peer, deviceIdTaken: boolean): Decision<Opening>
   /** The grants of this peer under the policy in force. */
   grants(device: Device, peer: Pick<Peer, 'issuer' | 'leaf'>, clientId: string): Grants
-  /** A session that outlives its connection came into being or ended. */
-  keep(key: SessionKey, kept: boolean): void
-  /** The keys of the sessions of this owner (tenant/device) that outlive their connection, connected or not. */
-  kept(owner: string): readonly SessionKey[]
 }
 
 const CONNECT_RATE = { perSecond: BROKER_LIMITS.deviceConnectRatePerSecond, burst: BROKER_LIMITS.deviceConnectBurst }
@@ -42,14 +45,18 @@ export function protocolOf(packet: WirePacket): 3 | 4 | 5 {
   return packet.protocolVersion === 5 ? 5 : packet.protocolVersion === 4 ? 4 : 3
 }
 
+/** The Maximum Packet Size of the client, where its CONNECT has one that can be read. */
+export function packetBytesMaxOf({ properties }: WirePacket): number | undefined {
+  const asked = properties?.['maximumPacketSize']
+  return typeof asked === 'number' && asked > 0 ? asked : undefined
+}
+
 function willFacts(will: EngineWill | undefined): WillFacts | undefined {
   return will === undefined || will === null ? undefined : { topic: will.topic, qos: will.qos, retain: will.retain, bytes: will.payload.length }
 }
 
 export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): ConnectJudge {
   const rates = new Map<DeviceId, Bucket>()
-  /** Keys of sessions that outlive their connection, by device: one device must not fill the store with client ids. */
-  const kept = new Map<string, Set<SessionKey>>()
 
   function withinRate(device: DeviceId, now: EpochMs): boolean {
     const bucket = rates.get(device) ?? fullBucket(CONNECT_RATE, now)
@@ -79,18 +86,24 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
     })
   }
 
+  function freeClientId({ id, tenant }: Device, deviceIdTaken: boolean): string {
+    return deviceIdTaken || sessions.get(sessionKey(tenant, id, id)) !== undefined ? `${id}:${randomUUID()}` : id
+  }
+
   return {
     grants,
-    keep(key, isKept) {
-      const owner = ownerOf(key)
-      const keys = kept.get(owner)
-      if (isKept) {
-        if (keys === undefined) kept.set(owner, new Set([key]))
-        else keys.add(key)
-      } else if (keys?.delete(key) === true && keys.size === 0) kept.delete(owner)
+    isDeviceIdTaken(packet, peer) {
+      const device = ports.view.device(peer.device)
+      if (packet.clientId !== '' || device === undefined) return false
+      const key = sessionKey(device.tenant, device.id, device.id)
+      // One that is connected now may be gone, and kept, when the store has answered. What cannot be asked counts as taken.
+      if (sessions.get(key) !== undefined || !ports.store.health.ok) return true
+      return ports.store.session(key).then(
+        (kept) => kept !== undefined && (kept.expiresAt === undefined || kept.expiresAt > ports.clock()),
+        () => true,
+      )
     },
-    kept: (owner) => [...(kept.get(owner) ?? [])],
-    judge(packet, peer) {
+    judge(packet, peer, deviceIdTaken) {
       const form = judgeForm(packet)
       if (!form.allow) return form
       const issuer = judgeTrust(peer, ports)
@@ -102,21 +115,20 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
       const device = inForce.value
       const protocol = protocolOf(packet)
       const wireId = packet.clientId ?? ''
-      const granted = grants(device, peer, wireId === '' ? device.id : wireId)
-      const key = sessionKey(device.tenant, device.id, wireId === '' ? device.id : wireId)
+      const clientId = wireId === '' ? freeClientId(device, deviceIdTaken) : wireId
+      const granted = grants(device, peer, clientId)
+      const key = sessionKey(device.tenant, device.id, clientId)
       const others = new Set(sessions.ofDevice(device.id).filter((s) => s.key !== key && s.ending === undefined).map((s) => s.key))
-      const held = new Set([...others, ...(kept.get(ownerOf(key)) ?? [])])
-      held.delete(key)
       const admitted = admit({
         ...standing,
         protocol,
         clientId: wireId,
+        freeClientId: clientId,
         clean: packet.clean === true,
         will: willFacts(packet.will),
         authenticationMethod: packet.properties?.authenticationMethod,
         grants: granted,
         otherSessions: others.size,
-        otherSessionsHeld: held.size,
         withinRate: withinRate(device.id, now),
       })
       if (!admitted.allow) return admitted
@@ -134,6 +146,12 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
 function judgeForm(packet: WirePacket): Decision<void> {
   // Bytes that were no UTF-8 have become U+FFFD by now: two ids that differ would be one.
   if (!isText(packet.clientId)) return deny('client-id-invalid', 'not UTF-8 text')
+  const { username, password, will } = packet
+  if (username !== undefined && !isText(username)) return deny('malformed-packet', 'user name is not UTF-8 text') // [MQTT-3.1.3-11]
+  // [MQTT-3.1.2-22]; in MQTT 5 a password may stand alone.
+  if (password !== undefined && username === undefined && protocolOf(packet) !== 5) return deny('malformed-packet', 'a password without a user name')
+  if (will !== undefined && !isText(will.topic)) return deny('malformed-packet', 'Will topic is not UTF-8 text') // [MQTT-3.1.3-10]
+  if (will !== undefined && will.qos > 2) return deny('malformed-packet', 'Will of QoS 3') // [MQTT-3.1.2-14]
   const properties = judgeProperties('connect', packet.properties)
-  return properties.allow ? judgeProperties('will', packet.will?.properties) : properties
+  return properties.allow ? judgeProperties('will', will?.properties) : properties
 }

@@ -7,11 +7,12 @@ import type { Denied } from '../../core/decision.ts'
 import { printable } from '../../core/ids.ts'
 import type { Verdict } from '../../core/policy/grants.ts'
 import { disconnectPacket, refusalConnack } from '../replies.ts'
+import { peerRefusal } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session } from '../sessions.ts'
-import { protocolOf } from './connect.ts'
+import { packetBytesMaxOf, protocolOf } from './connect.ts'
 import { farewell, type Link } from './link.ts'
-import type { EngineCore, WirePacket } from './surface.ts'
+import type { WirePacket } from './surface.ts'
 
 export interface SessionRefusal {
   readonly reason: DenyReason
@@ -27,13 +28,16 @@ export interface Endings {
   refuseConnect(link: Link, packet: WirePacket, denied: Denied): void
   /** The client broke the protocol, a quota or a deadline: its connection ends, and its Will fires. */
   fault(link: Link, fault: Denied): void
-  /** The bytes were no MQTT packet. Called before the engine closes the socket. */
+  /** The bytes were no MQTT packet. */
   malformed(link: Link, error: Error): void
+  /** Its session has gone to another connection that was then refused. */
+  takeOver(link: Link): void
   /** The server ends a session for a reason of its own. */
   end(link: Link, session: Session, reason: DenyReason, will: 'suppress' | 'fire'): Promise<void>
 }
 
-export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
+/** `silence`: takes back the Will of a connection. */
+export function openEndings(ports: BrokerPorts, silence: (link: Link) => void): Endings {
   function refusal(session: Session, { reason, detail, topic, verdict }: SessionRefusal): void {
     const ruleAt = verdict?.at === undefined ? undefined : `${verdict.at.file}:${verdict.at.line}`
     ports.audit.record({
@@ -47,24 +51,26 @@ export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
   }
 
   function auditLink(link: Link, denied: Denied, clientId: string | undefined): void {
-    const { peer, connection } = link
-    ports.audit.record({
-      kind: 'refusal', at: ports.clock(), step: REASONS[denied.reason].step, reason: denied.reason,
-      source: connection.source, device: peer.device,
-      presented: { serial: peer.serial, issuer: peer.issuer, sha256: peer.sha256, notAfter: peer.notAfter },
-      ...(denied.detail === undefined ? {} : { detail: denied.detail }),
-      ...(clientId === undefined ? {} : { clientId: printable(clientId) }),
-    })
+    ports.audit.record({ ...peerRefusal(link.peer, link.connection.source, denied, ports.clock()), ...(clientId === undefined ? {} : { clientId: printable(clientId) }) })
   }
 
   /** MQTT 5 is told why; 3.1.1 has no words for it. Then the engine lets go of the connection. */
-  function close(link: Link, session: Session, reasonCode: number, sentence: string): void {
-    const { socket } = link.connection
+  function close(link: Link, session: Session, reasonCode: number, sentence: string, after: 'at once' | 'when heard' = 'at once'): void {
+    const { client, connection: { stream } } = link
+    link.outbound?.stop()
+    const words = session.protocol === 5 && client.connackSent && !client.closed ? disconnectPacket(reasonCode, sentence, client.maximumPacketSize) : undefined
     // The engine destroys the socket, and with it what is still on its way behind an earlier write: it waits for the words.
-    if (session.protocol === 5 && link.client.connackSent && !link.client.closed) socket.write(disconnectPacket(reasonCode, sentence), () => link.client.close())
-    else link.client.close()
+    if (words === undefined) client.close()
+    else {
+      link.output.finish(words, () => {
+        if (after === 'at once' || client.closed) return client.close()
+        // A client that still sends would have its connection reset, and might never read why: it is left to close its side.
+        link.reading?.discard()
+        stream.end()
+      })
+    }
     // A peer that does not read must not delay the end.
-    const linger = setTimeout(() => socket.destroy(), BROKER_LIMITS.lingerMs)
+    const linger = setTimeout(() => stream.destroy(), BROKER_LIMITS.lingerMs)
     void link.closed.then(() => clearTimeout(linger))
   }
 
@@ -73,7 +79,12 @@ export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
     refuseConnect(link, packet, denied) {
       link.refused = true
       auditLink(link, denied, packet.clientId)
-      farewell(link.connection.socket, refusalConnack(denied.reason, protocolOf(packet)))
+      const protocol = protocolOf(packet)
+      const { stream } = link.connection
+      // [MQTT-3.1.4-1]: what is no CONNECT MQTT 3.1.1 closes without a CONNACK, which has no code for it.
+      const connack = protocol !== 5 && NO_CONNECT.has(denied.reason) ? undefined : refusalConnack(denied.reason, protocol, packetBytesMaxOf(packet))
+      if (connack === undefined) stream.destroy()
+      else farewell(stream, connack)
     },
     fault(link, fault) {
       if (link.refused) return
@@ -81,13 +92,13 @@ export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
       const { session } = link
       if (session === undefined) {
         auditLink(link, fault, link.connect?.clientId)
-        link.connection.socket.destroy()
+        link.connection.stream.destroy()
         return
       }
       if (session.ending !== undefined) return
       refusal(session, { reason: fault.reason, ...(fault.detail === undefined ? {} : { detail: fault.detail }) })
       session.ending = fault.reason
-      close(link, session, REASONS[fault.reason].reason5, REASONS[fault.reason].sentence)
+      close(link, session, REASONS[fault.reason].reason5, REASONS[fault.reason].sentence, 'when heard')
     },
     malformed(link, error) {
       if (link.refused) return
@@ -96,29 +107,40 @@ export function openEndings(ports: BrokerPorts, core: EngineCore): Endings {
       const wrongVersion = link.connect === undefined && /protocol ?(version|id)/i.test(error.message)
       const denied: Denied = { allow: false, reason: wrongVersion ? 'protocol-version' : 'malformed-packet', detail: printable(error.message) }
       auditLink(link, denied, session?.clientId)
-      const { socket } = link.connection
-      if (session?.protocol === 5) socket.write(disconnectPacket(REASONS[denied.reason].reason5, REASONS[denied.reason].sentence))
+      const { stream } = link.connection
+      if (session !== undefined) {
+        session.ending ??= denied.reason
+        close(link, session, REASONS[denied.reason].reason5, REASONS[denied.reason].sentence, 'when heard')
+        return
+      }
       // [MQTT-3.1.2-2]: an unacceptable protocol level is answered with 0x01, in the format of 3.1.1.
-      else if (wrongVersion) socket.write(refusalConnack('protocol-version', 4))
+      const connack = wrongVersion ? refusalConnack('protocol-version', 4) : undefined
+      if (connack === undefined) stream.destroy()
+      else farewell(stream, connack)
+    },
+    takeOver(link) {
+      if (link.session !== undefined) close(link, link.session, DISCONNECT.sessionTakenOver, TAKEN_OVER)
     },
     end(link, session, reason, will) {
       if (session.ending !== undefined && session.ending !== 'session-taken-over') return link.closed
       session.ending = reason
       link.refused = true
       ports.audit.record({ kind: 'session-closed', at: ports.clock(), device: session.device, clientId: session.clientId, because: REASONS[reason].sentence, reason })
-      if (will === 'suppress') suppressWill(link, session)
+      if (will === 'suppress') suppressWill(link)
       close(link, session, will === 'suppress' ? DISCONNECT.administrativeAction : REASONS[reason].reason5, REASONS[reason].sentence)
       return link.closed
     },
   }
 
   /** policy.md R8: a kick by operator or revocation suppresses the Will, also one that waits for its delay. */
-  function suppressWill(link: Link, session: Session): void {
+  function suppressWill(link: Link): void {
     link.client.will = null
     link.client._will = null
-    core.clearDelayedWill(session.key)
-    core.persistence.delWill({ id: session.key, brokerId: core.id }).catch((cause: unknown) => {
-      ports.log('error', { session: session.key, error: cause instanceof Error ? cause.message : 'unknown' }, 'a suppressed Will could not be removed')
-    })
+    silence(link)
   }
 }
+
+const TAKEN_OVER = 'Another connection has the client id of this one.'
+
+/** A CONNECT of this kind is none. */
+const NO_CONNECT: ReadonlySet<DenyReason> = new Set(['malformed-packet', 'protocol-error'])

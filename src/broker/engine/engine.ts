@@ -1,31 +1,47 @@
-// The engine room: aedes, hardened. It makes sessions of connections; every judgement it needs comes from connect.ts,
-// messages.ts and packet-gate.ts, every ending from endings.ts. What aedes does wrong is corrected here and in
-// volatile-store.ts, each correction with its number from docs/engine-hardening.md. No aedes type leaves this folder.
+// The engine room: aedes, hardened. It makes sessions of connections and joins what the rest of the folder does; every
+// judgement it needs comes from connect.ts, messages.ts and packet-gate.ts, every ending from endings.ts. aedes runs CONNECT,
+// SUBSCRIBE and the exchanges of QoS 1 and 2; routing, storing and sending are ours. What aedes does wrong is corrected here,
+// each correction with its number from docs/engine-hardening.md. No aedes type leaves this folder.
 
 import { Aedes, type AedesOptions } from 'aedes'
 import type { DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS, LIFE } from '../../limits.ts'
-import { deny } from '../../core/decision.ts'
+import { deny, type Denied } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
-import type { SessionKey } from '../../core/ids.ts'
+import { parseTopicFilter } from '../../core/topic.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session, SessionTable } from '../sessions.ts'
-import { openConnectJudge, type Opening } from './connect.ts'
+import { openAdmitting } from './admitting.ts'
+import { openConnectJudge } from './connect.ts'
 import { openEndings } from './endings.ts'
+import { openEngineStore } from './engine-store.ts'
+import { toWireFilter } from './filters.ts'
 import { openGapReport } from './gaps.ts'
-import { boundExpiry, expireAllVersions, openForgetting } from './keeping.ts'
-import { openRetainedLedger, ownerOf } from './ledger.ts'
-import { boundOutput, guardInput, openLink, type Link } from './link.ts'
+import { openHolders } from './holders.ts'
+import { openDeadlines, openKeeping } from './keeping.ts'
+import { guardInput, openLink, type Link, type Reading } from './link.ts'
+import { openLosses } from './losses.ts'
 import { isRefusal, openMessageHooks } from './messages.ts'
+import { openAnswerOrder } from './order.ts'
+import { openOutputs } from './output.ts'
 import { installPacketGate } from './packet-gate.ts'
-import type { EngineClient, EngineCore, WirePacket } from './surface.ts'
-import { hardenStore } from './volatile-store.ts'
+import { openPublishing } from './publishing.ts'
+import { openRetained } from './retained.ts'
+import { takeSeat } from './seat.ts'
+import type { SubscriptionChange } from './subscribing.ts'
+import { openStalls } from './stalls.ts'
+import type { EngineClient, EngineCore, EngineWill, HeldSubscription } from './surface.ts'
+import { noteUserProperties } from './user-properties.ts'
+import { openWills } from './wills.ts'
 
 export interface Engine {
-  /** Takes over a connection whose peer is known. From here on the engine owns the socket. */
-  attach(connection: SecureConnection, peer: Peer): void
+  /**
+   * Takes over a connection whose peer is known. From here on the engine owns its stream. Returns the way to end the
+   * connection for what is wrong with it below MQTT.
+   */
+  attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void
   /** The policy or a device changed: this session gets the grants that it has now, or is ended. */
   regrant(session: Session): void
   /** This device cannot come back, and why: what is kept for it goes, and nothing more is kept. */
@@ -34,169 +50,219 @@ export interface Engine {
   close(): Promise<void>
 }
 
-type Done = (error: Error | null, go: boolean) => void
-
 export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Promise<Engine> {
+  const { router, store } = ports
   const links = new WeakMap<EngineClient, Link>()
-  const linkOf = new WeakMap<Session, Link>()
+  const linkOfSession = new WeakMap<Session, Link>()
   /** Connections with a socket that is not closed yet, admitted or not. */
   const open = new Set<Link>()
+  const linkOf = (session: Session): Link | undefined => linkOfSession.get(session)
+  const linkOfKey = (key: Session['key']): Link | undefined => {
+    const session = sessions.get(key)
+    return session === undefined ? undefined : linkOf(session)
+  }
   const judge = openConnectJudge(ports, sessions)
   const tellGaps = openGapReport(ports)
-  const retained = openRetainedLedger()
-  const hooks = openMessageHooks({
-    broker: ports,
-    connect: judge,
-    sessionOf: (client) => links.get(client)?.session,
-    willOf: (client) => links.get(client)?.connect?.will,
-    forget: (client, packetId) => links.get(client)?.gate?.forget(packetId),
-    send: (client, bytes) => links.get(client)?.gate?.send(bytes),
-    hasRetainedRoom: (publisherKey, packet) => retained.hasRoom(publisherKey, packet),
-    onRefusal: (session, refusal) => endings.refusal(session, refusal),
+  const holders = openHolders(store)
+  const outputs = openOutputs()
+  const onStoreFault = (cause: unknown): void => ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'the session store refused a change')
+  const deadlines = openDeadlines({
+    store, clock: ports.clock, onStoreFault,
+    fireWill: (will) => wills.fire(will),
+    async endSessions(keys) {
+      const gone = keys.filter((key) => sessions.get(key) === undefined)
+      if (gone.length === 0) return
+      holders.changed()
+      await store.commit(gone.map((key) => ({ kind: 'session-ended', key })))
+    },
   })
-  const aedes = new Aedes({ ...ENGINE_OPTIONS, maximumPacketSize: ports.packetBytesMax, ...adapt({ preConnect, authenticate, ...hooks }) })
+  const onDeadline = (at: number): void => deadlines.hint(at)
+  const keeping = openKeeping({ broker: ports, store, sessions, holders, linkOf, storedSoFar: () => publishing.stored, onDeadline, onStoreFault })
+  const losses = openLosses(ports)
+  const publishing = openPublishing({
+    router, store, holders, onStoreFault,
+    outboundOf: (key) => linkOfKey(key)?.outbound,
+    routedAt: (key) => linkOfKey(key)?.routedAt,
+    goesOn(outbound) {
+      const link = linkOfKey(outbound.key)
+      return link === undefined || link.outbound === outbound || link.connect?.clean !== true
+    },
+    onFull(key) {
+      const link = linkOfKey(key)
+      if (link !== undefined) endings.fault(link, deny('quota-exceeded', 'the client reads too slowly: its queue is full'))
+    },
+    onDropped: (key, messages) => losses.add(key, messages),
+  })
+  const wills = openWills({ broker: ports, connect: judge, publishing, keeping, sessions, linkOf, onDeadline })
+  const endings = openEndings(ports, (link) => wills.clear(link))
+  const admitting = openAdmitting({
+    broker: ports, sessions, judge, keeping, publishing, holders, endings, linkOfKey, tellGaps,
+    linkOf: (client) => links.get(client),
+    onSession: (session, link) => void linkOfSession.set(session, link),
+  })
+  const findRetained = openRetained({ broker: ports, store, connect: judge, publishing, onStoreFault })
+  const hooks = openMessageHooks({
+    broker: ports, publishing,
+    linkOf: (client) => links.get(client),
+    onRefusal: (session, refusal) => endings.refusal(session, refusal),
+    onUnavailable: (link) => endings.fault(link, deny('store-unavailable')),
+  })
+  const aedes = new Aedes({ ...ENGINE_OPTIONS, mq: NO_ROUTER, persistence: NO_STORE, maximumPacketSize: ports.packetBytesMax, ...adapt({ preConnect: admitting.preConnect, authenticate: admitting.authenticate, ...hooks }) })
   const core = aedes as unknown as EngineCore
-  const endings = openEndings(ports, core)
   await aedes.listen()
   // Trap 1: `constructor` and `__proto__` are names like any other.
   core.clients = Object.create(null)
   core.brokers = Object.create(null)
-  const store = hardenStore(core.persistence, {
-    mayHold: (key, subscription) => sessions.get(key as SessionKey)?.grants.subscribe(subscription.topic, subscription.qos).effect === 'allow',
-    mayWait: (key, packet) => sessions.get(key as SessionKey)?.grants.mayReceive(packet.topic) ?? true,
-    mayShow: (key, packet) => hooks.mayShow(key, packet),
-    onQueueFull: (key) => ports.log('warn', { session: key, messagesMax: BROKER_LIMITS.queueMessagesMax, bytesMax: BROKER_LIMITS.queueBytesPerSessionMax, deviceBytesMax: BROKER_LIMITS.queueBytesPerDeviceMax }, 'a message was dropped: the queue of its session is full'),
-    onRetainedFull: (key) => ports.log('warn', { session: key, messagesMax: BROKER_LIMITS.retainedMessagesPerDeviceMax, bytesMax: BROKER_LIMITS.retainedBytesPerDeviceMax }, 'a message was not retained: its device has left as many as it may'),
-    onKept: (key, kept) => judge.keep(key as SessionKey, kept),
-  }, retained)
-  core.persistence = store
-  expireAllVersions(core)
-  const forget = openForgetting({ broker: ports, core, judge, sessions, clientOf: (session) => linkOf.get(session)?.client })
   core.on('client', forgetGhost)
-  core.on('connackSent', onConnack)
+  core.on('connackSent', admitting.onConnack)
   core.on('clientError', onEngineError)
   core.on('connectionError', onEngineError)
-  core.on('sessionLimitReached', (client: EngineClient, facts: object) => ports.log('warn', { session: client.id, ...facts }, 'the server keeps as many sessions as it may: this one ended with its connection'))
   core.on('error', (error: Error) => ports.log('error', { error: error.message }, 'the engine reported a fault'))
-  const sweep = setInterval(endExpired, LIFE.expirySweepMs)
+  const stalls = openStalls((link) => endings.fault(link, deny('quota-exceeded', 'the client reads nothing')))
+  const sweep = setInterval(() => {
+    endExpired()
+    deadlines.sweep()
+    stalls.sweep(open, ports.clock())
+  }, LIFE.expirySweepMs)
   sweep.unref()
 
-  function attach(connection: SecureConnection, peer: Peer): void {
-    const { socket } = connection
-    const client = core.handle(socket)
-    const link = openLink(connection, peer, client)
+  function attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void {
+    const { stream } = connection
+    const client = core.handle(stream)
+    const output = outputs(stream, {
+      // The engine's CONNACK is worded anew: what it writes before is that.
+      mayEngineWrite: () => client.connackSent,
+      onDrained: () => link.outbound?.pump(),
+    })
+    const answers = openAnswerOrder(() => link.reading?.resume())
+    const link: Link = openLink({ connection, peer, client, output, answers, userProperties: noteUserProperties(client._parser), commit: (changes) => committed(link, changes) })
     links.set(client, link)
     open.add(link)
+    takeSeat(client, core, {
+      store: openEngineStore(link, { keeping, resume: admitting.resume, showRetained: retainedFor, setWill: (to, will) => wills.set(to, will), clearWill: (to) => wills.clear(to) }),
+      subscribed: (filter, held) => subscribed(link, filter, held),
+      unsubscribed: (filter) => unsubscribed(link, filter),
+      willDue: (will: EngineWill, delaySeconds) => wills.due(link, will, delaySeconds),
+    })
     client.subscriptions = Object.create(null) // trap 1
     client.duplicates = Object.create(null)
-    boundOutput(client, socket, (fault) => endings.fault(link, fault))
-    guardInput(client, socket, ports.packetBytesMax, (fault) => endings.fault(link, fault))
-    link.gate = installPacketGate(client, {
+    const reading = guardInput(client, stream, ports.packetBytesMax, () => answers.open + (link.gate?.waiting ?? 0) < BROKER_LIMITS.unansweredMax, (fault) => endings.fault(link, fault))
+    link.reading = reading
+    link.gate = gateOf(link, reading)
+    // The engine would destroy the stream, and the words to the client with it.
+    client._parser.removeAllListeners('error')
+    client._parser.on('error', (error: Error) => endings.malformed(link, error))
+    link.deadline = setTimeout(() => endings.fault(link, deny('connect-timeout')), BROKER_LIMITS.connectMs)
+    stream.once('close', () => closed(link))
+    return (fault) => endings.fault(link, fault)
+  }
+
+  function gateOf(link: Link, reading: Reading): NonNullable<Link['gate']> {
+    return installPacketGate(link.client, {
       session: () => link.session,
       filtersHeld,
+      keep: (session, changes) => (link.outbound?.kept === true ? kept(link, session, changes) : undefined),
+      onAnswered: () => reading.resume(),
+      exchange: (packetId) => link.outbound?.exchange(packetId),
+      // Of a session that is not kept the engine asks no store at this step.
+      onPubrec({ messageId = 0, reasonCode = 0 }) {
+        if (link.outbound?.kept !== false) return
+        if (reasonCode >= FIRST_FAILURE_CODE) link.outbound.complete(messageId)
+        else link.outbound.release(messageId)
+      },
+      takeRetained: () => link.retained.splice(0),
+      parsing: (parse) => reading.parsing(parse),
+      outputWaiting: () => link.output.waiting,
       onRefusal: (session, refusal) => endings.refusal(session, refusal),
       onFault: (fault) => endings.fault(link, fault),
       onThrow(error) {
-        ports.log('error', { device: peer.device, error: error instanceof Error ? error.message : 'unknown' }, 'the engine failed on a packet: its connection is closed')
+        ports.log('error', { device: link.peer.device, error: error instanceof Error ? error.message : 'unknown' }, 'the engine failed on a packet: its connection is closed')
         endings.fault(link, deny('malformed-packet', 'a packet that the engine cannot handle'))
       },
-    })
-    client._parser.prependListener('error', (error: Error) => endings.malformed(link, error))
-    link.deadline = setTimeout(() => endings.fault(link, deny('connect-timeout')), BROKER_LIMITS.connectMs)
-    socket.once('close', () => {
-      clearTimeout(link.deadline)
-      open.delete(link)
-      if (link.session !== undefined) sessions.remove(link.session)
-      client.close()
+      send: (bytes) => link.output.write(bytes),
     })
   }
 
-  /** The store knows a filter of a kept session before the engine does: a chunk full of SUBSCRIBEs must not pass a bound at once. */
+  function closed(link: Link): void {
+    clearTimeout(link.deadline)
+    open.delete(link)
+    const { session, outbound } = link
+    outbound?.stop()
+    const isLast = session !== undefined && sessions.get(session.key) === session
+    // The Will is dealt with while the session still stands in its place.
+    link.client.close()
+    if (session === undefined) return
+    sessions.remove(session)
+    if (outbound === undefined) return
+    router.remove(outbound)
+    const filters = Object.keys(link.client.subscriptions).length
+    if (isLast) keeping.leave(link)
+    const stays = outbound.kept && link.client.sessionExpiryInterval > 0
+    for (const sibling of sessions.ofDevice(session.device)) {
+      if (stays) linkOf(sibling)?.absent.set(session.key, filters)
+      else linkOf(sibling)?.absent.delete(session.key)
+    }
+    if (outbound.dropped > 0) ports.log('warn', { session: session.key, messages: outbound.dropped }, 'messages of QoS 0 were dropped: the client read too slowly')
+  }
+
+  async function committed(link: Link, changes: Parameters<typeof store.commit>[0]): Promise<void> {
+    try {
+      await store.commit(changes)
+    } catch (cause) {
+      onStoreFault(cause)
+      endings.fault(link, deny('store-unavailable'))
+      await new Promise<never>(() => {})
+    }
+  }
+
+  async function kept(link: Link, session: Session, changes: readonly SubscriptionChange[]): Promise<void> {
+    try {
+      await Promise.all(changes.map((change) => keeping.subscribed(session, change)))
+    } catch (cause) {
+      onStoreFault(cause)
+      endings.fault(link, deny('store-unavailable'))
+      await new Promise<never>(() => {})
+    }
+  }
+
+  /** What is granted and not yet held counts: a chunk full of SUBSCRIBEs must not pass a bound at once. */
   function filtersHeld({ key, device }: Session): { readonly ofSession: number; readonly ofDevice: number } {
-    const held = new Map<SessionKey, number>(judge.kept(ownerOf(key)).map((kept) => [kept, store.filterCount(kept)]))
-    for (const session of sessions.ofDevice(device)) {
-      const connected = Object.keys(linkOf.get(session)?.client.subscriptions ?? {}).length
-      held.set(session.key, Math.max(held.get(session.key) ?? 0, connected))
+    const count = (link: Link | undefined): number => (link === undefined ? 0 : Object.keys(link.client.subscriptions).length + (link.gate?.granting ?? 0))
+    const own = linkOfKey(key)
+    const connected = sessions.ofDevice(device).reduce((sum, session) => sum + count(linkOf(session)), 0)
+    let absent = 0
+    for (const [away, filters] of own?.absent ?? []) if (sessions.get(away) === undefined) absent += filters
+    return { ofSession: count(own), ofDevice: connected + absent }
+  }
+
+  function subscribed({ outbound }: Link, filter: string, held: HeldSubscription): void {
+    const parsed = parseTopicFilter(toWireFilter(filter))
+    if (outbound === undefined || !parsed.allow) return
+    router.subscribe(outbound, parsed.value, { qos: held.qos, noLocal: held.nl === true, retainAsPublished: held.rap === true, identifier: held.si })
+  }
+
+  function unsubscribed(link: Link, filter: string): void {
+    const { outbound } = link
+    const parsed = parseTopicFilter(toWireFilter(filter))
+    if (outbound !== undefined && parsed.allow) router.unsubscribe(outbound, parsed.value)
+    // The engine takes a client's filters back when its connection ends: from here on the session is one that is away.
+    if (link.client.closed) link.routedAt = undefined
+  }
+
+  /** The first of it is on its way before anything else of the client is read: so a PINGRESP says that it has come. */
+  function retainedFor({ outbound, client, reading, retained }: Link, filters: readonly string[]): void {
+    for (const filter of filters) {
+      const held = client.subscriptions[filter]
+      // Of a shared subscription nothing is retained. MQTT 5 §4.8.2.
+      if (outbound === undefined || held === undefined || toWireFilter(filter) !== filter) continue
+      const release = reading?.hold()
+      retained.push(findRetained(outbound, { filter, qos: held.qos, noLocal: held.nl === true, identifier: held.si }, () => release?.()))
     }
-    return { ofSession: held.get(key) ?? 0, ofDevice: [...held.values()].reduce((sum, n) => sum + n, 0) }
-  }
-
-  function preConnect(client: EngineClient, packet: WirePacket, done: Done): void {
-    const link = links.get(client)
-    if (link === undefined) return done(new Error('a connection without a peer'), false)
-    link.connect = packet
-    if (link.peer.firstSight === undefined) return admit(link, packet, done)
-    ports.observe(link.peer).then(
-      (observed) => (observed.allow ? admit(link, packet, done) : endings.refuseConnect(link, packet, observed)),
-      (cause: unknown) => {
-        ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'a certificate seen for the first time could not be recorded')
-        endings.refuseConnect(link, packet, deny('registry-unavailable'))
-      },
-    )
-  }
-
-  /** Judges and, when admitted, opens the session. The engine is not told of a refusal: it would add a CONNACK of its own. */
-  function admit(link: Link, packet: WirePacket, done: Done): void {
-    if (link.client.closed) return
-    const judged = judge.judge(packet, link.peer)
-    if (!judged.allow) return endings.refuseConnect(link, packet, judged)
-    const opening = judged.value
-    const incumbent = sessions.get(opening.key)
-    if (incumbent !== undefined) incumbent.ending ??= 'session-taken-over'
-    link.opening = opening
-    link.session = openSession(link, opening)
-    linkOf.set(link.session, link)
-    sessions.add(link.session)
-    auditAdmission(link.session, packet.username !== undefined)
-    // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
-    packet.clientId = opening.key
-    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive)
-    done(null, true)
-  }
-
-  function openSession(link: Link, opening: Opening): Session {
-    const { peer, connection } = link
-    tellGaps(opening.device.id, opening.grants)
-    const session: Session = {
-      key: opening.key, tenant: opening.device.tenant, device: opening.device.id, clientId: opening.clientId,
-      issuer: peer.issuer, serial: peer.serial, sha256: peer.sha256, leaf: peer.leaf, notAfter: peer.notAfter,
-      protocol: opening.protocol, source: connection.source, grants: opening.grants, ending: undefined,
-      end: (reason, will) => endings.end(link, session, reason, will),
-    }
-    return session
-  }
-
-  function auditAdmission(session: Session, usernameGiven: boolean): void {
-    ports.audit.record({
-      kind: 'admission', at: ports.clock(), device: session.device, clientId: session.clientId, serial: session.serial,
-      issuer: session.issuer, source: session.source, protocol: session.protocol, ...(usernameGiven ? { usernameIgnored: true as const } : {}),
-    })
-  }
-
-  /** The engine has read the CONNECT into its client by now: what it read wrongly is put right before CONNACK. */
-  function authenticate(client: EngineClient, _username: unknown, _password: unknown, done: Done): void {
-    const link = links.get(client)
-    if (link?.opening === undefined || link.session?.ending !== undefined) return done(new Error('not admitted'), false)
-    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive)
-    boundExpiry(client, link.opening, link.connect?.clean === true)
-    done(null, true)
-  }
-
-  function onConnack(_connack: unknown, client: EngineClient): void {
-    const link = links.get(client)
-    clearTimeout(link?.deadline)
-    link?.connection.settled()
-    // Also without a subscription: a session that stays takes its place among those of its device.
-    if (link?.session !== undefined && !client.clean) judge.keep(link.session.key, true)
-    // The engine takes note of its CONNACK just after it has told us.
-    queueMicrotask(() => link?.gate?.release())
   }
 
   /** Closed while its CONNECT was in flight: the engine would list it for ever. */
   function forgetGhost(client: EngineClient): void {
-    if (!client.closed || core.clients[client.id] !== client) return
-    delete core.clients[client.id]
-    core.connectedClients -= 1
+    if (client.closed && core.clients[client.id] === client) delete core.clients[client.id]
   }
 
   function onEngineError(client: EngineClient, error: NodeJS.ErrnoException): void {
@@ -229,49 +295,47 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       if (grants.empty) void session.end('no-grant', 'fire')
       else if (connect.effect === 'deny' && connect.reason !== 'granted') void session.end(connect.reason, 'fire')
     },
-    forget,
+    forget: (device, reason) => keeping.forget(device, reason),
     async close() {
       clearInterval(sweep)
       for (const session of sessions.all()) session.ending ??= 'server-shutting-down'
       // Who is not a session yet is told nothing.
-      for (const link of open) if (link.session === undefined) link.connection.socket.destroy()
+      for (const link of open) if (link.session === undefined) link.connection.stream.destroy()
       const late = setTimeout(() => {
-        for (const link of open) link.connection.socket.destroy()
+        for (const link of open) link.connection.stream.destroy()
       }, BROKER_LIMITS.drainMs)
       await new Promise<void>((resolve) => core.close(resolve))
       // A connection that was between CONNECT and CONNACK is forgotten by the engine.
-      for (const link of open) link.connection.socket.destroy()
+      for (const link of open) link.connection.stream.destroy()
       await Promise.all([...open].map((link) => link.closed))
       clearTimeout(late)
+      losses.close()
     },
   }
 }
 
-/** What a client may leave unsaid or overstate: silence is bounded for everybody. */
-function boundedKeepAlive(asked: number | undefined): number {
-  return asked === undefined || asked === 0 ? BROKER_LIMITS.keepAliveSecondsMax : Math.min(asked, BROKER_LIMITS.keepAliveSecondsMax)
-}
-
-function tuneVersion5(client: EngineClient, opening: Opening, keepAlive: number | undefined): void {
-  if (opening.clientIdAssigned) client._assignedClientId = opening.clientId
-  if (boundedKeepAlive(keepAlive) !== keepAlive) client._serverKeepAlive = BROKER_LIMITS.keepAliveSecondsMax
-}
+/** MQTT 5 §2.4: reason codes from here on say that something failed. */
+const FIRST_FAILURE_CODE = 0x80
 
 const ENGINE_OPTIONS = {
-  // mqemitter's queue recurses when queued messages have no listener, and its slots fill behind one stalled reader
-  // (traps 3 and 12): no queue. Every connection has its own bound instead.
   concurrency: 0,
   queueLimit: BROKER_LIMITS.packetsBeforeConnackMax, // trap 16
   // The engine sees session keys; the length of what a client sends is judged at CONNECT.
   maxClientsIdLength: Number.MAX_SAFE_INTEGER,
-  maxTopicLevels: BROKER_LIMITS.topicLevelsMax,
+  maxTopicLevels: BROKER_LIMITS.topicLevelsMax + 2, // `$shared/group/` before a filter
   topicAliasMaximum: BROKER_LIMITS.topicAliasMaximum,
   receiveMaximum: BROKER_LIMITS.receiveMaximum,
   sessionExpiryIntervalLimit: BROKER_LIMITS.sessionExpirySecondsMax,
-  pendingSessionsLimit: BROKER_LIMITS.detachedSessionsMax,
   // Our deadline comes first and says why; this one is a second net.
   connectTimeout: 2 * BROKER_LIMITS.connectMs,
 } as const
+
+/**
+ * The engine's own emitter and store: every client has a seat (seat.ts) with ours, so that these are asked by the engine's
+ * housekeeping alone. mqemitter recurses and stalls (traps 3 and 12); neither has anything to do here.
+ */
+const NO_ROUTER = { on: (_topic: string, _listener: unknown, done?: () => void) => done?.(), removeListener: (_topic: string, _listener: unknown, done?: () => void) => done?.(), emit: (_packet: unknown, done?: () => void) => done?.(), close: (done?: () => void) => done?.() } as unknown as NonNullable<AedesOptions['mq']>
+const NO_STORE = { async setup() {}, async storeRetained() {}, async *streamWill() {} } as unknown as NonNullable<AedesOptions['persistence']>
 
 /** Ordinary ends of a connection that the engine reports as errors. */
 const SILENCE: ReadonlySet<string> = new Set(['keep alive timeout', 'connection closed', 'connect did not arrive in time'])
@@ -280,4 +344,3 @@ const SILENCE: ReadonlySet<string> = new Set(['keep alive timeout', 'connection 
 function adapt(hooks: object): AedesOptions {
   return hooks
 }
-

@@ -1,26 +1,25 @@
-// Judges the packets of a session between the parser and the engine: what the engine must never see, it does not see.
-// SUBSCRIBE is answered here: the engine is handed the granted filters, one at a time, and stores and matches nothing else
-// (traps 1, 4, 7, 18). It decides by the session's grants only.
+// Judges the packets of a session between the parser and the engine: what the engine must never see, it does not see. It decides
+// by the form of the packets and by what is open on the connection; SUBSCRIBE and UNSUBSCRIBE go to subscribing.ts.
 
-import { REASONS, type DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
-import { allow, deny, type Decision, type Denied } from '../../core/decision.ts'
-import type { Verdict } from '../../core/policy/grants.ts'
-import { pubrecPacket, subackPacket } from '../replies.ts'
+import { allow, deny, type Decision } from '../../core/decision.ts'
+import { pubcompUnknownPacket, pubrecPacket } from '../replies.ts'
 import type { Session } from '../sessions.ts'
 import { isText, judgeProperties } from './properties.ts'
-import type { EngineClient, EngineSubscription, WirePacket } from './surface.ts'
+import { openSubscribing, type SubscribingPorts } from './subscribing.ts'
+import type { EngineClient, WirePacket } from './surface.ts'
 
-export interface GatePorts {
+export interface GatePorts extends SubscribingPorts {
   /** The session of this connection, once it is admitted. */
   session(): Session | undefined
-  /** Filters that this session holds or was just granted, and those of all sessions of its device, connected or kept. */
-  filtersHeld(session: Session): { readonly ofSession: number; readonly ofDevice: number }
-  onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string; readonly verdict?: Verdict }): void
-  /** The client broke the protocol or a quota: the session must end. */
-  onFault(fault: Denied): void
-  /** The parser or the engine threw: the connection must end, and the person who runs the server should know. */
-  onThrow(error: unknown): void
+  /** Which QoS the message has that this client was sent under this packet id and has not acknowledged. */
+  exchange(packetId: number): 1 | 2 | undefined
+  /** The client has a message of QoS 2, or refuses it. */
+  onPubrec(packet: WirePacket): void
+  /** Runs the parser over a chunk; what it returns is how much is left. */
+  parsing(parse: () => number): number
+  /** Bytes that the client has not taken yet. */
+  outputWaiting(): number
 }
 
 export interface PacketGate {
@@ -28,6 +27,16 @@ export interface PacketGate {
   release(): void
   /** The QoS 2 exchange of this packet id ended with a refusal: no PUBREL will follow. */
   forget(packetId: number): void
+  /** The QoS 2 exchanges of a session that is resumed: their messages were published already. */
+  resume(packetIds: readonly number[]): void
+  /** Is this packet id being released, for the first time or again? */
+  releases(packetId: number): boolean
+  /** Its exchange is over and forgotten: PUBCOMP follows. */
+  released(packetId: number): void
+  /** Filters that were granted and that the engine does not hold yet. */
+  readonly granting: number
+  /** SUBSCRIBEs and UNSUBSCRIBEs that wait for the store. */
+  readonly waiting: number
   /** Writes an answer of ours, within the bound on what may wait for the client. */
   send(bytes: Uint8Array): void
 }
@@ -50,7 +59,7 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
   // Both throw where they should not, in the middle of a read event: that would end the process, not the connection.
   parser.parse = (bytes) => {
     try {
-      return parse(bytes)
+      return ports.parsing(() => parse(bytes))
     } catch (error) {
       ports.onThrow(error)
       return 0
@@ -60,9 +69,14 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
   let heldBytes = 0
   /** Packet ids of inbound QoS 2 messages between PUBLISH and PUBREL. */
   const receiving = new Set<number>()
+  /** Those between PUBREL and PUBCOMP: a repeated PUBREL belongs to them still. */
+  const releasing = new Set<number>()
 
   function onPacket(packet: WirePacket): void {
-    if (parser._pos > (packet.length ?? 0)) return ports.onFault(deny('malformed-packet', `${packet.cmd} reaches beyond its end`))
+    const length = packet.length ?? 0
+    if (parser._pos > length) return ports.onFault(deny('malformed-packet', `${packet.cmd} reaches beyond its end`))
+    // A PUBLISH ends with its payload; every other packet ends with its last field. [MQTT-3.1.2-18]: a CONNECT, too.
+    if (parser._pos < length && packet.cmd !== 'publish') return ports.onFault(deny('malformed-packet', `${length - parser._pos} bytes behind the last field of ${packet.cmd}`))
     if (packet.cmd === 'connect') handle(packet)
     else if (!client.connackSent) {
       heldBytes += packet.length ?? 0
@@ -83,7 +97,10 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
       const expiry = judgeLastExpiry(packet, session)
       if (!expiry.allow) return ports.onFault(expiry)
     }
-    if (packet.cmd === 'subscribe') subscribe(packet, session)
+    if (packet.cmd === 'pubrec') ports.onPubrec(packet)
+    if (packet.cmd === 'subscribe') subscribing.subscribe(packet, session)
+    else if (packet.cmd === 'unsubscribe') subscribing.unsubscribe(packet, session)
+    else if (packet.cmd === 'pubrel' && !passesPubrel(packet, session)) return
     else if (packet.cmd !== 'publish' || passesPublish(packet, session)) return handle(packet)
     // What the engine does not see keeps the connection alive all the same.
     client._keepaliveTimer?.refresh()
@@ -92,19 +109,28 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
   /** A QoS 2 message is counted until its PUBREL, and what comes twice is acknowledged twice and published once. */
   function passesPublish(packet: WirePacket, session: Session): boolean {
     const { qos, messageId } = packet
-    if (qos !== 2 || messageId === undefined) return true
+    // Of QoS 1 the server owes the answer: who does not wait for it is read no further until it is given.
+    if (messageId === undefined || qos !== 2) return true
     if (receiving.has(messageId)) {
       // The engine looks a packet id up and stores it in two steps; a repetition in between would be published twice.
       // [MQTT-4.3.3-10]: it is acknowledged all the same.
       send(pubrecPacket(messageId, session.protocol))
       return false
     }
-    if (receiving.size >= BROKER_LIMITS.receiveMaximum) {
+    if (receiving.size >= (session.protocol === 4 ? BROKER_LIMITS.receivingMax : BROKER_LIMITS.receiveMaximum)) {
       ports.onFault(deny('receive-maximum'))
       return false
     }
     receiving.add(messageId)
     return true
+  }
+
+  /** PUBREL of an exchange that nobody knows: MQTT 5 has a word for that, and the engine would not use it. */
+  function passesPubrel({ messageId = 0 }: WirePacket, session: Session): boolean {
+    if (receiving.delete(messageId)) releasing.add(messageId)
+    if (session.protocol === 4 || releasing.has(messageId)) return true
+    send(pubcompUnknownPacket(messageId))
+    return false
   }
 
   /**
@@ -128,67 +154,35 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     if (WITH_PACKET_ID.has(cmd) || (cmd === 'publish' && (packet.qos ?? 0) > 0)) {
       if (messageId === undefined || messageId < 1 || messageId > PACKET_ID_MAX) return deny('malformed-packet', `${cmd} without a packet id`) // [MQTT-2.2.1-3]
     }
-    if (cmd === 'pubrel' && messageId !== undefined) receiving.delete(messageId)
+    const answered = messageId === undefined ? undefined : ports.exchange(messageId)
+    if ((cmd === 'puback' && answered === 2) || ((cmd === 'pubrec' || cmd === 'pubcomp') && answered === 1)) return deny('protocol-error', `${cmd} for a message of QoS ${answered}`)
     if (cmd === 'publish') {
       if (!isText(topic)) return deny('malformed-packet', 'topic is not UTF-8 text')
       if (topic === '' && packet.properties?.['topicAlias'] === undefined) return deny('protocol-error', 'PUBLISH without a topic')
       if (/[+#]/.test(topic)) return deny('topic-invalid', 'a wildcard in a topic name') // [MQTT-3.3.2-2]
     }
-    const named = cmd === 'subscribe' ? packet.subscriptions : cmd === 'unsubscribe' ? packet.unsubscriptions : undefined
+    const named = cmd === 'subscribe' ? packet.subscriptions?.map((filter) => filter.topic) : cmd === 'unsubscribe' ? packet.unsubscriptions : undefined
+    if (named?.every(isText) === false) return deny('malformed-packet', 'a filter is not UTF-8 text') // [MQTT-3.8.3-1], [MQTT-3.10.3-1]
     if (named?.length === 0) return deny('protocol-error', `${cmd} without a filter`) // [MQTT-3.8.3-2], [MQTT-3.10.3-2]
     if (named !== undefined && named.length > BROKER_LIMITS.filtersPerSubscribeMax) return deny('quota-exceeded', `${named.length} filters in one ${cmd}`)
     return allow(undefined)
   }
 
-  /**
-   * Every filter is answered in its place [MQTT-3.9.3-1]. The engine would answer a repeated filter once and numeric ones
-   * first, so it is handed one filter at a time and asked for no SUBACK.
-   */
-  function subscribe(packet: WirePacket, session: Session): void {
-    const asked = packet.subscriptions ?? []
-    const held = ports.filtersHeld(session)
-    const room = { left: Math.min(BROKER_LIMITS.subscriptionsPerSessionMax - held.ofSession, BROKER_LIMITS.subscriptionsPerDeviceMax - held.ofDevice) }
-    const codes = asked.map((filter) => judgeFilter(filter, session, room))
-    const granted = asked.filter((filter, i) => filter.qos === codes[i])
-    const identifier = packet.properties?.['subscriptionIdentifier']
-    let left = granted.length
-    const answer = (): void => send(subackPacket(packet.messageId ?? 0, codes, session.protocol))
-    if (left === 0) return answer()
-    for (const filter of granted) {
-      client.subscribe({ subscriptions: [filter], ...(identifier === undefined ? {} : { properties: { subscriptionIdentifier: identifier } }) }, (error) => {
-        left -= 1
-        if (error) ports.onThrow(error)
-        else if (left === 0) answer()
-      })
-    }
-  }
-
-  /** The granted QoS, which is put into the filter, or the code that says why not. */
-  function judgeFilter(filter: EngineSubscription, session: Session, room: { left: number }): number {
-    const verdict = session.grants.subscribe(filter.topic, filter.qos)
-    const known = client.subscriptions[filter.topic] !== undefined
-    if (verdict.effect === 'allow' && (known || room.left > 0)) {
-      if (!known) room.left -= 1
-      filter.qos = verdict.grantedQos ?? filter.qos
-      return filter.qos
-    }
-    const reason = verdict.reason === 'granted' ? 'quota-exceeded' : verdict.reason
-    ports.onRefusal(session, { reason, topic: filter.topic, verdict })
-    return session.protocol === 5 ? REASONS[reason].reason5 : SUBACK_FAILURE
-  }
-
   function send(bytes: Uint8Array): void {
     if (client.closed) return
-    client.conn.write(bytes)
+    // [MQTT-3.1.2-24]: what cannot be answered cannot go on.
+    if (client.maximumPacketSize !== undefined && bytes.length > client.maximumPacketSize) return ports.onFault(deny('packet-too-large', `an answer of ${bytes.length} bytes, of which the client takes ${client.maximumPacketSize}`))
+    ports.send(bytes)
     hasRoomToAnswer()
   }
 
   function hasRoomToAnswer(): boolean {
-    if (client.conn.writableLength <= BROKER_LIMITS.outboundBytesMax) return true
+    if (ports.outputWaiting() <= BROKER_LIMITS.outboundBytesMax) return true
     ports.onFault(deny('quota-exceeded', 'the client reads too slowly'))
     return false
   }
 
+  const subscribing = openSubscribing(client, { ...ports, send })
   parser.on('packet', onPacket)
   return {
     send,
@@ -201,8 +195,18 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     forget(packetId) {
       receiving.delete(packetId)
     },
+    resume(packetIds) {
+      for (const packetId of packetIds) receiving.add(packetId)
+    },
+    releases: (packetId) => releasing.has(packetId),
+    released(packetId) {
+      releasing.delete(packetId)
+    },
+    get granting() {
+      return subscribing.granting
+    },
+    get waiting() {
+      return subscribing.waiting
+    },
   }
 }
-
-/** The one word that MQTT 3.1.1 has for a filter that is not granted. */
-const SUBACK_FAILURE = 0x80

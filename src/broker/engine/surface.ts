@@ -2,10 +2,9 @@
 // field here was read in its source; an upgrade of aedes starts by reading this file again. No aedes type leaves broker/.
 
 import type { EventEmitter } from 'node:events'
-import type { TLSSocket } from 'node:tls'
-import type { Readable } from 'node:stream'
+import type { Duplex, Readable } from 'node:stream'
 
-/** A message as it travels inside the engine. */
+/** A PUBLISH of a client, as the engine hands it to be authorised. */
 export interface EnginePacket {
   cmd: string
   topic: string
@@ -13,11 +12,6 @@ export interface EnginePacket {
   qos: 0 | 1 | 2
   retain: boolean
   messageId?: number | undefined
-  dup?: boolean
-  brokerId?: string | null
-  brokerCounter?: number
-  /** The session key of the publisher, where the engine or we have set it. */
-  clientId?: string
   properties?: Record<string, unknown> | undefined
 }
 
@@ -29,18 +23,36 @@ export interface EngineWill {
   properties?: Record<string, unknown>
 }
 
+/** A filter of a SUBSCRIBE, with the options of MQTT 5 §3.8.3.1, and as the engine stores and restores it. */
 export interface EngineSubscription {
   topic: string
   qos: 0 | 1 | 2
+  /** No Local. */
+  nl?: boolean
+  /** Retain As Published. */
+  rap?: boolean
+  /** Retain Handling. */
+  rh?: number
+  subscriptionIdentifier?: number
 }
 
-/** A subscription of a session that is kept, as the store matches it. */
-export interface StoredSubscription {
-  clientId: string
-  topic: string
-  qos: number
-  /** No Local. MQTT 5 §3.8.3.1. */
+/** What the engine keeps of a subscription of a connected client. */
+export interface HeldSubscription {
+  qos: 0 | 1 | 2
   nl?: boolean
+  rap?: boolean
+  rh?: number
+  /** Subscription Identifier. */
+  si?: number
+}
+
+/** The CONNACK that the engine has worded. */
+export interface EngineConnack {
+  cmd: 'connack'
+  sessionPresent: boolean
+  reasonCode?: number
+  returnCode?: number
+  properties?: Record<string, unknown>
 }
 
 /** Any packet a client sends, as mqtt-packet parses it. */
@@ -52,8 +64,11 @@ export interface WirePacket {
   /** The parser takes the high bit off the protocol level and remembers it here. */
   bridgeMode?: boolean
   messageId?: number
+  /** Of PUBACK, PUBREC, PUBREL, PUBCOMP and DISCONNECT of MQTT 5. */
+  reasonCode?: number
   topic?: string
   qos?: 0 | 1 | 2
+  retain?: boolean
   subscriptions?: EngineSubscription[]
   unsubscriptions?: string[]
   clientId?: string
@@ -61,6 +76,7 @@ export interface WirePacket {
   keepalive?: number
   protocolVersion?: number
   username?: string
+  password?: Uint8Array
   will?: EngineWill
   properties?: Record<string, unknown> & { sessionExpiryInterval?: number; authenticationMethod?: string }
 }
@@ -69,6 +85,8 @@ export interface EngineParser extends EventEmitter {
   /** Where the parser stands in the packet it emits. */
   _pos: number
   parse(bytes: Uint8Array): number
+  _parseStringPair(): { readonly name: string | null; readonly value: string | null }
+  _parseProperties(): object | false
   listeners(event: string): Array<(packet: WirePacket) => void>
 }
 
@@ -81,10 +99,18 @@ export interface EngineClient extends EventEmitter {
   clean: boolean
   version: number
   sessionExpiryInterval: number
-  conn: TLSSocket
+  conn: Duplex
   will: EngineWill | null
-  subscriptions: Record<string, EngineSubscription>
+  subscriptions: Record<string, HeldSubscription>
   duplicates: Record<string, number>
+  /** The engine reaches its store, router and Wills through this: engine/seat.ts puts our own in place. */
+  broker: EngineCore
+  /** What CONNECT asked for; undefined: nothing. The engine stores them and obeys neither. */
+  receiveMaximum: number
+  maximumPacketSize: number | undefined
+  /** Packets of the chunk in hand that are not done; below 1 the next chunk is read. */
+  _parsingBatch: number
+  _nextBatch(): void
   _will: EngineWill | null
   _parser: EngineParser
   _keepaliveTimer: NodeJS.Timeout | null
@@ -98,39 +124,37 @@ export interface EngineClient extends EventEmitter {
   waitForDrain(callback: (error?: Error | null, client?: unknown) => void): void
   /** Without a packet id nothing is acknowledged. */
   subscribe(packet: { subscriptions: EngineSubscription[]; properties?: Record<string, unknown> }, done: (error?: Error | null) => void): void
+  /** Without a packet id the store is not asked and nothing is acknowledged. */
+  unsubscribe(packet: { unsubscriptions: string[] }, done: (error?: Error | null) => void): void
   close(done?: () => void): void
 }
 
-/** The client itself, where the store keeps what belongs to its connection. */
-export interface StoreClient {
-  id: string
-  clean?: boolean
-}
-
-/** The store that the engine calls; every method is called on `engine.persistence` at the moment of use. */
+/**
+ * What the engine asks of a store on behalf of one connected client. It asks for more (retained messages, offline queues) when
+ * it routes; it does not route here.
+ */
 export interface EngineStore {
-  setup(broker: unknown): Promise<void>
-  storeRetained(packet: EnginePacket): Promise<void>
-  createRetainedStream(pattern: string): Readable
+  /** Before a clean start. */
+  cleanSubscriptions(): Promise<void>
+  /** Where the start is not clean. None: there is no session to resume. */
+  subscriptionsByClient(): Promise<EngineSubscription[]>
+  addSubscriptions(): Promise<void>
+  removeSubscriptions(): Promise<void>
+  /** For the filters of a SUBSCRIBE that get what is retained. */
   createRetainedStreamCombi(patterns: string[]): Readable
-  addSubscriptions(client: { id: string }, subscriptions: EngineSubscription[]): Promise<void>
-  removeSubscriptions(client: { id: string }, topics: string[]): Promise<void>
-  subscriptionsByClient(client: { id: string }): Promise<EngineSubscription[]>
-  subscriptionsByTopic(topic: string): Promise<StoredSubscription[]>
-  cleanSubscriptions(client: { id: string }): Promise<void>
-  outgoingEnqueue(subscription: { clientId: string }, packet: EnginePacket): Promise<void>
-  outgoingEnqueueCombi(subscriptions: StoredSubscription[], packet: EnginePacket): Promise<void>
-  outgoingUpdate(client: { id: string }, packet: EnginePacket): Promise<void>
-  outgoingClearMessageId(client: { id: string }, packet: EnginePacket): Promise<EnginePacket | undefined>
-  outgoingStream(client: { id: string }): Readable
-  incomingStorePacket(client: StoreClient, packet: EnginePacket): Promise<void>
-  incomingGetPacket(client: StoreClient, packet: { messageId?: number }): Promise<EnginePacket>
-  incomingDelPacket(client: StoreClient, packet: { messageId?: number }): Promise<void>
-  putWill(client: { id: string }, packet: EngineWill): Promise<void>
-  getWill(client: { id: string }): Promise<EngineWill | undefined>
-  delWill(client: { id: string; brokerId?: string }): Promise<EngineWill | undefined>
-  streamWill(brokers: Record<string, unknown>): Readable
-  destroy?(): Promise<void>
+  /** PUBREC came, and this PUBREL will go. */
+  outgoingUpdate(client: unknown, pubrel: { messageId: number }): Promise<void>
+  /** PUBACK or PUBCOMP came, or a PUBREC that refuses. */
+  outgoingClearMessageId(client: unknown, packet: { messageId: number }): Promise<void>
+  /** What waited, at CONNECT. */
+  outgoingStream(): Readable
+  /** PUBLISH of QoS 2, PUBREL: rejects when there is no such exchange. */
+  incomingGetPacket(client: unknown, packet: { cmd: string; messageId: number }): Promise<object>
+  incomingStorePacket(): Promise<void>
+  /** PUBREL came for an exchange that is open. */
+  incomingDelPacket(client: unknown, packet: { messageId: number }): Promise<void>
+  putWill(client: unknown, will: EngineWill): Promise<void>
+  delWill(): Promise<void>
 }
 
 export interface EngineCore extends EventEmitter {
@@ -138,12 +162,6 @@ export interface EngineCore extends EventEmitter {
   closed: boolean
   clients: Record<string, EngineClient>
   brokers: Record<string, unknown>
-  connectedClients: number
-  persistence: EngineStore
-  handle(socket: TLSSocket): EngineClient
-  clearDelayedWill(clientId: string): void
-  /** Called when a client is gone: keeps its session, ends it, or ends it later. */
-  scheduleSessionExpiry(client: EngineClient): void
-  clearSessionExpiry(clientId: string): void
+  handle(stream: Duplex): EngineClient
   close(done: () => void): void
 }

@@ -35,6 +35,8 @@ export interface SubscribeGrant {
   readonly qos: 0 | 1 | 2
   /** contain: the grant must contain the filter. forbid: the filter must have no wildcard and match the grant. */
   readonly wildcard: 'contain' | 'forbid'
+  /** Names that it may be shared under, a last "*" for anything; none when the policy does not say. */
+  readonly share: readonly string[]
   readonly at: SourcePosition
 }
 
@@ -91,11 +93,10 @@ export interface DocumentTools {
   pattern(text: string): ((value: string) => boolean) | string
 }
 
-const PATTERN_MESSAGE_CHARS = 160
 /** Where a certificate is all that there is, these are the variables that can be known. */
 const OF_CERTIFICATE = /^(?:cert|san|spiffe)\./
 const TOPIC_KEYS_REFUSED = { rate: 'rates per rule come with a later version.' }
-const GRANT_KEYS_REFUSED = { when: 'conditions come with a later version.', share: 'shared subscriptions come with a later version.', retained: 'the default, hide, holds.', willOnKick: 'a kick always suppresses the Will.' }
+const GRANT_KEYS_REFUSED = { when: 'conditions come with a later version.', share: 'it stands with a topic: subscribe: [ { topic: a, share: [g] } ].', retained: 'the default, hide, holds.', willOnKick: 'a kick always suppresses the Will.' }
 
 /** Reads a document. When there are problems there is no document. */
 export function parsePolicyDocument(tree: SourceNode, tools: DocumentTools): { readonly document?: PolicyDocument; readonly problems: readonly Problem[] } {
@@ -170,7 +171,7 @@ class DocumentReader {
     const text = this.#reader.string(node, 'idPattern')
     if (text === undefined) return undefined
     const compiled = this.#tools.pattern(text)
-    return typeof compiled === 'string' ? this.#reader.report(node.at, `idPattern cannot be used: ${printable(compiled, PATTERN_MESSAGE_CHARS)}.`, 'It is RE2 syntax: no look-around and no back references.') : compiled
+    return typeof compiled === 'string' ? this.#reader.report(node.at, `idPattern cannot be used: ${printable(compiled, POLICY_LIMITS.problemCharsMax)}.`, 'It is RE2 syntax: no look-around and no back references.') : compiled
   }
 
   #grant(node: SourceNode): GrantRule | undefined {
@@ -229,19 +230,24 @@ class DocumentReader {
   }
 
   #subscribe(node: SourceNode): SubscribeGrant | undefined {
-    const map = this.#topicMap(node, 'subscribe', ['topic', 'qos', 'wildcard'])
+    const map = this.#topicMap(node, 'subscribe', ['topic', 'qos', 'wildcard', 'share'])
     if (map === undefined) return undefined
     const topic = this.#template(map.get('topic')?.value ?? node, 'the topic of subscribe')
     const wildcard = map.get('wildcard')
     const mode = wildcard && this.#reader.oneOf(wildcard.value, 'wildcard', ['contain', 'forbid', 'filter'])
     if (wildcard !== undefined && mode === 'filter') this.#reader.report(wildcard.value.at, 'wildcard: filter is not enforced yet.', 'Use contain (the default) or forbid.')
-    return topic && { topic, at: node.at, qos: this.#qos(map.get('qos')), wildcard: mode === 'forbid' ? 'forbid' : 'contain' }
+    return topic && { topic, at: node.at, qos: this.#qos(map.get('qos')), wildcard: mode === 'forbid' ? 'forbid' : 'contain', share: this.#each(map.get('share'), 'share', (n) => this.#shareName(n)) }
+  }
+
+  #shareName(node: SourceNode): string | undefined {
+    const text = this.#reader.string(node, 'a share name')
+    return text === undefined || /^[^/+#*]*(?:[^/+#]|\*)$/.test(text) ? text : this.#reader.report(node.at, 'a share name is not empty and has none of / + #; only its last character may be "*".', 'For $share/workers/t/# it is: share: [workers]')
   }
 
   /** A topic alone is short for {topic: …}. */
   #topicMap(node: SourceNode, what: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> | undefined {
     if (node.kind === 'scalar') return new Map()
-    const map = this.#reader.map(node, what, keys, { ...TOPIC_KEYS_REFUSED, share: GRANT_KEYS_REFUSED.share })
+    const map = this.#reader.map(node, what, keys, TOPIC_KEYS_REFUSED)
     return map !== undefined && !map.has('topic') ? this.#reader.report(node.at, `${what} has no topic.`, 'Add: topic: "…"') : map
   }
 

@@ -65,6 +65,7 @@ interface ReadPattern {
   readonly grant: SubscribeGrant
   /** By the QoS asked for. */
   readonly allowed: readonly [Verdict, Verdict, Verdict]
+  readonly notShared: Verdict
 }
 
 interface Forbidden {
@@ -112,7 +113,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
     const known = resolved(rule, grant.topic, 'grant-absent')
     if (known === undefined) return []
     const granting = (asked: Qos): Verdict => verdict('allow', 'granted', { rule: rule.id, at: grant.at, bindings: known.bindings, grantedQos: asked < grant.qos ? asked : grant.qos })
-    return [{ levels: known.levels, grant, allowed: [granting(0), granting(1), granting(2)] }]
+    return [{ levels: known.levels, grant, allowed: [granting(0), granting(1), granting(2)], notShared: refusal('share-not-granted', { rule: rule.id, at: grant.at, bindings: known.bindings }) }]
   }
 
   function forbidden(rule: DenyRule, patterns: readonly DenyPattern[], reason: DenyReason): Forbidden[] {
@@ -137,7 +138,6 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
   const connectAllowed = verdict('allow', 'granted')
   const notGranted = refusal('publish-not-granted')
   const willNotGranted = refusal('will-not-granted')
-  const shareUnavailable = refusal('share-unavailable')
   const filterNotGranted = refusal('subscribe-not-granted')
   const meanings = { publish: new Map<string, TopicMeaning>(), will: new Map<string, TopicMeaning>() }
   const receivable = new Map<string, boolean>()
@@ -199,13 +199,16 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
       if (denied !== undefined) return denied.denied
       // Of several grants the one with the highest QoS, so that the order in which they stand does not matter.
       let grant: ReadPattern | undefined
+      let unshared: ReadPattern | undefined
       for (const r of reads) {
         if (grant !== undefined && grant.grant.qos >= r.grant.qos) continue
-        if ((r.grant.wildcard === 'contain' || !hasWildcard(levels)) && contains(r.levels, levels)) grant = r
+        if ((r.grant.wildcard === 'forbid' && hasWildcard(levels)) || !contains(r.levels, levels)) continue
+        if (share === undefined || admitsShare(r.grant, share)) grant = r
+        else unshared = r
       }
-      if (grant === undefined) return filterNotGranted
-      // Judged on the inner filter first, so that the answer does not tell which topics exist for others.
-      return share === undefined ? grant.allowed[qos] : shareUnavailable
+      if (grant !== undefined) return grant.allowed[qos]
+      // Of the share name nothing is said before the inner filter is granted: the answer must not tell which exist for others.
+      return unshared?.notShared ?? filterNotGranted
     },
 
     mayReceive(topic) {
@@ -231,6 +234,10 @@ function remember<T>(known: Map<string, T>, topic: string, meaning: T): void {
 
 function hasWildcard(levels: Levels): boolean {
   return levels.includes('+') || levels.includes('#')
+}
+
+function admitsShare({ share }: SubscribeGrant, name: string): boolean {
+  return share.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern))
 }
 
 function smallest(values: readonly (number | undefined)[]): number | undefined {

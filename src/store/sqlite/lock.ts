@@ -3,7 +3,7 @@
 
 import { DatabaseSync } from 'node:sqlite'
 import { SallyportError } from '../../core/errors.ts'
-import { databaseFailure, isBusy } from './database.ts'
+import { openingFailure, isBusy } from './database.ts'
 
 /**
  * Takes the lock or throws at once: 'home-in-use' when another process (or another part of this one) has it,
@@ -35,7 +35,7 @@ export function lockHome(file: string): Disposable {
 }
 
 function lockFailure(file: string, error: unknown): SallyportError {
-  const failure = databaseFailure(file, error)
+  const failure = openingFailure(file, error)
   if (failure.code !== 'database-corrupt') return failure
   return new SallyportError('database-corrupt', `The lock file ${file} is not what Sallyport left there.`, {
     fix: `It holds nothing: make sure that no Sallyport runs in this home, then delete it.`,

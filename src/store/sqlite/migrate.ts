@@ -7,7 +7,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { fileURLToPath } from 'node:url'
 import { SallyportError } from '../../core/errors.ts'
 
-/** The migrations that this program brings. */
+/** The registry's migrations. */
 const MIGRATIONS_DIR = fileURLToPath(new URL('migrations/', import.meta.url))
 
 export type MigrationStep = 'begun' | 'changed' | 'numbered' | 'committed'
@@ -36,13 +36,13 @@ function schemaVersion(db: DatabaseSync): number {
 
 /**
  * Brings the schema to the newest version of `directory`. Throws 'database-newer' for a schema that this program does not
- * know, before anything is written. `atStep` is told where it is; tests end the process there.
+ * know, before anything is written. `name` is what a person calls the file. `atStep` is told where it is; tests end the process there.
  */
-export function migrate(db: DatabaseSync, file: string, directory: string = MIGRATIONS_DIR, atStep: (version: number, step: MigrationStep) => void = () => {}): void {
+export function migrate(db: DatabaseSync, file: string, directory: string = MIGRATIONS_DIR, atStep: (version: number, step: MigrationStep) => void = () => {}, name = 'The registry'): void {
   const migrations = readMigrations(directory)
   const present = schemaVersion(db)
   if (present > migrations.length) {
-    throw new SallyportError('database-newer', `The registry ${file} has schema ${present}; this program knows up to ${migrations.length}.`, {
+    throw new SallyportError('database-newer', `${name} ${file} has schema ${present}; this program knows up to ${migrations.length}.`, {
       fix: 'Run the newer Sallyport that wrote it, or restore a backup from before the upgrade.',
     })
   }

@@ -12,7 +12,7 @@ import { changeToJson } from '../change-json.ts'
 import { listeners } from '../listeners.ts'
 import type { FeedRow, FollowedRegistry } from '../view.ts'
 import { prepareOutbox, type AuditOutbox } from './audit-outbox.ts'
-import { databaseFailure, guardFile, openDatabase } from './database.ts'
+import { databaseFailure, guardFile, openDatabase, openingFailure, reserveRoom } from './database.ts'
 import { prepareExpectations } from './expect.ts'
 import { migrate } from './migrate.ts'
 import { prepareReader } from './read.ts'
@@ -20,6 +20,8 @@ import { prepareChanges } from './write.ts'
 
 export interface SqliteRegistry extends Registry, FollowedRegistry, Disposable {
   readonly audit: AuditOutbox
+  /** Sets room aside in the registry's files for commits that find the disk full. Throws 'home-not-writable' when it is full already. */
+  reserveRoom(): void
 }
 
 interface Waiting {
@@ -48,10 +50,11 @@ export function openRegistry(file: string, options: { readonly clock: () => Epoc
   const db = openDatabase(file)
   try {
     migrate(db, file)
+    db.exec(`PRAGMA wal_autocheckpoint = ${REGISTRY_LIMITS.logPagesMax}`)
     return registryOver(db, file, options.clock)
   } catch (error) {
     db.close()
-    throw databaseFailure(file, error)
+    throw openingFailure(file, error)
   }
 }
 
@@ -131,6 +134,14 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
     load: (into) => guarded(() => reader.load(into)),
     onCommit: onCommit.add,
+    reserveRoom() {
+      try {
+        reserveRoom(db, REGISTRY_LIMITS.reservedBytes)
+      } catch (error) {
+        if (db.isTransaction) db.exec('ROLLBACK')
+        throw openingFailure(file, error)
+      }
+    },
     audit: {
       head: () => guarded(() => outbox.head()),
       saveHead: (head) => guarded(() => outbox.saveHead(head)),

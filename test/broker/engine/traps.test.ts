@@ -2,6 +2,7 @@
 // message or loses one when the correction is taken away.
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { openGate } from '../gated-store.ts'
 import { HOUSE_POLICY, openHouse, type House, type Identity } from '../house.ts'
 import { codeOf, connectPacket, connected, nextId, openWire, publishPacket, subscribe, tryConnect, type Version, type Wire } from '../wire.ts'
 import { BROKER_LIMITS } from '../../../src/limits.ts'
@@ -297,6 +298,187 @@ describe.each(versions)('trap 9, MQTT %s', (version) => {
   })
 })
 
+describe('with a store that can be slow or silent', () => {
+  const gate = openGate()
+  let own: House
+  beforeAll(async () => {
+    own = await openHouse({ wrapStore: (store) => gate.wrap(store) })
+  })
+  afterEach(() => {
+    gate.open()
+    gate.delayMs = 0
+    own.rest()
+  })
+  afterAll(() => own[Symbol.asyncDispose]())
+
+  /** A kept session that holds this filter and is not connected. */
+  async function away(id: string, version: Version, filter: string): Promise<Identity> {
+    const identity = await own.device(id, 'backend')
+    const wire = await connected(own, identity, kept(version))
+    await subscribe(wire, { topic: filter, qos: 2 })
+    wire.end()
+    await wire.ended
+    return identity
+  }
+  const acknowledgements = (wire: Wire): readonly (number | undefined)[] => wire.received.flatMap((p) => (p.cmd === 'puback' || p.cmd === 'pubrec' ? [p.messageId] : []))
+
+  describe.each(versions)('trap 10, MQTT %s: acknowledged means stored', (version) => {
+    test('while the store does not answer nothing that it must keep is acknowledged, all else goes on, and then all is, in order', async () => {
+      const top = `ten-${version}`
+      const absent = await away(`${top}-absent`, version, `${top}/absent`)
+      const present = await connected(own, await own.device(`${top}-present`, 'backend'), kept(version))
+      await subscribe(present, { topic: `${top}/present`, qos: 2 }, { topic: `${top}/zero`, qos: 0 })
+      const clean = await connected(own, await own.device(`${top}-clean`, 'backend'), { version })
+      await subscribe(clean, { topic: `${top}/#`, qos: 2 })
+      const [one, two, three, all] = [
+        await connected(own, await own.device(`${top}-one`, 'backend'), { version }), await connected(own, await own.device(`${top}-two`, 'backend'), { version }),
+        await connected(own, await own.device(`${top}-three`, 'backend'), { version }), await connected(own, await own.device(`${top}-all`, 'backend'), { version }),
+      ]
+      // Whom a topic concerns is asked once: without an answer to that nothing could be told apart below.
+      for (const topic of ['absent', 'present', 'nobody']) all.send(publishPacket(`${top}/${topic}`, 'before', { qos: 1, messageId: 99 }))
+      for (let i = 0; i < 3; i++) await all.take('puback')
+      await present.take('publish')
+
+      gate.close()
+      one.send(publishPacket(`${top}/absent`, 'one', { qos: 1, messageId: 1 }))
+      two.send(publishPacket(`${top}/present`, 'two', { qos: 2, messageId: 1 }))
+      three.send(publishPacket(`${top}/nobody`, 'three', { qos: 1, messageId: 1, retain: true }))
+      all.send(
+        publishPacket(`${top}/absent`, 'a', { qos: 1, messageId: 1 }), publishPacket(`${top}/nobody`, 'b', { qos: 1, messageId: 2 }), publishPacket('secret/x', 'denied', { qos: 1, messageId: 3 }),
+        publishPacket(`${top}/present`, 'c', { qos: 2, messageId: 4 }), publishPacket(`${top}/nobody`, 'd', { qos: 2, messageId: 5 }), publishPacket(`${top}/zero`, 'zero'),
+      )
+      await clean.take('publish', (p) => p.payload.toString() === 'zero')
+      // Who waits is alive: it is heard and answered behind all that is not acknowledged.
+      await all.ping()
+      await present.take('publish', (p) => p.payload.toString() === 'zero')
+      for (const wire of [one, two, three, clean, present]) await wire.ping()
+      expect([one, two, three].map(acknowledgements)).toEqual([[], [], []])
+      expect(acknowledgements(all)).toEqual([99, 99, 99])
+      expect(payloads(clean)).toEqual(expect.arrayContaining(['one', 'two', 'three', 'a', 'b', 'c', 'd']))
+      expect(payloads(present)).toEqual(['before', 'zero'])
+      // Who needs no store is acknowledged.
+      clean.send(publishPacket(`${top}/nobody`, 'e', { qos: 1, messageId: 7 }))
+      await clean.take('puback')
+
+      gate.open()
+      await one.take('puback')
+      await two.take('pubrec')
+      await three.take('puback')
+      await all.take('pubrec', (p) => p.messageId === 5)
+      expect(acknowledgements(all)).toEqual([99, 99, 99, 1, 2, 3, 4, 5]) // [MQTT-4.6.0-2]
+      await present.take('publish', (p) => p.payload.toString() === 'c')
+      expect(payloads(present)).toEqual(['before', 'zero', 'two', 'c'])
+      const back = await connected(own, absent, kept(version))
+      await back.take('publish', (p) => p.payload.toString() === 'a')
+      expect(payloads(back)).toEqual(['before', 'one', 'a'])
+      for (const wire of [one, two, three, all, clean, present, back]) wire.end()
+    })
+
+    test('where nobody is to be queued for, nothing is written; where somebody is, one commit is', async () => {
+      const top = `none-${version}`
+      await away(`${top}-away`, version, `${top}/kept`)
+      const clean = await connected(own, await own.device(`${top}-clean`, 'backend'), { version })
+      await subscribe(clean, { topic: `${top}/#`, qos: 2 })
+      const speaker = await connected(own, await own.device(`${top}-speaker`, 'backend'), { version })
+      const say = async (topic: string): Promise<void> => {
+        speaker.send(publishPacket(topic, 'x'), publishPacket(topic, 'x', { qos: 1, messageId: 1 }), publishPacket(topic, 'x', { qos: 2, messageId: 2 }))
+        await speaker.take('puback')
+        await speaker.take('pubrec')
+        speaker.send({ cmd: 'pubrel', messageId: 2 })
+        await speaker.take('pubcomp')
+      }
+      const before = gate.commits.length
+      await say(`${top}/plain`)
+      await say('nobody/at/all')
+      expect(gate.commits.slice(before)).toEqual([])
+      await say(`${top}/kept`)
+      expect(gate.commits.slice(before).flat().map(({ kind }) => kind)).toEqual(['published', 'published'])
+      clean.end()
+      speaker.end()
+    })
+  })
+
+  test.each(versions)('trap 11, MQTT %s: a QoS 1 message that is overtaken by one of QoS 0 is delivered, 50 of 50', async (version) => {
+    const top = `eleven-${version}`
+    const present = await connected(own, await own.device(`${top}-present`, 'backend'), kept(version))
+    await subscribe(present, { topic: `${top}/#`, qos: 1 })
+    const absent = await away(`${top}-absent`, version, `${top}/#`)
+    const speaker = await connected(own, await own.device(`${top}-speaker`, 'backend'), { version })
+    gate.delayMs = 5
+    const stored = Array.from({ length: 50 }, (_, i) => `stored-${i}`)
+    stored.forEach((payload, i) => speaker.send(publishPacket(`${top}/x`, payload, { qos: 1, messageId: i + 1 }), publishPacket(`${top}/x`, `quick-${i}`)))
+    await speaker.take('puback', (p) => p.messageId === 50)
+    await present.take('publish', (p) => p.payload.toString() === 'stored-49')
+    await present.ping()
+    expect(payloads(present).filter((p) => p.startsWith('stored'))).toEqual(stored)
+    expect(payloads(present).filter((p) => p.startsWith('quick'))).toEqual(stored.map((_, i) => `quick-${i}`))
+    expect(payloads(present).indexOf('quick-0')).toBeLessThan(payloads(present).indexOf('stored-0'))
+    const back = await connected(own, absent, kept(version))
+    await back.take('publish', (p) => p.payload.toString() === 'stored-49')
+    expect(payloads(back)).toEqual(stored)
+    for (const wire of [present, speaker, back]) wire.end()
+  })
+
+  test.each(versions)('trap 14, MQTT %s: 5,000 messages that waited all come, in order, and what is published meanwhile comes behind them', async (version) => {
+    const top = `fourteen-${version}`
+    const absent = await away(`${top}-absent`, version, `${top}/#`)
+    const speaker = await connected(own, await own.device(`${top}-speaker`, 'backend'), { version })
+    const say = async (payloads: readonly string[], firstId: number): Promise<void> => {
+      speaker.send(...payloads.map((payload, i) => publishPacket(`${top}/x`, payload, { qos: 1, messageId: firstId + i })))
+      await speaker.take('puback', (p) => p.messageId === firstId + payloads.length - 1)
+    }
+    const waited = Array.from({ length: 5_000 }, (_, i) => `waited-${i}`)
+    const live = Array.from({ length: 200 }, (_, i) => `live-${i}`)
+    await say(waited, 1)
+    const back = await connected(own, absent, kept(version))
+    await back.take('publish')
+    await say(live.slice(0, 100), 10_001)
+    await say(live.slice(100), 20_001)
+    await back.take('publish', (p) => p.payload.toString() === 'live-199')
+    expect(payloads(back)).toEqual([...waited, ...live])
+    back.end()
+    speaker.end()
+  })
+
+  test('trap 15: deadlines outlive the server: a Will Delay and a Session Expiry are over at their time, and not before', async () => {
+    const session = (expiry: number, delay: number, id: string) => ({
+      version: 5 as const, clean: false, properties: { sessionExpiryInterval: expiry },
+      will: { topic: `state/${id}`, payload: Buffer.from('gone'), qos: 1 as const, retain: false, properties: { willDelayInterval: delay } },
+    })
+    const [early, late] = [await own.device('early'), await own.device('late')]
+    const first = await connected(own, early, session(600, 300, 'early'))
+    await subscribe(first, 't/early/#')
+    first.end()
+    await first.ended
+    // This one is connected when the server ends.
+    const second = await connected(own, late, session(900, 400, 'late'))
+    await subscribe(second, 't/late/#')
+    await own.restart()
+    await second.ended
+    const other = await connected(own, await own.device('fifteen-backend', 'backend'), { version: 5 })
+    await subscribe(other, 'state/#')
+    own.rest(310_000)
+    await other.take('publish')
+    expect(other.published().map((p) => p.topic)).toEqual(['state/early'])
+    own.rest(100_000)
+    expect((await other.take('publish')).topic).toBe('state/late')
+    for (const id of ['early', 'late']) other.send(publishPacket(`t/${id}/x`, 'waited', { qos: 1, messageId: 1 }))
+    for (let i = 0; i < 2; i++) await other.take('puback')
+    own.rest(200_000)
+    await gate.asked((change) => change.kind === 'session-ended' && change.key.endsWith('/early'))
+    const forgotten = await connected(own, early, session(600, 300, 'early'))
+    expect(forgotten.connack.sessionPresent).toBe(false)
+    const resumed = await connected(own, late, session(900, 400, 'late'))
+    expect(resumed.connack.sessionPresent).toBe(true)
+    await resumed.take('publish')
+    expect([payloads(forgotten), payloads(resumed)]).toEqual([[], ['waited']])
+    for (const wire of [forgotten, resumed, other]) {
+      wire.send({ cmd: 'disconnect', reasonCode: 0 })
+      await wire.ended
+    }
+  })
+})
+
 test('trap 12: a reader that stalls costs itself only', async () => {
   const stalled = await connected(house, await house.device('stalled', 'backend'), { version: 5, acknowledge: false })
   await subscribe(stalled, { topic: 'big/#', qos: 0 })
@@ -305,18 +487,50 @@ test('trap 12: a reader that stalls costs itself only', async () => {
   await subscribe(reader, { topic: 'other/#', qos: 1 }, { topic: 'big/end', qos: 1 })
   const chunk = Buffer.alloc(128 * 1024)
   let sent = 0
-  // The kernel's buffers come on top of ours.
-  while (!house.refusals().includes('quota-exceeded') && sent < 400) {
+  // Enough for the kernel's buffers and ours: what comes then is dropped, and nobody else waits for it.
+  for (; sent < 400; sent += 8) {
     publisher.send(...Array.from({ length: 8 }, () => publishPacket('big/x', chunk)), publishPacket('other/x', String(sent), { qos: 1 }))
     await reader.take('publish', (p) => p.payload.toString() === String(sent))
-    sent += 8
   }
-  const refused = await house.refused('quota-exceeded', (e) => e.device === 'stalled')
-  expect(refused.detail).toContain('slowly')
+  expect(house.refusals()).not.toContain('quota-exceeded')
+  // It takes nothing at all for too long.
+  const refused = house.refused('quota-exceeded', (e) => e.device === 'stalled')
+  const moving = setInterval(() => house.rest(BROKER_LIMITS.stalledMs), 500)
+  expect((await refused).detail).toContain('reads nothing')
+  clearInterval(moving)
   publisher.end()
   reader.end()
   stalled.socket.resume()
   await stalled.ended
+})
+
+test('trap 12: of twenty subscribers to one topic one stalls: the others get everything, and so does it when it reads on', async () => {
+  const wires = await Promise.all(Array.from({ length: 20 }, (_, i) => connected(house, backend, { version: 5, clientId: `backend:${i}` })))
+  await Promise.all(wires.map((wire) => subscribe(wire, { topic: 'twelve/x', qos: 1 })))
+  const [stalled, ...others] = wires
+  if (stalled === undefined) throw new Error('nobody')
+  await subscribe(stalled, { topic: 'twelve/fill', qos: 0 })
+  stalled.socket.pause()
+  const publisher = await connected(house, backend, { version: 5, clientId: 'backend:twelve' })
+  // More than the kernel's buffers and ours take.
+  const chunk = Buffer.alloc(128 * 1024)
+  for (let i = 0; i < 16; i++) {
+    publisher.send(...Array.from({ length: 8 }, () => publishPacket('twelve/fill', chunk)))
+    await publisher.ping()
+  }
+  const sent = Array.from({ length: 100 }, (_, i) => `m${i}`)
+  publisher.send(...sent.map((payload, i) => publishPacket('twelve/x', payload, { qos: 1, messageId: i + 1 })))
+  await publisher.take('puback', (p) => p.messageId === sent.length)
+  for (const wire of others) {
+    await wire.take('publish', (p) => p.payload.toString() === 'm99')
+    expect(payloads(wire)).toEqual(sent)
+  }
+  stalled.socket.resume()
+  await stalled.take('publish', (p) => p.topic === 'twelve/x' && p.payload.toString() === 'm99')
+  expect(stalled.published().flatMap((p) => (p.topic === 'twelve/x' ? [p.payload.toString()] : []))).toEqual(sent)
+  // What it did not read of QoS 0 was not kept for it.
+  expect(stalled.published().filter((p) => p.topic === 'twelve/fill').length).toBeLessThan(128)
+  for (const wire of [...wires, publisher]) wire.end()
 })
 
 describe.each(versions)('trap 13, MQTT %s: QoS 2 from a client', (version) => {
@@ -365,10 +579,11 @@ describe.each(versions)('trap 13, MQTT %s: QoS 2 from a client', (version) => {
 
   test('as many exchanges may be open as Receive Maximum says, and no more; finished ones make room', async () => {
     const wire = await connected(house, sensor, { version })
+    const max = version === 5 ? BROKER_LIMITS.receiveMaximum : BROKER_LIMITS.receivingMax
     if (version === 5) expect(wire.connack.properties?.receiveMaximum).toBe(BROKER_LIMITS.receiveMaximum)
     const open = (from: number, count: number): void => wire.send(...Array.from({ length: count }, (_, i) => publishPacket('t/sensor/13', 'x', { qos: 2, messageId: from + i })))
-    open(1_000, BROKER_LIMITS.receiveMaximum)
-    for (let i = 0; i < BROKER_LIMITS.receiveMaximum; i++) await wire.take('pubrec')
+    open(1_000, max)
+    for (let i = 0; i < max; i++) await wire.take('pubrec')
     wire.send({ cmd: 'pubrel', messageId: 1_000 })
     await wire.take('pubcomp')
     open(2_000, 1)

@@ -143,13 +143,21 @@ describe('R5: subscribe', () => {
   })
 
   test('a shared subscription is judged on its inner filter first, so that the answer tells nothing', () => {
-    expect(subscribe(g, '$share/x/t/#')).toBe('share-unavailable')
+    expect(subscribe(g, '$share/x/t/#')).toBe('share-not-granted')
     expect(subscribe(g, '$share/x/secret/#')).toBe('subscribe-not-granted')
     expect(subscribe(g, '$share/x/#')).toBe('subscribe-not-granted')
     expect(subscribe(g, '$share/x/$share/y/t/#')).toBe('subscribe-not-granted')
     expect(subscribe(g, '$share/x/fw/#')).toBe('subscribe-not-granted')
     expect(subscribe(g, '$share/t/#')).toBe('subscribe-not-granted')
     expect(subscribe(g, '$share/x')).toBe('filter-invalid')
+  })
+
+  test('a share name is granted by itself or by its beginning, for the filters of its own grant', () => {
+    const shared = grantsOf(grant('subscribe: [ { topic: "t/#", qos: 1, share: [workers, "lab-*"] }, { topic: "u/#", share: ["*"] }, { topic: "t/a", qos: 2 } ]'))
+    expect([subscribe(shared, '$share/workers/t/#', 2), subscribe(shared, '$share/lab-/t/+'), subscribe(shared, '$share/lab-7/t/+'), subscribe(shared, '$share/any/u/#', 2)]).toEqual([1, 0, 0, 2])
+    expect([subscribe(shared, '$share/worker/t/#'), subscribe(shared, '$share/workers2/t/#'), subscribe(shared, '$share/lab/t/#'), subscribe(shared, '$share/any/#')]).toEqual(['share-not-granted', 'share-not-granted', 'share-not-granted', 'subscribe-not-granted'])
+    // The grant with the higher QoS has no share: the other one admits it.
+    expect([subscribe(shared, 't/a', 2), subscribe(shared, '$share/workers/t/a', 2), subscribe(shared, '$share/x/t/a', 2)]).toEqual([2, 1, 'share-not-granted'])
   })
 
   test('a deny that contains the filter refuses it, also when it is shared; one that overlaps narrows what is delivered', () => {

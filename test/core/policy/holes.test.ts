@@ -114,7 +114,7 @@ describe('by the client id', () => {
 
   test('one that makes another session key', () => {
     for (const clientId of ['../sensor-8', 'sensor-8/x', 'default/sensor-8/sensor-8', 'sensor-7:/../sensor-8']) {
-      const facts = { now: NOW, record: planned('a', 'sensor-7', { state: 'active' }), device: device('sensor-7'), protocol: 5, clientId, clean: true, will: undefined, authenticationMethod: undefined, grants: as(clientId), otherSessions: 0, otherSessionsHeld: 0, withinRate: true } as const
+      const facts = { now: NOW, record: planned('a', 'sensor-7', { state: 'active' }), device: device('sensor-7'), protocol: 5, clientId, freeClientId: 'sensor-7', clean: true, will: undefined, authenticationMethod: undefined, grants: as(clientId), otherSessions: 0, withinRate: true } as const
       expect(reasonOf(admit(facts))).toBe('client-id-invalid')
     }
   })

@@ -35,7 +35,7 @@ const target: fc.Arbitrary<RefTarget> = pick<RefTarget>('any', 'any', { group: '
 const some = <T>(of: fc.Arbitrary<T>, max: number): fc.Arbitrary<readonly T[]> => fc.array(of, { maxLength: max })
 const said = (topic: string, rest: object): RefTopic => ({ topic, ...rest })
 const sent = fc.oneof(pattern, fc.tuple(pattern, pick({}, { qos: 0 }, { qos: 1 }, { retain: true }, { retain: false }, { maxBytes: 5 }, { qos: 1, retain: true, maxBytes: 5 })).map(([topic, rest]) => said(topic, rest)))
-const read = fc.oneof(pattern, fc.tuple(pattern, pick({}, { qos: 0 }, { qos: 1 }, { wildcard: 'forbid' }, { qos: 1, wildcard: 'forbid' })).map(([topic, rest]) => said(topic, rest)))
+const read = fc.oneof(pattern, fc.tuple(pattern, pick({}, { qos: 0 }, { qos: 1 }, { share: ['g'] }, { qos: 0, share: ['h', 'g*'] }, { wildcard: 'forbid', share: ['*'] }, { wildcard: 'forbid' }, { qos: 1, wildcard: 'forbid' })).map(([topic, rest]) => said(topic, rest)))
 const clientIds = fc.option(some(pick('${device.id}', '${device.id}:*', '*', 'gw-${device.id}', '${device.attr.k}', '${cert.subject.CN}*'), 2), { nil: undefined, freq: 2 })
 
 const grantRule: fc.Arbitrary<Omit<RefGrant, 'id'>> = fc.record({ to: target, connect: fc.record({ clientId: clientIds, sessions: pick(undefined, undefined, 2, 5) }), publish: some(sent, 3), subscribe: some(read, 3), will: some(sent, 2) }) as never
@@ -58,7 +58,7 @@ const topicLevel = pick('a', 'a', 'b', '', 'd1', 'd', 'd2', '$s', '${device.id}'
 const topic = fc.oneof({ weight: 12, arbitrary: fc.array(topicLevel, { minLength: 1, maxLength: 5 }).map((l) => l.join('/')) }, { weight: 1, arbitrary: pick('#', 'a/+', '', '$SYS/a', 'a\0', '/'.repeat(70), 'a'.repeat(513), 'a/#') })
 const filterLevel = fc.oneof({ weight: 3, arbitrary: topicLevel }, { weight: 2, arbitrary: fc.constant('+') })
 const filter = fc.oneof(
-  { weight: 12, arbitrary: fc.tuple(pick('', '', '', '', '$share/g/'), fc.array(filterLevel, { minLength: 1, maxLength: 4 }), pick('', '', '/#')).map(([share, l, end]) => share + l.join('/') + end) },
+  { weight: 12, arbitrary: fc.tuple(pick('', '', '', '$share/g/', '$share/h2/'), fc.array(filterLevel, { minLength: 1, maxLength: 4 }), pick('', '', '/#')).map(([share, l, end]) => share + l.join('/') + end) },
   { weight: 1, arbitrary: pick('#', '+/#', '$SYS/#', 'a+', 'a/#/b', '', '$share/g', '$share//a', '$share/+/a', '$share/g/#', '$share/g/$share/h/a', 'a\0') },
 )
 const qos = pick(0, 1, 2)

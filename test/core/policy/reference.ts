@@ -8,6 +8,7 @@ export interface RefTopic {
   readonly retain?: boolean
   readonly maxBytes?: number
   readonly wildcard?: 'contain' | 'forbid'
+  readonly share?: readonly string[]
 }
 export type RefTarget = 'any' | { readonly group: string } | { readonly device: string } | { readonly ca: string }
 export interface RefGrant {
@@ -127,22 +128,22 @@ function judgeSubscribe(grants: readonly RefGrant[], denies: readonly RefDeny[],
   if (inner === undefined) return NO
   const denying = denies.filter((d) => (d.subscribe ?? []).some((p) => contains(inDeny(p, who), inner)))
   if (denying.length > 0) return { allow: false, rules: denying.map((d) => d.id) }
-  // No grant can name a share yet: "share" is refused in the file.
-  if (inner !== filter) return NO
-  const allowing = grants.flatMap((g) => (g.subscribe ?? []).map((s) => ({ id: g.id, ...full(s, false) }))).filter((s) => {
+  const shareName = inner === filter ? undefined : (filter.split('/')[1] ?? '')
+  const containing = grants.flatMap((g) => (g.subscribe ?? []).map((s) => ({ id: g.id, ...full(s, false) }))).filter((s) => {
     const pattern = inAllow(s.topic, who)
     if (pattern === undefined) return false
     return s.wildcard === 'forbid' ? !/[+#]/.test(inner) && isIn(inner, pattern) : contains(pattern, inner)
   })
-  if (allowing.length === 0) return NO
+  const allowing = containing.filter((s) => shareName === undefined || s.share.some((one) => (one.at(-1) === '*' ? shareName.startsWith(one.slice(0, -1)) : one === shareName)))
+  if (allowing.length === 0) return { allow: false, rules: containing.map((s) => s.id) }
   const highest = Math.max(...allowing.map((s) => s.qos))
   return { allow: true, rules: allowing.filter((s) => s.qos === highest).map((s) => s.id), grantedQos: Math.min(qos, highest) }
 }
 
 const topicOf = (p: string | RefTopic): string => (typeof p === 'string' ? p : p.topic)
 
-function full(p: string | RefTopic, retainByDefault: boolean): { topic: string; qos: number; retain: boolean; maxBytes: number; wildcard: string } {
-  return { qos: 2, retain: retainByDefault, maxBytes: Number.POSITIVE_INFINITY, wildcard: 'contain', ...(typeof p === 'string' ? { topic: p } : p) }
+function full(p: string | RefTopic, retainByDefault: boolean): { topic: string; qos: number; retain: boolean; maxBytes: number; wildcard: string; share: readonly string[] } {
+  return { qos: 2, retain: retainByDefault, maxBytes: Number.POSITIVE_INFINITY, wildcard: 'contain', share: [], ...(typeof p === 'string' ? { topic: p } : p) }
 }
 
 // R3. A pattern with its variables filled in, as text; undefined when it cannot be.

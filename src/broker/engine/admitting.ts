@@ -1,0 +1,194 @@
+// From CONNECT to CONNACK: the connection is judged, becomes a session, takes over or resumes what is kept for it, and is told
+// that it is admitted. Everything that says no here answers by itself; the engine is told of no refusal.
+
+import { BROKER_LIMITS } from '../../limits.ts'
+import { allow, deny, type Decision } from '../../core/decision.ts'
+import type { DeviceId, SessionKey } from '../../core/ids.ts'
+import type { Grants } from '../../core/policy/grants.ts'
+import type { StoredSession } from '../../core/session-store.ts'
+import type { BrokerPorts } from '../ports.ts'
+import { connackPacket } from '../replies.ts'
+import type { Session, SessionTable } from '../sessions.ts'
+import type { ConnectJudge, Opening } from './connect.ts'
+import type { Endings } from './endings.ts'
+import type { Holders } from './holders.ts'
+import { boundExpiry, type Keeping } from './keeping.ts'
+import type { Link } from './link.ts'
+import { Outbound } from './outbound.ts'
+import type { Publishing } from './publishing.ts'
+import type { EngineClient, EngineConnack, WirePacket } from './surface.ts'
+
+type Done = (error: Error | null, go: boolean) => void
+
+export interface AdmittingPorts {
+  readonly broker: BrokerPorts
+  readonly sessions: SessionTable
+  readonly judge: ConnectJudge
+  readonly keeping: Keeping
+  readonly publishing: Publishing
+  readonly holders: Holders
+  readonly endings: Endings
+  readonly linkOf: (client: EngineClient) => Link | undefined
+  linkOfKey(key: SessionKey): Link | undefined
+  readonly tellGaps: (device: DeviceId, grants: Pick<Grants, 'generation' | 'unresolved'>) => void
+  /** The connection has become this session. */
+  onSession(session: Session, link: Link): void
+}
+
+export interface Admitting {
+  readonly preConnect: (client: EngineClient, packet: WirePacket, done: Done) => void
+  readonly authenticate: (client: EngineClient, username: unknown, password: unknown, done: Done) => void
+  /** What is kept for the session, judged. A refusal was answered. */
+  readonly resume: (link: Link, cleanStart: boolean) => Promise<Decision<StoredSession | undefined>>
+  /** The engine has worded its CONNACK. */
+  readonly onConnack: (connack: EngineConnack, client: EngineClient) => void
+}
+
+export function openAdmitting(ports: AdmittingPorts): Admitting {
+  const { broker, sessions, judge, keeping, publishing, holders, endings, linkOf, tellGaps } = ports
+
+  function preConnect(client: EngineClient, packet: WirePacket, done: Done): void {
+    const link = linkOf(client)
+    if (link === undefined) return done(new Error('a connection without a peer'), false)
+    link.connect = packet
+    if (link.peer.firstSight === undefined) return nameAndAdmit(link, packet, done)
+    broker.observe(link.peer).then(
+      (observed) => (observed.allow ? nameAndAdmit(link, packet, done) : endings.refuseConnect(link, packet, observed)),
+      (cause: unknown) => {
+        broker.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'a certificate seen for the first time could not be recorded')
+        endings.refuseConnect(link, packet, deny('registry-unavailable'))
+      },
+    )
+  }
+
+  function nameAndAdmit(link: Link, packet: WirePacket, done: Done): void {
+    const taken = judge.isDeviceIdTaken(packet, link.peer)
+    if (typeof taken === 'boolean') admit(link, packet, taken, done)
+    else void taken.then((isTaken) => admit(link, packet, isTaken, done))
+  }
+
+  /** Judges and, when admitted, opens the session. The engine is not told of a refusal: it would add a CONNACK of its own. */
+  function admit(link: Link, packet: WirePacket, deviceIdTaken: boolean, done: Done): void {
+    if (link.client.closed) return
+    const judged = judge.judge(packet, link.peer, deviceIdTaken)
+    if (!judged.allow) return endings.refuseConnect(link, packet, judged)
+    const opening = judged.value
+    if (!broker.store.health.ok && asksToBeKept(packet)) return endings.refuseConnect(link, packet, deny('store-unavailable', broker.store.health.problem))
+    link.incumbent = ports.linkOfKey(opening.key)
+    if (link.incumbent?.session !== undefined) link.incumbent.session.ending ??= 'session-taken-over'
+    link.opening = opening
+    link.session = openSession(link, opening)
+    ports.onSession(link.session, link)
+    link.outbound = openOutbound(link, link.session, packet)
+    sessions.add(link.session)
+    auditAdmission(link.session, packet.username !== undefined)
+    // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
+    packet.clientId = opening.key
+    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, broker.keepAliveSecondsMax)
+    done(null, true)
+  }
+
+  function openSession(link: Link, opening: Opening): Session {
+    const { peer, connection } = link
+    tellGaps(opening.device.id, opening.grants)
+    const session: Session = {
+      key: opening.key, tenant: opening.device.tenant, device: opening.device.id, clientId: opening.clientId,
+      issuer: peer.issuer, serial: peer.serial, sha256: peer.sha256, leaf: peer.leaf, notAfter: peer.notAfter,
+      protocol: opening.protocol, source: connection.source, grants: opening.grants, ending: undefined,
+      end: (reason, will) => endings.end(link, session, reason, will),
+    }
+    return session
+  }
+
+  function openOutbound(link: Link, session: Session, { properties }: WirePacket): Outbound {
+    const said = (name: string): number | undefined => {
+      const value = properties?.[name]
+      return typeof value === 'number' ? value : undefined
+    }
+    return new Outbound({
+      session, output: link.output, clock: broker.clock,
+      bounds: { receiveMaximum: said('receiveMaximum') ?? RECEIVE_MAXIMUM_DEFAULT, packetBytesMax: said('maximumPacketSize'), topicAliasMaximum: said('topicAliasMaximum') ?? 0 },
+      keep: (change) => keeping.keep(change),
+      read: (after) => broker.store.queue(session.key, after, { messagesMax: BROKER_LIMITS.queuePageMessages, bytesMax: BROKER_LIMITS.queuePageBytes }),
+      onFault: (fault) => endings.fault(link, fault),
+      onWithheld: (topic, reason) => endings.refusal(session, { reason, topic, detail: 'it waited, and may not be delivered any longer' }),
+    })
+  }
+
+  function auditAdmission(session: Session, usernameGiven: boolean): void {
+    broker.audit.record({
+      kind: 'admission', at: broker.clock(), device: session.device, clientId: session.clientId, serial: session.serial,
+      issuer: session.issuer, source: session.source, protocol: session.protocol, ...(usernameGiven ? { usernameIgnored: true as const } : {}),
+    })
+  }
+
+  /** The engine has read the CONNECT into its client by now: what it read wrongly is put right before CONNACK. */
+  function authenticate(client: EngineClient, _username: unknown, _password: unknown, done: Done): void {
+    const link = linkOf(client)
+    if (link?.opening === undefined || link.session?.ending !== undefined) return done(new Error('not admitted'), false)
+    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, broker.keepAliveSecondsMax)
+    boundExpiry(client, link.opening)
+    done(null, true)
+  }
+
+  /** The session that is resumed, without what it may no longer hold (policy.md R9). A refusal is answered here. */
+  async function resume(link: Link, cleanStart: boolean): Promise<Decision<StoredSession | undefined>> {
+    const opened = await keeping.open(link, cleanStart)
+    const { session, connect } = link
+    if (!opened.allow) {
+      if (connect !== undefined && !link.client.closed) endings.refuseConnect(link, connect, opened)
+      if (link.incumbent !== undefined) endings.takeOver(link.incumbent)
+      return opened
+    }
+    if (opened.value === undefined || session === undefined) return opened
+    const { subscriptions, receiving } = opened.value
+    link.gate?.resume(receiving)
+    const held = subscriptions.filter((s) => session.grants.subscribe(s.filter, s.qos).effect === 'allow')
+    const lost = subscriptions.filter((s) => !held.includes(s))
+    if (lost.length > 0) {
+      keeping.keep(...lost.map(({ filter }) => ({ kind: 'unsubscribed' as const, key: session.key, filter })))
+      holders.changed()
+    }
+    return allow({ ...opened.value, subscriptions: held })
+  }
+
+  function onConnack({ sessionPresent, properties, reasonCode, returnCode }: EngineConnack, client: EngineClient): void {
+    const link = linkOf(client)
+    if (link?.session === undefined || (reasonCode ?? returnCode ?? 0) !== 0) return
+    clearTimeout(link.deadline)
+    link.connection.settled()
+    // The engine says that shared subscriptions are not available; they are, and that need not be said [MQTT-3.2.2-13].
+    const { sharedSubscriptionAvailable: _, ...said } = properties ?? {}
+    const connack = connackPacket(sessionPresent, said, link.session.protocol, client.maximumPacketSize)
+    // [MQTT-3.1.2-24]: whom one may not even tell that it is admitted one cannot serve.
+    if (connack === undefined) return endings.fault(link, deny('packet-too-large', `CONNACK, of which the client takes ${client.maximumPacketSize} bytes`))
+    link.routedAt = publishing.count
+    link.output.write(connack)
+    // The engine takes note of its CONNACK just after it has told us.
+    queueMicrotask(() => {
+      const resumed = link.outbound?.start()
+      const release = resumed === undefined ? undefined : link.reading?.hold()
+      void resumed?.then(release)
+      link.gate?.release()
+    })
+  }
+
+  return { preConnect, authenticate, resume, onConnack }
+}
+
+/** What a client may leave unsaid or overstate: silence is bounded for everybody. */
+function boundedKeepAlive(asked: number | undefined, max: number): number {
+  return asked === undefined || asked === 0 ? max : Math.min(asked, max)
+}
+
+function asksToBeKept({ clean, protocolVersion, properties }: WirePacket): boolean {
+  return protocolVersion === 5 ? clean !== true || (properties?.sessionExpiryInterval ?? 0) > 0 : clean !== true
+}
+
+function tuneVersion5(client: EngineClient, opening: Opening, keepAlive: number | undefined, keepAliveMax: number): void {
+  if (opening.clientIdAssigned) client._assignedClientId = opening.clientId
+  if (boundedKeepAlive(keepAlive, keepAliveMax) !== keepAlive) client._serverKeepAlive = keepAliveMax
+}
+
+/** MQTT 5 §3.1.2.11.3: where CONNECT says nothing. */
+const RECEIVE_MAXIMUM_DEFAULT = 65_535

@@ -1,0 +1,109 @@
+// What a connection has still to send. Everything that is written to its socket in one turn of the event loop leaves it as
+// one write, which is few TLS records; how much the network has not taken yet is known. It knows no packets.
+
+import type { Duplex } from 'node:stream'
+
+export interface Output {
+  /** Bytes that the network has not taken yet. */
+  readonly waiting: number
+  /** Bytes that it has taken since the beginning: what does not grow while bytes wait is a reader that stalls. */
+  readonly taken: number
+  write(bytes: Uint8Array, done?: () => void): void
+  /** Writes the last packet of the connection: what comes behind a DISCONNECT is dropped [MQTT-3.14.4-1]. */
+  finish(bytes: Uint8Array, done: () => void): void
+}
+
+type Done = () => void
+
+export interface OutputPorts {
+  /** What the engine writes by itself is written; until then it is dropped. */
+  readonly mayEngineWrite: () => boolean
+  /** A full socket has taken everything. */
+  readonly onDrained: () => void
+}
+
+/** Returns the way to make a socket's output: its `write`, which the engine calls, only collects from then on. */
+export function openOutputs(): (socket: Duplex, ports: OutputPorts) => Output {
+  let dirty: (() => void)[] = []
+  let scheduled = false
+
+  function flushAll(): void {
+    scheduled = false
+    const turn = dirty
+    dirty = []
+    for (const flush of turn) flush()
+  }
+
+  function schedule(flush: () => void): void {
+    dirty.push(flush)
+    if (scheduled) return
+    scheduled = true
+    setImmediate(flushAll)
+  }
+
+  return (socket, { mayEngineWrite, onDrained }) => {
+    const send = socket.write.bind(socket) as (bytes: Uint8Array, done?: Done) => boolean
+    const end = socket.end.bind(socket) as (...rest: unknown[]) => Duplex
+    let chunks: Uint8Array[] = []
+    let bytes = 0
+    let total = 0
+    let callbacks: Done[] = []
+    let finished = false
+
+    function flush(): void {
+      if (chunks.length === 0) return
+      const [first] = chunks
+      const all = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes)
+      const done = callbacks
+      chunks = []
+      bytes = 0
+      if (socket.destroyed || socket.writableEnded) return done.forEach((call) => call())
+      if (done.length === 0) send(all)
+      else {
+        callbacks = []
+        send(all, () => done.forEach((call) => call()))
+      }
+    }
+
+    function write(chunk: Uint8Array, done?: Done): void {
+      if (finished) {
+        if (done !== undefined) setImmediate(done)
+        return
+      }
+      if (chunks.length === 0) schedule(flush)
+      chunks.push(chunk)
+      bytes += chunk.length
+      total += chunk.length
+      if (done !== undefined) callbacks.push(done)
+    }
+
+    // The engine's serialiser writes a packet in pieces, as strings at times, and corks the stream around it.
+    socket.write = ((chunk: Uint8Array | string, encoding?: BufferEncoding | Done, done?: Done): boolean => {
+      const whenDone = typeof encoding === 'function' ? encoding : done
+      if (!mayEngineWrite()) return true
+      write(typeof chunk === 'string' ? Buffer.from(chunk, typeof encoding === 'string' ? encoding : 'utf8') : chunk, whenDone)
+      return true
+    }) as typeof socket.write
+    socket.cork = () => {}
+    socket.uncork = () => {}
+    socket.end = ((...rest: unknown[]) => {
+      flush()
+      return end(...rest)
+    }) as typeof socket.end
+    socket.on('drain', onDrained)
+
+    return {
+      get waiting() {
+        return bytes + socket.writableLength
+      },
+      get taken() {
+        return total - bytes - socket.writableLength
+      },
+      write,
+      finish(chunk, done) {
+        write(chunk, done)
+        finished = true
+      },
+    }
+  }
+}

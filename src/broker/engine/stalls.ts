@@ -1,0 +1,19 @@
+// Readers that take nothing: found by looking, once in a while, at what each output has taken since the last look. A peer that
+// keeps its connection alive and reads nothing would otherwise hold what waits for it for ever.
+
+import { BROKER_LIMITS } from '../../limits.ts'
+import type { EpochMs } from '../../core/ids.ts'
+import type { Link } from './link.ts'
+
+export function openStalls(onStalled: (link: Link) => void): { sweep(links: Iterable<Link>, now: EpochMs): void } {
+  return {
+    sweep(links, now) {
+      for (const link of links) {
+        const { output, stalled } = link
+        if (output.waiting === 0) link.stalled = undefined
+        else if (stalled === undefined || stalled.taken !== output.taken) link.stalled = { taken: output.taken, since: now }
+        else if (now - stalled.since > BROKER_LIMITS.stalledMs) onStalled(link)
+      }
+    },
+  }
+}
