@@ -16,6 +16,41 @@ export function cpuMsOf(pid: number): number {
   return ns.reduce((sum, n) => sum + n, 0) / NS_PER_MS
 }
 
+/** What a process and its children have had of the CPU, and how long they waited for it while they were ready to run. */
+export interface Usage {
+  readonly cpuMs: number
+  readonly waitMs: number
+}
+
+/** All threads that are alive, of the process and of everything it has started. */
+export function usageOf(pid: number): Usage {
+  let [ran, waited] = [0, 0]
+  for (const one of treeOf(pid)) {
+    for (const tid of readdirSync(`/proc/${one}/task`)) {
+      const [cpu = 0, wait = 0] = readFileSync(`/proc/${one}/task/${tid}/schedstat`, 'utf8').split(' ').map(Number)
+      ran += cpu
+      waited += wait
+    }
+  }
+  return { cpuMs: ran / NS_PER_MS, waitMs: waited / NS_PER_MS }
+}
+
+/** What lies between two readings. */
+export function usedBetween(before: Usage, after: Usage): Usage {
+  return { cpuMs: after.cpuMs - before.cpuMs, waitMs: after.waitMs - before.waitMs }
+}
+
+/** Memory that is resident, in kB, of a process and its children. What the kernel holds for their sockets is not in it. */
+export function residentKb(pid: number): number {
+  const rss = (one: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${one}/status`, 'utf8'))?.[1] ?? 0)
+  return treeOf(pid).reduce((sum, one) => sum + rss(one), 0)
+}
+
+function treeOf(pid: number): readonly number[] {
+  const children = readdirSync(`/proc/${pid}/task`).flatMap((tid) => readFileSync(`/proc/${pid}/task/${tid}/children`, 'utf8').split(' ').filter((child) => child !== ''))
+  return [pid, ...children.flatMap((child) => treeOf(Number(child)))]
+}
+
 export interface Spread {
   readonly min: number
   readonly median: number

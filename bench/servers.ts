@@ -9,6 +9,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { cpuMsOf } from './process-cpu.ts'
+import { pinned } from './pinned.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '..')
 /** Not a package of ours: it is measured where the machine has it. */
@@ -39,7 +40,7 @@ interface ServerFiles {
   readonly key: string
   /** The leaf and its issuing certificate. */
   readonly cert: string
-  /** The root alone. */
+  /** What it trusts: the root, alone or with the issuing certificate. */
   readonly ca: string
 }
 
@@ -48,6 +49,23 @@ interface Start {
   readonly cold?: boolean
   /** Writes a CPU profile into this folder when it ends. What is measured beside it is not the product. */
   readonly profile?: string | undefined
+  /** It, and every thread of it, runs on this core only. */
+  readonly core?: number | undefined
+}
+
+/** mosquitto beyond what all its uses here have in common. */
+interface MosquittoStart {
+  readonly core?: number | undefined
+  /** The text of an ACL file. Without one whoever has a certificate may do everything. */
+  readonly acl?: string
+  /** Further lines of its configuration; they win over ours. */
+  readonly settings?: readonly string[]
+}
+
+export interface Mosquitto extends Target {
+  /** The text of its configuration file. */
+  readonly configuration: string
+  stop(): Promise<void>
 }
 
 export interface Servers {
@@ -56,7 +74,7 @@ export interface Servers {
   /** The engine without Sallyport. */
   engine(files: ServerFiles): Promise<Target>
   /** Undefined where there is no mosquitto. */
-  mosquitto(files: ServerFiles, work: string): Promise<Target | undefined>
+  mosquitto(files: ServerFiles, work: string, how?: MosquittoStart): Promise<Mosquitto | undefined>
   /** Ends whatever is still running. */
   killAll(): void
 }
@@ -79,12 +97,13 @@ export function openServers(): Servers {
   }
 
   return {
-    async serve(home, { cold = false, profile } = {}) {
+    async serve(home, { cold = false, profile, core } = {}) {
       mkdirSync(home, { recursive: true })
       const log = path.join(home, 'serve.log')
       const since = performance.now()
       const profiling = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile]
-      const child = spawn(process.execPath, [...profiling, path.join(ROOT, 'src/launch.cjs'), 'serve', '--ports', 'auto', '--home', home], {
+      const [command, ...args] = pinned(core, [process.execPath, ...profiling, path.join(ROOT, 'src/launch.cjs'), 'serve', '--ports', 'auto', '--home', home])
+      const child = spawn(command, args, {
         stdio: ['ignore', 'ignore', 'pipe'],
         env: { ...process.env, ...(cold ? { NODE_DISABLE_COMPILE_CACHE: '1' } : {}) },
       })
@@ -110,12 +129,15 @@ export function openServers(): Servers {
     bare: (files) => reported('bare tls.createServer', './bare-server.ts', files),
     engine: (files) => reported('aedes as published', './engine-server.ts', files),
 
-    async mosquitto(files, work) {
+    async mosquitto(files, work, { core, acl, settings = [] } = {}) {
       if (mosquittoVersion() === undefined) return undefined
       const port = await freePort()
-      const conf = path.join(work, 'mosquitto.conf')
-      writeFileSync(conf, mosquittoConf(port, files))
-      const child = spawn(MOSQUITTO, ['-c', conf], { stdio: 'ignore' })
+      const [conf, aclFile] = [path.join(work, `mosquitto-${port}.conf`), path.join(work, `mosquitto-${port}.acl`)]
+      if (acl !== undefined) writeFileSync(aclFile, acl, { mode: 0o600 })
+      const configuration = mosquittoConf(port, files, [...settings, ...(acl === undefined ? [] : [`acl_file ${aclFile}`])])
+      writeFileSync(conf, configuration)
+      const [command, ...args] = pinned(core, [MOSQUITTO, '-c', conf])
+      const child = spawn(command, args, { stdio: 'ignore' })
       started(child)
       const { pid } = child
       const until = performance.now() + MOSQUITTO_READY_MS
@@ -123,7 +145,15 @@ export function openServers(): Servers {
         if (child.exitCode !== null || performance.now() > until) throw new Error(`mosquitto does not start with ${readFileSync(conf, 'utf8')}`)
         await pause(POLL_MS)
       }
-      return pid === undefined ? undefined : { name: 'mosquitto', pid, port }
+      if (pid === undefined) return undefined
+      return {
+        name: 'mosquitto', pid, port, configuration,
+        async stop() {
+          const exit = once(child, 'exit')
+          child.kill('SIGTERM')
+          await exit
+        },
+      }
     },
 
     killAll() {
@@ -139,9 +169,11 @@ export function mosquittoVersion(): string | undefined {
 }
 
 /** Everything that costs it CPU and that the others do not do is off: no log, no persistence, no delay. */
-function mosquittoConf(port: number, { key, cert, ca }: ServerFiles): string {
+function mosquittoConf(port: number, { key, cert, ca }: ServerFiles, settings: readonly string[]): string {
+  const isSet = (line: string): boolean => settings.some((s) => s.split(' ')[0] === line.split(' ')[0])
   return [
-    'user root', 'log_type none', 'connection_messages false', 'persistence false', 'set_tcp_nodelay true', 'allow_anonymous false',
+    ...['user root', 'log_type none', 'connection_messages false', 'persistence false', 'set_tcp_nodelay true', 'allow_anonymous false'].filter((line) => !isSet(line)),
+    ...settings,
     `listener ${port} 127.0.0.1`, `cafile ${ca}`, `certfile ${cert}`, `keyfile ${key}`,
     'require_certificate true', 'use_identity_as_username true', 'ciphers_tls1.3 TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384', '',
   ].join('\n')
