@@ -241,10 +241,19 @@ const WIDE_FILTERS = (own: string, other: string): readonly string[] => [
 ]
 
 const SHARED_FILTERS = (own: string, other: string): readonly string[] => [
-  '$share/g/#', '$share/g/t/#', `$share/g/t/${other}/#`, `$share/g/t/${own}/#`, '$share/g/$SYS/#', '$share/g', '$share//t/#', '$share/+/t/#', '$share/g/$share/h/#', '$queue/#', `$queue/t/${other}/x`,
+  '$share/g/#', '$share/g/t/#', `$share/g/t/${other}/#`, `$share/g/t/${own}x/#`, '$share/g/$SYS/#', '$share/g', '$share//t/#', '$share/+/t/#', '$share/g/$share/h/#', '$queue/#', `$queue/t/${other}/x`,
 ]
 
 const MESSAGES_NOT_TO_STEAL = 10
+
+/** Q13: the nearest that is allowed, own topics under a share name, is served: each message goes to one of the two. */
+async function ownShare(arena: Arena, bench: Bench): Promise<void> {
+  const own = await arena.identities.fresh('share')
+  const members = [await admitted(arena, own, 5, `${own.id}:a`), await admitted(arena, own, 5, `${own.id}:b`)]
+  const granted = await Promise.all(members.map((member) => subscribe(member, `$share/g/t/${own.id}/#`, 1)))
+  bench.control('a share of own topics, MQTT 5', granted.every((code) => code !== undefined && code < REFUSED_FROM), `SUBACK ${granted.map((code) => code ?? 'none').join(', ')}`)
+  for (const member of members) member.end()
+}
 
 /** Q13: a thief in the same share would get every second message of the one whom they are for. */
 async function stolenMessages(arena: Arena, bench: Bench): Promise<void> {
@@ -300,6 +309,7 @@ export const MQTT_CASES = {
   Q11: onBothVersions((arena, bench, version) => forbiddenFilters(arena, bench, 'attack', version, WIDE_FILTERS)),
   async Q13(arena, bench) {
     for (const version of MQTT_VERSIONS) await forbiddenFilters(arena, bench, 'attack', version, SHARED_FILTERS)
+    await ownShare(arena, bench)
     await stolenMessages(arena, bench)
   },
   Q14: onBothVersions(reservedTopics),

@@ -1,5 +1,6 @@
-// The faults that are planted: what each breaks, how, and the cases that must catch it. A text to replace occurs exactly
-// once in its file; where a second line of defence would hide the fault, the fault takes it out as well.
+// The faults that are planted: what each breaks, how, and the cases of the simulator or the tests that must catch it. A text
+// to replace occurs exactly once in its file; where a second line of defence would hide the fault, the fault takes it out
+// as well.
 
 import type { CaseId } from '../../device-sim/attacks/catalogue.ts'
 
@@ -9,12 +10,20 @@ export interface Edit {
   readonly replace: string
 }
 
+/** A test, for what no client can see from outside without stopping the disk or reloading the policy. */
+export interface CatchingTest {
+  readonly file: string
+  /** What the name of each of these tests begins with or contains, as a regular expression. */
+  readonly name: string
+}
+
 export interface Fault {
   readonly id: string
   /** On whose side of the connection the fault lies. */
   readonly side: 'broker' | 'ca' | 'device'
   /** Every one of these must fail. */
   readonly cases: readonly CaseId[]
+  readonly tests?: readonly CatchingTest[]
   readonly edits: readonly Edit[]
 }
 
@@ -86,11 +95,34 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'publish-unchecked', side: 'broker', cases: ['Q09', 'Q14'],
-    edits: [{ file: 'src/broker/engine/messages.ts', find: "if (verdict.effect === 'allow') {\n      // The publisher", replace: 'if (verdict !== undefined) {\n      // The publisher' }],
+    edits: [{ file: 'src/broker/engine/messages.ts', find: "if (verdict.effect === 'deny') return inTurn(() => refuse(link, session, packet, verdict, answer))", replace: '' }],
+  },
+  {
+    id: 'acknowledged-before-stored', side: 'broker', cases: [], tests: [{ file: 'test/broker/engine/traps.test.ts', name: 'while the store does not answer nothing that it must keep is acknowledged' }],
+    edits: [{ file: 'src/broker/engine/messages.ts', find: '(outcome) => inTurn(() => conclude(link, session, packet, outcome, answer)))', replace: '() => {})\n    if (packet.qos > 0) inTurn(() => answer(null))' }],
+  },
+  {
+    id: 'delivery-unchecked', side: 'broker', cases: [], tests: [{ file: 'test/broker/messages.test.ts', name: 'a topic that a rule forbids to hear is not delivered' }],
+    edits: [
+      { file: 'src/broker/engine/outbound.ts', find: 'if (this.session.ending !== undefined || !this.session.grants.mayReceive(parcel.message.topic)) return', replace: '' },
+      { file: 'src/broker/engine/outbound.ts', find: 'if (!session.grants.mayReceive(message.topic)) {', replace: 'if (session.ending !== undefined) {' },
+    ],
+  },
+  {
+    id: 'share-member-unchecked', side: 'broker', cases: [], tests: [{ file: 'test/broker/shared.test.ts', name: 'goes to a member that may hear its topic' }],
+    edits: [{ file: 'src/broker/engine/outbound.ts', find: ' && session.grants.mayReceive(topic)', replace: '' }],
+  },
+  {
+    id: 'resumed-filters-unjudged', side: 'broker', cases: [], tests: [{ file: 'test/broker/engine/traps.test.ts', name: 'a filter whose grant is gone when its session comes back is gone' }],
+    edits: [
+      { file: 'src/broker/engine/admitting.ts', find: "const held = subscriptions.filter((s) => session.grants.subscribe(s.filter, s.qos).effect === 'allow')", replace: 'const held = subscriptions' },
+      { file: 'src/broker/engine/messages.ts', find: "if (verdict.effect === 'deny') return answer(null, null)", replace: '' },
+      { file: 'src/broker/engine/outbound.ts', find: 'if (!session.grants.mayReceive(message.topic)) {', replace: 'if (session.ending !== undefined) {' },
+    ],
   },
   {
     id: 'password-in-the-log', side: 'broker', cases: ['Q06'],
-    edits: [{ file: 'src/broker/engine/engine.ts', find: 'auditAdmission(link.session, packet.username !== undefined)', replace: 'auditAdmission({ ...link.session, clientId: `${link.session.clientId} ${String((packet as any).password)}` }, packet.username !== undefined)' }],
+    edits: [{ file: 'src/broker/engine/admitting.ts', find: 'auditAdmission(link.session, packet.username !== undefined)', replace: 'auditAdmission({ ...link.session, clientId: `${link.session.clientId} ${String((packet as any).password)}` }, packet.username !== undefined)' }],
   },
   {
     id: 'refused-connect-not-audited', side: 'broker', cases: ['Q01'],

@@ -1,15 +1,18 @@
-// Plants faults, one at a time, into a copy of the sources, and runs the simulator cases that must catch each. A fault that
-// one of them does not catch means that a green run means less than it says: exit code 1. `npm run test:planted`, or with ids of faults.
+// Plants faults, one at a time, into a copy of the sources, and runs the simulator cases and the tests that must catch each. A
+// fault that one of them does not catch means that a green run means less than it says: exit code 1. `npm run test:planted`, or
+// with ids of faults.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { CaseResult } from '../../device-sim/attacks/run.ts'
-import { FAULTS, type Fault } from './faults.ts'
+import { FAULTS, type CatchingTest, type Fault } from './faults.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const RUN_MS = 240_000
+/** A test that waits for what a fault takes away need not wait for long. */
+const TEST_MS = 20_000
 
 interface Outcome {
   readonly fault: Fault
@@ -20,7 +23,7 @@ interface Outcome {
 /** A copy of everything that runs, with the installed packages linked in. */
 function copyOfSources(): string {
   const copy = mkdtempSync(path.join(tmpdir(), 'sallyport-planted-'))
-  for (const name of ['src', 'device-sim', 'certs/profiles', 'package.json', 'tsconfig.json']) cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true })
+  for (const name of ['src', 'device-sim', 'test', 'certs/profiles', 'package.json', 'tsconfig.json', 'vitest.config.ts']) cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true })
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'))
   return copy
 }
@@ -46,16 +49,33 @@ function runCases(copy: string, cases: readonly string[]): readonly CaseResult[]
   }
 }
 
+const labelOf = ({ file, name }: CatchingTest): string => `${path.basename(file)}: ${name} …`
+
+/** Failed means that every test of this name failed; undefined: none ran. */
+function failed(copy: string, { file, name }: CatchingTest): boolean | undefined {
+  const report = path.join(copy, 'tests.json')
+  rmSync(report, { force: true })
+  const vitest = path.join(ROOT, 'node_modules/vitest/vitest.mjs')
+  // In CI vitest.config.ts writes the report of the whole suite, and this one would not be written.
+  spawnSync(process.execPath, [vitest, 'run', file, '-t', name, '--testTimeout', String(TEST_MS), '--reporter', 'json', '--outputFile', report], { cwd: copy, encoding: 'utf8', timeout: RUN_MS, env: { ...process.env, CI: '' } })
+  if (!existsSync(report)) return undefined
+  const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as { testResults: { assertionResults: { status: string }[] }[] }
+  const ran = testResults.flatMap((of) => of.assertionResults).filter(({ status }) => status === 'passed' || status === 'failed')
+  return ran.length === 0 ? undefined : ran.every(({ status }) => status === 'failed')
+}
+
 function judge(fault: Fault): Outcome {
   const copy = copyOfSources()
   try {
     const problem = plant(copy, fault)
     if (problem !== undefined) return { fault, caughtBy: [], problem }
+    const tests = (fault.tests ?? []).filter((test) => failed(copy, test) === true).map(labelOf)
+    if (fault.cases.length === 0) return { fault, caughtBy: tests }
     const results = runCases(copy, fault.cases)
     if (typeof results === 'string') return { fault, caughtBy: [], problem: results }
     const missing = fault.cases.filter((c) => !results.some((r) => r.case === c && r.verdict !== 'not run'))
     if (missing.length > 0) return { fault, caughtBy: [], problem: `not run: ${missing.join(', ')}` }
-    return { fault, caughtBy: results.filter((r) => r.verdict === 'FAILED').map((r) => r.case) }
+    return { fault, caughtBy: [...results.filter((r) => r.verdict === 'FAILED').map((r) => r.case), ...tests] }
   } finally {
     rmSync(copy, { recursive: true, force: true })
   }
@@ -72,19 +92,21 @@ const chosen = wanted.length === 0 ? FAULTS : FAULTS.filter((f) => wanted.includ
 // Without a fault every case must pass, or being caught means nothing.
 const baselineCases = [...new Set(chosen.flatMap((f) => f.cases))].toSorted()
 const clean = copyOfSources()
-const baseline = runCases(clean, baselineCases)
+const baseline = baselineCases.length === 0 ? [] : runCases(clean, baselineCases)
+const baselineTests = chosen.flatMap((f) => f.tests ?? [])
+const redTests = baselineTests.filter((test) => failed(clean, test) !== false).map(labelOf)
 rmSync(clean, { recursive: true, force: true })
-const red = typeof baseline === 'string' ? [baseline] : baseline.filter((r) => r.verdict !== 'ok').map((r) => `${r.case} ${r.verdict}: ${r.seen}\n    ${r.notes.join('\n    ')}`)
+const red = typeof baseline === 'string' ? [baseline, ...redTests] : baseline.filter((r) => r.verdict !== 'ok').map((r) => `${r.case} ${r.verdict}: ${r.seen}\n    ${r.notes.join('\n    ')}`).concat(redTests)
 if (red.length > 0) {
-  console.log(`without any fault planted, these cases do not pass:\n  ${red.join('\n  ')}`)
+  console.log(`without any fault planted, these do not pass:\n  ${red.join('\n  ')}`)
   process.exit(1)
 }
-console.log(`without a fault all ${baselineCases.length} cases pass\n`)
+console.log(`without a fault all ${baselineCases.length} cases and ${baselineTests.length} tests pass\n`)
 
 let missed = 0
 for (const fault of chosen) {
   const { caughtBy, problem } = judge(fault)
-  const blind = fault.cases.filter((c) => !caughtBy.includes(c))
+  const blind = [...fault.cases, ...(fault.tests ?? []).map(labelOf)].filter((c) => !caughtBy.includes(c))
   const verdict = problem !== undefined ? `BROKEN: ${problem}` : blind.length === 0 ? `caught by ${caughtBy.join(', ')}` : `MISSED by ${blind.join(', ')}`
   if (problem !== undefined || blind.length > 0) missed += 1
   console.log(`${fault.side.padEnd(6)}  ${fault.id.padEnd(30)}  ${verdict}`)
