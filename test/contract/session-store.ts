@@ -571,7 +571,7 @@ export function sessionStoreContract(name: string, { durable }: { readonly durab
       })
     })
 
-    describe.skipIf(!durable)('after a restart, where the store is durable', () => {
+    describe.each(durable ? [durable] : [])('after a restart, where the store is durable', () => {
       test('everything is as it was', async () => {
         await absent('a', 'b')
         await commit(subscribed('a', 't/+', { identifier: 9 }), published(message('t', '1'), target('a'), target('b')), published(message('t', '2'), target('a', { qos: 2 })), released('a', 2), retained(message('r')), willSet('a'), scheduled('a', START + 3))

@@ -155,7 +155,7 @@ export function willsAndDeadlines(bench: Bench, { durable }: { readonly durable:
     })
   })
 
-  describe.skipIf(!durable)('Wills after a restart, where the store is durable', () => {
+  describe.each(durable ? [durable] : [])('Wills after a restart, where the store is durable', () => {
     test('one that was not scheduled has its delay from now on; one that was has its time', async () => {
       await bench.commit(named('a', 'old', { delaySeconds: 1 }), scheduled('a', START + 7), named('a', 'connected', { delaySeconds: 30 }))
       bench.now = START + 1_000
