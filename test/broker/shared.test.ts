@@ -1,5 +1,5 @@
 // Who of a shared subscription a message goes to, where not everybody may hear it. What MQTT says of shares is in
-// conformance/shared.engine.test.ts.
+// conformance/shared.test.ts.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HOUSE_POLICY, openHouse, type House } from './house.ts'
