@@ -64,8 +64,9 @@ export function openEngineStore(link: Link, ports: EngineStorePorts): EngineStor
     async outgoingUpdate(_client, { messageId }) {
       const { outbound, session } = link
       const sequence = outbound?.release(messageId)
-      // PUBREL leaves when a crash can no longer make it a PUBLISH again, which the receiver would take for a new message.
-      if (sequence !== undefined && session !== undefined) await link.commit([{ kind: 'queue-released', key: session.key, sequence }])
+      // PUBREL leaves when a crash can no longer make it a PUBLISH again, which the receiver would take for a new message. A PUBREC
+      // that comes twice waits for the first one's commit.
+      if (session !== undefined && outbound?.kept === true) await link.commit(sequence === undefined ? [] : [{ kind: 'queue-released', key: session.key, sequence }])
     },
     async outgoingClearMessageId(_client, { messageId }) {
       const { outbound, session } = link
