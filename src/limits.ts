@@ -59,8 +59,12 @@ export const BROKER_LIMITS = {
   sessionsPerDeviceMax: 32,
   /** A reader that stopped reading: bytes waiting in one connection before it is disconnected. */
   outboundBytesMax: 4 * MiB,
-  /** A reader that is slow: with more bytes than this waiting, QoS 0 is dropped, and QoS 1 and 2 wait in their queue. */
+  /** A reader that is slow: with more bytes than this waiting, QoS 1 and 2 wait in their queue. */
   outboundHighBytes: 256 * KiB,
+  /** With more than this waiting, QoS 0 is dropped: some milliseconds of a fast stream are no slowness. */
+  outboundQos0BytesMax: 2 * MiB,
+  /** Many slow readers at once: with more than this waiting for all together, QoS 0 is dropped from `outboundHighBytes` on. */
+  outboundAllBytesMax: 256 * MiB,
   /** A reader that takes nothing at all: disconnected after this. */
   stalledMs: 30 * SECOND,
   /** Messages of QoS 1 and 2 on their way to one client that sets no Receive Maximum of its own. */
@@ -283,6 +287,7 @@ function mustHold(holds: boolean, relation: string): void {
   if (!holds) throw new Error(`limits.ts: ${relation} does not hold`)
 }
 mustHold(BROKER_LIMITS.connectPacketBytesMax <= BROKER_LIMITS.packetBytesMax, 'connectPacketBytesMax ≤ packetBytesMax')
+mustHold(BROKER_LIMITS.outboundHighBytes <= BROKER_LIMITS.outboundQos0BytesMax && BROKER_LIMITS.outboundQos0BytesMax <= BROKER_LIMITS.outboundBytesMax, 'outboundHighBytes ≤ outboundQos0BytesMax ≤ outboundBytesMax')
 mustHold(BROKER_LIMITS.queueBytesPerSessionMax <= BROKER_LIMITS.queueBytesPerDeviceMax, 'queueBytesPerSessionMax ≤ queueBytesPerDeviceMax')
 mustHold(2 * BROKER_LIMITS.queueMessagesMax <= 65_535, '2 · queueMessagesMax ≤ 65,535, the packet ids of a session')
 mustHold(BROKER_LIMITS.packetBytesMax <= BROKER_LIMITS.queueBytesPerSessionMax, 'packetBytesMax ≤ queueBytesPerSessionMax')

@@ -56,13 +56,22 @@ export function cpuUsOf({ broker, delivered }: Pick<Phase, 'broker' | 'delivered
   return (broker.cpuMs * US_PER_MS) / delivered
 }
 
-export async function measureRound(place: LoadPlace, broker: Target, scenario: Scenario, qos: 0 | 1, seconds: Seconds, work: string): Promise<Round> {
+export async function measureRound(...of: Parameters<typeof measured>): Promise<Round> {
+  const [, broker, scenario, qos] = of
+  try {
+    return await measured(...of)
+  } catch (cause) {
+    throw new Error(`${broker.name}, ${scenario.name}, QoS ${qos}: ${cause instanceof Error ? cause.message : 'unknown'}`, { cause })
+  }
+}
+
+async function measured(place: LoadPlace, broker: Target, scenario: Scenario, qos: 0 | 1, seconds: Seconds, work: string): Promise<Round> {
   const { speakers, listeners, filter, window, perSecond } = scenario
   const load = startLoad(place, broker.pid, { port: broker.port, speakers, listeners, filter, qos })
   await load.open()
   await load.run(`saturate ${seconds.warmUp} ${window}`)
   const full = await load.run(`saturate ${seconds.saturated} ${window}`)
-  if (full.missing > 0 || full.repeated > 0) throw new Error(`${broker.name}, ${scenario.name}: ${full.missing} messages are missing or late, ${full.repeated} came again`)
+  if (full.missing > 0 || full.repeated > 0) throw new Error(`${full.missing} messages are missing or late, ${full.repeated} came again`)
   const file = path.join(work, 'latencies')
   const calm = await load.run(`rate ${perSecond} ${seconds.atRate} ${file}`)
   await load.end()

@@ -123,13 +123,14 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     endExpired()
     deadlines.sweep()
     stalls.sweep(open, ports.clock())
+    outputs.weigh([...open].reduce((sum, link) => sum + link.output.waiting, 0))
   }, LIFE.expirySweepMs)
   sweep.unref()
 
   function attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void {
     const { stream } = connection
     const client = core.handle(stream)
-    const output = outputs(stream, {
+    const output = outputs.of(stream, {
       // The engine's CONNACK is worded anew: what it writes before is that.
       mayEngineWrite: () => client.connackSent,
       onDrained: () => link.outbound?.pump(),

@@ -256,7 +256,7 @@ export class Outbound implements Subscriber {
     if (session.ending !== undefined || !session.grants.mayReceive(topic)) return
     const { output } = this.#ports
     // A message that is dropped is dropped whole; what is in front of it goes on.
-    if (!this.#open || output.waiting > BROKER_LIMITS.outboundHighBytes) {
+    if (!this.#open || !output.hasRoomForQos0) {
       this.#dropped += 1
       return
     }

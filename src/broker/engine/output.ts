@@ -2,10 +2,13 @@
 // one write, which is few TLS records; how much the network has not taken yet is known. It knows no packets.
 
 import type { Duplex } from 'node:stream'
+import { BROKER_LIMITS } from '../../limits.ts'
 
 export interface Output {
   /** Bytes that the network has not taken yet. */
   readonly waiting: number
+  /** A message of QoS 0 is not dropped. */
+  readonly hasRoomForQos0: boolean
   /** Bytes that it has taken since the beginning: what does not grow while bytes wait is a reader that stalls. */
   readonly taken: number
   write(bytes: Uint8Array, done?: () => void): void
@@ -22,10 +25,17 @@ export interface OutputPorts {
   readonly onDrained: () => void
 }
 
-/** Returns the way to make a socket's output: its `write`, which the engine calls, only collects from then on. */
-export function openOutputs(): (socket: Duplex, ports: OutputPorts) => Output {
+export interface Outputs {
+  /** Makes a socket's output: its `write`, which the engine calls, only collects from then on. */
+  of(socket: Duplex, ports: OutputPorts): Output
+  /** Tells how many bytes wait in all outputs together; to be called every second. */
+  weigh(waiting: number): void
+}
+
+export function openOutputs(): Outputs {
   let dirty: (() => void)[] = []
   let scheduled = false
+  let qos0BytesMax: number = BROKER_LIMITS.outboundQos0BytesMax
 
   function flushAll(): void {
     scheduled = false
@@ -41,7 +51,7 @@ export function openOutputs(): (socket: Duplex, ports: OutputPorts) => Output {
     setImmediate(flushAll)
   }
 
-  return (socket, { mayEngineWrite, onDrained }) => {
+  function of(socket: Duplex, { mayEngineWrite, onDrained }: OutputPorts): Output {
     const send = socket.write.bind(socket) as (bytes: Uint8Array, done?: Done) => boolean
     const end = socket.end.bind(socket) as (...rest: unknown[]) => Duplex
     let chunks: Uint8Array[] = []
@@ -96,6 +106,9 @@ export function openOutputs(): (socket: Duplex, ports: OutputPorts) => Output {
       get waiting() {
         return bytes + socket.writableLength
       },
+      get hasRoomForQos0() {
+        return bytes + socket.writableLength <= qos0BytesMax
+      },
       get taken() {
         return total - bytes - socket.writableLength
       },
@@ -105,5 +118,12 @@ export function openOutputs(): (socket: Duplex, ports: OutputPorts) => Output {
         finished = true
       },
     }
+  }
+
+  return {
+    of,
+    weigh(waiting) {
+      qos0BytesMax = waiting > BROKER_LIMITS.outboundAllBytesMax ? BROKER_LIMITS.outboundHighBytes : BROKER_LIMITS.outboundQos0BytesMax
+    },
   }
 }

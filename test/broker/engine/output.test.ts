@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { BROKER_LIMITS } from '../../../src/limits.ts'
 import { openOutputs, type Output } from '../../../src/broker/engine/output.ts'
 
 /** A connection whose network takes a write when it is told to. */
@@ -21,7 +22,7 @@ function connection(highWaterMark = 1_000) {
   })
   let drained = 0
   let mayEngineWrite = true
-  const output = (outputs: ReturnType<typeof openOutputs>): Output => outputs(socket, { mayEngineWrite: () => mayEngineWrite, onDrained: () => void drained++ })
+  const output = (outputs: ReturnType<typeof openOutputs>): Output => outputs.of(socket, { mayEngineWrite: () => mayEngineWrite, onDrained: () => void drained++ })
   return {
     socket, writes, output,
     take: () => taking.splice(0).forEach((done) => done()),
@@ -127,4 +128,22 @@ test('behind the last packet nothing is sent, and nobody waits for it for ever; 
   a.take()
   await turn()
   expect(called).toEqual(['behind', 'last'])
+})
+
+test('there is room for QoS 0 up to its bound, and only up to the lower one while too much waits for all together', () => {
+  const a = connection()
+  const outputs = openOutputs()
+  const output = a.output(outputs)
+  const room = (): boolean => output.hasRoomForQos0
+  output.write(Buffer.alloc(BROKER_LIMITS.outboundHighBytes))
+  outputs.weigh(BROKER_LIMITS.outboundAllBytesMax + 1)
+  expect(room()).toBe(true)
+  output.write(bytes('x'))
+  expect(room()).toBe(false)
+  outputs.weigh(BROKER_LIMITS.outboundAllBytesMax)
+  expect(room()).toBe(true)
+  output.write(Buffer.alloc(BROKER_LIMITS.outboundQos0BytesMax - output.waiting))
+  expect(room()).toBe(true)
+  output.write(bytes('x'))
+  expect(room()).toBe(false)
 })
