@@ -3,9 +3,12 @@
 
 import { RE2JS } from 're2js'
 import { readFileSync } from 'node:fs'
+import { BlockList, isIP } from 'node:net'
+import { printable } from './core/ids.ts'
 import { SallyportError } from './core/errors.ts'
-import { compilePolicy, NOTHING_GRANTED, type CompiledPolicy } from './core/policy/compile.ts'
-import { parsePolicyDocument } from './core/policy/document.ts'
+import { compilePolicy, type CompiledPolicy } from './core/policy/compile.ts'
+import type { LocalTime } from './core/policy/document.ts'
+import { parsePolicyDocument, type DocumentTools } from './core/policy/read-document.ts'
 import { describeProblem, type Problem } from './core/source-tree.ts'
 import { readYaml } from './yaml-source.ts'
 
@@ -19,15 +22,54 @@ function compilePattern(text: string): ((value: string) => boolean) | string {
   }
 }
 
+const CIDR = /^([0-9A-Fa-f:.]+?)(?:\/(\d{1,3}))?$/
+const MAPPED = /^::ffff:(?=\d+\.)/i
+const MAPPED_BITS = 96
+
+/** A dual-stack socket shows IPv4 addresses as mapped ones. */
+const unmapped = (address: string): string => address.replace(MAPPED, '')
+
+function networkOf(text: string): ((address: string) => boolean) | string {
+  const [, address = '', bits] = CIDR.exec(text) ?? []
+  const family = isIP(address)
+  const longest = family === 6 ? 128 : 32
+  const plainFamily = isIP(unmapped(address))
+  const prefix = (bits === undefined ? longest : Number(bits)) - (plainFamily === family ? 0 : MAPPED_BITS)
+  if (family === 0 || prefix < 0 || Number(bits ?? 0) > longest) return `"${printable(text)}" is no network.`
+  const list = new BlockList()
+  list.addSubnet(unmapped(address), prefix, plainFamily === 6 ? 'ipv6' : 'ipv4')
+  return (peer) => {
+    const plain = unmapped(peer)
+    return isIP(plain) !== 0 && list.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4')
+  }
+}
+
+const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
+
+function localTimeOf(name: string): LocalTime | string {
+  // "+01:00" is taken for a zone, too, and has no summer.
+  if (!/^[A-Za-z]/.test(name)) return `"${printable(name)}" is no time zone.`
+  try {
+    const clock = new Intl.DateTimeFormat('en-US', { timeZone: name, weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+    return (at) => {
+      const parts = new Map(clock.formatToParts(at).map(({ type, value }) => [type, value]))
+      return { day: WEEKDAYS.indexOf(parts.get('weekday') ?? '') + 1, minute: Number(parts.get('hour')) * 60 + Number(parts.get('minute')) }
+    }
+  } catch {
+    return `"${printable(name)}" is no time zone.`
+  }
+}
+
+/** What the policy language needs of the platform. */
+export const POLICY_TOOLS: DocumentTools = { pattern: compilePattern, network: networkOf, zone: localTimeOf }
+
 export type PolicyRead = { readonly policy: CompiledPolicy } | { readonly problems: readonly Problem[] }
 
 /** `file` is only a name, for positions. */
 export function readPolicy(file: string, text: string, generation: number): PolicyRead {
   const { tree, problems } = readYaml(file, text)
   if (tree === undefined) return { problems }
-  // R1: an empty file is a policy, and it denies everything.
-  if (tree.kind === 'map' && tree.entries.length === 0) return { policy: compilePolicy(NOTHING_GRANTED, generation) }
-  const read = parsePolicyDocument(tree, { pattern: compilePattern })
+  const read = parsePolicyDocument([tree], POLICY_TOOLS)
   return read.document === undefined ? { problems: read.problems } : { policy: compilePolicy(read.document, generation) }
 }
 

@@ -122,6 +122,7 @@ export const REASONS = {
   'publish-qos': policy(0x87, 'The grant does not allow this QoS.', 'Publish with a lower QoS, or raise qos in the grant.'),
   'publish-retain': policy(0x87, 'The grant does not allow retained messages.', 'Publish without retain, or set retain: true in the grant.'),
   'publish-size': policy(0x87, 'The message is larger than the grant allows.', 'Send a smaller message, or raise maxBytes in the grant.'),
+  'publish-rate': policy(0x97, 'The device publishes more often than its grant allows.', 'Let the device send slower, or raise rate or burst in the grant.'),
   'subscribe-not-granted': policy(0x87, 'No single grant contains this topic filter.', 'Subscribe to what one grant contains; compare with: sallyport policy explain --device ID --subscribe FILTER.'),
   'subscribe-denied': policy(0x87, 'A deny rule forbids this topic filter.', 'Change the deny rule that policy explain names.'),
   'share-not-granted': policy(0x87, 'The grant does not allow shared subscriptions of this share name.', 'Add the share name to share: [] in the grant.'),

@@ -48,6 +48,10 @@ export function parseGroupName(text: string): Decision<GroupName> {
   return isName(text, REGISTRY_LIMITS.groupCharsMax) ? allow(text as GroupName) : deny('group-invalid', printable(text))
 }
 
+export function parseTenantId(text: string): Decision<TenantId> {
+  return isName(text, REGISTRY_LIMITS.groupCharsMax) ? allow(text as TenantId) : deny('request-invalid', `tenant ${printable(text)}`)
+}
+
 export function parseCaName(text: string): Decision<CaName> {
   return isName(text, REGISTRY_LIMITS.groupCharsMax) ? allow(text as CaName) : deny('request-invalid', `CA name ${printable(text)}`)
 }

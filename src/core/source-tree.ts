@@ -77,13 +77,13 @@ export class TreeReader {
     return undefined
   }
 
-  /** A mapping with these keys and no others. `refused` keys are known, and not served: with the reason why. */
-  map(node: SourceNode, what: string, keys: readonly string[], refused: Readonly<Record<string, string>> = {}): ReadonlyMap<string, MapEntry> | undefined {
+  /** A mapping with these keys and no others. `misplaced` keys belong elsewhere: with the word where. */
+  map(node: SourceNode, what: string, keys: readonly string[], misplaced: Readonly<Record<string, string>> = {}): ReadonlyMap<string, MapEntry> | undefined {
     if (node.kind !== 'map') return this.#wrongKind(node, what, 'map')
     const found = new Map<string, MapEntry>()
     for (const entry of node.entries) {
-      const why = Object.hasOwn(refused, entry.key) ? refused[entry.key] : undefined
-      if (why !== undefined) this.report(entry.keyAt, `"${entry.key}" in ${what} is not enforced yet: ${why}`, 'Remove it: what is not enforced is refused, never ignored.')
+      const where = Object.hasOwn(misplaced, entry.key) ? misplaced[entry.key] : undefined
+      if (where !== undefined) this.report(entry.keyAt, `"${entry.key}" does not belong in ${what}: ${where}`)
       else if (keys.includes(entry.key)) found.set(entry.key, entry)
       else {
         const near = nearest(entry.key, keys)

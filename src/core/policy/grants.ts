@@ -4,10 +4,11 @@
 import type { DenyReason } from '../../vocabulary.ts'
 import { POLICY_LIMITS } from '../../limits.ts'
 import type { SourcePosition } from '../errors.ts'
-import { isOwnClientId } from '../ids.ts'
-import { contains, matches, parseTopicFilter, parseTopicName, type Levels } from '../topic.ts'
+import { isOwnClientId, type EpochMs } from '../ids.ts'
+import { contains, intersects, matches, parseTopicFilter, parseTopicName, type Levels } from '../topic.ts'
 import type { CompiledPolicy } from './compile.ts'
-import type { ConnectTerms, DenyPattern, DenyRule, GrantRule, OnDeny, PublishGrant, SubscribeGrant } from './document.ts'
+import { judgeConditions, STATES_OF_GRANT } from './conditions.ts'
+import type { Conditions, ConnectTerms, DenyPattern, DenyRule, GrantRule, OnDeny, PublishGrant, Rate, SubscribeGrant } from './document.ts'
 import { resolveParts, resolveTemplate, type Principal, type Resolved, type Template } from './template.ts'
 
 export type { Principal } from './template.ts'
@@ -38,6 +39,8 @@ export interface Grants {
   readonly empty: boolean
   readonly sessionsMax?: number
   readonly sessionExpirySecondsMax?: number
+  /** Conditions of time change what is granted, at this instant at the earliest: then these grants are to be made again. */
+  readonly until?: EpochMs
   /** R3: what could not be filled in, for the audit. */
   readonly unresolved: readonly Unresolved[]
   connect(clientId: string): Verdict
@@ -46,6 +49,12 @@ export interface Grants {
   will(topic: string, qos: 0 | 1 | 2, retain: boolean, bytes: number): Verdict
   /** R6: some grant admits this topic, and no rule forbids its delivery. */
   mayReceive(topic: string): boolean
+}
+
+/** How much a device has used of its rates, all of its sessions together. */
+export interface RateMeter {
+  /** Takes one message of the pattern with this key, unless its rate is used up. */
+  take(key: string, rate: Rate): boolean
 }
 
 type Qos = 0 | 1 | 2
@@ -58,6 +67,9 @@ interface SendPattern {
   readonly overQos: Verdict
   readonly overRetain: Verdict
   readonly overSize: Verdict
+  readonly overRate: Verdict
+  /** Which of the device's buckets it draws on. */
+  readonly rateKey: string
 }
 
 interface ReadPattern {
@@ -79,12 +91,23 @@ interface TopicMeaning {
   readonly candidates: readonly SendPattern[]
 }
 
-export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants {
+/** Without a meter, every rate has room: for whoever asks and does not publish. */
+export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: RateMeter): Grants {
   const { device, ca } = principal
-  const rules = policy.grantsOf(device, ca)
-  const denies = policy.deniesOf(device, ca)
   const { generation } = policy
   const unresolved: Unresolved[] = []
+  let until: EpochMs | undefined
+
+  /** What cannot be known keeps no grant away, and adds no denial: it was judged when it was known. */
+  function applies({ when }: { readonly when?: Conditions }, ofUnknown: boolean): boolean {
+    if (when === undefined) return true
+    const judged = judgeConditions(when, principal)
+    if (judged.until !== undefined) until = Math.min(until ?? judged.until, judged.until)
+    return judged.holds === 'unknown' ? ofUnknown : judged.holds === 'yes'
+  }
+  const isMeant = ({ when }: GrantRule): boolean => when?.states !== undefined || STATES_OF_GRANT.some((state) => state === device.state)
+  const rules = policy.grantsOf(device, ca).filter((rule) => isMeant(rule) && applies(rule, true))
+  const denies = policy.deniesOf(device, ca).filter((rule) => applies(rule, false))
 
   const verdict = (effect: Verdict['effect'], reason: Verdict['reason'], more: Partial<Verdict> = {}): Verdict => ({ effect, reason, bindings: {}, generation, ...more })
   const refusal = (reason: DenyReason, more: Partial<Verdict> = {}): Verdict => verdict('deny', reason, { onDeny: policy.onDeny, ...more })
@@ -106,6 +129,8 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
       overQos: refusal('publish-qos', where),
       overRetain: refusal('publish-retain', where),
       overSize: refusal('publish-size', where),
+      overRate: refusal('publish-rate', where),
+      rateKey: `${rule.id} ${grant.topic.text}`,
     }]
   }
 
@@ -152,7 +177,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
     else {
       const { levels } = name.value
       const denied = noPublish.find((d) => matches(d.levels, levels))
-      meaning = denied === undefined ? { candidates: patterns.filter((p) => matches(p.levels, levels)) } : { final: denied.denied, candidates: [] }
+      meaning = denied === undefined ? { candidates: unlimitedFirst(patterns.filter((p) => matches(p.levels, levels))) } : { final: denied.denied, candidates: [] }
     }
     // What is no topic is told again as quickly, and may be as long as a packet: remembering it would cost memory.
     if (name.allow) remember(known, topic, meaning)
@@ -162,10 +187,11 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
   function judgeSend(meaning: TopicMeaning, qos: Qos, retain: boolean, bytes: number, none: Verdict): Verdict {
     if (meaning.final !== undefined) return meaning.final
     let nearest = none
-    for (const { grant, allowed, overQos, overRetain, overSize } of meaning.candidates) {
+    for (const { grant, allowed, overQos, overRetain, overSize, overRate, rateKey } of meaning.candidates) {
       if (qos > grant.qos) nearest = overQos
       else if (retain && !grant.retain) nearest = overRetain
       else if (bytes > grant.bytesMax) nearest = overSize
+      else if (grant.rate !== undefined && meter?.take(rateKey, grant.rate) === false) nearest = overRate
       else return allowed
     }
     return nearest
@@ -175,6 +201,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
     generation,
     empty: rules.length === 0,
     unresolved,
+    ...(until === undefined ? {} : { until }),
     ...(sessionsMax === undefined ? {} : { sessionsMax }),
     ...(sessionExpirySecondsMax === undefined ? {} : { sessionExpirySecondsMax }),
 
@@ -195,14 +222,14 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
       const filter = parseTopicFilter(text)
       if (!filter.allow) return refusal(filter.reason)
       const { levels, share } = filter.value
-      const denied = noSubscribe.find((d) => contains(d.levels, levels))
+      const denied = noSubscribe.find((d) => contains(d.levels, levels)) ?? (policy.strictDeny ? noReceive.find((d) => intersects(d.levels, levels)) : undefined)
       if (denied !== undefined) return denied.denied
       // Of several grants the one with the highest QoS, so that the order in which they stand does not matter.
       let grant: ReadPattern | undefined
       let unshared: ReadPattern | undefined
       for (const r of reads) {
         if (grant !== undefined && grant.grant.qos >= r.grant.qos) continue
-        if ((r.grant.wildcard === 'forbid' && hasWildcard(levels)) || !contains(r.levels, levels)) continue
+        if (!ADMITS[r.grant.wildcard](r.levels, levels)) continue
         if (share === undefined || admitsShare(r.grant, share)) grant = r
         else unshared = r
       }
@@ -223,6 +250,11 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal): Grants 
   }
 }
 
+/** Where a grant without a rate allows a message, no rate is used up for it, whatever the order of rules. */
+function unlimitedFirst(patterns: readonly SendPattern[]): readonly SendPattern[] {
+  return patterns.some(({ grant }) => grant.rate !== undefined) ? patterns.toSorted((a, b) => Number(a.grant.rate !== undefined) - Number(b.grant.rate !== undefined)) : patterns
+}
+
 /** Keeps a bounded memory: the topic that came first is forgotten first. */
 function remember<T>(known: Map<string, T>, topic: string, meaning: T): void {
   if (known.size >= POLICY_LIMITS.decisionCacheMax) {
@@ -230,6 +262,13 @@ function remember<T>(known: Map<string, T>, topic: string, meaning: T): void {
     if (oldest.done !== true) known.delete(oldest.value)
   }
   known.set(topic, meaning)
+}
+
+/** R5: which filters a grant admits. */
+const ADMITS: Readonly<Record<SubscribeGrant['wildcard'], (granted: Levels, filter: Levels) => boolean>> = {
+  contain: contains,
+  forbid: (granted, filter) => !hasWildcard(filter) && contains(granted, filter),
+  filter: intersects,
 }
 
 function hasWildcard(levels: Levels): boolean {

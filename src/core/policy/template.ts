@@ -4,8 +4,9 @@
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { ATTRIBUTE_SHORT_NAMES, attributesOf, type CertificateFacts, type SubjectAltName } from '../certificate.ts'
 import type { Device } from '../device.ts'
-import { isOwnClientId, printable, type CaName } from '../ids.ts'
+import { isOwnClientId, printable, type CaName, type EpochMs } from '../ids.ts'
 import { nearest } from '../source-tree.ts'
+import type { ConnectionFacts } from './conditions.ts'
 
 /** Whose grants are asked for. `certificate` may be a getter: it is read only when the policy speaks of it. */
 export interface Principal {
@@ -13,6 +14,12 @@ export interface Principal {
   readonly ca: CaName
   readonly certificate?: CertificateFacts | undefined
   readonly clientId?: string
+  /** Undefined where what was said earlier is judged again: its time was judged when it was said. */
+  readonly now?: EpochMs | undefined
+  /** Undefined where nobody is connected. */
+  readonly connection?: ConnectionFacts | undefined
+  /** The enrollment of the certificate proved what device it is. */
+  readonly attested?: boolean
 }
 
 export type Part = { readonly literal: string } | { readonly variable: string; readonly read: (principal: Principal) => readonly string[] }

@@ -3,8 +3,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { CaName, GroupName } from '../../../src/core/ids.ts'
-import { compilePolicy, EMPTY_POLICY, NOTHING_GRANTED } from '../../../src/core/policy/compile.ts'
-import type { Target } from '../../../src/core/policy/document.ts'
+import { compilePolicy, EMPTY_POLICY } from '../../../src/core/policy/compile.ts'
+import { NOTHING_GRANTED, type Target } from '../../../src/core/policy/document.ts'
 import { device } from '../facts.ts'
 import { documentOf, policyOf } from './policies.ts'
 
@@ -43,7 +43,7 @@ describe('the index', () => {
     fc.assert(fc.property(fc.array(target, { maxLength: 8 }), name, fc.uniqueArray(name, { maxLength: 3 }), name, (targets, id, groups, ca) => {
       const rules = targets.map((to, i) => ({ id: `r${i}`, at: { file: 'f', line: i, column: 1 }, to, publish: [], subscribe: [], receive: [] }))
       const found = compilePolicy({ ...NOTHING_GRANTED, deny: rules }, 1).deniesOf(device(id, { groups: groups as never }), ca as CaName)
-      const concerns = (to: Target): boolean => to.kind === 'any' || (to.kind === 'group' ? groups.includes(to.group as never) : to.kind === 'device' ? to.device === (id as never) : to.ca === (ca as never))
+      const concerns = (to: Target): boolean => to.kind === 'any' || (to.kind === 'group' ? groups.includes(to.group as never) : to.kind === 'device' ? to.device === (id as never) : to.kind === 'ca' && to.ca === (ca as never))
       expect(found.map((r) => r.id).toSorted()).toEqual(rules.filter((r) => concerns(r.to)).map((r) => r.id).toSorted())
     }))
   })

@@ -4,10 +4,11 @@ import type { CertificateFacts } from '../../../src/core/certificate.ts'
 import type { Device } from '../../../src/core/device.ts'
 import type { CaName } from '../../../src/core/ids.ts'
 import type { CompiledPolicy } from '../../../src/core/policy/compile.ts'
-import { parsePolicyDocument, type PolicyDocument } from '../../../src/core/policy/document.ts'
+import type { PolicyDocument } from '../../../src/core/policy/document.ts'
 import { grantsFor, type Grants } from '../../../src/core/policy/grants.ts'
 import { describeProblem } from '../../../src/core/source-tree.ts'
-import { readPolicy } from '../../../src/policy-file.ts'
+import { POLICY_TOOLS, readPolicy } from '../../../src/policy-file.ts'
+import { parsePolicyDocument } from '../../../src/core/policy/read-document.ts'
 import { readYaml } from '../../../src/yaml-source.ts'
 import { device } from '../facts.ts'
 
@@ -15,7 +16,7 @@ const anything = (): boolean => true
 
 export function documentOf(text: string, pattern: (text: string) => ((value: string) => boolean) | string = () => anything): PolicyDocument {
   const { tree, problems } = readYaml('policy.yaml', text)
-  const read = tree === undefined ? { problems } : parsePolicyDocument(tree, { pattern })
+  const read = tree === undefined ? { problems } : parsePolicyDocument([tree], { ...POLICY_TOOLS, pattern })
   if ('document' in read && read.document !== undefined) return read.document
   throw new Error(read.problems.map(describeProblem).join('\n'))
 }

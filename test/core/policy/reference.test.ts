@@ -5,9 +5,10 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { DEFAULT_TENANT, type CaName, type DeviceId } from '../../../src/core/ids.ts'
 import { compilePolicy } from '../../../src/core/policy/compile.ts'
-import { parsePolicyDocument } from '../../../src/core/policy/document.ts'
+import { parsePolicyDocument } from '../../../src/core/policy/read-document.ts'
 import { grantsFor, type Grants, type Verdict } from '../../../src/core/policy/grants.ts'
 import { describeProblem, type SourceNode } from '../../../src/core/source-tree.ts'
+import { POLICY_TOOLS } from '../../../src/policy-file.ts'
 import { leaf, nameOf } from '../facts.ts'
 import { judge, type RefAnswer, type RefAsk, type RefDeny, type RefGrant, type RefPolicy, type RefPrincipal, type RefTarget, type RefTopic } from './reference.ts'
 
@@ -70,7 +71,7 @@ const request: fc.Arbitrary<RefAsk> = fc.oneof(
 )
 
 function compiled(policy: RefPolicy): ReturnType<typeof compilePolicy> {
-  const { document, problems } = parsePolicyDocument(tree(policy), { pattern: () => () => true })
+  const { document, problems } = parsePolicyDocument([tree(policy)], { ...POLICY_TOOLS, pattern: () => () => true })
   if (document === undefined) throw new Error(problems.map(describeProblem).join('\n'))
   return compilePolicy(document, 1)
 }

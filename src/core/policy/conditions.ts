@@ -1,0 +1,92 @@
+// Do the conditions of a rule hold, and when must they be asked again? What is not known says neither yes nor no: a stored
+// message has no connection any more. policy.md, `when`.
+
+import type { EpochMs } from '../ids.ts'
+import type { Conditions, PolicyState, TimeWindow, TlsVersion } from './document.ts'
+import type { Principal } from './template.ts'
+
+/** The connection that a session came by. */
+export interface ConnectionFacts {
+  /** The address that the socket names. */
+  readonly source: string
+  readonly tls: TlsVersion
+}
+
+/** The conditions, as they stand under `when`, in the order in which they are told of. */
+const CONDITION_NAMES = ['source', 'tls', 'time', 'notBefore', 'notAfter', 'certificateAge', 'attested', 'state'] as const
+export type ConditionName = (typeof CONDITION_NAMES)[number]
+
+/** `unknown`: it depends on a connection, or on a time, that there is not. */
+export type Holds = 'yes' | 'no' | 'unknown'
+
+export interface Judged {
+  readonly holds: Holds
+  /** The first condition that does not hold. */
+  readonly failing?: ConditionName
+  /** Time alone can change the answer, not before this instant. */
+  readonly until?: EpochMs
+}
+
+/** Of a grant that says no state: a quarantined device has only what is meant for it. */
+export const STATES_OF_GRANT: readonly PolicyState[] = ['active']
+
+interface Answer {
+  readonly holds: Holds
+  readonly until?: EpochMs | undefined
+}
+
+const answer = (holds: boolean | undefined, until?: EpochMs): Answer => ({ holds: holds === undefined ? 'unknown' : holds ? 'yes' : 'no', until })
+
+type Judge = (when: Conditions, principal: Principal) => Answer | undefined
+
+/** One judge for each; undefined where the rule does not say it. */
+const JUDGES: Readonly<Record<ConditionName, Judge>> = {
+  source: ({ source }, { connection }) => source && answer(connection && source.includes(connection.source)),
+  tls: ({ tls }, { connection }) => tls && answer(connection && (connection.tls === tls.version || (tls.orLater && connection.tls > tls.version))),
+  time: ({ time }, { now }) => time && (now === undefined ? answer(undefined) : inWindow(time, now)),
+  notBefore: ({ notBefore }, { now }) => (notBefore === undefined ? undefined : now === undefined ? answer(undefined) : now >= notBefore ? answer(true) : answer(false, notBefore)),
+  notAfter: ({ notAfter }, { now }) => (notAfter === undefined ? undefined : now === undefined ? answer(undefined) : now < notAfter ? answer(true, notAfter) : answer(false)),
+  certificateAge: ({ certificateAge }, principal) => certificateAge && ofAge(certificateAge, principal),
+  // No enrollment attests a device yet: none is, and a rule that asks for it applies to nobody.
+  attested: ({ attested }, principal) => (attested === undefined ? undefined : answer((principal.attested ?? false) === attested)),
+  state: ({ states }, { device }) => states && answer(states.some((state) => state === device.state)),
+}
+
+export function judgeConditions(when: Conditions, principal: Principal): Judged {
+  let holds: Holds = 'yes'
+  let until: EpochMs | undefined
+  let failing: ConditionName | undefined
+  for (const name of CONDITION_NAMES) {
+    const said = JUDGES[name](when, principal)
+    if (said === undefined) continue
+    if (said.until !== undefined) until = Math.min(until ?? said.until, said.until)
+    if (said.holds === 'no') failing ??= name
+    if (said.holds === 'no' || (said.holds === 'unknown' && holds === 'yes')) holds = said.holds
+  }
+  return { holds, ...(failing === undefined ? {} : { failing }), ...(until === undefined ? {} : { until }) }
+}
+
+function ofAge({ minMs, maxMs }: NonNullable<Conditions['certificateAge']>, { certificate, now }: Principal): Answer {
+  if (now === undefined) return answer(undefined)
+  // Whose certificate cannot be read has none of any age.
+  if (certificate === undefined) return answer(false)
+  const [from, to] = [minMs === undefined ? undefined : certificate.notBefore + minMs, maxMs === undefined ? undefined : certificate.notBefore + maxMs]
+  if (from !== undefined && now < from) return answer(false, from)
+  return to !== undefined && now >= to ? answer(false) : answer(true, to)
+}
+
+const MINUTE_MS = 60_000
+const MINUTES_OF_DAY = 1_440
+/** Clocks are put forward and back at half hours of UTC: beyond the next one a local time cannot be foretold. */
+const STEP_MS = 30 * MINUTE_MS
+
+function inWindow({ days, fromMinute, toMinute, localTime }: TimeWindow, now: EpochMs): Answer {
+  const { day, minute } = localTime(now)
+  const overMidnight = toMinute <= fromMinute
+  const began = overMidnight && minute < toMinute ? (day + 5) % 7 + 1 : day
+  const inside = overMidnight ? minute >= fromMinute || minute < toMinute : minute >= fromMinute && minute < toMinute
+  // At any of these the answer may change: the window begins or ends, or the day does.
+  const next = Math.min(...[fromMinute, toMinute, MINUTES_OF_DAY].map((m) => (m - minute + MINUTES_OF_DAY - 1) % MINUTES_OF_DAY + 1))
+  const thisMinute = now - (now % MINUTE_MS)
+  return answer(inside && days.includes(began), Math.min(thisMinute + next * MINUTE_MS, now - (now % STEP_MS) + STEP_MS))
+}
