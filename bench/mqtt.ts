@@ -142,7 +142,11 @@ async function idle(mosquitto: () => Promise<Target & { stop(): Promise<void> } 
   // Memory does not depend on how fast the generator is.
   const ratio = ratioBetween(sides.sallyport, sides.mosquitto, (r) => r.kbPerConnection, () => IDLE_WANTED, GENERATOR_BOUND)
   table.add(sides, { what: `idle connection, of ${IDLE.toLocaleString('en')}`, value: (r) => r.kbPerConnection, digits: 1, unit: 'kB' }, ratio, `≤ ${IDLE_GOAL_KB} kB`)
-  results['idle'] = { connections: IDLE, ratio, rounds: sides }
+  // What nobody can leave out: the same TLS with nothing behind it.
+  const server = path.join(home, 'certs/local/server')
+  const bare = await measureIdle(place, await servers.bare({ key: path.join(server, 'key.pem'), cert: path.join(server, 'cert.pem'), ca: place.ca }), IDLE)
+  table.addText('  bare tls.createServer, once', `${bare.kbPerConnection.toFixed(1)} kB`, '', '', '')
+  results['idle'] = { connections: IDLE, ratio, rounds: sides, bare }
 }
 
 async function main(): Promise<void> {

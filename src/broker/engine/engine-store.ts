@@ -25,6 +25,9 @@ export interface EngineStorePorts {
  */
 const SESSION_MARK: EngineSubscription = { topic: '$session', qos: 0 }
 
+/** Asked for at every PUBACK. */
+const DONE = Promise.resolve()
+
 /** Almost every connect asks for a queue that is empty: an iterator around nothing cost it a tenth of its CPU. */
 function nothing(): Readable {
   return new Readable({ objectMode: true, read() {
@@ -68,10 +71,11 @@ export function openEngineStore(link: Link, ports: EngineStorePorts): EngineStor
       // that comes twice waits for the first one's commit.
       if (session !== undefined && outbound?.kept === true) await link.commit(sequence === undefined ? [] : [{ kind: 'queue-released', key: session.key, sequence }])
     },
-    async outgoingClearMessageId(_client, { messageId }) {
+    outgoingClearMessageId(_client, { messageId }) {
       const { outbound, session } = link
       const sequence = outbound?.complete(messageId)
       if (sequence !== undefined && session !== undefined) keeping.keep({ kind: 'queue-completed', key: session.key, sequence })
+      return DONE
     },
     outgoingStream: nothing,
 

@@ -42,6 +42,8 @@ export interface PacketGate {
 }
 
 const PACKET_ID_MAX = 65_535
+/** Of almost every packet: made once. */
+const FORM_IS_GOOD = allow(undefined)
 /** Packets that carry a packet id, PUBLISH of QoS 0 aside. */
 const WITH_PACKET_ID: ReadonlySet<string> = new Set(['puback', 'pubrec', 'pubrel', 'pubcomp', 'subscribe', 'unsubscribe'])
 
@@ -148,6 +150,7 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
   /** What any client may say, whoever it is. */
   function judgeForm(packet: WirePacket): Decision<void> {
     const { cmd, topic, messageId } = packet
+    if (cmd === 'puback' && packet.properties === undefined) return judgePuback(messageId)
     if (cmd === 'auth') return deny('protocol-error', 'AUTH without an authentication method') // MQTT 5 §4.12
     const properties = judgeProperties(cmd, packet.properties)
     if (!properties.allow) return properties
@@ -166,6 +169,12 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     if (named?.length === 0) return deny('protocol-error', `${cmd} without a filter`) // [MQTT-3.8.3-2], [MQTT-3.10.3-2]
     if (named !== undefined && named.length > BROKER_LIMITS.filtersPerSubscribeMax) return deny('quota-exceeded', `${named.length} filters in one ${cmd}`)
     return allow(undefined)
+  }
+
+  /** The packet that there are most of: the same questions, and none that cannot concern it. */
+  function judgePuback(messageId: number | undefined): Decision<void> {
+    if (messageId === undefined || messageId < 1 || messageId > PACKET_ID_MAX) return deny('malformed-packet', 'puback without a packet id') // [MQTT-2.2.1-3]
+    return ports.exchange(messageId) === 2 ? deny('protocol-error', 'puback for a message of QoS 2') : FORM_IS_GOOD
   }
 
   function send(bytes: Uint8Array): void {
