@@ -40,6 +40,9 @@ export const detached = (client: string, expiresAt = START + HOUR, sentThrough =
 export const ended = (client: string): SessionChange => ({ kind: 'session-ended', key: keyOf(client) })
 export const subscribed = (client: string, filter: string, over: Partial<StoredSubscription> = {}): SessionChange => ({ kind: 'subscribed', key: keyOf(client), subscription: subscription(filter, over) })
 export const unsubscribed = (client: string, filter: string): SessionChange => ({ kind: 'unsubscribed', key: keyOf(client), filter })
+/** `lowered` as 'filter 1'. */
+export const narrowed = (client: string, lost: readonly string[], lowered: readonly string[] = [], sentThrough = 0): SessionChange =>
+  ({ kind: 'session-narrowed', key: keyOf(client), lost, lowered: lowered.map((text) => ({ filter: text.slice(0, -2), qos: Number(text.slice(-1)) as 0 | 1 | 2 })), sentThrough })
 export const published = (what: Message, ...targets: readonly Target[]): SessionChange => ({ kind: 'published', message: what, targets })
 export const released = (client: string, sequence: number): SessionChange => ({ kind: 'queue-released', key: keyOf(client), sequence })
 export const completed = (client: string, sequence: number): SessionChange => ({ kind: 'queue-completed', key: keyOf(client), sequence })

@@ -23,6 +23,7 @@ import type { Message, MessageProperties } from '../../src/core/message.ts'
 import { packetIdOf, type Holder, type QueuedMessage, type SessionChange, type SessionsCommitted, type SessionStore } from '../../src/core/session-store.ts'
 import { BROKER_LIMITS } from '../../src/limits.ts'
 import { boundsOfRetained } from './retained-bounds.ts'
+import { narrowingOfSessions } from './session-narrowing.ts'
 import { attached, completed, detached, ended, HOUR, keyOf, message, NOTHING, plain, published, publisher, released, retained, scheduled, START, subscribed, subscription, target, unsubscribed, will, willSet } from './session-records.ts'
 import { willsAndDeadlines } from './session-wills.ts'
 
@@ -533,6 +534,7 @@ export function sessionStoreContract(name: string, { durable }: { readonly durab
       })
     })
 
+    narrowingOfSessions(bench, { durable })
     boundsOfRetained(bench, { durable })
     willsAndDeadlines(bench, { durable })
 
