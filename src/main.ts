@@ -93,6 +93,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
     trust: () => inForce.trust,
     policy: () => inForce.policy,
+    certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
     store,
     observe: (peer) => observeForeign(home, peer, Date.now),

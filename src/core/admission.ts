@@ -6,6 +6,7 @@ import { BROKER_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision, type Denied } from './decision.ts'
 import type { Device, DeviceState } from './device.ts'
 import type { EpochMs } from './ids.ts'
+import type { WillOnKick } from './policy/document.ts'
 import type { Grants, Verdict } from './policy/grants.ts'
 import type { CertificateRecord } from './registry.ts'
 
@@ -47,6 +48,22 @@ export function judgeStanding(facts: StandingFacts): Decision<Device> {
   if (record.device !== device.id) return deny('device-name-mismatch', `recorded for ${record.device ?? 'nobody'}`)
   const refusal = facts.grants?.empty === false ? REFUSAL_WITH_GRANTS[device.state] : STATE_REFUSAL[device.state]
   return refusal === undefined ? allow(device) : deny(refusal)
+}
+
+/** How a certificate and its device are put out of force by somebody's order: not by time, and not because they are unknown. */
+const ORDERED_OUT: ReadonlySet<DenyReason> = new Set(['certificate-revoked', 'certificate-superseded', 'device-suspended', 'device-quarantined', 'device-retired'])
+
+/**
+ * May a Will of this certificate be published at all? A certificate that expired with its session is no reason to keep silent about
+ * the session's end. Of who was put out of force the policy decides; then the device is judged as if it were active: it is returned as
+ * it is to be judged. Reasons: those of `judgeStanding`.
+ */
+export function judgeWillStanding(facts: StandingFacts & { readonly device: Device }, willOnKick: WillOnKick): Decision<Device> {
+  const { record, device } = facts
+  const unexpired = record === undefined ? record : { ...record, notAfter: Number.POSITIVE_INFINITY }
+  const standing = judgeStanding({ ...facts, record: unexpired })
+  if (standing.allow) return allow(device)
+  return willOnKick === 'publish' && ORDERED_OUT.has(standing.reason) ? allow({ ...device, state: 'active' }) : standing
 }
 
 /**

@@ -23,7 +23,7 @@ export interface EngineStorePorts {
  * Stands for a session that has no subscriptions: without one the engine takes a session for new [MQTT-3.2.2-2]. No grant
  * reaches below "$", so it is never subscribed to.
  */
-const SESSION_MARK: EngineSubscription = { topic: '$session', qos: 0 }
+export const SESSION_MARK: EngineSubscription = { topic: '$session', qos: 0 }
 
 /** Almost every connect asks for a queue that is empty: an iterator around nothing cost it a tenth of its CPU. */
 function nothing(): Readable {

@@ -2,7 +2,8 @@
 
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import { Outbound, type ClientBounds, type Handing } from '../../../src/broker/engine/outbound.ts'
+import { Outbound } from '../../../src/broker/engine/outbound.ts'
+import type { ClientBounds, Handing } from '../../../src/broker/engine/outbound-ports.ts'
 import { Parcel } from '../../../src/broker/engine/parcel.ts'
 import type { Session } from '../../../src/broker/sessions.ts'
 import type { Denied } from '../../../src/core/decision.ts'
