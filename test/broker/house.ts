@@ -54,6 +54,8 @@ export interface House extends AsyncDisposable {
   /** What the broker wrote into the program's log. */
   readonly logged: readonly string[]
   material(change?: Partial<TlsMaterial>): TlsMaterial
+  /** The time of the broker. */
+  clock(): number
   /** Moves the broker's clock forward, by a minute when nothing else is said: rates are forgotten by then. */
   rest(ms?: number): void
   policy(yaml: string): void
@@ -181,7 +183,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     })
 
   const house: House = {
-    home, organisation, root, events, logged, material, heard,
+    home, organisation, root, events, logged, material, heard, clock,
     get broker() {
       return broker
     },
