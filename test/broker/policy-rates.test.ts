@@ -92,8 +92,6 @@ describe.each(versions)('MQTT %s', (version) => {
     expect(await say(wire, `m/${identity.id}`, 1)).toEqual([no])
     house.policy(policyOf())
     expect(await say(wire, `m/${identity.id}`, 1)).toEqual([no])
-    house.policy(policyOf('rate: 3/h, burst: 100'))
-    expect(await say(wire, `m/${identity.id}`, 1)).toEqual([no])
     house.rest(1_200_000)
     expect(await say(wire, `m/${identity.id}`, 2)).toEqual([yes, no])
     wire.end()
