@@ -24,13 +24,14 @@ export type RetainedVerdict = 'shown' | 'hidden' | 'gone'
  * What was said with a certificate that is revoked is gone with it, whatever the device has been given since: its key may have been
  * a thief's. One that expired, or was superseded, takes nothing back. A device that is quarantined shows what it may say even so.
  */
-export function judgeRetained({ message, fate, device, record, grantsOf }: RetainedFacts): RetainedVerdict {
+export function judgeRetained(facts: RetainedFacts): RetainedVerdict {
+  const { message, fate, device, record } = facts
   if (fate === 'keep') return 'shown'
   // Nothing is thrown away for what is not known.
   if (device === undefined || record === undefined) return 'hidden'
   if (record.state === 'revoked' || device.state === 'retired') return 'gone'
   const may = (as: Device): boolean => {
-    const grants = grantsOf(as)
+    const grants = facts.grantsOf(as)
     const { topic, qos, payload: { length } } = message
     return grants.publish(topic, qos, true, length).effect === 'allow' || grants.will(topic, qos, true, length).effect === 'allow'
   }

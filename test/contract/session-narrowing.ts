@@ -4,8 +4,8 @@
 import { describe, expect, test } from 'vitest'
 import { packetIdOf, type SessionChange } from '../../src/core/session-store.ts'
 import { BROKER_LIMITS } from '../../src/limits.ts'
-import { attached, completed, detached, keyOf, message, narrowed, NOTHING, published, START, subscribed, subscription, target } from './session-records.ts'
-import { textsOf, type Bench } from './session-store.ts'
+import { attached, completed, detached, keyOf, message, narrowed, NOTHING, published, START, subscribed, subscription, target, textsOf } from './session-records.ts'
+import type { Bench } from './session-store.ts'
 
 const EVERYTHING = { messagesMax: 100_000, bytesMax: 1e9 }
 

@@ -2,7 +2,7 @@
 
 import type { CaName, DeviceId, SerialNumber, SessionKey } from '../../src/core/ids.ts'
 import type { Message, Publisher } from '../../src/core/message.ts'
-import type { SessionChange, SessionsCommitted, StoredSubscription, Target, Will } from '../../src/core/session-store.ts'
+import type { QueuedMessage, SessionChange, SessionsCommitted, StoredSubscription, Target, Will } from '../../src/core/session-store.ts'
 
 export const START = 1_800_000_000_000
 export const HOUR = 3_600_000
@@ -59,4 +59,9 @@ export function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner)]))
+}
+
+/** What waits, as its payloads. */
+export function textsOf(items: readonly QueuedMessage[]): string[] {
+  return items.map(({ stage }) => (stage.kind === 'pubrel' ? 'pubrel' : new TextDecoder().decode(stage.message.payload)))
 }

@@ -40,19 +40,19 @@ export interface Absent {
 export function openAbsent(ports: AbsentPorts): Absent {
   const { broker, store, sessions, granting, keeping } = ports
   let isDirty = false
-  let isStopped = false
+  const stopping = new AbortController()
   let walking: Promise<void> | undefined
   /** Devices that are looked at outside of the walk. */
   const reviews = new Set<Promise<void>>()
 
   async function walk(): Promise<void> {
     // From end to end, and again when something changed meanwhile: so the last ones have their turn, however often that is.
-    while (isDirty && !isStopped) {
+    while (isDirty && !stopping.signal.aborted) {
       isDirty = false
       let after: SessionKey | undefined
       do {
         const keys = await store.sessions(after, BROKER_LIMITS.absentPageSessions)
-        if (isStopped) return
+        if (stopping.signal.aborted) return
         await look(keys)
         after = keys.at(-1)
       } while (after !== undefined)
@@ -71,7 +71,7 @@ export function openAbsent(ports: AbsentPorts): Absent {
         await nextTurn()
         end = performance.now() + BROKER_LIMITS.renewSliceMs
       }
-      if (isStopped || kept === undefined || (kept.expiresAt !== undefined && kept.expiresAt <= now)) continue
+      if (stopping.signal.aborted || kept === undefined || (kept.expiresAt !== undefined && kept.expiresAt <= now)) continue
       const device = broker.view.device(deviceOf(kept.key))
       if (device === undefined) continue
       const returning = returns.get(device.id) ?? mayReturn(device)
@@ -134,7 +134,7 @@ export function openAbsent(ports: AbsentPorts): Absent {
   const onFault = (cause: unknown): void => broker.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'the kept sessions could not be looked through')
 
   function reviewAll(): void {
-    if (isStopped) return
+    if (stopping.signal.aborted) return
     isDirty = true
     walking ??= walk().catch(onFault).finally(() => {
       walking = undefined
@@ -145,12 +145,12 @@ export function openAbsent(ports: AbsentPorts): Absent {
   return {
     reviewAll,
     review(id) {
-      if (isStopped) return
+      if (stopping.signal.aborted) return
       const review = reviewDevice(id).catch(onFault).finally(() => reviews.delete(review))
       reviews.add(review)
     },
     async stop() {
-      isStopped = true
+      stopping.abort()
       await Promise.all([walking, ...reviews])
     },
   }

@@ -26,11 +26,12 @@ export interface PurgePorts {
   onStoreFault(cause: unknown): void
 }
 
-export function openPurge({ broker, store, granting, onStoreFault }: PurgePorts): Purge {
+export function openPurge(ports: PurgePorts): Purge {
+  const { broker, store, granting } = ports
   /** Topics that were retained anew since the page in hand was asked for. */
   let meanwhile = new Set<string>()
   let isDirty = false
-  let isStopped = false
+  const stopping = new AbortController()
   let walking: Promise<void> | undefined
 
   function judge(retained: RetainedMessage, memory: Map<string, Grants>): RetainedVerdict {
@@ -51,13 +52,13 @@ export function openPurge({ broker, store, granting, onStoreFault }: PurgePorts)
 
   async function walk(): Promise<void> {
     let gone = 0
-    while (isDirty && !isStopped) {
+    while (isDirty && !stopping.signal.aborted) {
       isDirty = false
       let after: string | undefined
       do {
         meanwhile = new Set()
         const page = await store.retained('#', after, BROKER_LIMITS.retainedPageMessages)
-        if (isStopped || broker.policy().retained !== 'purge') break
+        if (stopping.signal.aborted || broker.policy().retained !== 'purge') break
         // What was asked for and what is committed now have nothing between them but what is noted in `meanwhile`.
         const memory = new Map<string, Grants>()
         const topics = page.items.filter((item) => judge(item, memory) === 'gone').map(({ message }) => message.topic).filter((topic) => !meanwhile.has(topic))
@@ -70,9 +71,9 @@ export function openPurge({ broker, store, granting, onStoreFault }: PurgePorts)
   }
 
   function look(): void {
-    if (broker.policy().retained !== 'purge' || isStopped) return
+    if (broker.policy().retained !== 'purge' || stopping.signal.aborted) return
     isDirty = true
-    walking ??= walk().catch(onStoreFault).finally(() => {
+    walking ??= walk().catch((cause: unknown) => ports.onStoreFault(cause)).finally(() => {
       walking = undefined
       if (isDirty) look()
     })
@@ -89,7 +90,7 @@ export function openPurge({ broker, store, granting, onStoreFault }: PurgePorts)
       if (walking !== undefined) meanwhile.add(topic)
     },
     async stop() {
-      isStopped = true
+      stopping.abort()
       await walking
     },
   }

@@ -27,7 +27,8 @@ export interface RatePorts {
   isConnected(device: DeviceId): boolean
 }
 
-export function openRates({ clock, isConnected }: RatePorts): Rates {
+export function openRates(ports: RatePorts): Rates {
+  const { clock } = ports
   /** The least recently looked at first. */
   const accounts = new Map<DeviceId, Account>()
 
@@ -56,7 +57,7 @@ export function openRates({ clock, isConnected }: RatePorts): Rates {
     let looked = 0
     for (const device of accounts.keys()) {
       if (++looked > BROKER_LIMITS.rateAccountsPerSweep) return
-      if (isConnected(device)) again(device)
+      if (ports.isConnected(device)) again(device)
       else {
         accounts.delete(device)
         return

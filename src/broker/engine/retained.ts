@@ -40,22 +40,23 @@ export interface RetainedShow {
 export type FindRetained = (outbound: Outbound, request: RetainedRequest, onFirst: () => void) => RetainedShow
 
 export function openRetained(ports: RetainedPorts): FindRetained {
-  const { store, publishing, mayShow } = ports
+  const { store, publishing } = ports
 
-  async function showPages(outbound: Outbound, { filter, qos, noLocal, identifier, isHeld }: RetainedRequest, first: Page, isOld: (topic: string) => boolean, onFirst: () => void): Promise<void> {
+  async function showPages(outbound: Outbound, request: RetainedRequest, first: Page, isOld: (topic: string) => boolean, onFirst: () => void): Promise<void> {
     const { session } = outbound
+    const { filter, qos, noLocal, identifier } = request
     const identifiers = identifier === undefined ? [] : [identifier]
     for (let page = first; ; ) {
       const shown = page.items.filter((item) => {
         const { topic, publisher } = item.message
-        return !(noLocal && publisher === session.key) && session.grants.mayReceive(topic) && isHeld() && !isOld(topic) && mayShow(item)
+        return !(noLocal && publisher === session.key) && session.grants.mayReceive(topic) && request.isHeld() && !isOld(topic) && ports.mayShow(item)
       })
       await Promise.all(shown.map(({ message }) => publishing.hand(outbound, message, qos < message.qos ? qos : message.qos, true, identifiers)))
       onFirst()
       const after = page.next
       if (after === undefined) return
       await outbound.drained()
-      if (session.ending !== undefined || !isHeld()) return
+      if (session.ending !== undefined || !request.isHeld()) return
       page = await store.retained(filter, after, BROKER_LIMITS.retainedPageMessages)
     }
   }

@@ -57,8 +57,10 @@ interface Holding {
 const NEVER = -1
 
 export function openRights(ports: RightsPorts): Rights {
-  const { broker, sessions, granting, linkOf } = ports
+  const { broker, sessions, granting } = ports
   const holdings = new WeakMap<Session, Holding>()
+  /** Those whose rights time alone will change; who is gone is found out when it is looked at. */
+  const timed = new Set<Session>()
   /** Sessions that have to be judged, the one that waits for longest first. */
   const line = new Set<Session>()
   let round = 0
@@ -93,11 +95,17 @@ export function openRights(ports: RightsPorts): Rights {
       holding.grants = nothing(session)
       return session.end(judged.reason, endedBy(judged.reason))
     }
-    holding.grants = judged.value
+    hold(session, holding, judged.value)
     ports.tellGaps(session, judged.value)
-    const link = linkOf(session)
+    const link = ports.linkOf(session)
     if (session.ending === undefined && link !== undefined && !link.client.closed) narrow(session, link, judged.value)
     return undefined
+  }
+
+  function hold(session: Session, holding: Holding, grants: Grants): void {
+    holding.grants = grants
+    if (grants.until === undefined) timed.delete(session)
+    else timed.add(session)
   }
 
   function nothing(session: Session): Grants {
@@ -176,6 +184,7 @@ export function openRights(ports: RightsPorts): Rights {
         },
       }
       holdings.set(session, holding)
+      hold(session, holding, grants)
       return session
     },
     renewAll,
@@ -188,11 +197,13 @@ export function openRights(ports: RightsPorts): Rights {
       const isSetBack = now < sweptAt - LIFE.expirySweepMs
       sweptAt = now
       if (isSetBack) return renewAll()
-      for (const session of sessions.all()) {
+      for (const session of timed) {
         const holding = holdings.get(session)
-        if (holding?.grants.until === undefined || holding.grants.until > now) continue
-        holding.round = NEVER
-        line.add(session)
+        if (holding === undefined || sessions.get(session.key) !== session) timed.delete(session)
+        else if ((holding.grants.until ?? Number.POSITIVE_INFINITY) <= now) {
+          holding.round = NEVER
+          line.add(session)
+        }
       }
       if (line.size > 0) workSoon()
     },
@@ -207,6 +218,7 @@ export function openRights(ports: RightsPorts): Rights {
     stop() {
       clearImmediate(turn)
       line.clear()
+      timed.clear()
     },
   }
 }

@@ -121,7 +121,10 @@ export function prepareQueueTables(db: DatabaseSync, counters: Counters, verifie
       for (const [sequence, qos, crc, body] of withBodies.iterate(counted.id) as unknown as Iterable<Tuple>) {
         if (goes(encodedTopic(verified(body, crc, `message of ${counted.key}`)))) gone.push({ sequence: Number(sequence), mayBeHeld: qos === 2 && Number(sequence) <= sentThrough })
       }
-      for (const { sequence, mayBeHeld } of gone) mayBeHeld ? release(counted, sequence) : remove(counted, sequence)
+      for (const { sequence, mayBeHeld } of gone) {
+        if (mayBeHeld) release(counted, sequence)
+        else remove(counted, sequence)
+      }
     },
     clear(counted) {
       deleteAll.run(counted.id)
