@@ -51,6 +51,8 @@ interface Start {
   readonly profile?: string | undefined
   /** It, and every thread of it, runs on this core only. */
   readonly core?: number | undefined
+  /** A module that is loaded before everything else. */
+  readonly preload?: string | undefined
 }
 
 /** mosquitto beyond what all its uses here have in common. */
@@ -97,12 +99,13 @@ export function openServers(): Servers {
   }
 
   return {
-    async serve(home, { cold = false, profile, core } = {}) {
+    async serve(home, { cold = false, profile, core, preload } = {}) {
       mkdirSync(home, { recursive: true })
       const log = path.join(home, 'serve.log')
       const since = performance.now()
       const profiling = profile === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profile]
-      const [command, ...args] = pinned(core, [process.execPath, ...profiling, path.join(ROOT, 'src/launch.cjs'), 'serve', '--ports', 'auto', '--home', home])
+      const watching = preload === undefined ? [] : ['--import', preload]
+      const [command, ...args] = pinned(core, [process.execPath, ...profiling, ...watching, path.join(ROOT, 'src/launch.cjs'), 'serve', '--ports', 'auto', '--home', home])
       const child = spawn(command, args, {
         stdio: ['ignore', 'ignore', 'pipe'],
         env: { ...process.env, ...(cold ? { NODE_DISABLE_COMPILE_CACHE: '1' } : {}) },

@@ -2,12 +2,11 @@
 // on. The running server hands it to the admin API; a command without a server uses it directly.
 
 import { REASONS, type DenyReason, type RevocationReason } from './vocabulary.ts'
-import { REGISTRY_LIMITS } from './limits.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { Decision, Denied } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
-import { nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DeviceDescription, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { SallyportError } from './core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
@@ -74,14 +73,29 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return device
   }
 
-  async function addDevice({ id, groups, attributes }: NewDevice): Promise<Device> {
+  async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT }: NewDevice): Promise<Device> {
     const now = clock()
-    const ofGroups = [...new Set(groups)]
-    if (ofGroups.length > REGISTRY_LIMITS.groupsPerDeviceMax) throw no('group-invalid', `at most ${REGISTRY_LIMITS.groupsPerDeviceMax} groups`)
-    const device: Device = { id, tenant: DEFAULT_TENANT, groups: ofGroups, attributes, state: 'active', createdAt: now, revision: 1 }
+    const ofGroups = distinctGroups(groups)
+    if (!ofGroups.allow) throw failure(ofGroups)
+    const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1 }
     const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
     if (!committed.allow) throw failure(committed)
     return device
+  }
+
+  async function describeDevice(id: DeviceId, { groups, attributes, revision }: DeviceDescription): Promise<Device> {
+    const device = known(id)
+    const described = describedDevice(device, { groups, attributes })
+    if (!described.allow) throw failure(described)
+    if (revision !== undefined && revision !== device.revision) throw no('revision-conflict', `the device is at revision ${device.revision}`)
+    if (described.value === undefined) return device
+    const committed = await registry.commit(
+      [{ kind: 'device-described', id, ...described.value }],
+      [{ kind: 'device-revision', id, revision: device.revision }],
+      [{ kind: 'device-changed', at: clock(), device: id, action: 'describe', state: device.state, actor }],
+    )
+    if (!committed.allow) throw failure(committed)
+    return known(id)
   }
 
   async function changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }> {
@@ -177,6 +191,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
 
   return {
     addDevice,
+    describeDevice,
     changeDevice,
     enroll,
     revoke,

@@ -96,6 +96,18 @@ export const BROKER_LIMITS = {
   /** Two programs that fight over one client id: CONNECTs of one device, tokens per second and burst. */
   deviceConnectRatePerSecond: 5,
   deviceConnectBurst: 50,
+  /**
+   * Devices of which is remembered how much of their rates they have used, and rates of one device: who is not connected is
+   * forgotten first. Of so many devices at a time it is looked whether that still has to be remembered.
+   */
+  rateAccountsMax: 65_536,
+  ratesPerDeviceMax: 1_000,
+  rateAccountsPerSweep: 5_000,
+  /** A change of policy concerns all sessions at once: how long they are judged anew before everybody else has a turn. */
+  renewSliceMs: 8,
+  /** Kept sessions that are looked at together when the policy has changed, and retained messages. */
+  absentPageSessions: 100,
+  retainedPageMessages: 100,
   /** A client that pipelines packets behind its CONNECT: how many are held until CONNACK, and their bytes in all. */
   packetsBeforeConnackMax: 1_000,
   bytesBeforeConnackMax: 64 * KiB,

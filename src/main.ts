@@ -6,7 +6,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
-import { openOrganisation } from './ca/genesis.ts'
+import { ensureCredentials } from './ca/genesis.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { EpochMs } from './core/ids.ts'
@@ -93,6 +93,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
     trust: () => inForce.trust,
     policy: () => inForce.policy,
+    certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
     store,
     observe: (peer) => observeForeign(home, peer, Date.now),
@@ -147,7 +148,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const nextPolicy = loadPolicyOf(nextConfig, inForce.policy.generation + 1)
     const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
     const nextTrust = openTrust([...ownCas(home), ...nextForeign])
-    await openOrganisation({ ...home.genesis({ kind: 'system' }), hosts: nextConfig.hosts })
+    await ensureCredentials(organisation, { ...home.genesis({ kind: 'system' }), hosts: nextConfig.hosts })
     const nextTls = tlsMaterial(home, nextConfig, nextForeign)
     const replaceTls = prepareTls(nextTls, nextConfig.hosts)
     await recordForeignCas(home, nextForeign)
@@ -179,7 +180,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   /** The certificates of server and operator must not run out while nobody restarts the server. Policy and trust stay. */
   async function renew(): Promise<void> {
-    await openOrganisation({ ...home.genesis({ kind: 'system' }), hosts: inForce.config.hosts })
+    await ensureCredentials(organisation, { ...home.genesis({ kind: 'system' }), hosts: inForce.config.hosts })
     const tls = tlsMaterial(home, inForce.config, inForce.foreign)
     if (tls.cert === inForce.tls.cert) return
     prepareTls(tls, inForce.config.hosts)()

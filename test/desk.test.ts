@@ -8,7 +8,7 @@ import { SallyportError } from '../src/core/errors.ts'
 import { openDesk } from '../src/desk.ts'
 import { decodePem } from '../src/x509/pem.ts'
 import { makeCsr } from '../src/x509/csr.ts'
-import type { SerialNumber } from '../src/core/ids.ts'
+import type { SerialNumber, TenantId } from '../src/core/ids.ts'
 import type { DenyReason } from '../src/vocabulary.ts'
 import { device, group, newKey, openHouse, type House } from './http/house.ts'
 
@@ -51,10 +51,38 @@ describe('devices', () => {
 
   test('what is not there is not found, in every verb that names a device', async () => {
     const nobody = device('nobody')
-    const verbs = [() => desk.device(nobody), () => desk.changeDevice(nobody, 'suspend'), () => desk.enroll(nobody, makeCsr(newKey(), 'nobody')), () => desk.revoke({ device: nobody }, 'unspecified'), () => desk.why(nobody), () => desk.explain({ device: nobody, publish: 'a' })]
+    const verbs = [() => desk.device(nobody), () => desk.changeDevice(nobody, 'suspend'), () => desk.describeDevice(nobody, { groups: [] }), () => desk.enroll(nobody, makeCsr(newKey(), 'nobody')), () => desk.revoke({ device: nobody }, 'unspecified'), () => desk.why(nobody), () => desk.explain({ device: nobody, publish: 'a' })]
     for (const ask of verbs) {
       expect(await refusal(ask())).toMatchObject({ code: 'not-found', reason: 'device-not-found' })
     }
+  })
+
+  test('groups and attributes are changed together, in the registry and for whoever follows it, and by the name of who did it', async () => {
+    await desk.addDevice({ id: device('described'), groups: [group('a')], attributes: { model: 'k1', site: 'north' } })
+    const seen: unknown[] = []
+    const stop = house.home.view.onChange((change) => void seen.push(change))
+    expect(await desk.describeDevice(device('described'), { groups: [group('b'), group('c')], attributes: { model: 'k2', site: null } })).toMatchObject({ groups: ['b', 'c'], attributes: { model: 'k2' }, revision: 2, state: 'active' })
+    stop()
+    expect(seen).toEqual([{ kind: 'device-described', id: 'described', groups: ['b', 'c'], attributes: { model: 'k2' } }])
+    expect(house.home.view.device(device('described'))).toMatchObject({ groups: ['b', 'c'], attributes: { model: 'k2' } })
+    expect((await desk.auditTail(1))[0]).toMatchObject({ event: { action: 'device-changed' }, detail: { action: 'describe', state: 'active' } })
+    // What changes nothing is no change.
+    expect(await desk.describeDevice(device('described'), { attributes: { model: 'k2' } })).toMatchObject({ revision: 2 })
+  })
+
+  test('of two who describe a device at once, or from an old revision, one is told', async () => {
+    await add('contended', 'a')
+    const outcomes = await Promise.allSettled(['x', 'y'].map((name) => desk.describeDevice(device('contended'), { groups: [group(name)] })))
+    expect(outcomes.map((o) => o.status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    expect(await refusal(desk.describeDevice(device('contended'), { groups: [], revision: 1 }))).toMatchObject({ reason: 'revision-conflict' })
+    expect(await desk.describeDevice(device('contended'), { groups: [], revision: 2 })).toMatchObject({ groups: [], revision: 3 })
+    expect(await refusal(desk.describeDevice(device('contended'), { attributes: { model: 'a/b' } }))).toMatchObject({ reason: 'attribute-invalid' })
+  })
+
+  test('a device belongs to the tenant that is named, or to the one that there is', async () => {
+    expect(await desk.addDevice({ id: device('theirs'), groups: [], attributes: {}, tenant: 'acme' as TenantId })).toMatchObject({ tenant: 'acme' })
+    expect(await add('ours')).toMatchObject({ tenant: 'default' })
+    expect(await desk.device(device('theirs'))).toMatchObject({ tenant: 'acme' })
   })
 
   test('a change of state closes the sessions after the view has taken it in, and repeating it changes nothing', async () => {

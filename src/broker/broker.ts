@@ -3,16 +3,14 @@
 
 import { REASONS, type DenyReason } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
-import { judgeReturn, judgeStanding } from '../core/admission.ts'
 import type { Source } from '../core/audit.ts'
-import type { DeviceId, SessionKey } from '../core/ids.ts'
 import type { Decision } from '../core/decision.ts'
 import type { Change } from '../core/registry.ts'
 import { openEngine } from './engine/engine.ts'
 import { openListener, type Listener, type SecureConnection, type Service, type TlsMaterial } from './listener.ts'
 import { judgePeer, judgeTrust, peerRefusal, presentedFacts, type Peer } from './peer.ts'
 import type { BrokerPorts } from './ports.ts'
-import { openSessionTable, type Session, type SessionMatch } from './sessions.ts'
+import { openSessionTable, type SessionMatch } from './sessions.ts'
 import { openSourceGate } from './source-gate.ts'
 import { openUpgrader } from './websocket.ts'
 
@@ -36,7 +34,7 @@ export interface Broker {
    * is dropped. Failure: 'certificate-unusable', and the old ones stay.
    */
   prepareTls(material: TlsMaterial): () => void
-  /** Policy or trust changed: every session is given its new grants, or ended when nothing speaks for it any more. */
+  /** Policy or trust changed: from here on everybody is judged by it, connected or not. Who loses nothing notices nothing. */
   regrant(): void
   /** Stops accepting, ends all sessions, and resolves when their sockets are closed or the drain time is over. */
   close(): Promise<void>
@@ -47,7 +45,6 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   const engine = await openEngine({ ...ports, observe }, sessions)
   const gate = openSourceGate(ports.sourceRate)
   const closures = openClosures()
-  const closing = new AbortController()
 
   /** Both doors have the same source gate, the same trust and the same judge. */
   const openDoor = (service: Service, { host, port }: Address, onPeer: (connection: SecureConnection, peer: Peer) => void): Promise<Listener> =>
@@ -78,7 +75,6 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     throw failure
   }))
   const stopFollowing = ports.view.onChange(follow)
-  const looked = forgetStale().catch((cause: unknown) => ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'the kept sessions could not be looked through'))
 
   /** The CA may have gone out of trust between handshake and CONNECT: nothing is recorded for it then. */
   async function observe(peer: Peer): Promise<Decision<void>> {
@@ -102,38 +98,9 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     const match = concerned(change)
     if (match === undefined) return
     const owner = 'device' in match ? match.device : ports.view.certificate(match.issuer, match.serial)?.device
-    const ended = sessions.matching(match, owner).flatMap((session) => rejudge(session))
+    const ended = sessions.matching(match, owner).flatMap((session) => engine.renew(session) ?? [])
     if (ended.length > 0) closures.add(match, ended)
-    if (owner !== undefined) forgetLost(owner)
-  }
-
-  /** What is kept for a device that cannot come back is kept for nobody, and would go on collecting messages. */
-  function forgetLost(id: DeviceId): void {
-    const device = ports.view.device(id)
-    if (device === undefined) return
-    const back = judgeReturn(device, ports.view.certificatesOf(id), ports.clock())
-    if (!back.allow) engine.forget(device, back.reason)
-  }
-
-  /** What was kept for devices that were retired or lost their certificates while nobody followed. It delays no start. */
-  async function forgetStale(): Promise<void> {
-    let after: SessionKey | undefined
-    do {
-      const keys = await ports.store.sessions(after, STALE_PAGE)
-      for (const device of new Set(keys.map((key) => key.split('/')[1]))) forgetLost(device as DeviceId)
-      after = keys.at(-1)
-    } while (after !== undefined && !closing.signal.aborted)
-  }
-
-  function rejudge(session: Session): readonly Promise<void>[] {
-    const standing = judgeStanding({
-      now: ports.clock(),
-      record: ports.view.certificate(session.issuer, session.serial),
-      device: ports.view.device(session.device),
-    })
-    if (!standing.allow) return [session.end(standing.reason, 'suppress')]
-    engine.regrant(session)
-    return []
+    if (owner !== undefined) engine.review(owner)
   }
 
   return {
@@ -147,26 +114,16 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
       const replace = [listener, websocket].map((door) => door?.prepare(material))
       return () => replace.forEach((each) => each?.())
     },
-    regrant() {
-      for (const session of sessions.all()) {
-        const issuer = judgeTrust(session, ports)
-        if (issuer.allow) engine.regrant(session)
-        else void session.end(issuer.reason, 'suppress')
-      }
-    },
+    regrant: () => engine.renewAll(),
     async close() {
-      closing.abort()
       listener.close()
       websocket?.close()
       upgrader?.close()
       stopFollowing()
-      await looked
       await engine.close()
     },
   }
 }
-
-const STALE_PAGE = 500
 
 /** Whose sessions a change concerns. */
 function concerned(change: Change): SessionMatch | undefined {

@@ -3,7 +3,7 @@
 
 import type { AuditSink, RegistryView } from '../core/registry.ts'
 import type { Decision } from '../core/decision.ts'
-import type { EpochMs } from '../core/ids.ts'
+import type { CaName, EpochMs, SerialNumber } from '../core/ids.ts'
 import type { CompiledPolicy } from '../core/policy/compile.ts'
 import type { Trust } from '../x509/chain.ts'
 import type { BucketRate } from '../core/token-bucket.ts'
@@ -40,6 +40,8 @@ export interface BrokerPorts {
   readonly audit: AuditSink
   readonly clock: () => EpochMs
   readonly log: BrokerLog
+  /** A recorded certificate, DER: what sessions that are away are judged by, where the policy speaks of certificates. Undefined: there is none. */
+  readonly certificateDer: (issuer: CaName, serial: SerialNumber) => Uint8Array | undefined
   /** Between the sessions that are connected. */
   readonly router: Router<Outbound>
   /** What outlives a connection. The broker does not close it. */

@@ -39,9 +39,12 @@ export function connackPacket(sessionPresent: boolean, properties: Readonly<Reco
   return connacks.find((bytes) => packetBytesMax === undefined || bytes.length <= packetBytesMax)
 }
 
+/** Codes of a CONNACK that a DISCONNECT does not have, and what it says instead: not authorized, and a fault of this server. MQTT 5 §2.4. */
+const CONNACK_ONLY: Readonly<Record<number, number>> = { 0x84: 0x82, 0x85: 0x87, 0x86: 0x87, 0x88: 0x83, 0x8a: 0x87, 0x8c: 0x87 }
+
 /** The DISCONNECT that ends a session, for MQTT 5 only: 3.1.1 has no way to say why. In words where they fit [MQTT-3.14.2-3]; undefined where nothing does. */
 export function disconnectPacket(reasonCode: number, sentence: string, packetBytesMax: number | undefined): Buffer | undefined {
-  return fitting(packetBytesMax, sentence, (words) => mqttPacket.generate({ cmd: 'disconnect', reasonCode, ...inWords(words) }, { protocolVersion: 5 }))
+  return fitting(packetBytesMax, sentence, (words) => mqttPacket.generate({ cmd: 'disconnect', reasonCode: CONNACK_ONLY[reasonCode] ?? reasonCode, ...inWords(words) }, { protocolVersion: 5 }))
 }
 
 /** SUBACK: one code for each filter, in the order of the SUBSCRIBE [MQTT-3.9.3-1]. */

@@ -4,9 +4,13 @@
 import type { DenyReason } from '../vocabulary.ts'
 import type { Source } from '../core/audit.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber, SessionKey, TenantId } from '../core/ids.ts'
+import type { ConnectionFacts } from '../core/policy/conditions.ts'
 import type { Grants } from '../core/policy/grants.ts'
 
-/** One connected session. `grants` is replaced when the policy or the device changes; everything else is fixed. */
+/** Whose doing it is that the server ends a session: an operator's, a change of the policy's, or its own. Only the last is an end that its Will tells of, unless the policy says otherwise. */
+export type EndedBy = 'operator' | 'policy' | 'itself'
+
+/** One connected session. What it is granted changes with policy, trust, device and time; everything else is fixed. */
 export interface Session {
   readonly key: SessionKey
   readonly tenant: TenantId
@@ -20,11 +24,13 @@ export interface Session {
   readonly notAfter: EpochMs
   readonly protocol: 4 | 5
   readonly source: Source
-  grants: Grants
+  readonly connection: ConnectionFacts
+  /** What it may do now: to be asked for each decision, and kept by nobody. Asking may end the session. */
+  readonly grants: Grants
   /** Set from the moment the server decided to end it: nothing is accepted from it or delivered to it any more. */
   ending: DenyReason | 'session-taken-over' | undefined
   /** Ends the session now. Resolves when its socket is closed. Ending twice is ending once. */
-  end(reason: DenyReason, will: 'suppress' | 'fire'): Promise<void>
+  end(reason: DenyReason, by: EndedBy): Promise<void>
 }
 
 export type SessionMatch =

@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import type { X509Certificate } from 'node:crypto'
 import type { DenyReason } from '../vocabulary.ts'
 import { X509_LIMITS } from '../limits.ts'
+import type { TlsVersion } from '../core/policy/document.ts'
 
 interface HandleSurface {
   verifyError?(): { readonly code?: string } | null | undefined
@@ -27,6 +28,11 @@ export function verificationFailure(socket: TLSSocket): string | undefined {
  */
 export function presentedCertificate(socket: TLSSocket): X509Certificate | undefined {
   return socket.getPeerX509Certificate()
+}
+
+/** The TLS version of a connection. Older ones than 1.2 are not spoken; what cannot be read, as of a closed socket, is not taken for the better one. */
+export function tlsVersion(socket: TLSSocket): TlsVersion {
+  return socket.getProtocol() === 'TLSv1.3' ? '1.3' : '1.2'
 }
 
 /** The chain as it was presented, in DER, leaf first. */

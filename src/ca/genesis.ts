@@ -67,9 +67,14 @@ export function isInitialized(registry: Registry): boolean {
 /** Makes what is missing of an organisation and opens it. Failures: 'key-unreadable', 'key-permissions', 'passphrase-wrong'. */
 export async function openOrganisation(ports: GenesisPorts): Promise<Organisation> {
   const organisation = await openAuthorityOnly(ports, true)
+  await ensureCredentials(organisation, ports)
+  return organisation
+}
+
+/** Issues what server and operator are missing, with a CA that is open: to open its key takes a good part of a second. */
+export async function ensureCredentials(organisation: Organisation, ports: GenesisPorts): Promise<void> {
   await ensureCredential('server', organisation, ports)
   await ensureCredential('operator', organisation, ports)
-  return organisation
 }
 
 /** Opens the CA itself, without touching server and operator credentials. With `mayMake`, makes it where there is none. */

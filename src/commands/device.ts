@@ -1,32 +1,39 @@
-// sallyport device add | list | show | bundle | enroll | suspend | resume | retire.
+// sallyport device add | set | list | show | bundle | enroll | suspend | resume | quarantine | retire.
 
 import { existsSync } from 'node:fs'
 import { writeBundle } from '../bundle.ts'
 import { writeSecretFile } from '../ca/key-file.ts'
 import type { Decision } from '../core/decision.ts'
-import type { NewDevice } from '../core/desk.ts'
+import type { DeviceDescription, NewDevice } from '../core/desk.ts'
 import { DEVICE_STATES, parseAttributes, type DeviceAction } from '../core/device.ts'
 import { SallyportError } from '../core/errors.ts'
-import { parseDeviceId, parseGroupName, printable } from '../core/ids.ts'
+import { DEFAULT_TENANT, parseDeviceId, parseGroupName, parseTenantId, printable } from '../core/ids.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { configOf, confirm, endpointsOf, print, readText, required, table, time, withDesk, type CommonOptions } from './context.ts'
 
 interface AddOptions extends CommonOptions {
   readonly group?: readonly string[]
   readonly attr?: readonly string[]
+  readonly tenant?: string
   readonly file?: string
 }
 
 export async function add(id: string | undefined, options: AddOptions): Promise<void> {
   if ((id === undefined) === (options.file === undefined)) throw new SallyportError('usage', 'Name one device, or a CSV file with --file.')
+  if (options.file !== undefined && options.tenant !== undefined) throw new SallyportError('usage', '--tenant is for one device: a file has no tenants.')
   if (options.file !== undefined) return (await import('./device-file.ts')).addFile(options.file, options)
-  const attributes = (options.attr ?? []).map(pairOf)
-  if (new Set(attributes.map(([name]) => name)).size !== attributes.length) throw new SallyportError('usage', 'An attribute is given twice.')
-  const device = required(newDevice(id ?? '', options.group ?? [], attributes))
+  const tenant = options.tenant === undefined ? undefined : required(parseTenantId(options.tenant))
+  const device = { ...required(newDevice(id ?? '', options.group ?? [], pairsOf(options.attr))), tenant }
   await withDesk(options, async (desk) => {
     const added = await desk.addDevice(device)
     print(options, added, () => `${added.id} is registered${added.groups.length === 0 ? ', in no group: the policy may grant it nothing' : ` in ${added.groups.join(', ')}`}.\nNext: sallyport device bundle ${added.id} --out ./${added.id}`)
   })
+}
+
+function pairsOf(texts: readonly string[] = []): readonly (readonly [string, string])[] {
+  const pairs = texts.map(pairOf)
+  if (new Set(pairs.map(([name]) => name)).size !== pairs.length) throw new SallyportError('usage', 'An attribute is given twice.')
+  return pairs
 }
 
 function pairOf(text: string): readonly [string, string] {
@@ -47,6 +54,38 @@ export function newDevice(id: string, groups: readonly string[], attributes: rea
   }
   const parsed = parseAttributes(attributes)
   return parsed.allow ? { allow: true, value: { id: parsedId.value, groups: names, attributes: parsed.value } } : parsed
+}
+
+interface SetOptions extends CommonOptions {
+  readonly group?: readonly string[]
+  /** False: --no-groups. */
+  readonly groups: boolean
+  readonly attr?: readonly string[]
+  readonly unset?: readonly string[]
+  readonly revision?: string
+}
+
+export async function set(id: string, options: SetOptions): Promise<void> {
+  const device = required(parseDeviceId(id))
+  if (!options.groups && options.group !== undefined) throw new SallyportError('usage', '--no-groups and --group say opposite things.')
+  const pairs = pairsOf(options.attr)
+  const unset = options.unset ?? []
+  const both = unset.find((name) => pairs.some(([other]) => other === name))
+  if (both !== undefined) throw new SallyportError('usage', `--attr and --unset both name ${printable(both)}.`)
+  const groups = options.groups ? options.group?.map((name) => required(parseGroupName(name))) : []
+  if (groups === undefined && pairs.length === 0 && unset.length === 0) throw new SallyportError('usage', 'Say what to set: --group, --no-groups, --attr or --unset.')
+  const description: DeviceDescription = { groups, attributes: Object.fromEntries([...pairs, ...unset.map((name) => [name, null] as const)]), revision: revisionOf(options.revision) }
+  await withDesk(options, async (desk) => {
+    const described = await desk.describeDevice(device, description)
+    print(options, described, () => `${described.id} is now of groups ${described.groups.join(', ') || '(none)'}${Object.entries(described.attributes).map(([k, v]) => `, ${k}=${v}`).join('')}.`)
+  })
+}
+
+function revisionOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const revision = Number(text)
+  if (!Number.isSafeInteger(revision) || revision < 1) throw new SallyportError('usage', `--revision takes the revision that device show --json tells, not ${printable(text)}.`)
+  return revision
 }
 
 interface ListOptions extends CommonOptions {
@@ -80,7 +119,7 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
   await withDesk(options, async (desk) => {
     const shown = await desk.device(device)
     print(options, shown, () => [
-      `${shown.id}: ${shown.state}, groups ${shown.groups.join(', ') || '(none)'}${Object.entries(shown.attributes).map(([k, v]) => `, ${k}=${v}`).join('')}`,
+      `${shown.id}: ${shown.state},${shown.tenant === DEFAULT_TENANT ? '' : ` tenant ${shown.tenant},`} groups ${shown.groups.join(', ') || '(none)'}${Object.entries(shown.attributes).map(([k, v]) => `, ${k}=${v}`).join('')}`,
       table([['SERIAL', 'STATE', 'EXPIRES'], ...shown.certificates.map((c) => [c.serial, c.state, time(c.notAfter)])]),
     ].join('\n'))
   })

@@ -6,6 +6,7 @@ import { BROKER_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision, type Denied } from './decision.ts'
 import type { Device, DeviceState } from './device.ts'
 import type { EpochMs } from './ids.ts'
+import type { WillOnKick } from './policy/document.ts'
 import type { Grants, Verdict } from './policy/grants.ts'
 import type { CertificateRecord } from './registry.ts'
 
@@ -14,6 +15,8 @@ export interface StandingFacts {
   readonly now: EpochMs
   readonly record: CertificateRecord | undefined
   readonly device: Device | undefined
+  /** What the policy grants the device in its present state. Where it is not known, a quarantined device is granted nothing. */
+  readonly grants?: Pick<Grants, 'empty'> | undefined
 }
 
 const STATE_REFUSAL: Readonly<Record<DeviceState, DenyReason | undefined>> = {
@@ -24,10 +27,13 @@ const STATE_REFUSAL: Readonly<Record<DeviceState, DenyReason | undefined>> = {
   retired: 'device-retired',
 }
 
+/** A quarantined device that the policy grants something may do that. Grants are made for these two states alone. */
+const REFUSAL_WITH_GRANTS: typeof STATE_REFUSAL = { ...STATE_REFUSAL, quarantined: undefined }
+
 /**
- * Is this certificate in force now, for a device that is active? The first failing rule wins. Revocation is named
- * before expiry: it says more. Reasons: certificate-unrecorded, -purpose, -revoked, -superseded, -not-yet-valid,
- * -expired, device-unknown, device-name-mismatch, device-<state>.
+ * Is this certificate in force now, for a device that is active, or quarantined and granted something even so? The first
+ * failing rule wins. Revocation is named before expiry: it says more. Reasons: certificate-unrecorded, -purpose, -revoked,
+ * -superseded, -not-yet-valid, -expired, device-unknown, device-name-mismatch, device-<state>.
  */
 export function judgeStanding(facts: StandingFacts): Decision<Device> {
   const { record, device, now } = facts
@@ -40,8 +46,24 @@ export function judgeStanding(facts: StandingFacts): Decision<Device> {
   if (record.notAfter <= now) return deny('certificate-expired')
   if (device === undefined) return deny('device-unknown', record.device)
   if (record.device !== device.id) return deny('device-name-mismatch', `recorded for ${record.device ?? 'nobody'}`)
-  const refusal = STATE_REFUSAL[device.state]
+  const refusal = facts.grants?.empty === false ? REFUSAL_WITH_GRANTS[device.state] : STATE_REFUSAL[device.state]
   return refusal === undefined ? allow(device) : deny(refusal)
+}
+
+/** How a certificate and its device are put out of force by somebody's order: not by time, and not because they are unknown. */
+const ORDERED_OUT: ReadonlySet<DenyReason> = new Set(['certificate-revoked', 'certificate-superseded', 'device-suspended', 'device-quarantined', 'device-retired'])
+
+/**
+ * May a Will of this certificate be published at all? A certificate that expired with its session is no reason to keep silent about
+ * the session's end. Of who was put out of force the policy decides; then the device is judged as if it were active: it is returned as
+ * it is to be judged. Reasons: those of `judgeStanding`.
+ */
+export function judgeWillStanding(facts: StandingFacts & { readonly device: Device }, willOnKick: WillOnKick): Decision<Device> {
+  const { record, device } = facts
+  const unexpired = record === undefined ? record : { ...record, notAfter: Number.POSITIVE_INFINITY }
+  const standing = judgeStanding({ ...facts, record: unexpired })
+  if (standing.allow) return allow(device)
+  return willOnKick === 'publish' && ORDERED_OUT.has(standing.reason) ? allow({ ...device, state: 'active' }) : standing
 }
 
 /**
@@ -53,11 +75,36 @@ export function judgeReturn(device: Device, certificates: readonly CertificateRe
   if (device.state === 'retired') return deny('device-retired')
   let last: Denied = deny('certificate-unrecorded')
   for (const record of certificates) {
-    const standing = judgeStanding({ now, record, device: { ...device, state: 'active' } })
-    if (standing.allow || standing.reason === 'certificate-not-yet-valid') return allow(undefined)
-    last = standing
+    const back = judgeReturnWith(device, record, now)
+    if (back.allow) return back
+    last = back
   }
   return last
+}
+
+/** The same for one of its certificates: one that is not valid yet will be. */
+export function judgeReturnWith(device: Device, record: CertificateRecord, now: EpochMs): Decision<void> {
+  const standing = judgeStanding({ now, record, device: { ...device, state: 'active' } })
+  return standing.allow || standing.reason === 'certificate-not-yet-valid' ? allow(undefined) : standing
+}
+
+/** A session that was admitted, when something has changed. */
+export interface StayFacts extends StandingFacts {
+  readonly clientId: string
+  readonly grants: Grants
+  /** Sessions of this device that connected before this one and are connected still. */
+  readonly earlierSessions: number
+}
+
+/** May it stay? Reasons: those of `judgeStanding`; no-grant, client-id-mismatch, sessions-limit: of more than are granted the oldest stay. */
+export function judgeStay(facts: StayFacts): Decision<void> {
+  const { grants, clientId, earlierSessions } = facts
+  const standing = judgeStanding(facts)
+  if (!standing.allow) return standing
+  if (grants.empty) return deny('no-grant')
+  const connect = grants.connect(clientId)
+  if (connect.effect === 'deny') return denied(connect)
+  return grants.sessionsMax !== undefined && earlierSessions >= grants.sessionsMax ? deny('sessions-limit', `${grants.sessionsMax} granted`) : allow(undefined)
 }
 
 export interface WillFacts {

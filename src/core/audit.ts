@@ -55,6 +55,10 @@ export type AuditEvent =
   | Common & { readonly kind: 'admission'; readonly device: DeviceId; readonly clientId: string; readonly serial: SerialNumber; readonly issuer: CaName; readonly source: Source; readonly protocol: 3 | 4 | 5; readonly usernameIgnored?: true }
   /** An absent session lost the oldest of its messages: its queue is full. */
   | Common & { readonly kind: 'messages-dropped'; readonly device: DeviceId; readonly clientId: string; readonly count: number }
+  /** A change of what is granted took a subscription from a session, which may be away. The client is not told: MQTT has no word for it. */
+  | Common & { readonly kind: 'subscription-lost'; readonly device: DeviceId; readonly clientId: string; readonly filter: string; readonly reason: DenyReason; readonly generation: number; readonly rule?: string; readonly ruleAt?: string }
+  /** The same of one device beyond the rate, counted. */
+  | Common & { readonly kind: 'subscriptions-lost'; readonly device: DeviceId; readonly count: number }
   | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
   | Common & { readonly kind: 'device-added'; readonly device: DeviceId; readonly actor: Actor }
   | Common & { readonly kind: 'device-changed'; readonly device: DeviceId; readonly action: DeviceAction | 'describe' | 'register'; readonly state: DeviceState; readonly actor: Actor }

@@ -4,13 +4,25 @@
 import type { DenyReason, RevocationReason, Step } from '../vocabulary.ts'
 import type { SourcePosition } from './errors.ts'
 import type { Device, DeviceAction } from './device.ts'
-import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
 import type { CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
 
 export interface NewDevice {
   readonly id: DeviceId
   readonly groups: readonly GroupName[]
   readonly attributes: Readonly<Record<string, string>>
+  /** The one that there is, where nothing is said. */
+  readonly tenant?: TenantId | undefined
+}
+
+/** What is to be another thing of a device. What is undefined stays. */
+export interface DeviceDescription {
+  /** All of its groups from now on. */
+  readonly groups?: readonly GroupName[] | undefined
+  /** Attributes by name; null takes one away. */
+  readonly attributes?: Readonly<Record<string, string | null>> | undefined
+  /** Only if the device is still at this revision. */
+  readonly revision?: number | undefined
 }
 
 /** All certificates in PEM. */
@@ -99,6 +111,8 @@ export interface Desk {
   addDevice(device: NewDevice): Promise<Device>
   devices(query: DeviceQuery): Promise<Page<Device>>
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
+  /** Groups and attributes, in force for connected sessions when it resolves. */
+  describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>
   changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
   /** `csr` is PEM. Idempotent by (device, public key): a lost answer can be asked for again. */
   enroll(id: DeviceId, csr: string): Promise<Enrolled>

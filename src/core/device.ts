@@ -61,3 +61,36 @@ export function parseAttributes(pairs: Iterable<readonly [string, string]>): Dec
   }
   return allow({ ...attributes })
 }
+
+/** Each group once. Reason: group-invalid, where they are too many. */
+export function distinctGroups(groups: readonly GroupName[]): Decision<readonly GroupName[]> {
+  const distinct = [...new Set(groups)]
+  return distinct.length > REGISTRY_LIMITS.groupsPerDeviceMax ? deny('group-invalid', `at most ${REGISTRY_LIMITS.groupsPerDeviceMax} groups`) : allow(distinct)
+}
+
+/**
+ * Groups and attributes of a device after a change: `groups` are all from then on, attributes are set, or taken away by null. Undefined
+ * where nothing is another thing than before. Reasons: group-invalid, attribute-invalid.
+ */
+export function describedDevice(
+  device: Pick<Device, 'groups' | 'attributes'>,
+  change: { readonly groups?: readonly GroupName[] | undefined; readonly attributes?: Readonly<Record<string, string | null>> | undefined },
+): Decision<Pick<Device, 'groups' | 'attributes'> | undefined> {
+  const groups = distinctGroups(change.groups ?? device.groups)
+  if (!groups.allow) return groups
+  const pairs = new Map(Object.entries(device.attributes))
+  for (const [name, value] of Object.entries(change.attributes ?? {})) {
+    if (value === null) pairs.delete(name)
+    else pairs.set(name, value)
+  }
+  const attributes = parseAttributes(pairs)
+  if (!attributes.allow) return attributes
+  const isSame = sameTexts(groups.value, device.groups) && sameTexts(texts(attributes.value), texts(device.attributes))
+  return allow(isSame ? undefined : { groups: groups.value, attributes: attributes.value })
+}
+
+const texts = (attributes: Device['attributes']): readonly string[] => Object.entries(attributes).map(([name, value]) => `${name}=${value}`).toSorted()
+
+function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, i) => text === b[i])
+}

@@ -87,6 +87,12 @@ export type SessionChange =
   | { readonly kind: 'session-ended'; readonly key: SessionKey }
   | { readonly kind: 'subscribed'; readonly key: SessionKey; readonly subscription: StoredSubscription }
   | { readonly kind: 'unsubscribed'; readonly key: SessionKey; readonly filter: string }
+  /**
+   * A change of what is granted: the filters in `lost` go, and with them what waits in the queue for them alone; those in
+   * `lowered` keep at most this QoS. Of a message of QoS 2 that may have been sent, by what is stored or by `sentThrough`, the
+   * packet id stays, as by 'queue-released'. What the session does not hold is no fault: its messages go all the same.
+   */
+  | { readonly kind: 'session-narrowed'; readonly key: SessionKey; readonly lost: readonly string[]; readonly lowered: readonly { readonly filter: string; readonly qos: Qos }[]; readonly sentThrough: number }
   /** A message for these sessions; with it the packet id under which a kept session sent it with QoS 2. Sessions that are not there are passed over. */
   | { readonly kind: 'published'; readonly message: Message; readonly targets: readonly Target[]; readonly received?: { readonly key: SessionKey; readonly packetId: number } }
   /** PUBREC came: the message goes, its packet id stays until PUBCOMP. */

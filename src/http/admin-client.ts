@@ -24,6 +24,7 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 const problem = z.object({ code: z.string(), title: z.string(), status: z.number(), hint: z.string().optional(), detail: z.string().optional() })
 
+type Method = 'GET' | 'POST' | 'PATCH'
 type Query = Readonly<Record<string, string | number | undefined>>
 
 /** Opens the client; nothing is sent yet. Every call throws 'unreachable' when the server does not answer. */
@@ -31,12 +32,12 @@ export function openAdminClient(credential: AdminCredential): Desk {
   const { key, cert, ca } = credential
   const agent = new Agent({ key, cert, ca, keepAlive: true, maxSockets: CONNECTIONS_MAX, minVersion: 'TLSv1.2' })
 
-  async function call<T>(method: 'GET' | 'POST', path: string, body?: unknown): Promise<T> {
+  async function call<T>(method: Method, path: string, body?: unknown): Promise<T> {
     const { status, text } = await send(method, path, body === undefined ? undefined : JSON.stringify(body))
     return answered(status, text) as T
   }
 
-  function send(method: 'GET' | 'POST', path: string, text: string | undefined): Promise<{ readonly status: number; readonly text: string }> {
+  function send(method: Method, path: string, text: string | undefined): Promise<{ readonly status: number; readonly text: string }> {
     return new Promise((resolve, reject) => {
       const sent = request(new URL(path, credential.url), {
         agent, method, timeout: HTTP_LIMITS.requestMs,
@@ -67,6 +68,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     addDevice: (device) => call<Device>('POST', ADMIN_PATHS.devices, device),
     devices: (query) => get<Page<Device>>(ADMIN_PATHS.devices, { ...query }),
     device: (id) => get(at(ADMIN_PATHS.device, id)),
+    describeDevice: (id, description) => call<Device>('PATCH', at(ADMIN_PATHS.device, id), description),
     changeDevice: (id, action) => call('POST', at(ADMIN_PATHS.deviceState, id), { action }),
     enroll: (id, csr) => call<Enrolled>('POST', at(ADMIN_PATHS.deviceEnroll, id), { csr }),
     certificates: (query) => get<Page<CertificateRecord>>(ADMIN_PATHS.certificates, { ...query }),

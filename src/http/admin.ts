@@ -149,6 +149,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return reply.code(201).send(await desk(r).addDevice(parse(requests.newDevice, r.body)))
   })
   app.get(ADMIN_PATHS.device, (r) => desk(r).device(id(r)))
+  app.patch(ADMIN_PATHS.device, (r) => desk(r).describeDevice(id(r), parse(requests.description, r.body)))
   app.post(ADMIN_PATHS.deviceEnroll, (r) => desk(r).enroll(id(r), parse(requests.enrollment, r.body).csr))
   app.post(ADMIN_PATHS.deviceState, (r) => desk(r).changeDevice(id(r), parse(requests.stateChange, r.body).action))
   app.get(ADMIN_PATHS.deviceRefusals, (r) => desk(r).why(id(r)))

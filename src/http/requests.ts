@@ -6,7 +6,7 @@ import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
-import { parseDeviceId, parseGroupName, parseSerialNumber } from '../core/ids.ts'
+import { parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId } from '../core/ids.ts'
 import { CERTIFICATE_STATES } from '../core/registry.ts'
 
 /** A refusal of one field, with its own reason code. */
@@ -34,6 +34,14 @@ export const newDevice = z.strictObject({
   id: deviceId,
   groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).default([]),
   attributes: attributes.default({}),
+  tenant: parsed(parseTenantId).optional(),
+})
+
+/** Values are judged with what the device has already. */
+export const description = z.strictObject({
+  groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).optional(),
+  attributes: z.record(z.string(), z.string().nullable()).optional(),
+  revision: z.number().int().min(1).optional(),
 })
 
 /** Rows are judged one by one: each has a result of its own. */

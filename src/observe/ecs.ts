@@ -24,6 +24,8 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   admission: 'session',
   'session-closed': 'session',
   'messages-dropped': 'session',
+  'subscription-lost': 'session',
+  'subscriptions-lost': 'session',
   'device-added': 'configuration',
   'device-changed': 'configuration',
   'certificate-planned': 'configuration',
@@ -55,7 +57,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
   const refusal = event.kind === 'refusal' || event.kind === 'refusals-suppressed' ? event : undefined
   const source = 'source' in event ? event.source : undefined
   const presented = event.kind === 'refusal' ? event.presented : undefined
-  const reason = refusal?.reason ?? (event.kind === 'session-closed' ? event.reason : undefined)
+  const reason = refusal?.reason ?? (event.kind === 'session-closed' || event.kind === 'subscription-lost' ? event.reason : undefined)
   const serial = text('serial') ?? (presented?.serial === undefined ? undefined : safe(presented.serial))
   const issuer = text('issuer')
   return known({
@@ -75,7 +77,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
       }),
     },
     x509: serial === undefined && issuer === undefined ? undefined : known({ serial_number: serial, issuer: issuer === undefined ? undefined : { common_name: issuer } }),
-    mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
+    mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), filter: text('filter'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'),
       profile: text('profile'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), generation: field('generation'),

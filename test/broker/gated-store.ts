@@ -13,6 +13,8 @@ export interface StoreGate {
   open(): void
   /** Every answer comes so much later than it could. */
   delayMs: number
+  /** The answer to the next question for what is retained waits for this. */
+  onRetained: (() => Promise<void>) | undefined
   readonly commits: readonly (readonly SessionChange[])[]
   /** The first change, past or future, that fits and was asked to be stored. */
   asked(fits: (change: SessionChange) => boolean): Promise<SessionChange>
@@ -31,7 +33,7 @@ export function openGate(): StoreGate {
   }
 
   const gate: StoreGate = {
-    delayMs: 0, commits,
+    delayMs: 0, commits, onRetained: undefined,
     wrap: (store) => ({
       commit(changes) {
         commits.push(changes)
@@ -42,7 +44,11 @@ export function openGate(): StoreGate {
       siblings: (owner) => answer(store.siblings(owner)),
       queue: (key, after, page) => answer(store.queue(key, after, page)),
       holders: (topic) => answer(store.holders(topic)),
-      retained: (filter, after, limit) => answer(store.retained(filter, after, limit)),
+      async retained(filter, after, limit) {
+        const found = await answer(store.retained(filter, after, limit))
+        await gate.onRetained?.()
+        return found
+      },
       due: (now, limit) => answer(store.due(now, limit)),
       sessions: (after, limit) => answer(store.sessions(after, limit)),
       get anySubscription() {

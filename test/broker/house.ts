@@ -54,6 +54,8 @@ export interface House extends AsyncDisposable {
   /** What the broker wrote into the program's log. */
   readonly logged: readonly string[]
   material(change?: Partial<TlsMaterial>): TlsMaterial
+  /** The time of the broker. */
+  clock(): number
   /** Moves the broker's clock forward, by a minute when nothing else is said: rates are forgotten by then. */
   rest(ms?: number): void
   policy(yaml: string): void
@@ -66,7 +68,7 @@ export interface House extends AsyncDisposable {
   /** Puts a forged certificate of the issuing CA into the registry, as if it had been issued. */
   recordAs(der: Uint8Array, device: string): Promise<void>
   state(id: string, state: DeviceState): Promise<void>
-  regroup(id: string, groups: readonly string[]): Promise<void>
+  regroup(id: string, groups: readonly string[], attributes?: Readonly<Record<string, string>>): Promise<void>
   revoke(identity: Identity): Promise<void>
   refusals(): readonly DenyReason[]
   /** The first event, past or future, that fits. */
@@ -74,8 +76,8 @@ export interface House extends AsyncDisposable {
   refused(reason: DenyReason, fits?: (event: Refusal) => boolean): Promise<Refusal>
   /** Forgets the events so far. */
   forget(): void
-  /** The server ends, as at SIGTERM, and is started again on the same home: another port, another broker. */
-  restart(): Promise<void>
+  /** The server ends, as at SIGTERM, and is started again on the same home: another port, another broker. With another policy, it was exchanged while nobody served. */
+  restart(yaml?: string): Promise<void>
 }
 
 const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
@@ -155,6 +157,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     log: (level, facts, message) => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`),
     trust: () => trust,
     policy: () => policy,
+    certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
     store: options.wrapStore?.(store) ?? store,
     observe: (peer) => observeForeign(home, peer, clock),
@@ -180,7 +183,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     })
 
   const house: House = {
-    home, organisation, root, events, logged, material, heard,
+    home, organisation, root, events, logged, material, heard, clock,
     get broker() {
       return broker
     },
@@ -233,8 +236,8 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     async state(id, state) {
       await commit([{ kind: 'device-state', id: id as DeviceId, state }], [], [])
     },
-    async regroup(id, groups) {
-      await commit([{ kind: 'device-described', id: id as DeviceId, groups: groups as readonly GroupName[], attributes: {} }], [], [])
+    async regroup(id, groups, attributes = {}) {
+      await commit([{ kind: 'device-described', id: id as DeviceId, groups: groups as readonly GroupName[], attributes }], [], [])
     },
     async revoke({ serial }) {
       await commit([{ kind: 'certificate-revoked', issuer: organisation.issuing.name, serial, at: Date.now(), reason: 'keyCompromise' }], [], [])
@@ -244,9 +247,10 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     forget() {
       events.length = 0
     },
-    async restart() {
+    async restart(yaml) {
       await broker.close()
       await store.close()
+      if (yaml !== undefined) policy = compile(yaml, policy.generation + 1)
       store = await openStore()
       broker = await openDoor()
     },

@@ -48,13 +48,21 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
     ['device add --file gone.csv', EXIT.notFound, 'There is no file gone.csv'],
     ['policy check gone.yaml', EXIT.notFound, 'There is no policy file'],
     ['cert show zz', EXIT.refused, 'serial number zz'],
+    ['device set a-1', EXIT.usage, 'Say what to set: --group, --no-groups, --attr or --unset'],
+    ['device set a-1 --no-groups --group b', EXIT.usage, 'say opposite things'],
+    ['device set a-1 --attr model=x --unset model', EXIT.usage, 'both name model'],
+    ['device set a-1 --attr model=x --attr model=y', EXIT.usage, 'An attribute is given twice'],
+    ['device set a-1 --attr model', EXIT.usage, '--attr takes name=value'],
+    ['device set a-1 --unset model --revision 0', EXIT.usage, '--revision takes the revision'],
+    ['device set a-1 --group a+b', EXIT.refused, 'This is not a group name'],
+    ['device add a-1 --tenant a+b', EXIT.refused, 'tenant a+b'],
     ['ca init --import-cert x.pem', EXIT.usage, 'needs both --import-cert and --import-key'],
   ])('%s', expectSentence)
 
   test('every verb explains itself, with an example', async () => {
     const { stdout } = await sallyport(['--help'])
     expect(stdout).toContain('Commands:')
-    for (const verb of ['serve', 'ca init', 'ca show', 'device add', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy explain', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
+    for (const verb of ['serve', 'ca init', 'ca show', 'device add', 'device set', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device quarantine', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy explain', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
       const help = await sallyport([...words(verb), '--help'])
       expect(help.status, verb).toBe(0)
       expect(help.stdout, verb).toMatch(new RegExp(`Example:\\n {2}sallyport ${verb}`))
@@ -80,7 +88,7 @@ describe.concurrent('hostile names', () => {
   test.each(NAMES)('%s is no device id, and is not printed raw', (_, name) => expectNoDevice(['device', 'add', name]))
 
   test.each([
-    ['device', 'show', '../x'], ['device', 'suspend', '../x'], ['device', 'bundle', '../x', '--out', 'x'], ['why', '../x'], ['cert', 'revoke', '--device', '../x'], ['cert', 'list', '--device', '../x'],
+    ['device', 'show', '../x'], ['device', 'suspend', '../x'], ['device', 'set', '../x', '--no-groups'], ['device', 'bundle', '../x', '--out', 'x'], ['why', '../x'], ['cert', 'revoke', '--device', '../x'], ['cert', 'list', '--device', '../x'],
     ['policy', 'explain', '--device', '../x', '--publish', 'a'],
   ])('%s %s refuses it, too', (...args) => expectNoDevice(args))
 

@@ -53,6 +53,23 @@ describe('commands of a home that is served', () => {
     expect((await cli('device', 'add', 'run-1')).status).toBe(EXIT.refused)
   })
 
+  test('change what a device is, and who is connected has what that gives', async () => {
+    const bundle = program.device('set-1', 'nowhere-yet')
+    const read = (name: string): string => readFileSync(path.join(bundle, name), 'utf8')
+    expect((await cli('device', 'set', 'set-1', '--group', 'sensors', '--attr', 'model=k2')).stdout).toBe('set-1 is now of groups sensors, model=k2.\n')
+    const live = await connectAsync(`mqtts://localhost:${program.endpoints.mqtt.port}`, { ca: read('ca.pem'), cert: read('device.pem'), key: read('device.key'), clientId: 'set-1', protocolVersion: 5, reconnectPeriod: 0 })
+    await live.publishAsync('t/set-1/x', 'x', { qos: 1 })
+    const { promise: gone, resolve } = Promise.withResolvers<void>()
+    live.once('close', () => resolve())
+    expect(await json('device', 'set', 'set-1', '--no-groups', '--unset', 'model')).toMatchObject({ groups: [], attributes: {}, revision: 3 })
+    await gone
+    expect(((await json('why', 'set-1')) as { refusals: unknown[] }).refusals).toEqual([])
+    expect((await cli('device', 'set', 'set-1', '--group', 'b', '--revision', '2')).stderr).toContain('Somebody else changed this at the same time (the device is at revision 3)')
+    expect(await json('device', 'add', 'set-2', '--tenant', 'acme')).toMatchObject({ id: 'set-2', tenant: 'acme' })
+    expect((await cli('device', 'quarantine', 'set-2')).stdout).toBe('set-2 is quarantined.\n')
+    expect((await cli('device', 'show', 'set-2')).stdout).toContain('set-2: quarantined, tenant acme, groups (none)')
+  })
+
   test('a CSV file through the API has the same results per row', async () => {
     writeFileSync(place.at('d.csv'), `id,group\n${Array.from({ length: 600 }, (_, i) => `csv-${i},sensors`).join('\n')}\n../x,\ncsv-5,sensors\n`)
     const answer = (await json('device', 'add', '--file', place.at('d.csv'))) as { items: { line: number; code?: string }[]; added: number }

@@ -2,7 +2,7 @@
 
 import type { CaName, DeviceId, SerialNumber, SessionKey } from '../../src/core/ids.ts'
 import type { Message, Publisher } from '../../src/core/message.ts'
-import type { SessionChange, SessionsCommitted, StoredSubscription, Target, Will } from '../../src/core/session-store.ts'
+import type { QueuedMessage, SessionChange, SessionsCommitted, StoredSubscription, Target, Will } from '../../src/core/session-store.ts'
 
 export const START = 1_800_000_000_000
 export const HOUR = 3_600_000
@@ -40,6 +40,9 @@ export const detached = (client: string, expiresAt = START + HOUR, sentThrough =
 export const ended = (client: string): SessionChange => ({ kind: 'session-ended', key: keyOf(client) })
 export const subscribed = (client: string, filter: string, over: Partial<StoredSubscription> = {}): SessionChange => ({ kind: 'subscribed', key: keyOf(client), subscription: subscription(filter, over) })
 export const unsubscribed = (client: string, filter: string): SessionChange => ({ kind: 'unsubscribed', key: keyOf(client), filter })
+/** `lowered` as 'filter 1'. */
+export const narrowed = (client: string, lost: readonly string[], lowered: readonly string[] = [], sentThrough = 0): SessionChange =>
+  ({ kind: 'session-narrowed', key: keyOf(client), lost, lowered: lowered.map((text) => ({ filter: text.slice(0, -2), qos: Number(text.slice(-1)) as 0 | 1 | 2 })), sentThrough })
 export const published = (what: Message, ...targets: readonly Target[]): SessionChange => ({ kind: 'published', message: what, targets })
 export const released = (client: string, sequence: number): SessionChange => ({ kind: 'queue-released', key: keyOf(client), sequence })
 export const completed = (client: string, sequence: number): SessionChange => ({ kind: 'queue-completed', key: keyOf(client), sequence })
@@ -56,4 +59,9 @@ export function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, plain(inner)]))
+}
+
+/** What waits, as its payloads. */
+export function textsOf(items: readonly QueuedMessage[]): string[] {
+  return items.map(({ stage }) => (stage.kind === 'pubrel' ? 'pubrel' : new TextDecoder().decode(stage.message.payload)))
 }

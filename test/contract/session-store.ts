@@ -23,7 +23,8 @@ import type { Message, MessageProperties } from '../../src/core/message.ts'
 import { packetIdOf, type Holder, type QueuedMessage, type SessionChange, type SessionsCommitted, type SessionStore } from '../../src/core/session-store.ts'
 import { BROKER_LIMITS } from '../../src/limits.ts'
 import { boundsOfRetained } from './retained-bounds.ts'
-import { attached, completed, detached, ended, HOUR, keyOf, message, NOTHING, plain, published, publisher, released, retained, scheduled, START, subscribed, subscription, target, unsubscribed, will, willSet } from './session-records.ts'
+import { narrowingOfSessions } from './session-narrowing.ts'
+import { attached, completed, detached, ended, HOUR, keyOf, message, NOTHING, plain, published, publisher, released, retained, scheduled, START, subscribed, subscription, target, textsOf, unsubscribed, will, willSet } from './session-records.ts'
 import { willsAndDeadlines } from './session-wills.ts'
 
 /** What the parts of this suite in files of their own work with. */
@@ -42,10 +43,6 @@ export interface SessionStoreUnderTest {
 }
 
 const EVERYTHING = { messagesMax: 100_000, bytesMax: 1e9 }
-
-export function textsOf(items: readonly QueuedMessage[]): string[] {
-  return items.map(({ stage }) => (stage.kind === 'pubrel' ? 'pubrel' : new TextDecoder().decode(stage.message.payload)))
-}
 
 export function sessionStoreContract(name: string, { durable }: { readonly durable: boolean }, make: () => Promise<SessionStoreUnderTest>): void {
   describe(`${name} as a session store`, () => {
@@ -533,6 +530,7 @@ export function sessionStoreContract(name: string, { durable }: { readonly durab
       })
     })
 
+    narrowingOfSessions(bench, { durable })
     boundsOfRetained(bench, { durable })
     willsAndDeadlines(bench, { durable })
 

@@ -2,7 +2,7 @@
 // and Wills.
 
 import { describe, expect, test } from 'vitest'
-import { admit, judgeReturn, judgeStanding, type ConnectFacts, type WillFacts } from '../../src/core/admission.ts'
+import { admit, judgeReturn, judgeStanding, judgeStay, judgeWillStanding, type ConnectFacts, type StayFacts, type WillFacts } from '../../src/core/admission.ts'
 import { DEVICE_STATES } from '../../src/core/device.ts'
 import type { CaName } from '../../src/core/ids.ts'
 import { grantsFor, type Grants } from '../../src/core/policy/grants.ts'
@@ -52,6 +52,15 @@ describe('standing', () => {
 
   test.each(DEVICE_STATES)('a %s device', (state) => {
     expect(standing({ device: device('sensor-7', { state }) })).toBe(state === 'active' ? 'allowed' : `device-${state}`)
+  })
+
+  test('a quarantined device stands where the policy grants it something even so; no other state is helped by that', () => {
+    for (const state of DEVICE_STATES) {
+      const refused = state === 'active' ? 'allowed' : `device-${state}`
+      expect(standing({ device: device('sensor-7', { state }), grants: { empty: true } })).toBe(refused)
+      expect(standing({ device: device('sensor-7', { state }), grants: { empty: false } })).toBe(state === 'quarantined' ? 'allowed' : refused)
+    }
+    expect(standing({ device: device('sensor-7', { state: 'quarantined' }), grants: { empty: false }, record: { ...record, state: 'revoked' } })).toBe('certificate-revoked')
   })
 
   test('time is judged to the millisecond', () => {
@@ -113,6 +122,57 @@ describe('admission', () => {
 
   test('an authentication method is refused whatever it is called', () => {
     for (const method of ['SCRAM-SHA-256', 'x'.repeat(65_535)]) expect(reasonOf(admit(facts({ authenticationMethod: method })))).toBe('authentication-method')
+  })
+})
+
+describe('staying', () => {
+  const stays = (changed: Partial<StayFacts> = {}): DenyReason | 'allowed' => reasonOf(judgeStay({ now: NOW, record, device: device('sensor-7'), clientId: 'sensor-7', grants: grants('sensor-7'), earlierSessions: 0, ...changed }))
+  const two = grants('sensor-7', '    connect: { sessions: 2, clientId: [ "sensor-7" ] }\n')
+
+  test.each<[string, Partial<StayFacts>, DenyReason, Partial<StayFacts>]>([
+    ['a certificate that is revoked', { record: { ...record, state: 'revoked' } }, 'certificate-revoked', {}],
+    ['a device that is suspended', { device: device('sensor-7', { state: 'suspended' }) }, 'device-suspended', {}],
+    ['a device in quarantine that is granted nothing', { device: device('sensor-7', { state: 'quarantined' }), grants: grants('sensor-7', '', device('sensor-7', { groups: [] })) }, 'device-quarantined', { device: device('sensor-7', { state: 'quarantined' }) }],
+    ['a device that is granted nothing', { grants: grants('sensor-7', '', device('sensor-7', { groups: [] })) }, 'no-grant', {}],
+    ['a client id that is granted no longer', { grants: two, clientId: 'sensor-7:1' }, 'client-id-mismatch', { grants: two }],
+    ['as many older sessions as are granted', { grants: two, earlierSessions: 2 }, 'sessions-limit', { grants: two, earlierSessions: 1 }],
+  ])('%s ends a session; its neighbour stays', (_, broken, reason, neighbour) => {
+    expect([stays(broken), stays(neighbour)]).toEqual([reason, 'allowed'])
+  })
+
+  test('older sessions are no matter where their number is not granted', () => expect(stays({ earlierSessions: 31 })).toBe('allowed'))
+})
+
+describe('a Will', () => {
+  const judged = (willOnKick: 'suppress' | 'publish', changed: Partial<Parameters<typeof judgeWillStanding>[0]> = {}): string => {
+    const decision = judgeWillStanding({ now: NOW, record, device: device('sensor-7'), ...changed }, willOnKick)
+    return decision.allow ? decision.value.state : decision.reason
+  }
+
+  test('of a certificate that has expired since is one like any other, and of a device that is not in force none', () => {
+    expect([judged('suppress'), judged('suppress', { now: NOW + 10 })]).toEqual(['active', 'active'])
+    expect(judged('suppress', { now: NOW + 10, device: device('sensor-7', { state: 'suspended' }) })).toBe('device-suspended')
+  })
+
+  test.each(['suspended', 'retired', 'quarantined'] as const)('of a device that is %s is judged as if it were active, where the policy wants it', (state) => {
+    const of = { device: device('sensor-7', { state }) }
+    expect([judged('suppress', of), judged('publish', of)]).toEqual([`device-${state}`, 'active'])
+  })
+
+  test.each(['revoked', 'superseded'] as const)('of a certificate that is %s, too', (state) => {
+    const of = { record: { ...record, state } }
+    expect([judged('suppress', of), judged('publish', of)]).toEqual([`certificate-${state}`, 'active'])
+  })
+
+  test('in quarantine is judged by what is granted there, where anything is', () => {
+    const of = { device: device('sensor-7', { state: 'quarantined' as const }), grants: { empty: false } }
+    expect([judged('suppress', of), judged('publish', of)]).toEqual(['quarantined', 'quarantined'])
+  })
+
+  test('of who was never in force is none, whatever the policy wants', () => {
+    for (const [changed, reason] of [
+      [{ record: undefined }, 'certificate-unrecorded'], [{ record: { ...record, device: device('x').id } }, 'device-name-mismatch'], [{ device: device('sensor-7', { state: 'pending' as const }) }, 'device-pending'],
+    ] as const) expect(judged('publish', changed)).toBe(reason)
   })
 })
 

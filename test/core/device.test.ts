@@ -2,9 +2,9 @@
 
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DEVICE_ACTIONS, DEVICE_STATES, nextDeviceState, parseAttributes, type DeviceAction, type DeviceState } from '../../src/core/device.ts'
+import { describedDevice, DEVICE_ACTIONS, DEVICE_STATES, nextDeviceState, parseAttributes, type DeviceAction, type DeviceState } from '../../src/core/device.ts'
 import { parseParts, resolveParts } from '../../src/core/policy/template.ts'
-import type { CaName } from '../../src/core/ids.ts'
+import type { CaName, GroupName } from '../../src/core/ids.ts'
 import { anyText, detailOf, device, reasonOf, valueOf } from './facts.ts'
 
 describe('the life cycle', () => {
@@ -39,6 +39,32 @@ describe('the life cycle', () => {
       }
       expect(state).toBe('retired')
     }))
+  })
+})
+
+describe('a description', () => {
+  const groups = (...names: readonly string[]): readonly GroupName[] => names as readonly GroupName[]
+  const before = { groups: groups('a', 'b'), attributes: { x: '1', y: '2' } }
+
+  test('sets all groups, and single attributes; what it does not name stays', () => {
+    expect(valueOf(describedDevice(before, { groups: groups('c', 'c') }))).toEqual({ groups: ['c'], attributes: before.attributes })
+    expect(valueOf(describedDevice(before, { attributes: { y: null, z: '3', x: '4' } }))).toEqual({ groups: ['a', 'b'], attributes: { x: '4', z: '3' } })
+    expect(valueOf(describedDevice(before, { groups: [], attributes: { x: null, y: null } }))).toEqual({ groups: [], attributes: {} })
+  })
+
+  test('that says what is there already is none', () => {
+    for (const same of [{}, { groups: groups('a', 'b', 'a') }, { attributes: { x: '1', never: null } }]) expect(valueOf(describedDevice(before, same))).toBeUndefined()
+  })
+
+  test('is held to the bounds of a device: 16 groups, 32 attributes, in all', () => {
+    const names = Array.from({ length: 17 }, (_, i) => `g${i}`)
+    expect(valueOf(describedDevice(before, { groups: groups(...names.slice(1)) }))?.groups).toHaveLength(16)
+    expect(reasonOf(describedDevice(before, { groups: groups(...names) }))).toBe('group-invalid')
+    const more = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`a${i}`, 'v']))
+    expect(Object.keys(valueOf(describedDevice(before, { attributes: more(30) }))?.attributes ?? {})).toHaveLength(32)
+    expect(reasonOf(describedDevice(before, { attributes: more(31) }))).toBe('attribute-invalid')
+    expect(reasonOf(describedDevice(before, { attributes: { ...more(31), x: null } }))).toBe('allowed')
+    for (const bad of [{ a: 'x/y' }, { ['__proto__']: 'x' }, { 'a b': 'x' }]) expect(reasonOf(describedDevice(before, { attributes: bad }))).toBe('attribute-invalid')
   })
 })
 

@@ -49,6 +49,7 @@ describe('both desks say the same', () => {
     expect(await remote.certificate(enrolled.serial)).toEqual(await local.certificate(enrolled.serial))
     expect(await remote.cas()).toEqual(await local.cas())
     for (const question of [{ device: device('r-1'), publish: 't/r-1/a', qos: 1 as const }, { device: device('r-1'), subscribe: 't/#' }]) expect(await remote.explain(question)).toEqual(await local.explain(question))
+    expect(await remote.describeDevice(device('r-1'), { attributes: { model: 'k2' } })).toMatchObject({ attributes: { model: 'k2' } })
     expect(await remote.changeDevice(device('r-1'), 'suspend')).toMatchObject({ state: 'suspended', sessionsClosed: 0 })
     expect(await remote.changeDevice(device('r-1'), 'resume')).toMatchObject({ state: 'active' })
     house.home.audit.record({ kind: 'refusal', at: Date.now(), step: 'policy', reason: 'publish-not-granted', device: device('r-1'), topic: 'a' })

@@ -221,6 +221,20 @@ describe('hostile requests', () => {
     expect((await house.desk().devices({})).items.length).toBeGreaterThan(0)
   })
 
+  test('PATCH describes a device: what it does not name stays, null takes away, and an old revision is a conflict', async () => {
+    await post('/v1/devices', { id: 'patched', groups: ['a'], attributes: { model: 'k1', site: 'n' }, tenant: 'acme' })
+    const patch = (body: unknown, of = 'patched'): Promise<Answered> => post(`/v1/devices/${of}`, body, { method: 'PATCH' })
+    expect((await patch({ attributes: { site: null, line: '2' } })).json()).toMatchObject({ groups: ['a'], attributes: { model: 'k1', line: '2' }, tenant: 'acme', revision: 2 })
+    expect((await patch({ groups: [] })).json()).toMatchObject({ groups: [], revision: 3 })
+    expectProblem(await patch({ groups: ['b'], revision: 2 }), 409, 'revision-conflict')
+    expectProblem(await patch({ attributes: { model: 'a/b' } }), 400, 'attribute-invalid')
+    expectProblem(await patch({ attributes: { ['a b']: 'x' } }), 400, 'attribute-invalid')
+    expectProblem(await patch({ groups: ['a/b'] }), 400, 'group-invalid')
+    for (const body of [{ state: 'active' }, { groups: 'a' }, { attributes: { model: 5 } }, { revision: 0 }, { revision: '3' }, '[]', '{"attributes":{"__proto__":"x"}}']) expectProblem(await patch(body), 400, 'request-invalid')
+    expectProblem(await patch({ groups: [] }, 'nobody'), 404, 'device-not-found')
+    expect(await house.desk().device(device('patched'))).toMatchObject({ groups: [], attributes: { model: 'k1', line: '2' }, revision: 3 })
+  })
+
   test('an unknown field is named', async () => {
     const answer = await post('/v1/devices', { id: 'field-1', grops: ['sensors'] })
     expectProblem(answer, 400, 'request-invalid')

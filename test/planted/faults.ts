@@ -103,22 +103,27 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'delivery-unchecked', side: 'broker', cases: [], tests: [{ file: 'test/broker/messages.test.ts', name: 'a topic that a rule forbids to hear is not delivered' }],
-    edits: [
-      { file: 'src/broker/engine/outbound.ts', find: 'if (this.session.ending !== undefined || !this.session.grants.mayReceive(parcel.message.topic)) return', replace: '' },
-      { file: 'src/broker/engine/outbound.ts', find: 'if (!session.grants.mayReceive(message.topic)) {', replace: 'if (session.ending !== undefined) {' },
-    ],
+    edits: [{ file: 'src/broker/engine/outbound.ts', find: 'return this.session.grants.mayReceive(topic) && ', replace: 'return ' }],
   },
   {
     id: 'share-member-unchecked', side: 'broker', cases: [], tests: [{ file: 'test/broker/shared.test.ts', name: 'goes to a member that may hear its topic' }],
-    edits: [{ file: 'src/broker/engine/outbound.ts', find: ' && session.grants.mayReceive(topic)', replace: '' }],
+    edits: [{ file: 'src/broker/engine/outbound.ts', find: ' && this.#mayReceive(topic)', replace: '' }],
   },
   {
     id: 'resumed-filters-unjudged', side: 'broker', cases: [], tests: [{ file: 'test/broker/engine/traps.test.ts', name: 'a filter whose grant is gone when its session comes back is gone' }],
     edits: [
-      { file: 'src/broker/engine/admitting.ts', find: "const held = subscriptions.filter((s) => session.grants.subscribe(s.filter, s.qos).effect === 'allow')", replace: 'const held = subscriptions' },
-      { file: 'src/broker/engine/messages.ts', find: "if (verdict.effect === 'deny') return answer(null, null)", replace: '' },
-      { file: 'src/broker/engine/outbound.ts', find: 'if (!session.grants.mayReceive(message.topic)) {', replace: 'if (session.ending !== undefined) {' },
+      { file: 'src/broker/engine/admitting.ts', find: 'subscriptions: rights.admit(link, session, subscriptions)', replace: 'subscriptions' },
+      { file: 'src/broker/engine/messages.ts', find: 'const granted = ports.stillGranted(session, { filter: toWireFilter(subscription.topic), qos: subscription.qos })', replace: 'const granted = subscription.qos' },
+      { file: 'src/broker/engine/outbound.ts', find: 'return this.session.grants.mayReceive(topic) && ', replace: 'return ' },
     ],
+  },
+  {
+    id: 'change-not-applied-at-once', side: 'broker', cases: [], tests: [{ file: 'test/broker/engine/rights.test.ts', name: 'is judged by what is in force when it is used before its turn' }],
+    edits: [{ file: 'src/broker/engine/rights.ts', find: 'if (holding.round !== round && this.ending === undefined) void renew(this, holding)', replace: '' }],
+  },
+  {
+    id: 'queue-of-a-lost-filter-stays', side: 'broker', cases: [], tests: [{ file: 'test/broker/policy-live.test.ts', name: 'and away: the filter goes, and what waits for it alone' }],
+    edits: [{ file: 'src/store/sessions/tables.ts', find: 'queue.withdraw(counted,', replace: 'void (counted,' }],
   },
   {
     id: 'password-in-the-log', side: 'broker', cases: ['Q06'],

@@ -3,19 +3,21 @@
 
 import { BROKER_LIMITS } from '../../limits.ts'
 import { allow, deny, type Decision } from '../../core/decision.ts'
-import type { DeviceId, SessionKey } from '../../core/ids.ts'
+import type { SessionKey } from '../../core/ids.ts'
+import type { ConnectionFacts } from '../../core/policy/conditions.ts'
 import type { Grants } from '../../core/policy/grants.ts'
 import type { StoredSession } from '../../core/session-store.ts'
 import type { BrokerPorts } from '../ports.ts'
 import { connackPacket } from '../replies.ts'
 import type { Session, SessionTable } from '../sessions.ts'
+import { tlsVersion } from '../tls-peer.ts'
 import type { ConnectJudge, Opening } from './connect.ts'
 import type { Endings } from './endings.ts'
-import type { Holders } from './holders.ts'
 import { boundExpiry, type Keeping } from './keeping.ts'
 import type { Link } from './link.ts'
 import { Outbound } from './outbound.ts'
 import type { Publishing } from './publishing.ts'
+import type { Rights } from './rights.ts'
 import type { EngineClient, EngineConnack, WirePacket } from './surface.ts'
 
 type Done = (error: Error | null, go: boolean) => void
@@ -26,11 +28,11 @@ export interface AdmittingPorts {
   readonly judge: ConnectJudge
   readonly keeping: Keeping
   readonly publishing: Publishing
-  readonly holders: Holders
+  readonly rights: Rights
   readonly endings: Endings
   readonly linkOf: (client: EngineClient) => Link | undefined
   linkOfKey(key: SessionKey): Link | undefined
-  readonly tellGaps: (device: DeviceId, grants: Pick<Grants, 'generation' | 'unresolved'>) => void
+  tellGaps(session: Session, grants: Grants): void
   /** The connection has become this session. */
   onSession(session: Session, link: Link): void
 }
@@ -45,7 +47,7 @@ export interface Admitting {
 }
 
 export function openAdmitting(ports: AdmittingPorts): Admitting {
-  const { broker, sessions, judge, keeping, publishing, holders, endings, linkOf, tellGaps } = ports
+  const { broker, sessions, judge, keeping, publishing, rights, endings, linkOf } = ports
 
   function preConnect(client: EngineClient, packet: WirePacket, done: Done): void {
     const link = linkOf(client)
@@ -70,7 +72,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
   /** Judges and, when admitted, opens the session. The engine is not told of a refusal: it would add a CONNACK of its own. */
   function admit(link: Link, packet: WirePacket, deviceIdTaken: boolean, done: Done): void {
     if (link.client.closed) return
-    const judged = judge.judge(packet, link.peer, deviceIdTaken)
+    const judged = judge.judge(packet, link.peer, connectionOf(link), deviceIdTaken)
     if (!judged.allow) return endings.refuseConnect(link, packet, judged)
     const opening = judged.value
     if (!broker.store.health.ok && asksToBeKept(packet)) return endings.refuseConnect(link, packet, deny('store-unavailable', broker.store.health.problem))
@@ -90,13 +92,13 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
 
   function openSession(link: Link, opening: Opening): Session {
     const { peer, connection } = link
-    tellGaps(opening.device.id, opening.grants)
-    const session: Session = {
+    const session: Session = rights.adopt({
       key: opening.key, tenant: opening.device.tenant, device: opening.device.id, clientId: opening.clientId,
       issuer: peer.issuer, serial: peer.serial, sha256: peer.sha256, leaf: peer.leaf, notAfter: peer.notAfter,
-      protocol: opening.protocol, source: connection.source, grants: opening.grants, ending: undefined,
-      end: (reason, will) => endings.end(link, session, reason, will),
-    }
+      protocol: opening.protocol, source: connection.source, connection: connectionOf(link), ending: undefined,
+      end: (reason, by) => endings.end(link, session, reason, by),
+    }, opening.grants)
+    ports.tellGaps(session, opening.grants)
     return session
   }
 
@@ -143,13 +145,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     if (opened.value === undefined || session === undefined) return opened
     const { subscriptions, receiving } = opened.value
     link.gate?.resume(receiving)
-    const held = subscriptions.filter((s) => session.grants.subscribe(s.filter, s.qos).effect === 'allow')
-    const lost = subscriptions.filter((s) => !held.includes(s))
-    if (lost.length > 0) {
-      keeping.keep(...lost.map(({ filter }) => ({ kind: 'unsubscribed' as const, key: session.key, filter })))
-      holders.changed()
-    }
-    return allow({ ...opened.value, subscriptions: held })
+    return allow({ ...opened.value, subscriptions: rights.admit(link, session, subscriptions) })
   }
 
   function onConnack({ sessionPresent, properties, reasonCode, returnCode }: EngineConnack, client: EngineClient): void {
@@ -174,6 +170,10 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
   }
 
   return { preConnect, authenticate, resume, onConnack }
+}
+
+function connectionOf({ connection: { socket, source } }: Link): ConnectionFacts {
+  return { source: source.address, tls: tlsVersion(socket) }
 }
 
 /** What a client may leave unsaid or overstate: silence is bounded for everybody. */

@@ -5,16 +5,16 @@
 import { randomUUID } from 'node:crypto'
 import { BROKER_LIMITS } from '../../limits.ts'
 import { admit, judgeStanding, type Admitted, type WillFacts } from '../../core/admission.ts'
-import type { CertificateFacts } from '../../core/certificate.ts'
 import { allow, deny, type Decision } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
 import { sessionKey, type DeviceId, type EpochMs, type SessionKey } from '../../core/ids.ts'
-import { grantsFor, type Grants } from '../../core/policy/grants.ts'
+import type { ConnectionFacts } from '../../core/policy/conditions.ts'
+import type { Grants } from '../../core/policy/grants.ts'
 import { fullBucket, takeToken, type Bucket } from '../../core/token-bucket.ts'
-import { parseCertificate } from '../../x509/certificate.ts'
 import { judgeTrust, type Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { SessionTable } from '../sessions.ts'
+import type { Granting } from './granting.ts'
 import { isText, judgeProperties } from './properties.ts'
 import type { EngineWill, WirePacket } from './surface.ts'
 
@@ -32,9 +32,7 @@ export interface ConnectJudge {
    */
   isDeviceIdTaken(packet: WirePacket, peer: Peer): boolean | Promise<boolean>
   /** `deviceIdTaken` is the answer to that; sessions that connected since are seen here. */
-  judge(packet: WirePacket, peer: Peer, deviceIdTaken: boolean): Decision<Opening>
-  /** The grants of this peer under the policy in force. */
-  grants(device: Device, peer: Pick<Peer, 'issuer' | 'leaf'>, clientId: string): Grants
+  judge(packet: WirePacket, peer: Peer, connection: ConnectionFacts, deviceIdTaken: boolean): Decision<Opening>
 }
 
 const CONNECT_RATE = { perSecond: BROKER_LIMITS.deviceConnectRatePerSecond, burst: BROKER_LIMITS.deviceConnectBurst }
@@ -55,7 +53,7 @@ function willFacts(will: EngineWill | undefined): WillFacts | undefined {
   return will === undefined || will === null ? undefined : { topic: will.topic, qos: will.qos, retain: will.retain, bytes: will.payload.length }
 }
 
-export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): ConnectJudge {
+export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable, granting: Granting): ConnectJudge {
   const rates = new Map<DeviceId, Bucket>()
 
   function withinRate(device: DeviceId, now: EpochMs): boolean {
@@ -69,29 +67,11 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
     return takeToken(bucket, CONNECT_RATE, now)
   }
 
-  function grants(device: Device, peer: Pick<Peer, 'issuer' | 'leaf'>, clientId: string): Grants {
-    let facts: CertificateFacts | undefined
-    return grantsFor(ports.policy(), {
-      device,
-      ca: peer.issuer,
-      clientId,
-      // Only a policy that speaks of ${cert.…} pays for parsing the certificate again.
-      get certificate() {
-        if (facts === undefined) {
-          const parsed = parseCertificate(peer.leaf)
-          facts = parsed.allow ? parsed.value : undefined
-        }
-        return facts
-      },
-    })
-  }
-
   function freeClientId({ id, tenant }: Device, deviceIdTaken: boolean): string {
     return deviceIdTaken || sessions.get(sessionKey(tenant, id, id)) !== undefined ? `${id}:${randomUUID()}` : id
   }
 
   return {
-    grants,
     isDeviceIdTaken(packet, peer) {
       const device = ports.view.device(peer.device)
       if (packet.clientId !== '' || device === undefined) return false
@@ -103,20 +83,21 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable): Co
         () => true,
       )
     },
-    judge(packet, peer, deviceIdTaken) {
+    judge(packet, peer, connection, deviceIdTaken) {
       const form = judgeForm(packet)
       if (!form.allow) return form
       const issuer = judgeTrust(peer, ports)
       if (!issuer.allow) return issuer
       const now = ports.clock()
       const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial), device: ports.view.device(peer.device) }
-      const inForce = judgeStanding(standing)
+      // Whether a quarantined device is granted anything is not known yet: `admit` asks.
+      const inForce = judgeStanding({ ...standing, grants: { empty: false } })
       if (!inForce.allow) return inForce
       const device = inForce.value
       const protocol = protocolOf(packet)
       const wireId = packet.clientId ?? ''
       const clientId = wireId === '' ? freeClientId(device, deviceIdTaken) : wireId
-      const granted = grants(device, peer, clientId)
+      const granted = granting.connected(device, peer, clientId, connection)
       const key = sessionKey(device.tenant, device.id, clientId)
       const others = new Set(sessions.ofDevice(device.id).filter((s) => s.key !== key && s.ending === undefined).map((s) => s.key))
       const admitted = admit({

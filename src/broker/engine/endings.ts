@@ -9,7 +9,7 @@ import type { Verdict } from '../../core/policy/grants.ts'
 import { disconnectPacket, refusalConnack } from '../replies.ts'
 import { peerRefusal } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
-import type { Session } from '../sessions.ts'
+import type { EndedBy, Session } from '../sessions.ts'
 import { packetBytesMaxOf, protocolOf } from './connect.ts'
 import { farewell, type Link } from './link.ts'
 import type { WirePacket } from './surface.ts'
@@ -32,8 +32,8 @@ export interface Endings {
   malformed(link: Link, error: Error): void
   /** Its session has gone to another connection that was then refused. */
   takeOver(link: Link): void
-  /** The server ends a session for a reason of its own. */
-  end(link: Link, session: Session, reason: DenyReason, will: 'suppress' | 'fire'): Promise<void>
+  /** The server ends a session. */
+  end(link: Link, session: Session, reason: DenyReason, by: EndedBy): Promise<void>
 }
 
 /** `silence`: takes back the Will of a connection. */
@@ -121,18 +121,18 @@ export function openEndings(ports: BrokerPorts, silence: (link: Link) => void): 
     takeOver(link) {
       if (link.session !== undefined) close(link, link.session, DISCONNECT.sessionTakenOver, TAKEN_OVER)
     },
-    end(link, session, reason, will) {
+    end(link, session, reason, by) {
       if (session.ending !== undefined && session.ending !== 'session-taken-over') return link.closed
       session.ending = reason
       link.refused = true
       ports.audit.record({ kind: 'session-closed', at: ports.clock(), device: session.device, clientId: session.clientId, because: REASONS[reason].sentence, reason })
-      if (will === 'suppress') suppressWill(link)
-      close(link, session, will === 'suppress' ? DISCONNECT.administrativeAction : REASONS[reason].reason5, REASONS[reason].sentence)
+      if (by !== 'itself' && ports.policy().willOnKick === 'suppress') suppressWill(link)
+      close(link, session, by === 'operator' ? DISCONNECT.administrativeAction : REASONS[reason].reason5, REASONS[reason].sentence)
       return link.closed
     },
   }
 
-  /** policy.md R8: a kick by operator or revocation suppresses the Will, also one that waits for its delay. */
+  /** policy.md R8: who is kicked leaves no Will, also none that would wait for its delay. */
   function suppressWill(link: Link): void {
     link.client.will = null
     link.client._will = null

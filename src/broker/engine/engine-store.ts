@@ -23,7 +23,7 @@ export interface EngineStorePorts {
  * Stands for a session that has no subscriptions: without one the engine takes a session for new [MQTT-3.2.2-2]. No grant
  * reaches below "$", so it is never subscribed to.
  */
-const SESSION_MARK: EngineSubscription = { topic: '$session', qos: 0 }
+export const SESSION_MARK: EngineSubscription = { topic: '$session', qos: 0 }
 
 /** Asked for at every PUBACK. */
 const DONE = Promise.resolve()

@@ -3,32 +3,38 @@
 // SUBSCRIBE and the exchanges of QoS 1 and 2; routing, storing and sending are ours. What aedes does wrong is corrected here,
 // each correction with its number from docs/engine-hardening.md. No aedes type leaves this folder.
 
-import { Aedes, type AedesOptions } from 'aedes'
-import type { DenyReason } from '../../vocabulary.ts'
+import { Aedes } from 'aedes'
 import { BROKER_LIMITS, LIFE } from '../../limits.ts'
 import { deny, type Denied } from '../../core/decision.ts'
-import type { Device } from '../../core/device.ts'
+import type { DeviceId } from '../../core/ids.ts'
 import { parseTopicFilter } from '../../core/topic.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session, SessionTable } from '../sessions.ts'
+import { openAbsent } from './absent.ts'
 import { openAdmitting } from './admitting.ts'
+import { engineOptions } from './aedes-options.ts'
 import { openConnectJudge } from './connect.ts'
 import { openEndings } from './endings.ts'
-import { openEngineStore } from './engine-store.ts'
+import { openEngineStore, SESSION_MARK } from './engine-store.ts'
 import { toWireFilter } from './filters.ts'
 import { openGapReport } from './gaps.ts'
+import { openGranting } from './granting.ts'
 import { openHolders } from './holders.ts'
 import { openDeadlines, openKeeping } from './keeping.ts'
 import { guardInput, openLink, type Link, type Reading } from './link.ts'
 import { openLosses } from './losses.ts'
+import { openLostReport } from './lost-report.ts'
 import { isRefusal, openMessageHooks } from './messages.ts'
 import { openAnswerOrder } from './order.ts'
 import { openOutputs } from './output.ts'
 import { installPacketGate } from './packet-gate.ts'
 import { openPublishing } from './publishing.ts'
+import { openPurge } from './purge.ts'
+import { openRates } from './rates.ts'
 import { openRetained } from './retained.ts'
+import { openRights } from './rights.ts'
 import { takeSeat } from './seat.ts'
 import type { SubscriptionChange } from './subscribing.ts'
 import { openStalls } from './stalls.ts'
@@ -42,10 +48,12 @@ export interface Engine {
    * connection for what is wrong with it below MQTT.
    */
   attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void
-  /** The policy or a device changed: this session gets the grants that it has now, or is ended. */
-  regrant(session: Session): void
-  /** This device cannot come back, and why: what is kept for it goes, and nothing more is kept. */
-  forget(device: Device, reason: DenyReason): void
+  /** Policy or trust changed: no session decides by what it had before. What is lost is taken away at once, but for a moment that grows with the sessions. */
+  renewAll(): void
+  /** The device or certificate of this session changed. Where that ends it: resolves when its socket is closed. */
+  renew(session: Session): Promise<void> | undefined
+  /** This device, or one of its certificates, changed: what is kept for it, and what it has left retained, is judged again. */
+  review(device: DeviceId): void
   /** Ends all sessions (MQTT 5: 0x8B) and the engine; resolves when every socket is closed, at the latest after `drainMs`. */
   close(): Promise<void>
 }
@@ -61,8 +69,12 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     const session = sessions.get(key)
     return session === undefined ? undefined : linkOf(session)
   }
-  const judge = openConnectJudge(ports, sessions)
-  const tellGaps = openGapReport(ports)
+  const rates = openRates({ clock: ports.clock, isConnected: (device) => sessions.ofDevice(device).length > 0 })
+  const granting = openGranting(ports, rates)
+  const judge = openConnectJudge(ports, sessions, granting)
+  const gaps = openGapReport(ports)
+  const tellGaps = (session: Session, grants: Session['grants']): void => gaps(session.device, grants)
+  const lostReport = openLostReport(ports)
   const holders = openHolders(store)
   const outputs = openOutputs()
   const onStoreFault = (cause: unknown): void => ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'the session store refused a change')
@@ -77,7 +89,10 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     },
   })
   const onDeadline = (at: number): void => deadlines.hint(at)
-  const keeping = openKeeping({ broker: ports, store, sessions, holders, linkOf, storedSoFar: () => publishing.stored, onDeadline, onStoreFault })
+  const keeping = openKeeping({ broker: ports, store, sessions, holders, linkOf, storedSoFar: () => publishing.stored, isAsking: () => publishing.asking > 0, onDeadline, onStoreFault })
+  const purge = openPurge({ broker: ports, store, granting, onStoreFault })
+  const absent = openAbsent({ broker: ports, store, sessions, granting, keeping, lostReport, linkOf })
+  const rights = openRights({ broker: ports, sessions, granting, keeping, lostReport, linkOf, tellGaps, subscribed })
   const losses = openLosses(ports)
   const publishing = openPublishing({
     router, store, holders, onStoreFault,
@@ -92,22 +107,27 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       if (link !== undefined) endings.fault(link, deny('quota-exceeded', 'the client reads too slowly: its queue is full'))
     },
     onDropped: (key, messages) => losses.add(key, messages),
+    onRetaining: (topic) => purge.retaining(topic),
   })
-  const wills = openWills({ broker: ports, connect: judge, publishing, keeping, sessions, linkOf, onDeadline })
+  const wills = openWills({ broker: ports, granting, publishing, keeping, sessions, linkOf, onDeadline })
   const endings = openEndings(ports, (link) => wills.clear(link))
   const admitting = openAdmitting({
-    broker: ports, sessions, judge, keeping, publishing, holders, endings, linkOfKey, tellGaps,
+    broker: ports, sessions, judge, keeping, publishing, rights, endings, linkOfKey, tellGaps,
     linkOf: (client) => links.get(client),
     onSession: (session, link) => void linkOfSession.set(session, link),
   })
-  const findRetained = openRetained({ broker: ports, store, connect: judge, publishing, onStoreFault })
+  const findRetained = openRetained({ store, publishing, mayShow: (retained) => purge.mayShow(retained), onStoreFault })
   const hooks = openMessageHooks({
     broker: ports, publishing,
     linkOf: (client) => links.get(client),
     onRefusal: (session, refusal) => endings.refusal(session, refusal),
     onUnavailable: (link) => endings.fault(link, deny('store-unavailable')),
+    stillGranted(session, held) {
+      const link = linkOf(session)
+      return link === undefined || held.filter === SESSION_MARK.topic ? undefined : rights.admit(link, session, [held])[0]?.qos
+    },
   })
-  const aedes = new Aedes({ ...ENGINE_OPTIONS, mq: NO_ROUTER, persistence: NO_STORE, maximumPacketSize: ports.packetBytesMax, ...adapt({ preConnect: admitting.preConnect, authenticate: admitting.authenticate, ...hooks }) })
+  const aedes = new Aedes(engineOptions({ preConnect: admitting.preConnect, authenticate: admitting.authenticate, ...hooks }, ports.packetBytesMax))
   const core = aedes as unknown as EngineCore
   await aedes.listen()
   // Trap 1: `constructor` and `__proto__` are names like any other.
@@ -121,6 +141,8 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const stalls = openStalls((link) => endings.fault(link, deny('quota-exceeded', 'the client reads nothing')))
   const sweep = setInterval(() => {
     endExpired()
+    rights.sweep(ports.clock())
+    rates.sweep()
     deadlines.sweep()
     stalls.sweep(open, ports.clock())
     outputs.weigh([...open].reduce((sum, link) => sum + link.output.waiting, 0))
@@ -257,7 +279,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       // Of a shared subscription nothing is retained. MQTT 5 §4.8.2.
       if (outbound === undefined || held === undefined || toWireFilter(filter) !== filter) continue
       const release = reading?.hold()
-      retained.push(findRetained(outbound, { filter, qos: held.qos, noLocal: held.nl === true, identifier: held.si }, () => release?.()))
+      retained.push(findRetained(outbound, { filter, qos: held.qos, noLocal: held.nl === true, identifier: held.si, isHeld: () => client.subscriptions[filter] !== undefined }, () => release?.()))
     }
   }
 
@@ -278,27 +300,29 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
 
   function endExpired(): void {
     const now = ports.clock()
-    for (const session of sessions.all()) if (session.notAfter <= now) void session.end('certificate-expired', 'fire')
+    for (const session of sessions.all()) if (session.notAfter <= now) void session.end('certificate-expired', 'itself')
   }
+
+  // While nobody followed, devices and policy may have changed. It delays no start.
+  absent.reviewAll()
+  purge.look()
 
   return {
     attach,
-    regrant(session) {
-      const device = ports.view.device(session.device)
-      if (device === undefined) {
-        void session.end('device-unknown', 'suppress')
-        return
-      }
-      const grants = judge.grants(device, session, session.clientId)
-      session.grants = grants
-      tellGaps(session.device, grants)
-      const connect = grants.connect(session.clientId)
-      if (grants.empty) void session.end('no-grant', 'fire')
-      else if (connect.effect === 'deny' && connect.reason !== 'granted') void session.end(connect.reason, 'fire')
+    renewAll() {
+      rights.renewAll()
+      absent.reviewAll()
+      purge.look()
     },
-    forget: (device, reason) => keeping.forget(device, reason),
+    renew: (session) => rights.renew(session),
+    review(device) {
+      absent.review(device)
+      purge.look()
+    },
     async close() {
       clearInterval(sweep)
+      rights.stop()
+      const idle = Promise.all([absent.stop(), purge.stop()])
       for (const session of sessions.all()) session.ending ??= 'server-shutting-down'
       // Who is not a session yet is told nothing.
       for (const link of open) if (link.session === undefined) link.connection.stream.destroy()
@@ -310,7 +334,9 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       for (const link of open) link.connection.stream.destroy()
       await Promise.all([...open].map((link) => link.closed))
       clearTimeout(late)
+      await idle
       losses.close()
+      lostReport.close()
     },
   }
 }
@@ -318,30 +344,5 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
 /** MQTT 5 §2.4: reason codes from here on say that something failed. */
 const FIRST_FAILURE_CODE = 0x80
 
-const ENGINE_OPTIONS = {
-  concurrency: 0,
-  queueLimit: BROKER_LIMITS.packetsBeforeConnackMax, // trap 16
-  // The engine sees session keys; the length of what a client sends is judged at CONNECT.
-  maxClientsIdLength: Number.MAX_SAFE_INTEGER,
-  maxTopicLevels: BROKER_LIMITS.topicLevelsMax + 2, // `$shared/group/` before a filter
-  topicAliasMaximum: BROKER_LIMITS.topicAliasMaximum,
-  receiveMaximum: BROKER_LIMITS.receiveMaximum,
-  sessionExpiryIntervalLimit: BROKER_LIMITS.sessionExpirySecondsMax,
-  // Our deadline comes first and says why; this one is a second net.
-  connectTimeout: 2 * BROKER_LIMITS.connectMs,
-} as const
-
-/**
- * The engine's own emitter and store: every client has a seat (seat.ts) with ours, so that these are asked by the engine's
- * housekeeping alone. mqemitter recurses and stalls (traps 3 and 12); neither has anything to do here.
- */
-const NO_ROUTER = { on: (_topic: string, _listener: unknown, done?: () => void) => done?.(), removeListener: (_topic: string, _listener: unknown, done?: () => void) => done?.(), emit: (_packet: unknown, done?: () => void) => done?.(), close: (done?: () => void) => done?.() } as unknown as NonNullable<AedesOptions['mq']>
-const NO_STORE = { async setup() {}, async storeRetained() {}, async *streamWill() {} } as unknown as NonNullable<AedesOptions['persistence']>
-
 /** Ordinary ends of a connection that the engine reports as errors. */
 const SILENCE: ReadonlySet<string> = new Set(['keep alive timeout', 'connection closed', 'connect did not arrive in time'])
-
-/** Our hooks speak of the surface that we declared; the engine's declarations know less of it. */
-function adapt(hooks: object): AedesOptions {
-  return hooks
-}

@@ -1,11 +1,13 @@
 // Sessions beyond their connections: what is resumed at CONNECT, what is kept when the connection is gone and for how long,
 // and for whom no longer. The store holds it; deadlines are rows there, and are looked after here.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
 import { deny, type Decision, allow } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
 import type { SessionKey } from '../../core/ids.ts'
+import type { Narrowing } from '../../core/policy/narrowing.ts'
 import type { SessionChange, SessionStore, Sibling, StoredSession } from '../../core/session-store.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session, SessionTable } from '../sessions.ts'
@@ -30,6 +32,8 @@ export interface Keeping {
   /** The session that is resumed, its receiving half included; undefined: it begins anew. Reason: sessions-limit. */
   open(link: Link, cleanStart: boolean): Promise<Decision<StoredSession | undefined>>
   subscribed(session: Session, change: SessionChange & { readonly kind: 'subscribed' | 'unsubscribed' }): Promise<void>
+  /** It loses what it was granted: resolves when nothing more can come into its queue by what is lost. */
+  narrow(key: SessionKey, narrowing: Narrowing, sentThrough: number): Promise<void>
   /** Its connection is gone, and no other has taken it over. */
   leave(link: Link): void
   /** This device cannot come back: what is kept for it goes, and what is connected leaves nothing when it ends. */
@@ -46,6 +50,8 @@ export interface KeepingPorts {
   linkOf(session: Session): Link | undefined
   /** How many messages have gone to the store. */
   storedSoFar(): number
+  /** Messages are on their way to the queues whose sessions were asked for before. */
+  isAsking(): boolean
   /** A deadline was written. */
   onDeadline(at: number): void
   onStoreFault(cause: unknown): void
@@ -112,6 +118,21 @@ export function openKeeping(ports: KeepingPorts): Keeping {
       const written = store.commit([change])
       holders.changed()
       await written
+    },
+    async narrow(key, { lost, lowered }, sentThrough) {
+      const change = { kind: 'session-narrowed', key, lost: lost.map(({ filter }) => filter), lowered, sentThrough } as const
+      const slips = lost.length > 0 && ports.isAsking()
+      const written = store.commit([change])
+      holders.changed()
+      try {
+        await written
+        if (!slips) return
+        // The store has answered what it was asked before this, and whoever asked has gone on by the next turn.
+        await nextTurn()
+        await store.commit([change])
+      } catch (cause) {
+        ports.onStoreFault(cause)
+      }
     },
     leave({ session, client, outbound }) {
       if (session === undefined || outbound?.kept !== true) return

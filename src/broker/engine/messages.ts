@@ -2,7 +2,9 @@
 // is published, and the engine is let go on to acknowledge it when whoever must not lose it has it (trap 10).
 
 import { REASONS, type DenyReason } from '../../vocabulary.ts'
+import type { Qos } from '../../core/message.ts'
 import type { Verdict } from '../../core/policy/grants.ts'
+import type { HeldFilter } from '../../core/policy/narrowing.ts'
 import { refusalAck } from '../replies.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session } from '../sessions.ts'
@@ -32,6 +34,8 @@ export interface MessagePorts {
   readonly publishing: Publishing
   linkOf(client: EngineClient): Link | undefined
   onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string; readonly verdict?: Verdict }): void
+  /** The QoS with which a filter is granted that was granted and stored a moment ago; undefined: no longer, and it is stored no longer. */
+  stillGranted(session: Session, held: HeldFilter): Qos | undefined
   /** MQTT 3.1.1 has no way to say that a message was not taken: its connection ends unacknowledged. */
   onUnavailable(link: Link): void
 }
@@ -47,6 +51,7 @@ const atOnce = (answer: () => void): void => answer()
 export function openMessageHooks(ports: MessagePorts): MessageHooks {
   function publish(link: Link, session: Session, packet: EnginePacket, answer: Answer): void {
     const verdict = session.grants.publish(packet.topic, packet.qos, packet.retain, packet.payload.length)
+    if (session.ending !== undefined) return answer(no('the session is ending'))
     const inTurn = packet.qos === 0 ? atOnce : link.answers.enter()
     if (verdict.effect === 'deny') return inTurn(() => refuse(link, session, packet, verdict, answer))
     const { messageId } = packet
@@ -74,7 +79,7 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     const reason = verdict.reason === 'granted' ? 'publish-not-granted' : verdict.reason
     ports.onRefusal(session, { reason, topic: packet.topic, verdict })
     if (verdict.onDeny === 'disconnect') {
-      void session.end(reason, 'fire')
+      void session.end(reason, 'itself')
       answer(no(REASONS[reason].sentence))
     } else if (session.protocol === 5) refuseInWords(link, packet, reason, answer)
     // MQTT 3.1.1 cannot say no to a PUBLISH: it is acknowledged [MQTT-3.3.5-2], and nobody is told of it.
@@ -107,9 +112,9 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     authorizeSubscribe(client, subscription, answer) {
       const session = ports.linkOf(client)?.session
       if (session === undefined || session.ending !== undefined) return answer(null, null)
-      const verdict = session.grants.subscribe(toWireFilter(subscription.topic), subscription.qos)
-      if (verdict.effect === 'deny') return answer(null, null)
-      subscription.qos = verdict.grantedQos ?? subscription.qos
+      const granted = ports.stillGranted(session, { filter: toWireFilter(subscription.topic), qos: subscription.qos })
+      if (granted === undefined) return answer(null, null)
+      subscription.qos = granted
       answer(null, subscription)
     },
 

@@ -2,49 +2,19 @@
 // the window of its Receive Maximum, in order, the rest waiting in memory or, for a kept session, in the store, from where
 // it is read by pages. A slow reader costs itself only. It judges nothing: what may be received is asked of the grants.
 
-import type { DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
-import { deny, type Denied } from '../../core/decision.ts'
-import type { EpochMs, SessionKey } from '../../core/ids.ts'
-import type { Qos } from '../../core/message.ts'
+import { deny } from '../../core/decision.ts'
+import type { SessionKey } from '../../core/ids.ts'
 import type { Subscriber } from '../../core/router.ts'
-import { packetIdOf, type QueuedMessage, type SessionChange, type StoredSession } from '../../core/session-store.ts'
+import { packetIdOf, type StoredSession } from '../../core/session-store.ts'
 import { pubrelPacket } from '../replies.ts'
 import type { Session } from '../sessions.ts'
 import { openAliases, type Aliases } from './aliases.ts'
-import type { Output } from './output.ts'
+import type { Handing, OutboundPorts } from './outbound-ports.ts'
 import { Parcel } from './parcel.ts'
+import { WaitingLine } from './waiting-line.ts'
 
-/** How one session gets a message. */
-export interface Handing {
-  readonly qos: Qos
-  /** The RETAIN flag to send it with. */
-  readonly retain: boolean
-  readonly identifiers: readonly number[]
-}
-
-/** What the client said in its CONNECT. MQTT 5 §3.1.2.11. */
-export interface ClientBounds {
-  /** 65,535 where it said nothing. */
-  readonly receiveMaximum: number
-  readonly packetBytesMax: number | undefined
-  readonly topicAliasMaximum: number
-}
-
-export interface OutboundPorts {
-  readonly session: Session
-  readonly output: Output
-  readonly bounds: ClientBounds
-  readonly clock: () => EpochMs
-  /** Writes to the store without waiting; a failure is reported there. */
-  keep(change: SessionChange): void
-  /** A page of the queue of a kept session. */
-  read(after: number): Promise<{ readonly items: readonly QueuedMessage[]; readonly complete: boolean }>
-  /** The session must end: it does not take what it asked for. */
-  onFault(fault: Denied): void
-  /** A message may not be delivered to this session any longer. */
-  onWithheld(topic: string, reason: DenyReason): void
-}
+const NONE: readonly never[] = []
 
 interface Waiting extends Handing {
   readonly sequence: number
@@ -66,9 +36,7 @@ export class Outbound implements Subscriber {
   readonly #aliases: Aliases
   readonly #windowMax: number
   readonly #inFlight = new Map<number, InFlight>()
-  #waiting: Waiting[] = []
-  #taken = 0
-  #waitingBytes = 0
+  readonly #waiting = new WaitingLine<Waiting>()
   #open = false
   #stopped = false
   #kept = false
@@ -83,6 +51,7 @@ export class Outbound implements Subscriber {
   #roomListeners: (() => void)[] = []
   #showing = 0
   readonly #heardMeanwhile = new Set<string>()
+  #losses: readonly ((topic: string) => boolean)[] = NONE
 
   constructor(ports: OutboundPorts) {
     this.#ports = ports
@@ -110,14 +79,10 @@ export class Outbound implements Subscriber {
     return this.#dropped
   }
 
-  get #pending(): number {
-    return this.#waiting.length - this.#taken
-  }
-
   isWilling(topic: string): boolean {
     const { session } = this
-    return this.#open && session.ending === undefined && this.#pending < BROKER_LIMITS.willingQueueMax
-      && this.#ports.output.waiting < BROKER_LIMITS.outboundHighBytes && session.grants.mayReceive(topic)
+    return this.#open && session.ending === undefined && this.#waiting.length < BROKER_LIMITS.willingQueueMax
+      && this.#ports.output.waiting < BROKER_LIMITS.outboundHighBytes && this.#mayReceive(topic)
   }
 
   /**
@@ -145,9 +110,9 @@ export class Outbound implements Subscriber {
   deliver(parcel: Parcel, handing: Handing): void {
     if (this.#showing > 0 && !handing.retain) this.#heardMeanwhile.add(parcel.message.topic)
     if (handing.qos === 0) return this.#deliver0(parcel, handing)
-    if (this.session.ending !== undefined || !this.session.grants.mayReceive(parcel.message.topic)) return
+    if (this.session.ending !== undefined || !this.#mayReceive(parcel.message.topic)) return
     this.#enqueue(this.#nextSequence(), parcel, handing, handing.qos)
-    if (this.#pending > BROKER_LIMITS.queueMessagesMax || this.#waitingBytes > BROKER_LIMITS.queueBytesPerSessionMax) this.#ports.onFault(deny('quota-exceeded', 'the client reads too slowly'))
+    if (this.#waiting.length > BROKER_LIMITS.queueMessagesMax || this.#waiting.bytes > BROKER_LIMITS.queueBytesPerSessionMax) this.#ports.onFault(deny('quota-exceeded', 'the client reads too slowly'))
   }
 
   /** The store has put this message into the session's queue. `place`: which of the messages that went to the store it is. */
@@ -160,7 +125,7 @@ export class Outbound implements Subscriber {
     if (place <= this.#begunAt) return
     if (this.#showing > 0 && !handing.retain) this.#heardMeanwhile.add(parcel.message.topic)
     if (sequence <= this.#lastSequence || this.#more || this.#stopped || this.session.ending !== undefined) return
-    if (this.#pending >= BROKER_LIMITS.queuePageMessages || this.#waitingBytes > BROKER_LIMITS.queuePageBytes) {
+    if (this.#waiting.length >= BROKER_LIMITS.queuePageMessages || this.#waiting.bytes > BROKER_LIMITS.queuePageBytes) {
       this.#more = true
       return
     }
@@ -170,18 +135,11 @@ export class Outbound implements Subscriber {
   /** Sends what the window and the connection have room for. */
   pump(): void {
     if (!this.#open) return
-    while (this.#pending > 0 && this.#hasRoom()) {
-      const next = this.#waiting[this.#taken]
-      if (next === undefined) break
-      this.#taken += 1
-      this.#waitingBytes -= next.bytes
-      this.#send(next)
+    while (this.#waiting.length > 0 && this.#hasRoom()) {
+      const next = this.#waiting.shift()
+      if (next !== undefined) this.#send(next)
     }
-    if (this.#taken > BROKER_LIMITS.queuePageMessages || this.#pending === 0) {
-      this.#waiting = this.#taken === this.#waiting.length ? [] : this.#waiting.slice(this.#taken)
-      this.#taken = 0
-    }
-    if (this.#more && !this.#reading && this.#pending < BROKER_LIMITS.queuePageMessages / 2) void this.#readOn()
+    if (this.#more && !this.#reading && this.#waiting.length < BROKER_LIMITS.queuePageMessages / 2) void this.#readOn()
     else if (this.#roomListeners.length > 0 && this.#isIdle()) this.#tellRoom()
   }
 
@@ -227,15 +185,53 @@ export class Outbound implements Subscriber {
     }
   }
 
+  /**
+   * Subscriptions are lost: what is there for them alone is not sent, neither what waits nor what is still on its way here. Until
+   * what this returns is called.
+   */
+  lose(isLost: (topic: string) => boolean): () => void {
+    this.#losses = [...this.#losses, isLost]
+    this.#waiting.remove((entry) => this.#isLost(entry))
+    return () => {
+      this.#losses = this.#losses.filter((one) => one !== isLost)
+    }
+  }
+
+  /** Asked last of all before a message is sent: what is granted may turn out to be another thing than it was, or nothing. R6. */
+  #mayReceive(topic: string): boolean {
+    return this.session.grants.mayReceive(topic) && !this.#losses.some((isLost) => isLost(topic))
+  }
+
+  /** What may have been sent before is another matter: its packet id is in use. */
+  #isLost({ parcel, sequence }: Waiting): boolean {
+    return this.#losses.length > 0 && parcel !== undefined && sequence > this.#sentThrough && this.#losses.some((isLost) => isLost(parcel.message.topic))
+  }
+
+  /** A receiver that may have a message of QoS 2 already is told to let go of its packet id. */
+  #withhold(entry: Waiting, topic: string): void {
+    // The session was found to be at its end: what waits for it stays.
+    if (this.session.ending !== undefined) return
+    // What a lost subscription takes along is told with its loss.
+    if (!this.session.grants.mayReceive(topic)) this.#ports.onWithheld(topic, 'receive-denied')
+    if (entry.qos === 1 || entry.sequence > this.#sentThrough) return this.#forget(entry)
+    if (this.#kept) this.#ports.keep({ kind: 'queue-released', key: this.key, sequence: entry.sequence })
+    this.#sendRelease(entry)
+  }
+
+  #sendRelease({ sequence }: Waiting): void {
+    const packetId = packetIdOf(sequence)
+    this.#inFlight.set(packetId, { sequence, qos: 2, released: true })
+    this.#ports.output.write(pubrelPacket(packetId, this.session.protocol))
+  }
+
   #isIdle(): boolean {
-    return !this.#more && this.#pending === 0 && this.#ports.output.waiting < BROKER_LIMITS.outboundHighBytes / 2
+    return !this.#more && this.#waiting.length === 0 && this.#ports.output.waiting < BROKER_LIMITS.outboundHighBytes / 2
   }
 
   stop(): void {
     this.#open = false
     this.#stopped = true
-    this.#waiting = []
-    this.#taken = 0
+    this.#waiting.clear()
     this.#tellRoom()
   }
 
@@ -253,7 +249,7 @@ export class Outbound implements Subscriber {
   #deliver0(parcel: Parcel, { retain, identifiers }: Handing): void {
     const { session } = this
     const { topic } = parcel.message
-    if (session.ending !== undefined || !session.grants.mayReceive(topic)) return
+    if (session.ending !== undefined || !this.#mayReceive(topic)) return
     const { output } = this.#ports
     // A message that is dropped is dropped whole; what is in front of it goes on.
     if (!this.#open || !output.hasRoomForQos0) {
@@ -282,29 +278,22 @@ export class Outbound implements Subscriber {
     this.#lastSequence = sequence
     const bytes = parcel === undefined ? 0 : parcel.message.payload.length + parcel.message.topic.length
     const entry: Waiting = { sequence, qos, retain, identifiers, parcel, bytes }
-    if (this.#open && this.#pending === 0 && this.#hasRoom()) return this.#send(entry)
+    if (this.#isLost(entry)) return this.#forget(entry)
+    if (this.#open && this.#waiting.length === 0 && this.#hasRoom()) return this.#send(entry)
     parcel?.pin()
     this.#waiting.push(entry)
-    this.#waitingBytes += bytes
   }
 
   #send(entry: Waiting): void {
     const { session } = this
     const packetId = packetIdOf(entry.sequence)
-    if (entry.parcel === undefined) {
-      this.#inFlight.set(packetId, { sequence: entry.sequence, qos: 2, released: true })
-      this.#ports.output.write(pubrelPacket(packetId, session.protocol))
-      return
-    }
+    if (entry.parcel === undefined) return this.#sendRelease(entry)
     const { message } = entry.parcel
     const dup = entry.sequence <= this.#sentThrough
     const now = this.#ports.clock()
     // [MQTT-3.3.2-5]: what has expired before its delivery began is not delivered.
     if (!dup && message.expiresAt !== undefined && message.expiresAt <= now) return this.#forget(entry)
-    if (!session.grants.mayReceive(message.topic)) {
-      this.#ports.onWithheld(message.topic, 'receive-denied')
-      return this.#forget(entry)
-    }
+    if (!this.#mayReceive(message.topic)) return this.#withhold(entry, message.topic)
     const alias = session.protocol === 5 ? this.#aliases.of(message.topic) : undefined
     const { qos, retain, identifiers } = entry
     const bytes = alias === undefined

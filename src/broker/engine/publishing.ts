@@ -28,6 +28,8 @@ export interface Publishing {
   readonly count: number
   /** Those of them that went to the store. */
   readonly stored: number
+  /** Those that are not queued yet, because the store was asked for whom they are. */
+  readonly asking: number
   /** Routes a message that may be published. `done` is called once, at once where nothing must be stored. */
   publish(message: Message, facts: PublishFacts, done: (outcome: PublishOutcome) => void): void
   /** Hands a message to one session, by way of its queue where it is kept. Resolves when it has it. */
@@ -47,6 +49,8 @@ export interface PublishingPorts {
   onFull(key: SessionKey): void
   onDropped(key: SessionKey, messages: number): void
   onStoreFault(cause: unknown): void
+  /** A message is committed as the one that is retained under this topic. */
+  onRetaining(topic: string): void
 }
 
 /** For whom a message is queued; one entry for a session, however many of its subscriptions match (trap 19). */
@@ -79,6 +83,7 @@ export function openPublishing(ports: PublishingPorts): Publishing {
   let turn = 0
   let count = 0
   let stored = 0
+  let asking = 0
 
   function publish(message: Message, facts: PublishFacts, done: Done): void {
     count += 1
@@ -108,8 +113,10 @@ export function openPublishing(ports: PublishingPorts): Publishing {
   /** The store is asked first whom the message concerns: this topic is new, or subscriptions have changed. */
   async function publishLater({ parcel, route, targets = new Map(), served, place }: Routed, absent: Promise<readonly Holder[]>, facts: PublishFacts, done: Done): Promise<void> {
     const { message } = parcel.pin()
+    asking += 1
     // Whoever hears of it already and then asks for what is retained must find it.
     const retaining = message.retain ? store.commit([retainedChange(message, facts.publisher)]) : undefined
+    if (message.retain) ports.onRetaining(message.topic)
     // A failure is met below.
     retaining?.catch(() => undefined)
     try {
@@ -121,6 +128,8 @@ export function openPublishing(ports: PublishingPorts): Publishing {
     } catch (cause) {
       ports.onStoreFault(cause)
       done('refused')
+    } finally {
+      asking -= 1
     }
   }
 
@@ -175,7 +184,10 @@ export function openPublishing(ports: PublishingPorts): Publishing {
     const changes: SessionChange[] = also === undefined ? [] : [...also]
     const list = targets === undefined ? NO_TARGETS : [...targets.values()]
     if (list.length > 0 || received !== undefined) changes.push({ kind: 'published', message, targets: list, ...(received === undefined ? {} : { received }) })
-    if (message.retain && retaining === undefined) changes.push(retainedChange(message, publisher))
+    if (message.retain && retaining === undefined) {
+      changes.push(retainedChange(message, publisher))
+      ports.onRetaining(message.topic)
+    }
     if (changes.length === 0 && retaining === undefined) return done('stored')
     if (list.length > 0) parcel.pin()
     stored += 1
@@ -212,6 +224,9 @@ export function openPublishing(ports: PublishingPorts): Publishing {
     },
     get stored() {
       return stored
+    },
+    get asking() {
+      return asking
     },
     async hand(outbound, message, qos, retain, identifiers) {
       const parcel = new Parcel(message)

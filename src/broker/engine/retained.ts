@@ -1,18 +1,17 @@
 // What is retained, shown to whoever subscribes: read from the store by pages, as fast as the client takes it, and judged
 // again for each message, because its publisher may be in force no longer. policy.md R6, R7.
 
-import type { Message, Publisher, Qos } from '../../core/message.ts'
-import type { SessionStore } from '../../core/session-store.ts'
-import type { BrokerPorts } from '../ports.ts'
-import type { ConnectJudge } from './connect.ts'
+import type { Qos } from '../../core/message.ts'
+import type { RetainedMessage, SessionStore } from '../../core/session-store.ts'
+import { BROKER_LIMITS } from '../../limits.ts'
 import type { Outbound } from './outbound.ts'
 import type { Publishing } from './publishing.ts'
 
 export interface RetainedPorts {
-  readonly broker: BrokerPorts
   readonly store: SessionStore
-  readonly connect: ConnectJudge
   readonly publishing: Publishing
+  /** Its publisher may still say it. */
+  mayShow(retained: RetainedMessage): boolean
   onStoreFault(cause: unknown): void
 }
 
@@ -21,11 +20,11 @@ export interface RetainedRequest {
   readonly qos: Qos
   readonly noLocal: boolean
   readonly identifier: number | undefined
+  /** The session holds the filter still. */
+  isHeld(): boolean
 }
 
 type Page = Awaited<ReturnType<SessionStore['retained']>>
-
-const PAGE_MESSAGES = 100
 
 /** What is retained under one filter, on its way to one session. */
 export interface RetainedShow {
@@ -41,32 +40,24 @@ export interface RetainedShow {
 export type FindRetained = (outbound: Outbound, request: RetainedRequest, onFirst: () => void) => RetainedShow
 
 export function openRetained(ports: RetainedPorts): FindRetained {
-  const { broker, store, connect, publishing } = ports
-  /** May this be shown? Its publisher must still be in force and still be granted the topic. R7. */
-  function mayShow(publisher: Publisher, { topic, qos, payload }: Message): boolean {
-    const device = broker.view.device(publisher.device)
-    if (device === undefined || device.state !== 'active') return false
-    // What was said with a certificate that is revoked is hidden with it, whatever the device has been given since: its key
-    // may have been a thief's. One that expired, or was superseded, takes nothing back.
-    const record = broker.view.certificate(publisher.issuer, publisher.serial)
-    if (record === undefined || record.state === 'revoked') return false
-    const grants = connect.grants(device, publisher, publisher.clientId)
-    return grants.publish(topic, qos, true, payload.length).effect === 'allow' || grants.will(topic, qos, true, payload.length).effect === 'allow'
-  }
+  const { store, publishing } = ports
 
-  async function showPages(outbound: Outbound, { filter, qos, noLocal, identifier }: RetainedRequest, first: Page, isOld: (topic: string) => boolean, onFirst: () => void): Promise<void> {
+  async function showPages(outbound: Outbound, request: RetainedRequest, first: Page, isOld: (topic: string) => boolean, onFirst: () => void): Promise<void> {
     const { session } = outbound
+    const { filter, qos, noLocal, identifier } = request
     const identifiers = identifier === undefined ? [] : [identifier]
     for (let page = first; ; ) {
-      const shown = page.items.filter(({ message, publisher }) =>
-        !(noLocal && message.publisher === session.key) && session.grants.mayReceive(message.topic) && !isOld(message.topic) && mayShow(publisher, message))
+      const shown = page.items.filter((item) => {
+        const { topic, publisher } = item.message
+        return !(noLocal && publisher === session.key) && session.grants.mayReceive(topic) && request.isHeld() && !isOld(topic) && ports.mayShow(item)
+      })
       await Promise.all(shown.map(({ message }) => publishing.hand(outbound, message, qos < message.qos ? qos : message.qos, true, identifiers)))
       onFirst()
       const after = page.next
       if (after === undefined) return
       await outbound.drained()
-      if (session.ending !== undefined) return
-      page = await store.retained(filter, after, PAGE_MESSAGES)
+      if (session.ending !== undefined || !request.isHeld()) return
+      page = await store.retained(filter, after, BROKER_LIMITS.retainedPageMessages)
     }
   }
 
@@ -75,7 +66,7 @@ export function openRetained(ports: RetainedPorts): FindRetained {
     const started = new Promise<void>((resolve) => {
       start = resolve
     })
-    const first = store.retained(request.filter, undefined, PAGE_MESSAGES)
+    const first = store.retained(request.filter, undefined, BROKER_LIMITS.retainedPageMessages)
     outbound
       .showing(async (isOld) => {
         const page = await first

@@ -3,15 +3,16 @@
 
 import { REASONS, type DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
-import { judgeStanding } from '../../core/admission.ts'
-import { printable } from '../../core/ids.ts'
+import { judgeWillStanding } from '../../core/admission.ts'
+import { deny } from '../../core/decision.ts'
+import { printable, type EpochMs } from '../../core/ids.ts'
 import type { Message, Publisher } from '../../core/message.ts'
 import type { Verdict } from '../../core/policy/grants.ts'
 import type { SessionChange, Will } from '../../core/session-store.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { SessionTable } from '../sessions.ts'
 import { messageOf, publisherOf } from './application-message.ts'
-import type { ConnectJudge } from './connect.ts'
+import type { Granting } from './granting.ts'
 import type { Keeping } from './keeping.ts'
 import type { Link } from './link.ts'
 import type { Publishing } from './publishing.ts'
@@ -30,7 +31,7 @@ export interface Wills {
 
 export interface WillPorts {
   readonly broker: BrokerPorts
-  readonly connect: ConnectJudge
+  readonly granting: Granting
   readonly publishing: Publishing
   readonly keeping: Keeping
   readonly sessions: SessionTable
@@ -41,16 +42,23 @@ export interface WillPorts {
 export function openWills(ports: WillPorts): Wills {
   const { broker, keeping, sessions } = ports
 
+  /** Is it granted now? Of who was put out of force, as if he were in it, where the policy wants such Wills published. */
+  function judge(publisher: Publisher, { topic, qos, retain, payload }: Message, now: EpochMs): { readonly allow: true } | { readonly allow: false; readonly reason: DenyReason; readonly verdict?: Verdict } {
+    const device = broker.view.device(publisher.device)
+    if (device === undefined) return deny('device-unknown')
+    const grants = ports.granting.absent(device, publisher, publisher.clientId)
+    const standing = judgeWillStanding({ now, record: broker.view.certificate(publisher.issuer, publisher.serial), device, grants }, broker.policy().willOnKick)
+    if (!standing.allow) return standing
+    const inForce = standing.value === device ? grants : ports.granting.absent(standing.value, publisher, publisher.clientId)
+    const verdict = inForce.will(topic, qos, retain, payload.length)
+    if (verdict.effect === 'allow') return { allow: true }
+    return { allow: false, reason: verdict.reason === 'granted' ? 'will-not-granted' : verdict.reason, verdict }
+  }
+
   function publish(publisher: Publisher, announced: Message, cleared: readonly SessionChange[]): Promise<void> {
     const now = broker.clock()
-    const device = broker.view.device(publisher.device)
-    const standing = judgeStanding({ now, record: broker.view.certificate(publisher.issuer, publisher.serial), device })
-    // A certificate that expired with its session is no reason to keep silent about the session's end.
-    if (!standing.allow && standing.reason !== 'certificate-expired') return refuse(standing.reason)
-    if (device === undefined) return refuse('device-unknown')
-    const { topic, qos, retain, payload } = announced
-    const verdict = ports.connect.grants(device, publisher, publisher.clientId).will(topic, qos, retain, payload.length)
-    if (verdict.effect === 'deny') return refuse(verdict.reason === 'granted' ? 'will-not-granted' : verdict.reason, verdict)
+    const judged = judge(publisher, announced, now)
+    if (!judged.allow) return refuse(judged.reason, judged.verdict)
     // Its Message Expiry begins when it is published, not when it was announced. MQTT 5 §3.1.3.2.4.
     const lifetime = announced.expiresAt === undefined ? undefined : announced.expiresAt - announced.receivedAt
     const message: Message = { ...announced, receivedAt: now, expiresAt: lifetime === undefined ? undefined : now + lifetime }

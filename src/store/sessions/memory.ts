@@ -10,7 +10,7 @@ import {
   packetIdOf, type QueuedMessage, type RetainedMessage, type SessionChange, type SessionsCommitted, type SessionStore, type StoredSubscription, type Target, type Will,
 } from '../../core/session-store.ts'
 import { matches } from '../../core/topic.ts'
-import { filterLevels } from './filter.ts'
+import { filterLevels, lostTopics } from './filter.ts'
 import { messageBytes } from './message-bytes.ts'
 import { ownerOf, place } from './placing.ts'
 
@@ -165,6 +165,8 @@ function apply(tables: Tables, change: Exclude<SessionChange, { readonly kind: '
       return void sessions.get(change.key)?.subscriptions.set(change.subscription.filter, change.subscription)
     case 'unsubscribed':
       return void sessions.get(change.key)?.subscriptions.delete(change.filter)
+    case 'session-narrowed':
+      return narrow(tables, change)
     case 'queue-released':
     case 'queue-completed': {
       const kept = sessions.get(change.key)
@@ -264,6 +266,21 @@ function leave(tables: Tables, kept: Kept, sequence: number, keepsPlace: boolean
   if (keepsPlace) return
   kept.queue.delete(sequence)
   kept.packetIds.delete(packetIdOf(sequence))
+}
+
+function narrow(tables: Tables, { key, lost, lowered, sentThrough }: Extract<SessionChange, { readonly kind: 'session-narrowed' }>): void {
+  const kept = tables.sessions.get(key)
+  if (kept === undefined) return
+  const { subscriptions, queue } = kept
+  for (const { filter, qos } of lowered) {
+    const held = subscriptions.get(filter)
+    if (held !== undefined && held.qos > qos) subscriptions.set(filter, { ...held, qos })
+  }
+  for (const filter of lost) subscriptions.delete(filter)
+  const goes = lostTopics(lost, [...subscriptions.keys()])
+  for (const [sequence, { message, qos }] of queue) {
+    if (message !== undefined && goes(message.topic)) leave(tables, kept, sequence, qos === 2 && sequence <= Math.max(sentThrough, kept.sentThrough))
+  }
 }
 
 function boundedQueue(tables: Tables, kept: Kept, target: Target, message: Message, bytes: number): Parameters<typeof place>[0] {

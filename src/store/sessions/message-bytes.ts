@@ -51,6 +51,12 @@ export function encodeMessage(message: Message, target: Buffer, offset: number):
   return at + message.payload.length
 }
 
+/** The topic of an encoded message, without the rest. */
+export function encodedTopic(bytes: Uint8Array): string {
+  const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return source.toString('utf8', HEADER_BYTES, HEADER_BYTES + source.readUInt32LE(LENGTHS_AT))
+}
+
 /** The inverse. Throws a plain Error for bytes that it did not make; whoever read them knows from where. */
 export function decodeMessage(bytes: Uint8Array): Message {
   const source = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -11,7 +11,8 @@ import { migrate } from '../sqlite/migrate.ts'
 import { checkSlices } from './check.ts'
 import { requireRoom } from './room.ts'
 import { prepareTables, type Tables } from './tables.ts'
-import { packCommitted, unpackCommit, type Failure, type FromWorker, type Item, type Outcome, type ToWorker, type Unpacking } from './wire.ts'
+import { unpackCommit, type Unpacking } from './unpack.ts'
+import { packCommitted, type Failure, type FromWorker, type Item, type Outcome, type ToWorker } from './wire.ts'
 
 const SESSIONS: DatabaseKind = {
   name: 'The session store',

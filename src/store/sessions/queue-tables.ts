@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib'
 import type { EpochMs, SessionKey } from '../../core/ids.ts'
 import { prepareTuples, type Tuple } from '../sqlite/rows.ts'
 import type { Counted, Counters } from './counters.ts'
+import { encodedTopic } from './message-bytes.ts'
 import { place, type BoundedQueue } from './placing.ts'
 import type { Body, QueueRow, ReadAnswers, TargetRow } from './wire.ts'
 
@@ -20,6 +21,8 @@ export interface QueueTables {
   publish(body: Body, targets: readonly TargetRow[], now: EpochMs, losses: Losses): number[]
   release(key: SessionKey, sequence: number): void
   complete(key: SessionKey, sequence: number): void
+  /** Completes what has one of these topics; of QoS 2 up to `sentThrough` it is released. */
+  withdraw(counted: Counted, sentThrough: number, goes: (topic: string) => boolean): void
   /** All of a session. */
   clear(counted: Counted): void
   /** `writing` is called before an expired entry is deleted. */
@@ -35,6 +38,7 @@ export function prepareQueueTables(db: DatabaseSync, counters: Counters, verifie
   const deleteEntry = prepareTuples(db, 'DELETE FROM queue WHERE session = ? AND sequence = ? RETURNING bytes')
   const bytesOf = prepareTuples(db, 'SELECT bytes FROM queue WHERE session = ? AND sequence = ? AND message IS NOT NULL')
   const releaseEntry = db.prepare('UPDATE queue SET message = NULL, bytes = 0 WHERE session = ? AND sequence = ?')
+  const withBodies = db.prepare('SELECT sequence, qos, crc, body FROM queue JOIN messages ON messages.id = queue.message WHERE session = ?', { returnArrays: true })
   const deleteAll = db.prepare('DELETE FROM queue WHERE session = ?')
   const oldest = prepareTuples(db, 'SELECT sequence, queued_at FROM queue WHERE session = ? AND sequence >= ? AND qos = 1 AND message IS NOT NULL ORDER BY sequence LIMIT 1')
   const after = db.prepare(
@@ -46,6 +50,12 @@ export function prepareQueueTables(db: DatabaseSync, counters: Counters, verifie
   const remove = (counted: Counted, sequence: number): void => {
     const row = deleteEntry.get(counted.id, sequence)
     if (row !== undefined) counters.count(counted, -1, -Number(row[0]))
+  }
+  const release = (counted: Counted, sequence: number): void => {
+    const row = bytesOf.get(counted.id, sequence)
+    if (row === undefined) return
+    releaseEntry.run(counted.id, sequence)
+    counters.count(counted, 0, -Number(row[0]))
   }
   const dropOldest = (counted: Counted, before: EpochMs, now: EpochMs): boolean => {
     if (before <= counted.oldestAt) return false
@@ -99,14 +109,22 @@ export function prepareQueueTables(db: DatabaseSync, counters: Counters, verifie
     },
     release(key, sequence) {
       const counted = counters.find(key)
-      const row = counted === undefined ? undefined : bytesOf.get(counted.id, sequence)
-      if (counted === undefined || row === undefined) return
-      releaseEntry.run(counted.id, sequence)
-      counters.count(counted, 0, -Number(row[0]))
+      if (counted !== undefined) release(counted, sequence)
     },
     complete(key, sequence) {
       const counted = counters.find(key)
       if (counted !== undefined) remove(counted, sequence)
+    },
+    withdraw(counted, sentThrough, goes) {
+      if (counted.messages === 0) return
+      const gone: { readonly sequence: number; readonly mayBeHeld: boolean }[] = []
+      for (const [sequence, qos, crc, body] of withBodies.iterate(counted.id) as unknown as Iterable<Tuple>) {
+        if (goes(encodedTopic(verified(body, crc, `message of ${counted.key}`)))) gone.push({ sequence: Number(sequence), mayBeHeld: qos === 2 && Number(sequence) <= sentThrough })
+      }
+      for (const { sequence, mayBeHeld } of gone) {
+        if (mayBeHeld) release(counted, sequence)
+        else remove(counted, sequence)
+      }
     },
     clear(counted) {
       deleteAll.run(counted.id)

@@ -12,7 +12,8 @@ import { listeners } from '../listeners.ts'
 import { filterLevels } from './filter.ts'
 import { decodeMessage } from './message-bytes.ts'
 import type { WorkerStart } from './worker.ts'
-import { changeBytes, pack, unpackCommitted, type Failure, type FromWorker, type Packed, type PublisherBytes, type ReadAnswers, type ReadRequest, type ToWorker, type Unpacking } from './wire.ts'
+import { unpackCommitted, type Unpacking } from './unpack.ts'
+import { changeBytes, pack, type Failure, type FromWorker, type Packed, type PublisherBytes, type ReadAnswers, type ReadRequest, type ToWorker } from './wire.ts'
 
 export type SessionLog = (level: 'info' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 

@@ -10,6 +10,7 @@ import type { Qos } from '../../core/message.ts'
 import type { Holder, SessionsCommitted, StoredSubscription } from '../../core/session-store.ts'
 import { prepareTuples, type Tuple } from '../sqlite/rows.ts'
 import { prepareCounters, type Counters } from './counters.ts'
+import { lostTopics } from './filter.ts'
 import { prepareKeptTables, type KeptTables } from './kept-tables.ts'
 import { ownerOf } from './placing.ts'
 import { prepareQueueTables, type Losses, type QueueTables, type Verified } from './queue-tables.ts'
@@ -99,6 +100,7 @@ function prepareApply(db: DatabaseSync, { counters, queue, kept, topics }: Parts
   const receive = db.prepare('INSERT OR IGNORE INTO receiving (session, packet_id) VALUES (?, ?)')
   const release = db.prepare('DELETE FROM receiving WHERE session = ? AND packet_id = ?')
   const releaseAll = db.prepare('DELETE FROM receiving WHERE session = ?')
+  const sent = prepareTuples(db, 'SELECT sent_through FROM sessions WHERE id = ?')
   const subscriptions = prepareSubscriptions(db, topics)
 
   const end = (key: SessionKey, now: EpochMs): void => {
@@ -111,6 +113,14 @@ function prepareApply(db: DatabaseSync, { counters, queue, kept, topics }: Parts
     releaseAll.run(counted.id)
     drop.run(counted.id)
     counters.forget(counted)
+  }
+  const narrow = ({ key, lost, lowered, sentThrough }: Extract<Applied, { readonly kind: 'session-narrowed' }>): void => {
+    const counted = counters.find(key)
+    if (counted === undefined) return
+    for (const { filter, qos } of lowered) subscriptions.lower(counted.id, filter, qos)
+    if (lost.length === 0) return
+    for (const filter of lost) subscriptions.remove(counted.id, filter)
+    queue.withdraw(counted, Math.max(sentThrough, Number(sent.get(counted.id)?.[0])), lostTopics(lost, subscriptions.filters(counted.id)))
   }
   const ofSession = (key: SessionKey, work: (id: number) => void): void => {
     const counted = counters.find(key)
@@ -132,6 +142,8 @@ function prepareApply(db: DatabaseSync, { counters, queue, kept, topics }: Parts
         return ofSession(change.key, (id) => subscriptions.set(id, change.subscription))
       case 'unsubscribed':
         return ofSession(change.key, (id) => subscriptions.remove(id, change.filter))
+      case 'session-narrowed':
+        return narrow(change)
       case 'queue-released':
         return queue.release(change.key, change.sequence)
       case 'queue-completed':
@@ -157,6 +169,8 @@ function prepareApply(db: DatabaseSync, { counters, queue, kept, topics }: Parts
 interface Subscriptions {
   set(session: number, subscription: StoredSubscription): void
   remove(session: number, filter: string): void
+  lower(session: number, filter: string, qos: Qos): void
+  filters(session: number): readonly string[]
   clear(session: number): void
 }
 
@@ -166,6 +180,8 @@ function prepareSubscriptions(db: DatabaseSync, topics: TopicIndex): Subscriptio
   const remove = prepareTuples(db, 'DELETE FROM subscriptions WHERE session = ? AND filter = ? RETURNING node')
   const all = prepareTuples(db, 'SELECT node FROM subscriptions WHERE session = ?')
   const removeAll = db.prepare('DELETE FROM subscriptions WHERE session = ?')
+  const lower = db.prepare('UPDATE subscriptions SET qos = ? WHERE session = ? AND filter = ? AND qos > ?')
+  const filters = prepareTuples(db, 'SELECT filter FROM subscriptions WHERE session = ?')
   return {
     set(session, { filter, qos, noLocal, retainAsPublished, retainHandling, identifier }) {
       const values = [qos, Number(noLocal), Number(retainAsPublished), retainHandling, identifier ?? null, session, filter] as const
@@ -175,6 +191,8 @@ function prepareSubscriptions(db: DatabaseSync, topics: TopicIndex): Subscriptio
       const row = remove.get(session, filter)
       if (row !== undefined) topics.remove(Number(row[0]))
     },
+    lower: (session, filter, qos) => void lower.run(qos, session, filter, qos),
+    filters: (session) => filters.all(session).map(([filter]) => String(filter)),
     clear(session) {
       const nodes = all.all(session)
       if (nodes.length === 0) return

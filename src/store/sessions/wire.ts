@@ -4,8 +4,8 @@
 import { createHash } from 'node:crypto'
 import type { FailureCode } from '../../core/errors.ts'
 import type { EpochMs, SessionKey } from '../../core/ids.ts'
-import type { Message, Publisher, Qos } from '../../core/message.ts'
-import type { Holder, SessionChange, SessionsCommitted, Sibling, StoredSession, StoredSubscription } from '../../core/session-store.ts'
+import type { Message, Publisher } from '../../core/message.ts'
+import type { Holder, SessionChange, SessionsCommitted, Sibling, StoredSession } from '../../core/session-store.ts'
 import { encodeMessage, messageBytes } from './message-bytes.ts'
 
 export type Item = string | number
@@ -95,14 +95,15 @@ export type StoredChange =
   | { readonly kind: 'retained'; readonly topic: string; readonly publisherKey: SessionKey; readonly body: Body; readonly publisher: PublisherBytes }
   | { readonly kind: 'will-set'; readonly key: SessionKey; readonly delaySeconds: number; readonly body: Body; readonly publisher: PublisherBytes }
 
-const KINDS = [
-  'session-attached', 'session-detached', 'session-ended', 'subscribed', 'unsubscribed', 'published', 'queue-released', 'queue-completed', 'received-released', 'retained', 'retained-cleared',
+export const KINDS = [
+  'session-attached', 'session-detached', 'session-ended', 'subscribed', 'unsubscribed', 'session-narrowed', 'published', 'queue-released', 'queue-completed', 'received-released', 'retained', 'retained-cleared',
   'will-set', 'will-scheduled', 'will-cleared',
 ] as const satisfies readonly SessionChange['kind'][]
 const CODES = Object.fromEntries(KINDS.map((kind, i) => [kind, i])) as Readonly<Record<SessionChange['kind'], number>>
 
-const RETAIN = 0x04
-const ATTACHED = 0x08
+/** Beside the QoS of a target. */
+export const RETAIN = 0x04
+export const ATTACHED = 0x08
 
 const publishers = new WeakMap<Publisher, PublisherBytes>()
 
@@ -129,6 +130,8 @@ export function changeBytes(change: SessionChange): { readonly bodies: number; r
       return { bodies: messageBytes(change.message) + change.publisher.leaf.length, texts: 256 }
     case 'will-set':
       return { bodies: messageBytes(change.will.message) + change.will.publisher.leaf.length, texts: 256 }
+    case 'session-narrowed':
+      return { bodies: 0, texts: 64 * (1 + change.lost.length + change.lowered.length) }
     default:
       return { bodies: 0, texts: 64 }
   }
@@ -179,6 +182,10 @@ function packChange(change: SessionChange, packed: Packed): void {
     }
     case 'unsubscribed':
       return void items.push(change.key, change.filter)
+    case 'session-narrowed':
+      items.push(change.key, change.sentThrough, change.lost.length, ...change.lost, change.lowered.length)
+      for (const { filter, qos } of change.lowered) items.push(filter, qos)
+      return
     case 'published':
       packBody(change.message, packed)
       items.push(change.received?.key ?? '', change.received?.packetId ?? 0, change.targets.length)
@@ -208,138 +215,10 @@ function packChange(change: SessionChange, packed: Packed): void {
   }
 }
 
-/** Reads what `pack` or `packCommitted` wrote. What does not fit is a bug of the program and throws. */
-export interface Unpacking {
-  readonly items: readonly Item[]
-  readonly bodies: Uint8Array
-  at: number
-  bodiesAt: number
-}
-
-function number(from: Unpacking): number {
-  const item = from.items[from.at++]
-  if (typeof item !== 'number') throw new TypeError(`a number was expected at ${from.at - 1}`)
-  return item
-}
-
-function text(from: Unpacking): string {
-  const item = from.items[from.at++]
-  if (typeof item !== 'string') throw new TypeError(`a text was expected at ${from.at - 1}`)
-  return item
-}
-
-function key(from: Unpacking): SessionKey {
-  return text(from) as SessionKey
-}
-
-function bytes(from: Unpacking, length: number): Uint8Array {
-  return from.bodies.subarray(from.bodiesAt, (from.bodiesAt += length))
-}
-
-function body(from: Unpacking): Body {
-  const length = number(from)
-  const expiresAt = number(from)
-  return { bytes: bytes(from, length), expiresAt: expiresAt === Infinity ? undefined : expiresAt }
-}
-
-function publisher(from: Unpacking): PublisherBytes {
-  return { hash: text(from), facts: text(from), leaf: bytes(from, number(from)) }
-}
-
-function list<T>(from: Unpacking, read: (from: Unpacking) => T): T[] {
-  const items: T[] = []
-  for (let left = number(from); left > 0; left--) items.push(read(from))
-  return items
-}
-
-/** Hands over the changes of the next commit, one by one; afterwards the reading stands behind it, also when one of them failed. */
-export function unpackCommit(from: Unpacking, take: (change: StoredChange) => void): void {
-  const after = from.at + number(from)
-  const bodiesAfter = from.bodiesAt + number(from)
-  try {
-    for (let left = number(from); left > 0; left--) take(unpackChange(from))
-  } finally {
-    from.at = after
-    from.bodiesAt = bodiesAfter
-  }
-}
-
-function unpackTarget(from: Unpacking): TargetRow {
-  const target = key(from)
-  const session = number(from)
-  const flags = number(from)
-  return { key: target, session, qos: (flags & 0x03) as 1 | 2, retain: (flags & RETAIN) !== 0, attached: (flags & ATTACHED) !== 0, identifiers: text(from) }
-}
-
-function unpackSubscription(from: Unpacking): StoredSubscription {
-  const filter = text(from)
-  const qos = number(from) as Qos
-  const noLocal = number(from) === 1
-  const retainAsPublished = number(from) === 1
-  const retainHandling = number(from) as 0 | 1 | 2
-  const identifier = number(from)
-  return { filter, qos, noLocal, retainAsPublished, retainHandling, identifier: identifier === 0 ? undefined : identifier }
-}
-
-function unpackPublished(from: Unpacking): StoredChange {
-  const message = body(from)
-  const receiver = key(from)
-  const packetId = number(from)
-  return { kind: 'published', body: message, received: packetId === 0 ? undefined : { key: receiver, packetId }, targets: list(from, unpackTarget) }
-}
-
-function unpackChange(from: Unpacking): StoredChange {
-  const code = number(from)
-  const kind = KINDS[code]
-  switch (kind) {
-    case 'session-attached':
-      return { kind, key: key(from), expirySeconds: number(from), fresh: number(from) === 1 }
-    case 'session-detached':
-      return { kind, key: key(from), expiresAt: number(from), sentThrough: number(from) }
-    case 'session-ended':
-      return { kind, key: key(from) }
-    case 'will-cleared': {
-      const session = key(from)
-      const id = number(from)
-      return id === 0 ? { kind, key: session } : { kind, key: session, id }
-    }
-    case 'subscribed':
-      return { kind, key: key(from), subscription: unpackSubscription(from) }
-    case 'unsubscribed':
-      return { kind, key: key(from), filter: text(from) }
-    case 'published':
-      return unpackPublished(from)
-    case 'queue-released':
-    case 'queue-completed':
-      return { kind, key: key(from), sequence: number(from) }
-    case 'received-released':
-      return { kind, key: key(from), packetId: number(from) }
-    case 'retained':
-      return { kind, topic: text(from), publisherKey: key(from), body: body(from), publisher: publisher(from) }
-    case 'retained-cleared':
-      return { kind, topic: text(from) }
-    case 'will-set':
-      return { kind, key: key(from), delaySeconds: number(from), body: body(from), publisher: publisher(from) }
-    case 'will-scheduled':
-      return { kind, key: key(from), at: number(from) }
-    default:
-      throw new TypeError(`no change has the code ${code}`)
-  }
-}
-
 export function packCommitted(committed: SessionsCommitted, items: Item[]): void {
   items.push(committed.placed.length)
   for (const { sequences } of committed.placed) items.push(sequences.length, ...sequences)
   items.push(committed.full.length, ...committed.full, committed.dropped.length)
   for (const lost of committed.dropped) items.push(lost.key, lost.messages)
   items.push(committed.unretained.length, ...committed.unretained)
-}
-
-export function unpackCommitted(from: Unpacking): SessionsCommitted {
-  return {
-    placed: list(from, () => ({ sequences: list(from, number) })),
-    full: list(from, key),
-    dropped: list(from, () => ({ key: key(from), messages: number(from) })),
-    unretained: list(from, text),
-  }
 }

@@ -26,6 +26,7 @@ let keeping: Keeping
 let links: Map<Session, Link>
 let changes = 0
 let deadlines: number[]
+let asking = false
 beforeEach(() => {
   now = START
   gate = openGate()
@@ -39,6 +40,7 @@ beforeEach(() => {
     holders: { of: () => [], changed: () => void changes++ },
     linkOf: (session) => links.get(session),
     storedSoFar: () => 7,
+    isAsking: () => asking,
     onDeadline: (at) => void deadlines.push(at),
     onStoreFault: (cause) => { throw cause },
   })

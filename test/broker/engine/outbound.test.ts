@@ -2,7 +2,8 @@
 
 import mqttPacket, { type Packet } from 'mqtt-packet'
 import { describe, expect, test } from 'vitest'
-import { Outbound, type ClientBounds, type Handing } from '../../../src/broker/engine/outbound.ts'
+import { Outbound } from '../../../src/broker/engine/outbound.ts'
+import type { ClientBounds, Handing } from '../../../src/broker/engine/outbound-ports.ts'
 import { Parcel } from '../../../src/broker/engine/parcel.ts'
 import type { Session } from '../../../src/broker/sessions.ts'
 import type { Denied } from '../../../src/core/decision.ts'
@@ -337,5 +338,75 @@ describe('while what is retained is looked up', () => {
     const ended = outbound.drained()
     outbound.stop()
     await ended
+  })
+})
+
+describe('a subscription that is lost', () => {
+  const other = (payload: string): Parcel => parcel(payload, { topic: 'other' })
+
+  test('takes what waits for it along, and nothing else; until it is over nothing more of it comes in', () => {
+    const { outbound, published } = setUp({ bounds: { receiveMaximum: 1 } })
+    void outbound.start()
+    for (const one of [parcel('sent'), parcel('lost'), other('left')]) outbound.deliver(one, q1)
+    const release = outbound.lose((topic) => topic === PLAIN.topic)
+    outbound.deliver(parcel('late'), q1)
+    outbound.deliver(parcel('zero'), q0)
+    outbound.deliver(other('zero too'), q0)
+    outbound.complete(1)
+    expect(published()).toEqual(['sent', 'zero too', 'left'])
+    release()
+    outbound.complete(3)
+    outbound.deliver(parcel('again'), q1)
+    expect(published()).toEqual(['sent', 'zero too', 'left', 'again'])
+  })
+
+  test('two that are lost at once are over one by one', () => {
+    const { outbound, published } = setUp()
+    void outbound.start()
+    const [first, second] = [outbound.lose((topic) => topic === PLAIN.topic), outbound.lose((topic) => topic === 'other')]
+    first()
+    outbound.deliver(parcel('one'), q0)
+    outbound.deliver(other('two'), q0)
+    second()
+    outbound.deliver(other('three'), q0)
+    expect(published()).toEqual(['one', 'three'])
+  })
+
+  test('is willing to take nothing of it from a share', () => {
+    const { outbound } = setUp()
+    void outbound.start()
+    const release = outbound.lose((topic) => topic === PLAIN.topic)
+    expect([outbound.isWilling(PLAIN.topic), outbound.isWilling('other')]).toEqual([false, true])
+    release()
+    expect(outbound.isWilling(PLAIN.topic)).toBe(true)
+  })
+
+  test('of a kept queue: what comes from the store all the same is forgotten there, and no refusal is told', async () => {
+    const { outbound, published, kept, withheld } = setUp({ queue: [queued(1), queued(2, { stage: { kind: 'publish', message: message('left', { topic: 'other' }) } })] })
+    outbound.keep(stored({ queued: 2 }), 0, 0)
+    outbound.lose((topic) => topic === PLAIN.topic)
+    await outbound.start()
+    expect([published(), kept, withheld]).toEqual([['left'], [{ kind: 'queue-completed', key: KEY, sequence: 1 }], []])
+  })
+})
+
+describe('what may be received no longer, of a kept queue', () => {
+  test('is withheld; where its receiver may have it with QoS 2, it is told to let go of the packet id instead', async () => {
+    const { outbound, muted, packets, kept, withheld } = setUp({ queue: [queued(1, { qos: 2 }), queued(2, { qos: 1 }), queued(3, { qos: 2 })] })
+    muted.add(PLAIN.topic)
+    outbound.keep(stored({ queued: 3, sentThrough: 2 }), 0, 0)
+    await outbound.start()
+    expect(packets.map(({ cmd, messageId }) => `${cmd} ${messageId}`)).toEqual(['pubrel 1'])
+    expect(kept).toEqual([{ kind: 'queue-released', key: KEY, sequence: 1 }, { kind: 'queue-completed', key: KEY, sequence: 2 }, { kind: 'queue-completed', key: KEY, sequence: 3 }])
+    expect(withheld).toHaveLength(3)
+    expect([outbound.exchange(1), outbound.complete(1)]).toEqual([2, 1])
+  })
+
+  test('stays where asking for it has ended the session', async () => {
+    const { outbound, packets, kept, session } = setUp({ queue: [queued(1)] })
+    Object.assign(session, { grants: { mayReceive: () => { Object.assign(session, { ending: 'no-grant' }); return false } } })
+    outbound.keep(stored({ queued: 1 }), 0, 0)
+    await outbound.start()
+    expect([packets, kept]).toEqual([[], []])
   })
 })

@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { expect, test } from 'vitest'
 import { openSqliteSessions } from '../../../src/store/sessions/sqlite.ts'
-import { keyOf, START } from '../../contract/session-records.ts'
-import { textsOf } from '../../contract/session-store.ts'
+import { keyOf, START, textsOf } from '../../contract/session-records.ts'
 import { startChild } from '../children.ts'
 import { has, tempDir } from '../temp.ts'
 

@@ -8,8 +8,7 @@ import type { SessionChange, SessionStore, StoreHealth } from '../../../src/core
 import { BROKER_LIMITS, SESSION_LIMITS } from '../../../src/limits.ts'
 import { openRegistry } from '../../../src/store/sqlite/registry.ts'
 import { openSqliteSessions } from '../../../src/store/sessions/sqlite.ts'
-import { attached, cleared, detached, HOUR, keyOf, message, NOTHING, plain, published, publisher, retained, scheduled, START, subscribed, target, willSet } from '../../contract/session-records.ts'
-import { textsOf } from '../../contract/session-store.ts'
+import { attached, cleared, detached, HOUR, keyOf, message, NOTHING, plain, published, publisher, retained, scheduled, START, subscribed, target, textsOf, willSet } from '../../contract/session-records.ts'
 import { tempDir, type TempDir } from '../temp.ts'
 
 const EVERYTHING = { messagesMax: 100_000, bytesMax: 1e9 }

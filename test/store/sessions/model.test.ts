@@ -8,7 +8,7 @@ import type { SessionChange, SessionStore, Will } from '../../../src/core/sessio
 import { BROKER_LIMITS } from '../../../src/limits.ts'
 import { openMemorySessions } from '../../../src/store/sessions/memory.ts'
 import { openSqliteSessions } from '../../../src/store/sessions/sqlite.ts'
-import { attached, completed, detached, ended, HOUR, keyOf, message, plain, published, publisher, released, retained, scheduled, START, subscribed, target, unsubscribed, willCleared, willSet } from '../../contract/session-records.ts'
+import { attached, completed, detached, ended, HOUR, keyOf, message, narrowed, plain, published, publisher, released, retained, scheduled, START, subscribed, target, unsubscribed, willCleared, willSet } from '../../contract/session-records.ts'
 import { tempDir } from '../temp.ts'
 
 const CLIENTS = ['a', 'a:1', 'b', 'b:\u{1F600}'] as const
@@ -41,6 +41,7 @@ const change: fc.Arbitrary<SessionChange> = fc.oneof(
   client.map(ended),
   { weight: 3, arbitrary: fc.tuple(client, filter, fc.record({ qos: fc.constantFrom(0, 1, 2), noLocal: fc.boolean(), retainAsPublished: fc.boolean(), retainHandling: fc.constantFrom(0, 1, 2), identifier: fc.option(fc.integer({ min: 1, max: 9 }), { nil: undefined }) })).map(([c, f, over]) => subscribed(c, f, over)) },
   fc.tuple(client, filter).map(([c, f]) => unsubscribed(c, f)),
+  { weight: 2, arbitrary: fc.tuple(client, fc.array(filter, { maxLength: 3 }), fc.array(fc.tuple(filter, fc.constantFrom(0, 1, 2)).map(([f, qos]) => `${f} ${qos}`), { maxLength: 2 }), fc.integer({ min: 0, max: 9 })).map(([c, lost, lowered, sent]) => narrowed(c, lost, lowered, sent)) },
   { weight: 6, arbitrary: fc.tuple(messages, targets, received).map(([what, to, from]): SessionChange => (from === undefined ? { kind: 'published', message: what, targets: to } : { kind: 'published', message: what, targets: to, received: from })) },
   fc.tuple(client, sequence).map(([c, s]) => released(c, s)),
   { weight: 2, arbitrary: fc.tuple(client, sequence).map(([c, s]) => completed(c, s)) },
@@ -74,6 +75,9 @@ const TOLD: Step[] = [
   { kind: 'later', seconds: 6 },
   { kind: 'commits', commits: [[retained(message('t', 'by b'), publisher('b')), retained(message('t/x', 'y'.repeat(50)), publisher('a')), ended('a'), ended('b')]] },
   { kind: 'will-published', which: 0 },
+  { kind: 'commits', commits: [[attached('b:\u{1F600}'), subscribed('b:\u{1F600}', 't/#', { qos: 2 }), subscribed('b:\u{1F600}', 't/x', { qos: 2 })], TOPICS.map((on) => published(message(on), target('b:\u{1F600}', { qos: 2 })))] },
+  { kind: 'commits', commits: [[narrowed('b:\u{1F600}', ['t/#', '+'], ['t/x 1'], 1)]] },
+  { kind: 'reopened' },
 ]
 
 function sorted(items: readonly unknown[]): readonly string[] {
