@@ -44,6 +44,9 @@ function networkOf(text: string): ((address: string) => boolean) | string {
   }
 }
 
+const MINUTE_MS = 60_000
+/** Of one clock, until it forgets them all: sessions are judged together, in one minute, and ask about few others. */
+const MINUTES_KNOWN = 64
 const WEEKDAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
 
 function localTimeOf(name: string): LocalTime | string {
@@ -51,9 +54,16 @@ function localTimeOf(name: string): LocalTime | string {
   if (!/^[A-Za-z]/.test(name)) return `"${printable(name)}" is no time zone.`
   try {
     const clock = new Intl.DateTimeFormat('en-US', { timeZone: name, weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+    const known = new Map<number, ReturnType<LocalTime>>()
     return (at) => {
+      const thatMinute = Math.floor(at / MINUTE_MS)
+      const before = known.get(thatMinute)
+      if (before !== undefined) return before
       const parts = new Map(clock.formatToParts(at).map(({ type, value }) => [type, value]))
-      return { day: WEEKDAYS.indexOf(parts.get('weekday') ?? '') + 1, minute: Number(parts.get('hour')) * 60 + Number(parts.get('minute')) }
+      const local = { day: WEEKDAYS.indexOf(parts.get('weekday') ?? '') + 1, minute: Number(parts.get('hour')) * 60 + Number(parts.get('minute')) }
+      if (known.size === MINUTES_KNOWN) known.clear()
+      known.set(thatMinute, local)
+      return local
     }
   } catch {
     return `"${printable(name)}" is no time zone.`

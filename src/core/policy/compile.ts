@@ -59,7 +59,7 @@ function keysOf(to: Target): readonly string[] {
     case 'attributes': {
       // By the first of them; the others are looked at when that one fits.
       const [first] = to.all
-      return first === undefined ? [] : first.values.map((value) => `attr/${first.name}/${value}`)
+      return first === undefined ? [] : [...new Set(first.values)].map((value) => `attr/${first.name}/${value}`)
     }
   }
 }

@@ -2,7 +2,7 @@
 // message has no connection any more. policy.md, `when`.
 
 import type { EpochMs } from '../ids.ts'
-import type { Conditions, PolicyState, TimeWindow, TlsVersion } from './document.ts'
+import type { Conditions, LocalTime, PolicyState, TimeWindow, TlsVersion } from './document.ts'
 import type { Principal } from './template.ts'
 
 /** The connection that a session came by. */
@@ -77,8 +77,7 @@ function ofAge({ minMs, maxMs }: NonNullable<Conditions['certificateAge']>, { ce
 
 const MINUTE_MS = 60_000
 const MINUTES_OF_DAY = 1_440
-/** Clocks are put forward and back at half hours of UTC: beyond the next one a local time cannot be foretold. */
-const STEP_MS = 30 * MINUTE_MS
+const MINUTES_OF_WEEK = 7 * MINUTES_OF_DAY
 
 function inWindow({ days, fromMinute, toMinute, localTime }: TimeWindow, now: EpochMs): Answer {
   const { day, minute } = localTime(now)
@@ -88,5 +87,26 @@ function inWindow({ days, fromMinute, toMinute, localTime }: TimeWindow, now: Ep
   // At any of these the answer may change: the window begins or ends, or the day does.
   const next = Math.min(...[fromMinute, toMinute, MINUTES_OF_DAY].map((m) => (m - minute + MINUTES_OF_DAY - 1) % MINUTES_OF_DAY + 1))
   const thisMinute = now - (now % MINUTE_MS)
-  return answer(inside && days.includes(began), Math.min(thisMinute + next * MINUTE_MS, now - (now % STEP_MS) + STEP_MS))
+  return answer(inside && days.includes(began), ticksUntil(localTime, thisMinute, thisMinute + next * MINUTE_MS))
+}
+
+/**
+ * Until when a local clock shows what can be foretold: `end`, or the minute before it at which the clock is put forward or
+ * back. No zone does so twice within a day, and all of today are whole minutes from UTC.
+ */
+function ticksUntil(localTime: LocalTime, from: EpochMs, end: EpochMs): EpochMs {
+  const minuteOfWeek = (at: EpochMs): number => {
+    const { day, minute } = localTime(at)
+    return day * MINUTES_OF_DAY + minute
+  }
+  const start = minuteOfWeek(from)
+  const ticks = (at: EpochMs): boolean => (minuteOfWeek(at) - start - (at - from) / MINUTE_MS) % MINUTES_OF_WEEK === 0
+  if (ticks(end)) return end
+  let [before, after] = [from, end]
+  while (after - before > MINUTE_MS) {
+    const middle = before + Math.floor((after - before) / (2 * MINUTE_MS)) * MINUTE_MS
+    if (ticks(middle)) before = middle
+    else after = middle
+  }
+  return after
 }

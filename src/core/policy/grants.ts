@@ -59,15 +59,11 @@ export interface RateMeter {
 
 type Qos = 0 | 1 | 2
 
-/** A pattern of a rule, resolved for one session, with the verdicts it can give. */
+/** A pattern of a rule, resolved for one session, with the verdict that it gives. */
 interface SendPattern {
   readonly levels: Levels
   readonly grant: PublishGrant
-  readonly allowed: Verdict
-  readonly overQos: Verdict
-  readonly overRetain: Verdict
-  readonly overSize: Verdict
-  readonly overRate: Verdict
+  readonly allowed: Verdict & Where
   /** Which of the device's buckets it draws on. */
   readonly rateKey: string
 }
@@ -75,10 +71,14 @@ interface SendPattern {
 interface ReadPattern {
   readonly levels: Levels
   readonly grant: SubscribeGrant
-  /** By the QoS asked for. */
-  readonly allowed: readonly [Verdict, Verdict, Verdict]
-  readonly notShared: Verdict
+  readonly where: Where
 }
+
+/** The rule that a verdict names. */
+type Where = Required<Pick<Verdict, 'rule' | 'at' | 'bindings'>>
+
+/** The terms of a grant in the order in which they are looked at: the further a message gets, the nearer it was to being allowed. */
+const TERMS = ['publish-qos', 'publish-retain', 'publish-size', 'publish-rate'] as const satisfies readonly DenyReason[]
 
 interface Forbidden {
   readonly levels: Levels
@@ -109,8 +109,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
   const rules = policy.grantsOf(device, ca).filter((rule) => isMeant(rule) && applies(rule, true))
   const denies = policy.deniesOf(device, ca).filter((rule) => applies(rule, false))
 
-  const verdict = (effect: Verdict['effect'], reason: Verdict['reason'], more: Partial<Verdict> = {}): Verdict => ({ effect, reason, bindings: {}, generation, ...more })
-  const refusal = (reason: DenyReason, more: Partial<Verdict> = {}): Verdict => verdict('deny', reason, { onDeny: policy.onDeny, ...more })
+  const refusal = (reason: DenyReason, { bindings = {}, onDeny = policy.onDeny, ...where }: Partial<Verdict> = {}): Verdict => ({ effect: 'deny', reason, ...where, bindings, generation, onDeny })
 
   function resolved(rule: GrantRule | DenyRule, template: Template, effect: Unresolved['effect']): Resolved | undefined {
     return resolveTemplate(template, principal, (variable) => {
@@ -122,23 +121,13 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
   function sendPattern(rule: GrantRule, grant: PublishGrant): SendPattern[] {
     const known = resolved(rule, grant.topic, 'grant-absent')
     if (known === undefined) return []
-    const where = { rule: rule.id, at: grant.at, bindings: known.bindings }
-    return [{
-      levels: known.levels, grant,
-      allowed: verdict('allow', 'granted', where),
-      overQos: refusal('publish-qos', where),
-      overRetain: refusal('publish-retain', where),
-      overSize: refusal('publish-size', where),
-      overRate: refusal('publish-rate', where),
-      rateKey: `${rule.id} ${grant.topic.text}`,
-    }]
+    const allowed: SendPattern['allowed'] = { effect: 'allow', reason: 'granted', rule: rule.id, at: grant.at, bindings: known.bindings, generation }
+    return [{ levels: known.levels, grant, allowed, rateKey: rateKeyOf(rule, grant) }]
   }
 
   function readPattern(rule: GrantRule, grant: SubscribeGrant): ReadPattern[] {
     const known = resolved(rule, grant.topic, 'grant-absent')
-    if (known === undefined) return []
-    const granting = (asked: Qos): Verdict => verdict('allow', 'granted', { rule: rule.id, at: grant.at, bindings: known.bindings, grantedQos: asked < grant.qos ? asked : grant.qos })
-    return [{ levels: known.levels, grant, allowed: [granting(0), granting(1), granting(2)], notShared: refusal('share-not-granted', { rule: rule.id, at: grant.at, bindings: known.bindings }) }]
+    return known === undefined ? [] : [{ levels: known.levels, grant, where: { rule: rule.id, at: grant.at, bindings: known.bindings } }]
   }
 
   function forbidden(rule: DenyRule, patterns: readonly DenyPattern[], reason: DenyReason): Forbidden[] {
@@ -160,7 +149,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
   const sessionsMax = smallest(rules.map((r) => r.connect.sessionsMax))
   const sessionExpirySecondsMax = smallest(rules.map((r) => r.connect.sessionExpirySecondsMax))
 
-  const connectAllowed = verdict('allow', 'granted')
+  const connectAllowed: Verdict = { effect: 'allow', reason: 'granted', bindings: {}, generation }
   const notGranted = refusal('publish-not-granted')
   const willNotGranted = refusal('will-not-granted')
   const filterNotGranted = refusal('subscribe-not-granted')
@@ -177,24 +166,35 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
     else {
       const { levels } = name.value
       const denied = noPublish.find((d) => matches(d.levels, levels))
-      meaning = denied === undefined ? { candidates: unlimitedFirst(patterns.filter((p) => matches(p.levels, levels))) } : { final: denied.denied, candidates: [] }
+      meaning = denied === undefined ? { candidates: inOrderOfUse(patterns.filter((p) => matches(p.levels, levels))) } : { final: denied.denied, candidates: [] }
     }
     // What is no topic is told again as quickly, and may be as long as a packet: remembering it would cost memory.
     if (name.allow) remember(known, topic, meaning)
     return meaning
   }
 
+  /** The first term of a grant that refuses a message, by its place among the terms; none when it allows it. */
+  function refusingTerm({ grant, rateKey }: SendPattern, qos: Qos, retain: boolean, bytes: number): 0 | 1 | 2 | 3 | undefined {
+    if (qos > grant.qos) return 0
+    if (retain && !grant.retain) return 1
+    if (bytes > grant.bytesMax) return 2
+    return grant.rate !== undefined && meter?.take(rateKey, grant.rate) === false ? 3 : undefined
+  }
+
+  /** Of several refusals the one of the grant that came nearest to allowing it, so that the order of rules does not change the reason. */
   function judgeSend(meaning: TopicMeaning, qos: Qos, retain: boolean, bytes: number, none: Verdict): Verdict {
     if (meaning.final !== undefined) return meaning.final
-    let nearest = none
-    for (const { grant, allowed, overQos, overRetain, overSize, overRate, rateKey } of meaning.candidates) {
-      if (qos > grant.qos) nearest = overQos
-      else if (retain && !grant.retain) nearest = overRetain
-      else if (bytes > grant.bytesMax) nearest = overSize
-      else if (grant.rate !== undefined && meter?.take(rateKey, grant.rate) === false) nearest = overRate
-      else return allowed
+    let nearest: SendPattern | undefined
+    let reached = -1
+    for (const pattern of meaning.candidates) {
+      const term = refusingTerm(pattern, qos, retain, bytes)
+      if (term === undefined) return pattern.allowed
+      if (term > reached) [nearest, reached] = [pattern, term]
     }
-    return nearest
+    const reason = TERMS[reached]
+    if (nearest === undefined || reason === undefined) return none
+    const { rule, at, bindings } = nearest.allowed
+    return { effect: 'deny', reason, rule, at, bindings, generation, onDeny: policy.onDeny }
   }
 
   return {
@@ -233,9 +233,9 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
         if (share === undefined || admitsShare(r.grant, share)) grant = r
         else unshared = r
       }
-      if (grant !== undefined) return grant.allowed[qos]
+      if (grant !== undefined) return { effect: 'allow', reason: 'granted', ...grant.where, generation, grantedQos: qos < grant.grant.qos ? qos : grant.grant.qos }
       // Of the share name nothing is said before the inner filter is granted: the answer must not tell which exist for others.
-      return unshared?.notShared ?? filterNotGranted
+      return unshared === undefined ? filterNotGranted : refusal('share-not-granted', unshared.where)
     },
 
     mayReceive(topic) {
@@ -250,9 +250,22 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
   }
 }
 
-/** Where a grant without a rate allows a message, no rate is used up for it, whatever the order of rules. */
-function unlimitedFirst(patterns: readonly SendPattern[]): readonly SendPattern[] {
-  return patterns.some(({ grant }) => grant.rate !== undefined) ? patterns.toSorted((a, b) => Number(a.grant.rate !== undefined) - Number(b.grant.rate !== undefined)) : patterns
+/** A bucket for each line, named by all that the line says: where it stands, and what stands beside it, does not matter. */
+function rateKeyOf({ id }: GrantRule, { topic, qos, retain, bytesMax, rate }: PublishGrant): string {
+  return rate === undefined ? '' : `${id} ${topic.text} ${qos} ${retain} ${bytesMax} ${rate.perSecond} ${rate.burst}`
+}
+
+/**
+ * Where a grant without a rate allows a message, no rate is used up for it; else that of the lowest rate. The order in which
+ * they stand must not decide whose bucket is empty for the next message.
+ */
+function inOrderOfUse(patterns: readonly SendPattern[]): readonly SendPattern[] {
+  if (!patterns.some(({ grant }) => grant.rate !== undefined)) return patterns
+  const rateOf = ({ grant }: SendPattern): readonly [number, number] => [grant.rate?.perSecond ?? 0, grant.rate?.burst ?? 0]
+  return patterns.toSorted((a, b) => {
+    const [[rateA, burstA], [rateB, burstB]] = [rateOf(a), rateOf(b)]
+    return rateA - rateB || burstA - burstB || (a.rateKey < b.rateKey ? -1 : Number(a.rateKey > b.rateKey))
+  })
 }
 
 /** Keeps a bounded memory: the topic that came first is forgotten first. */

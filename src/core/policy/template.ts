@@ -129,8 +129,11 @@ export function parseParts(text: string): Parts | { readonly problem: string; re
 
 // policy.md R3: what makes a value unusable inside a topic level.
 const UNUSABLE = /[/+#\p{Cc}\p{Cs}\p{Noncharacter_Code_Point}\uFFFD]/u
+// Nearly every value is one of these, and is asked about for every pattern of every session.
+const PLAIN = /^[A-Za-z0-9_.:-]+$/
 
 function usable(value: string): boolean {
+  if (value.length <= REGISTRY_LIMITS.attributeValueBytesMax && PLAIN.test(value)) return true
   return value !== '' && !UNUSABLE.test(value) && value.normalize('NFC') === value && new TextEncoder().encode(value).length <= REGISTRY_LIMITS.attributeValueBytesMax
 }
 
@@ -153,7 +156,8 @@ export function resolveParts(parts: Parts, principal: Principal, bindings: Recor
 
 /** Resolves a whole pattern. `onUnresolved` decides what an unresolved level becomes: undefined gives the pattern up. */
 export function resolveTemplate(template: Template, principal: Principal, onUnresolved: (variable: string) => '+' | undefined): Resolved | undefined {
-  const bindings: Record<string, string> = Object.create(null)
+  // Its keys are names of variables, none of which an object has of its own.
+  const bindings: Record<string, string> = {}
   const levels: string[] = []
   for (const [i, level] of template.levels.entries()) {
     if (level === '+' || level === '#') {
@@ -167,5 +171,5 @@ export function resolveTemplate(template: Template, principal: Principal, onUnre
     if (text === undefined) return undefined
     levels.push(text)
   }
-  return { levels, bindings: { ...bindings } }
+  return { levels, bindings }
 }

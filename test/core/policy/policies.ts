@@ -4,8 +4,8 @@ import type { CertificateFacts } from '../../../src/core/certificate.ts'
 import type { Device } from '../../../src/core/device.ts'
 import type { CaName } from '../../../src/core/ids.ts'
 import type { CompiledPolicy } from '../../../src/core/policy/compile.ts'
-import type { PolicyDocument } from '../../../src/core/policy/document.ts'
-import { grantsFor, type Grants } from '../../../src/core/policy/grants.ts'
+import type { PolicyDocument, Rate } from '../../../src/core/policy/document.ts'
+import { grantsFor, type Grants, type Principal, type RateMeter } from '../../../src/core/policy/grants.ts'
 import { describeProblem } from '../../../src/core/source-tree.ts'
 import { POLICY_TOOLS, readPolicy } from '../../../src/policy-file.ts'
 import { parsePolicyDocument } from '../../../src/core/policy/read-document.ts'
@@ -33,18 +33,32 @@ export function policyOf(text: string, generation = 1): CompiledPolicy {
   throw new Error(read.problems.map(describeProblem).join('\n'))
 }
 
-export interface Asking {
+export interface Asking extends Pick<Principal, 'now' | 'connection' | 'attested'> {
   readonly device?: Device
   readonly ca?: string
   readonly clientId?: string
   readonly certificate?: CertificateFacts
+  readonly meter?: RateMeter
 }
 
 /** What this text grants; without more, to device d of group g, with client id d, from our own CA. */
 export function grantsOf(text: string, asking: Asking = {}): Grants {
   const asked = asking.device ?? device('d', { groups: ['g' as Device['groups'][number]], attributes: {} })
-  const { certificate } = asking
-  return grantsFor(policyOf(text), { device: asked, ca: (asking.ca ?? 'issuing-1') as CaName, clientId: asking.clientId ?? asked.id, ...(certificate === undefined ? {} : { certificate }) })
+  const { ca = 'issuing-1', clientId = asked.id, meter, device: _, ...rest } = asking
+  return grantsFor(policyOf(text), { ...rest, device: asked, ca: ca as CaName, clientId }, meter)
+}
+
+/** A meter in which no time passes: every line may send its burst, and no more. */
+export function frozenMeter(): RateMeter & { readonly left: ReadonlyMap<string, number> } {
+  const left = new Map<string, number>()
+  return {
+    left,
+    take(key: string, { burst }: Rate) {
+      const has = left.get(key) ?? burst
+      if (has >= 1) left.set(key, has - 1)
+      return has >= 1
+    },
+  }
 }
 
 /** A policy with one grant to everybody: the lines of its body, in flow style. */
