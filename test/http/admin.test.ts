@@ -123,7 +123,7 @@ describe('who gets in', () => {
 
   test('plain HTTP and a handshake that never ends are cut off, without an answer, and recorded once each', async () => {
     const before = (await house.refusals()).length
-    const answers = await Promise.all(['GET / HTTP/1.1\r\nhost: localhost\r\n\r\n', ''].map((text) => new Promise<string>((resolve) => {
+    const answerTo = (text: string): Promise<string> => new Promise((resolve) => {
       const socket = net.connect({ host: '127.0.0.1', port: port() }, () => socket.write(text))
       let got = ''
       socket.on('data', (chunk: Buffer) => {
@@ -131,7 +131,9 @@ describe('who gets in', () => {
       })
       socket.on('error', () => {})
       socket.on('close', () => resolve(got))
-    })))
+    })
+    // The silent one first: when it is cut off, the refusals of the tests before are too long ago to make a flood with these.
+    const answers = [await answerTo(''), await answerTo('GET / HTTP/1.1\r\nhost: localhost\r\n\r\n')]
     for (const answer of answers) expect(answer).not.toContain('HTTP')
     expect((await house.refusals()).slice(before)).toEqual(['operator-required', 'operator-required'])
   })
