@@ -1,13 +1,15 @@
 // The decisions, rule by rule of policy.md (R1–R9, R11, R12): every allow beside its nearest deny.
 
+import * as fc from 'fast-check'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { POLICY_LIMITS } from '../../../src/limits.ts'
+import type { Device } from '../../../src/core/device.ts'
 import type { CaName } from '../../../src/core/ids.ts'
 import { grantsFor, type Grants, type Verdict } from '../../../src/core/policy/grants.ts'
 import { device, leaf, nameOf } from '../facts.ts'
-import { grant, grantAndDeny, grantsOf, policyOf } from './policies.ts'
+import { frozenMeter, grant, grantAndDeny, grantsOf, policyOf, type Asking } from './policies.ts'
 
 /** 'granted', or why not. */
 const publish = (g: Grants, topic: string, qos: 0 | 1 | 2 = 0, retain = false, bytes = 0): string => g.publish(topic, qos, retain, bytes).reason
@@ -104,11 +106,20 @@ describe('R4: publish', () => {
     ['t/a', 0, false, 0, 'granted'], ['t', 0, false, 0, 'publish-not-granted'], ['T/a', 0, false, 0, 'publish-not-granted'], ['t//', 0, false, 0, 'granted'],
     ['t/r', 2, true, 1e9, 'granted'], ['t/r/x', 2, false, 0, 'publish-qos'],
     // Of several grants one must allow all of it; they do not lend each other their terms.
-    ['t/big/x', 0, false, 1_024, 'granted'], ['t/big/x', 1, false, 100, 'granted'], ['t/big/x', 1, false, 101, 'publish-qos'], ['t/big/x', 2, false, 0, 'publish-qos'],
+    ['t/big/x', 0, false, 1_024, 'granted'], ['t/big/x', 1, false, 100, 'granted'], ['t/big/x', 1, false, 101, 'publish-size'], ['t/big/x', 2, false, 0, 'publish-qos'],
   ])('%s at QoS %d, retain %s, %d bytes: %s', (topic, qos, retain, bytes, expected) => {
     expect(publish(g, topic, qos, retain, bytes)).toBe(expected)
     // From the memory of the session, too.
     expect(publish(g, topic, qos, retain, bytes)).toBe(expected)
+  })
+
+  test('of several grants that refuse it, the one that came nearest gives the reason, in whichever order they stand', () => {
+    const lines = ['{ topic: t, qos: 0, retain: true }', '{ topic: t, qos: 1, maxBytes: 9 }', '{ topic: t, qos: 1, retain: true, maxBytes: 5 }']
+    for (const order of [lines, lines.toReversed(), [lines[1], lines[0], lines[2]], [lines[2], lines[0], lines[1]]]) {
+      const nearest = grantsOf(grant(`publish: [ ${order.join(', ')} ]`))
+      expect([publish(nearest, 't', 2, true, 99), publish(nearest, 't', 1, true, 6), publish(nearest, 't', 1, false, 10), publish(nearest, 't', 1, false, 9)]).toEqual(['publish-qos', 'publish-size', 'publish-size', 'granted'])
+    }
+    expect(publish(grantsOf(grant('publish: [ { topic: t, retain: true, qos: 0 }, { topic: t } ]')), 't', 1, true)).toBe('publish-retain')
   })
 
   test.each([['#', 'topic-invalid'], ['t/+/x', 'topic-invalid'], ['', 'topic-invalid'], ['t/a\0', 'topic-invalid'], ['$SYS/x', 'topic-reserved'], ['$share/g/t/a', 'topic-reserved'], ['$', 'topic-reserved']])('%j is refused whatever is granted', (topic, reason) => {
@@ -168,6 +179,69 @@ describe('R5: subscribe', () => {
   })
 })
 
+describe('R5: wildcard: filter', () => {
+  const g = grantsOf(grantAndDeny('subscribe: [ { topic: "t/+/a", wildcard: filter, qos: 1 }, { topic: "u/b", qos: 2 } ]', 'receive: ["t/no/a"]'))
+
+  test.each<[string, string | number]>([
+    ['t/x/a', 1], ['t/+/a', 1], ['t/#', 1], ['#', 1], ['+/+/+', 1], ['+/x/#', 1], ['t/no/a', 1], ['t/x/a/#', 1],
+    ['t/+', 'subscribe-not-granted'], ['t/x/b', 'subscribe-not-granted'], ['t/x', 'subscribe-not-granted'], ['+/+', 'subscribe-not-granted'], ['t/x/a/b', 'subscribe-not-granted'], ['t/+/a/+', 'subscribe-not-granted'], ['x/#', 'subscribe-not-granted'],
+    // The other grant must contain it.
+    ['u/b', 2], ['u/+', 'subscribe-not-granted'], ['u/#', 'subscribe-not-granted'],
+    ['$SYS/#', 'subscribe-not-granted'], ['$share/g/t/#', 'share-not-granted'], ['$share/g/x/#', 'subscribe-not-granted'],
+  ])('%s, of which t/+/a is granted: %s', (filter, expected) => {
+    expect(subscribe(g, filter, 2)).toBe(expected)
+  })
+
+  test('what overlaps stands, and only what is granted is delivered', () => {
+    expect(['t/x/a', 't//a', 'u/b'].map((topic) => g.mayReceive(topic))).toEqual([true, true, true])
+    expect(['t/no/a', 't/x/b', 't/x', 't/x/a/b', 'x', '$SYS/a', 'u/c'].map((topic) => g.mayReceive(topic))).toEqual([false, false, false, false, false, false, false])
+  })
+
+  test('a deny that contains the filter refuses it, and one that overlaps narrows it further', () => {
+    const denied = grantsOf(grantAndDeny('subscribe: [ { topic: "t/#", wildcard: filter } ]', 'subscribe: ["t/+/secret", "s/#"]'))
+    expect([subscribe(denied, '#'), subscribe(denied, 't/+/+'), subscribe(denied, 't/+/secret'), subscribe(denied, 't/x/secret'), subscribe(denied, 's/#')]).toEqual([0, 0, 'subscribe-denied', 'subscribe-denied', 'subscribe-denied'])
+    expect([denied.mayReceive('t/x/open'), denied.mayReceive('t/x/secret'), denied.mayReceive('s/a')]).toEqual([true, false, false])
+  })
+
+  test('is shared under its own names alone', () => {
+    const shared = grantsOf(grant('subscribe: [ { topic: "t/+", wildcard: filter, share: [g] } ]'))
+    expect([subscribe(shared, '$share/g/t/#'), subscribe(shared, '$share/h/t/#'), subscribe(shared, '$share/g/u')]).toEqual([0, 'share-not-granted', 'subscribe-not-granted'])
+  })
+
+  test('contain, which is the default, and forbid admit none of what only overlaps', () => {
+    for (const mode of ['', ', wildcard: contain', ', wildcard: forbid']) {
+      const strict = grantsOf(grant(`subscribe: [ { topic: "t/+/a"${mode} } ]`))
+      expect([subscribe(strict, 't/#'), subscribe(strict, '#'), subscribe(strict, 't/x/#'), subscribe(strict, 't/x/a')]).toEqual(['subscribe-not-granted', 'subscribe-not-granted', 'subscribe-not-granted', 0])
+    }
+  })
+})
+
+describe('R5: strictDeny', () => {
+  const body = 'subscribe: ["#"], publish: ["#"]'
+  const denied = 'subscribe: ["s/+"], receive: ["r/x"], publish: ["p/+"]'
+  const strict = grantsOf(`strictDeny: true\n${grantAndDeny(body, denied)}`)
+  const lenient = grantsOf(grantAndDeny(body, denied))
+
+  test.each<[string, string | number, string | number]>([
+    ['s/a', 'subscribe-denied', 'subscribe-denied'], ['s/+', 'subscribe-denied', 'subscribe-denied'],
+    ['s/#', 'subscribe-denied', 0], ['#', 'subscribe-denied', 0], ['+/+', 'subscribe-denied', 0], ['+/a', 'subscribe-denied', 0], ['$share/g/#', 'subscribe-denied', 'share-not-granted'],
+    ['r/x', 'receive-denied', 0], ['r/+', 'receive-denied', 0], ['r/#', 'receive-denied', 0], ['+/x', 'subscribe-denied', 0],
+    ['s', 0, 0], ['s/a/b', 0, 0], ['r/y', 0, 0], ['r', 0, 0], ['+', 0, 0], ['+/+/#', 'subscribe-denied', 0], ['+/+/+', 0, 0], ['t/#', 0, 0], ['p/#', 0, 0],
+  ])('%s: %s, and without it %s', (filter, withIt, without) => {
+    expect([subscribe(strict, filter), subscribe(lenient, filter)]).toEqual([withIt, without])
+  })
+
+  test('names the rule and the line of the deny', () => {
+    const verdict = strict.subscribe('r/#', 0)
+    expect([verdict.rule, verdict.at?.line]).toEqual(['no', 6])
+  })
+
+  test('changes nothing about what is published and delivered', () => {
+    for (const topic of ['s/a', 's', 'r/x', 'r/y', 'p/a', 'p', 't']) expect([strict.mayReceive(topic), publish(strict, topic)]).toEqual([lenient.mayReceive(topic), publish(lenient, topic)])
+    expect([publish(strict, 'p/a'), publish(strict, 'p')]).toEqual(['publish-denied', 'granted'])
+  })
+})
+
 describe('R6: receive', () => {
   test('what no grant admits, or a rule denies, is not delivered', () => {
     const g = grantsOf(grantAndDeny('subscribe: ["t/#", "+/status"]', 'receive: ["t/+/key"]'))
@@ -216,6 +290,181 @@ describe('R9: client ids and sessions', () => {
   test('nothing said, nothing limited', () => {
     const g = grantsOf(grant('publish: [a]'))
     expect([g.sessionsMax, g.sessionExpirySecondsMax]).toEqual([undefined, undefined])
+  })
+})
+
+describe('rates', () => {
+  const limited = (lines: string, more = ''): Grants => grantsOf(`${grant(`publish: [ ${lines} ]`)}${more}`, { meter: frozenMeter() })
+  const times = (n: number, ask: () => string): readonly string[] => Array.from({ length: n }, ask)
+
+  test('a device publishes as often as its line says, and then is told so', () => {
+    const g = limited('{ topic: "t/#", rate: 2/s }')
+    expect(times(4, () => publish(g, 't/a'))).toEqual(['granted', 'granted', 'publish-rate', 'publish-rate'])
+    const verdict = g.publish('t/b', 0, false, 0)
+    expect([verdict.reason, verdict.rule, verdict.at?.line, verdict.onDeny]).toEqual(['publish-rate', 'r', 3, 'drop'])
+  })
+
+  test('a burst is how many at once', () => {
+    const g = limited('{ topic: t, rate: 1/h, burst: 3 }')
+    expect(times(4, () => publish(g, 't'))).toEqual(['granted', 'granted', 'granted', 'publish-rate'])
+  })
+
+  test('the meter is told the rate per second, the burst, and the same key for every topic of the line', () => {
+    const told: unknown[] = []
+    const g = grantsOf(grant('publish: [ { topic: "t/${device.id}/+", rate: 600/m, burst: 30 } ]'), { meter: { take: (key, rate) => told.push([key, rate]) > 0 } })
+    for (const topic of ['t/d/a', 't/d/b', 't/d/a']) publish(g, topic)
+    expect(told.map((t) => (t as unknown[])[1])).toEqual(Array.from({ length: 3 }, () => ({ perSecond: 10, burst: 30 })))
+    expect(new Set(told.map((t) => (t as unknown[])[0])).size).toBe(1)
+  })
+
+  test('a message that is refused for another reason uses nothing up', () => {
+    const g = limited('{ topic: t, qos: 0, maxBytes: 5, rate: 1/s }', 'deny:\n  - { id: no, to: any, publish: ["d/#"] }\n')
+    expect([publish(g, 't', 1), publish(g, 't', 0, true), publish(g, 't', 0, false, 6), publish(g, 'd/t'), publish(g, 'u'), publish(g, 't'), publish(g, 't')]).toEqual(['publish-qos', 'publish-retain', 'publish-size', 'publish-denied', 'publish-not-granted', 'granted', 'publish-rate'])
+  })
+
+  test('where a line without a rate allows it, nothing is used up, whichever stands first', () => {
+    for (const lines of ['{ topic: "t/#", rate: 1/s }, { topic: t/free, qos: 0 }', '{ topic: t/free, qos: 0 }, { topic: "t/#", rate: 1/s }']) {
+      const g = limited(lines)
+      expect([...times(3, () => publish(g, 't/free')), publish(g, 't/free', 1), publish(g, 't/free', 1), publish(g, 't/free')]).toEqual(['granted', 'granted', 'granted', 'granted', 'publish-rate', 'granted'])
+    }
+  })
+
+  test('lines have a bucket each, also those of one topic in one rule', () => {
+    const g = limited('{ topic: t, qos: 0, rate: 1/s }, { topic: t, qos: 1, rate: 2/s }')
+    expect([publish(g, 't', 1), publish(g, 't', 1), publish(g, 't', 1), publish(g, 't', 0), publish(g, 't', 0)]).toEqual(['granted', 'granted', 'publish-rate', 'granted', 'publish-rate'])
+  })
+
+  test('several lines with a rate add up, the lowest is used first, and their order does not matter', () => {
+    const lines = ['{ topic: "t/#", rate: 3/s }', '{ topic: t/alarm, rate: 1/s }', '{ topic: "+/alarm", rate: 1/s, burst: 2 }']
+    for (const order of [lines, lines.toReversed(), [lines[1], lines[2], lines[0]]]) {
+      const g = limited(order.join(', '))
+      expect(times(3, () => publish(g, 't/alarm'))).toEqual(['granted', 'granted', 'granted'])
+      // Those were the two narrow lines: the wide one is as full as ever.
+      expect(times(4, () => publish(g, 't/other'))).toEqual(['granted', 'granted', 'granted', 'publish-rate'])
+      expect([publish(g, 't/alarm'), publish(g, 'u/alarm')]).toEqual(['publish-rate', 'publish-rate'])
+    }
+  })
+
+  test('in whatever order rules and lines stand, a device may send the same', () => {
+    const line = fc.record({ topic: fc.constantFrom('a', 'b', '+', '#'), qos: fc.constantFrom(0, 1), rate: fc.constantFrom('', '1/s', '2/s', '60/m', '3/s'), burst: fc.constantFrom(1, 2) })
+      .map(({ topic, qos, rate, burst }) => (rate === '' ? { topic, qos } : rate === '3/s' ? { topic, qos, rate } : { topic, qos, rate, burst }))
+    const rules = fc.array(fc.array(line, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 3 }).map((all) => all.map((publishes, i) => ({ id: `r${i}`, to: 'any', publish: publishes })))
+    const sends = fc.array(fc.tuple(fc.constantFrom('a', 'b'), fc.constantFrom<0 | 1>(0, 1)), { maxLength: 12 })
+    let rated = 0
+    fc.assert(fc.property(rules, sends, (grants, asks) => {
+      const [there, back] = [grants, grants.toReversed().map((rule) => ({ ...rule, publish: rule.publish.toReversed() }))].map((order) => grantsOf(JSON.stringify({ version: 1, grants: order }), { meter: frozenMeter() })) as [Grants, Grants]
+      for (const [topic, qos] of asks) {
+        const reason = publish(there, topic, qos)
+        expect(publish(back, topic, qos)).toBe(reason)
+        if (reason === 'publish-rate') rated += 1
+      }
+    }), { numRuns: 1_000 })
+    expect(rated).toBeGreaterThan(200)
+  })
+
+  test('all sessions of a device share what the meter holds', () => {
+    const meter = frozenMeter()
+    const [one, two] = [1, 2].map((n) => grantsOf(grant('publish: [ { topic: "t/${clientId}", rate: 2/s } ]'), { clientId: `d:${n}`, meter })) as [Grants, Grants]
+    expect([publish(one, 't/d:1'), publish(two, 't/d:2'), publish(one, 't/d:1'), publish(two, 't/d:2')]).toEqual(['granted', 'granted', 'publish-rate', 'publish-rate'])
+  })
+
+  test('without a meter every rate has room: a question is no message', () => {
+    const g = grantsOf(grant('publish: [ { topic: t, rate: 1/h } ]'))
+    expect(times(5, () => publish(g, 't'))).toEqual(Array.from({ length: 5 }, () => 'granted'))
+  })
+})
+
+describe('conditions', () => {
+  const NIGHT = Date.parse('2027-03-01T23:00:00Z')
+  const here = { source: '10.0.0.1', tls: '1.3' } as const
+  const there = { source: '12.0.0.1', tls: '1.2' } as const
+  const when = (condition: string): string => grant(`when: ${condition}, publish: [a], subscribe: [a], will: [a], connect: { sessions: 3 }`)
+  const all = (g: Grants): readonly unknown[] => [g.empty, publish(g, 'a'), subscribe(g, 'a'), will(g, 'a'), g.mayReceive('a'), g.sessionsMax]
+  const EVERYTHING = [false, 'granted', 0, 'granted', true, 3]
+  const NOTHING = [true, 'publish-not-granted', 'subscribe-not-granted', 'will-not-granted', false, undefined]
+
+  test('a grant whose condition does not hold is not there at all', () => {
+    expect(all(grantsOf(when('{ source: [10.0.0.0/8] }'), { connection: here }))).toEqual(EVERYTHING)
+    expect(all(grantsOf(when('{ source: [10.0.0.0/8] }'), { connection: there }))).toEqual(NOTHING)
+    expect(all(grantsOf(when('{ time: { from: "06:00", to: "22:00" } }'), { now: NIGHT }))).toEqual(NOTHING)
+  })
+
+  test('a deny whose condition does not hold denies nothing', () => {
+    const denying = `${grant('publish: [a], subscribe: ["#"]')}deny:\n  - { id: no, to: any, when: { tls: "1.2" }, publish: [a], subscribe: [a], receive: [b] }\n`
+    const told = (asking: Asking): readonly unknown[] => {
+      const g = grantsOf(denying, asking)
+      return [publish(g, 'a'), subscribe(g, 'a'), g.mayReceive('b')]
+    }
+    expect(told({ connection: here })).toEqual(['granted', 0, true])
+    expect(told({ connection: there })).toEqual(['publish-denied', 'subscribe-denied', false])
+  })
+
+  test('what is not known keeps a grant, and adds no denial', () => {
+    expect(all(grantsOf(when('{ source: [10.0.0.0/8], tls: ">=1.3", time: { from: "06:00", to: "22:00" } }')))).toEqual(EVERYTHING)
+    expect(publish(grantsOf(`${grant('publish: [a]')}deny:\n  - { id: no, to: any, when: { source: [10.0.0.0/8] }, publish: [a] }\n`), 'a')).toBe('granted')
+  })
+
+  test('but what is known to fail takes it away, even if the rest is not known', () => {
+    expect(all(grantsOf(when('{ source: [10.0.0.0/8], attested: true }')))).toEqual(NOTHING)
+    expect(all(grantsOf(when('{ source: [10.0.0.0/8], notAfter: 2027-03-01T23:00:00Z }'), { now: NIGHT }))).toEqual(NOTHING)
+  })
+
+  test('terms of connect narrow only while their condition holds', () => {
+    const text = `version: 1\ngrants:\n  - { id: all, to: any, publish: [a] }\n  - { id: outside, to: any, when: { source: [12.0.0.0/8] }, connect: { clientId: ["x"], sessions: 1, sessionExpiryMax: 1m } }\n`
+    const [inside, outside] = [grantsOf(text, { connection: here }), grantsOf(text, { connection: there })]
+    expect([inside.connect('d').effect, inside.sessionsMax, inside.sessionExpirySecondsMax]).toEqual(['allow', undefined, undefined])
+    expect([outside.connect('d').rule, outside.sessionsMax, outside.sessionExpirySecondsMax]).toEqual(['outside', 1, 60])
+  })
+
+  test('a rule that is not there has no variables to tell of', () => {
+    const text = grant('when: { source: [10.0.0.0/8] }, publish: ["${device.attr.x}"]')
+    expect([grantsOf(text, { connection: here }).unresolved.length, grantsOf(text, { connection: there }).unresolved.length]).toEqual([1, 0])
+  })
+
+  test('until is the first instant at which any rule of the device may change, grant or deny', () => {
+    const rules = (...whens: readonly string[]): string => `version: 1\ngrants:\n${whens.map((w, i) => `  - { id: g${i}, to: ${i === 2 ? '{ device: other }' : 'any'}, when: { notBefore: ${w} }, publish: [a] }\n`).join('')}`
+    const text = `${rules('2027-03-02T03:00:00Z', '2027-03-02T02:00:00Z', '2027-03-02T00:00:00Z')}deny:\n  - { id: no, to: any, when: { notAfter: 2027-03-02T01:00:00Z }, publish: [b] }\n`
+    const asked = (instant: string): number | undefined => grantsOf(text, { now: Date.parse(instant) }).until
+    expect(asked('2027-03-01T23:00:00Z')).toBe(Date.parse('2027-03-02T01:00:00Z'))
+    expect(asked('2027-03-02T01:00:00Z')).toBe(Date.parse('2027-03-02T02:00:00Z'))
+    expect(asked('2027-03-02T02:00:00Z')).toBe(Date.parse('2027-03-02T03:00:00Z'))
+    expect(asked('2027-03-02T03:00:00Z')).toBeUndefined()
+    expect(grantsOf(grant('publish: [a]'), { now: NIGHT }).until).toBeUndefined()
+  })
+})
+
+describe('states of the device', () => {
+  const in_ = (state: Device['state']): Asking => ({ device: device('d', { state }) })
+  const GRANTS = 'version: 1\ngrants:\n  - { id: plain, to: any, publish: [plain] }\n  - { id: both, to: any, when: { state: [active, quarantined] }, publish: [both] }\n  - { id: other, to: any, when: { source: [10.0.0.0/8] }, publish: [when] }\n'
+  const DENIES = 'deny:\n  - { id: no, to: any, publish: [plain/no, both, q/no] }\n  - { id: no-active, to: any, when: { state: active }, publish: ["q/#"] }\n'
+  const QUARANTINE = 'quarantine: { publish: [ "q/#" ], subscribe: [ q ], will: [ q ], connect: { sessions: 1 } }\n'
+  const publishes = (text: string, state: Device['state']): readonly string[] => ['plain', 'both', 'when', 'q/a', 'q/no'].map((topic) => publish(grantsOf(text, in_(state)), topic))
+
+  test('a grant that says no state is for active devices alone, whatever else it says', () => {
+    expect(publishes(GRANTS, 'active')).toEqual(['granted', 'granted', 'granted', 'publish-not-granted', 'publish-not-granted'])
+    expect(publishes(GRANTS, 'quarantined')).toEqual(['publish-not-granted', 'granted', 'publish-not-granted', 'publish-not-granted', 'publish-not-granted'])
+  })
+
+  test('a deny that says none is for all, and one that says one for that', () => {
+    expect(publishes(GRANTS + DENIES + QUARANTINE, 'active')).toEqual(['granted', 'publish-denied', 'granted', 'publish-denied', 'publish-denied'])
+    expect(publishes(GRANTS + DENIES + QUARANTINE, 'quarantined')).toEqual(['publish-not-granted', 'publish-denied', 'publish-not-granted', 'granted', 'publish-denied'])
+  })
+
+  test('the quarantine block is all that a quarantined device may do, and nothing for others', () => {
+    const told = (state: Device['state']): readonly unknown[] => {
+      const g = grantsOf(grant('publish: [a], subscribe: [a]') + QUARANTINE, in_(state))
+      return [g.empty, publish(g, 'a'), subscribe(g, 'a'), publish(g, 'q/x'), subscribe(g, 'q'), will(g, 'q'), g.mayReceive('q'), g.mayReceive('a'), g.sessionsMax]
+    }
+    expect(told('quarantined')).toEqual([false, 'publish-not-granted', 'subscribe-not-granted', 'granted', 0, 'granted', true, false, 1])
+    expect(told('active')).toEqual([false, 'granted', 0, 'publish-not-granted', 'subscribe-not-granted', 'will-not-granted', false, true, undefined])
+  })
+
+  test('without it a quarantined device has no grant, and may not even connect', () => {
+    expect([grantsOf(grant('publish: [a]'), in_('quarantined')).empty, grantsOf(grant('publish: [a]'), in_('active')).empty]).toEqual([true, false])
+  })
+
+  test.each(['pending', 'suspended', 'retired'] as const)('a device that is %s has none', (state) => {
+    expect([grantsOf(GRANTS + QUARANTINE, in_(state)).empty, ...publishes(GRANTS + QUARANTINE, state)]).toEqual([true, ...Array.from({ length: 5 }, () => 'publish-not-granted')])
   })
 })
 

@@ -1,27 +1,38 @@
-// A second evaluator of the grants language, written from policy.md alone and as plainly as possible: no compiling, no
-// caches, no sharing of code with src. It reads the policy as the plain data that stands in the file, and answers with what
-// is allowed and which rules may be named for it. Where it and src disagree, one of them has read policy.md wrongly.
+// A second evaluator of the grants language, written from policy.md and its manual alone and as plainly as possible: no
+// compiling, no caches of decisions, no sharing of code with src. It reads the policy as the plain data that stands in the
+// file, and answers with what is allowed, why not, and which rules may be named for it. Where it and src disagree, one of
+// them has read policy.md wrongly.
+
+import { applies, type RefSituation, type RefWhen } from './reference-when.ts'
 
 export interface RefTopic {
   readonly topic: string
   readonly qos?: number
   readonly retain?: boolean
   readonly maxBytes?: number
-  readonly wildcard?: 'contain' | 'forbid'
+  readonly wildcard?: 'contain' | 'forbid' | 'filter'
   readonly share?: readonly string[]
+  readonly rate?: string
+  readonly burst?: number
 }
-export type RefTarget = 'any' | { readonly group: string } | { readonly device: string } | { readonly ca: string }
-export interface RefGrant {
-  readonly id: string
-  readonly to: RefTarget
+export type RefTarget =
+  | 'any' | { readonly group: string } | { readonly device: string } | { readonly ca: string } | { readonly tenant: string }
+  | { readonly attr: Readonly<Record<string, string | readonly string[]>> }
+interface RefBody {
   readonly connect?: { readonly clientId?: readonly string[]; readonly sessions?: number }
   readonly publish?: readonly (string | RefTopic)[]
   readonly subscribe?: readonly (string | RefTopic)[]
   readonly will?: readonly (string | RefTopic)[]
 }
+export interface RefGrant extends RefBody {
+  readonly id: string
+  readonly to: RefTarget
+  readonly when?: RefWhen
+}
 export interface RefDeny {
   readonly id: string
   readonly to: RefTarget
+  readonly when?: RefWhen
   readonly onDeny?: 'drop' | 'disconnect'
   readonly publish?: readonly string[]
   readonly subscribe?: readonly string[]
@@ -30,12 +41,15 @@ export interface RefDeny {
 export interface RefPolicy {
   readonly version: 1
   readonly onDeny?: 'drop' | 'disconnect'
+  readonly strictDeny?: boolean
+  readonly groups?: Readonly<Record<string, readonly string[]>>
   readonly grants: readonly RefGrant[]
   readonly deny: readonly RefDeny[]
+  readonly quarantine?: RefBody
 }
 
-/** Somebody who is connected: what the registry, the certificate and the CONNECT say. Names of a subject by short name. */
-export interface RefPrincipal {
+/** Somebody: what the registry, the certificate, the connection and the CONNECT say. Names of a subject by short name. */
+export interface RefPrincipal extends RefSituation {
   readonly id: string
   readonly tenant: string
   readonly groups: readonly string[]
@@ -55,6 +69,8 @@ export type RefAsk =
 
 export interface RefAnswer {
   readonly allow: boolean
+  /** Of what is denied, where it is told. */
+  readonly reason?: string
   /** Rules that may be named: those that allow, or those that deny; empty where none decided. */
   readonly rules: readonly string[]
   readonly grantedQos?: number
@@ -62,19 +78,26 @@ export interface RefAnswer {
   readonly onDeny?: Readonly<Record<string, 'drop' | 'disconnect'>>
 }
 
-const NO: RefAnswer = { allow: false, rules: [] }
+/** How many messages the lines with a rate have let through: a line lets as many through as its burst, and no time passes here. */
+export type RefUsed = Map<string, number>
 
-export function judge(policy: RefPolicy, who: RefPrincipal, ask: RefAsk): RefAnswer {
-  const grants = policy.grants.filter((g) => concerns(g.to, who))
-  const denies = policy.deny.filter((d) => concerns(d.to, who))
+const NO: RefAnswer = { allow: false, rules: [] }
+const no = (reason: string, rules: readonly string[] = []): RefAnswer => ({ allow: false, reason, rules })
+
+export function judge(policy: RefPolicy, who: RefPrincipal, ask: RefAsk, used: RefUsed): RefAnswer {
+  const quarantine: RefGrant[] = policy.quarantine === undefined ? [] : [{ id: 'quarantine', to: 'any', when: { state: 'quarantined' }, ...policy.quarantine }]
+  const groups = allGroups(policy.groups ?? {}, who.groups)
+  // What is not known keeps a grant, and adds no denial. A grant that says no state is for active devices.
+  const grants = [...policy.grants, ...quarantine].filter((g) => concerns(g.to, who, groups) && applies({ state: 'active', ...g.when }, who) !== false)
+  const denies = policy.deny.filter((d) => concerns(d.to, who, groups) && applies(d.when ?? {}, who) === true)
   switch (ask.kind) {
     case 'connect':
       return judgeConnect(grants, who, ask.clientId)
     case 'publish':
     case 'will':
-      return judgeSend(policy, grants, denies, who, ask)
+      return judgeSend(policy, grants, denies, who, ask, used)
     case 'subscribe':
-      return judgeSubscribe(grants, denies, who, ask.filter, ask.qos)
+      return judgeSubscribe(policy, grants, denies, who, ask.filter, ask.qos)
     case 'receive': {
       if (!isTopic(ask.topic)) return NO
       const admitted = grants.some((g) => (g.subscribe ?? []).some((s) => isIn(ask.topic, inAllow(topicOf(s), who))))
@@ -85,11 +108,19 @@ export function judge(policy: RefPolicy, who: RefPrincipal, ask: RefAsk): RefAns
   }
 }
 
-function concerns(to: RefTarget, who: RefPrincipal): boolean {
+/** Its own, and every group that contains one that it is in, until no more are found. */
+function allGroups(containment: Readonly<Record<string, readonly string[]>>, direct: readonly string[]): readonly string[] {
+  const more = Object.entries(containment).filter(([outer, inner]) => !direct.includes(outer) && inner.some((one) => direct.includes(one))).map(([outer]) => outer)
+  return more.length === 0 ? direct : allGroups(containment, [...direct, ...more])
+}
+
+function concerns(to: RefTarget, who: RefPrincipal, groups: readonly string[]): boolean {
   if (to === 'any') return true
-  if ('group' in to) return who.groups.includes(to.group)
+  if ('group' in to) return groups.includes(to.group)
   if ('device' in to) return who.id === to.device
-  return who.ca === to.ca
+  if ('tenant' in to) return who.tenant === to.tenant
+  if ('ca' in to) return who.ca === to.ca
+  return Object.entries(to.attr).every(([name, values]) => who.attributes.some(([k, v]) => k === name && (typeof values === 'string' ? v === values : values.includes(v))))
 }
 
 /** R1 and R9. */
@@ -110,39 +141,71 @@ function isOwn(who: RefPrincipal, clientId: string): boolean {
   return first === who.id && (rest.length === 0 || rest.join(':') !== '')
 }
 
+type Line = ReturnType<typeof full> & { readonly id: string }
+
 /** R2, R4, R8, R11. */
-function judgeSend(policy: RefPolicy, grants: readonly RefGrant[], denies: readonly RefDeny[], who: RefPrincipal, ask: Extract<RefAsk, { kind: 'publish' | 'will' }>): RefAnswer {
+function judgeSend(policy: RefPolicy, grants: readonly RefGrant[], denies: readonly RefDeny[], who: RefPrincipal, ask: Extract<RefAsk, { kind: 'publish' | 'will' }>, used: RefUsed): RefAnswer {
   const byDefault = policy.onDeny ?? 'drop'
-  if (!isTopic(ask.topic)) return { ...NO, onDeny: { '': byDefault } }
+  const isWill = ask.kind === 'will'
+  if (!isTopic(ask.topic)) return { ...no(isWill ? 'will-invalid' : isText(ask.topic) && !/[+#]/.test(ask.topic) ? 'topic-reserved' : 'topic-invalid'), onDeny: { '': byDefault } }
   const denying = denies.filter((d) => (d.publish ?? []).some((p) => isIn(ask.topic, inDeny(p, who))))
-  if (denying.length > 0) return { allow: false, rules: denying.map((d) => d.id), onDeny: Object.fromEntries(denying.map((d) => [d.id, d.onDeny ?? byDefault])) }
-  const matching = grants.flatMap((g) => ((ask.kind === 'publish' ? g.publish : g.will) ?? []).map((p) => ({ id: g.id, ...full(p, ask.kind === 'will') }))).filter((p) => isIn(ask.topic, inAllow(p.topic, who)))
-  const allowing = matching.filter((p) => ask.qos <= p.qos && (!ask.retain || p.retain) && ask.bytes <= p.maxBytes)
-  if (allowing.length > 0) return { allow: true, rules: allowing.map((p) => p.id) }
-  return { allow: false, rules: matching.map((p) => p.id), onDeny: Object.fromEntries(['', ...matching.map((p) => p.id)].map((id) => [id, byDefault])) }
+  if (denying.length > 0) return { ...no('publish-denied', denying.map((d) => d.id)), onDeny: Object.fromEntries(denying.map((d) => [d.id, d.onDeny ?? byDefault])) }
+  const matching: readonly Line[] = grants.flatMap((g) => ((isWill ? g.will : g.publish) ?? []).map((p) => ({ id: g.id, ...full(p, isWill) }))).filter((p) => isIn(ask.topic, inAllow(p.topic, who)))
+  const fitting = matching.filter((p) => termThatRefuses(p, ask) === undefined)
+  const free = fitting.filter((p) => p.rate === undefined)
+  if (free.length > 0) return { allow: true, rules: free.map((p) => p.id) }
+  // The lowest rate is used first; of equals the smaller burst, and then the first by name.
+  const [next] = fitting.filter((p) => (used.get(nameOf(p)) ?? 0) < burstOf(p)).toSorted((a, b) => perHour(a) - perHour(b) || burstOf(a) - burstOf(b) || (nameOf(a) < nameOf(b) ? -1 : 1))
+  if (next !== undefined) {
+    used.set(nameOf(next), (used.get(nameOf(next)) ?? 0) + 1)
+    return { allow: true, rules: [next.id] }
+  }
+  // That which came nearest to allowing it says why not.
+  const refusals = matching.map((p) => ({ id: p.id, reason: termThatRefuses(p, ask) ?? 'publish-rate' }))
+  const reason = ['publish-rate', 'publish-size', 'publish-retain', 'publish-qos'].find((r) => refusals.some((refusal) => refusal.reason === r))
+  const rules = refusals.filter((refusal) => refusal.reason === reason).map((refusal) => refusal.id)
+  return { ...no(reason ?? (isWill ? 'will-not-granted' : 'publish-not-granted'), rules), onDeny: Object.fromEntries(['', ...rules].map((id) => [id, byDefault])) }
 }
 
+function termThatRefuses(p: Line, { qos, retain, bytes }: Extract<RefAsk, { kind: 'publish' | 'will' }>): string | undefined {
+  if (qos > p.qos) return 'publish-qos'
+  if (retain && !p.retain) return 'publish-retain'
+  return bytes > p.maxBytes ? 'publish-size' : undefined
+}
+
+const nameOf = ({ id, topic, qos, retain, maxBytes, rate, burst }: Line): string => [id, topic, qos, retain, maxBytes, rate, burst].join(' ')
+const burstOf = ({ rate = '', burst }: Line): number => burst ?? Number(rate.split('/')[0])
+const perHour = ({ rate = '' }: Line): number => Number(rate.split('/')[0]) * (rate.endsWith('/s') ? 3_600 : rate.endsWith('/m') ? 60 : 1)
+
 /** R5. */
-function judgeSubscribe(grants: readonly RefGrant[], denies: readonly RefDeny[], who: RefPrincipal, filter: string, qos: number): RefAnswer {
+function judgeSubscribe(policy: RefPolicy, grants: readonly RefGrant[], denies: readonly RefDeny[], who: RefPrincipal, filter: string, qos: number): RefAnswer {
   const inner = innerFilter(filter)
-  if (inner === undefined) return NO
-  const denying = denies.filter((d) => (d.subscribe ?? []).some((p) => contains(inDeny(p, who), inner)))
-  if (denying.length > 0) return { allow: false, rules: denying.map((d) => d.id) }
+  if (inner === undefined) return no('filter-invalid')
+  const by = (patternsOf: (d: RefDeny) => readonly string[] | undefined, holds: (pattern: string, asked: string) => boolean): readonly string[] =>
+    denies.filter((d) => (patternsOf(d) ?? []).some((p) => holds(inDeny(p, who), inner))).map((d) => d.id)
+  const denying = by((d) => d.subscribe, contains)
+  if (denying.length > 0) return no('subscribe-denied', denying)
+  if (policy.strictDeny === true) {
+    const [overlapping, withheld] = [by((d) => d.subscribe, overlaps), by((d) => d.receive, overlaps)]
+    if (overlapping.length > 0) return no('subscribe-denied', overlapping)
+    if (withheld.length > 0) return no('receive-denied', withheld)
+  }
   const shareName = inner === filter ? undefined : (filter.split('/')[1] ?? '')
-  const containing = grants.flatMap((g) => (g.subscribe ?? []).map((s) => ({ id: g.id, ...full(s, false) }))).filter((s) => {
+  const admitting = grants.flatMap((g) => (g.subscribe ?? []).map((s) => ({ id: g.id, ...full(s, false) }))).filter((s) => {
     const pattern = inAllow(s.topic, who)
     if (pattern === undefined) return false
+    if (s.wildcard === 'filter') return overlaps(pattern, inner)
     return s.wildcard === 'forbid' ? !/[+#]/.test(inner) && isIn(inner, pattern) : contains(pattern, inner)
   })
-  const allowing = containing.filter((s) => shareName === undefined || s.share.some((one) => (one.at(-1) === '*' ? shareName.startsWith(one.slice(0, -1)) : one === shareName)))
-  if (allowing.length === 0) return { allow: false, rules: containing.map((s) => s.id) }
+  const allowing = admitting.filter((s) => shareName === undefined || s.share.some((one) => (one.at(-1) === '*' ? shareName.startsWith(one.slice(0, -1)) : one === shareName)))
+  if (allowing.length === 0) return admitting.length === 0 ? no('subscribe-not-granted') : no('share-not-granted', admitting.map((s) => s.id))
   const highest = Math.max(...allowing.map((s) => s.qos))
   return { allow: true, rules: allowing.filter((s) => s.qos === highest).map((s) => s.id), grantedQos: Math.min(qos, highest) }
 }
 
 const topicOf = (p: string | RefTopic): string => (typeof p === 'string' ? p : p.topic)
 
-function full(p: string | RefTopic, retainByDefault: boolean): { topic: string; qos: number; retain: boolean; maxBytes: number; wildcard: string; share: readonly string[] } {
+function full(p: string | RefTopic, retainByDefault: boolean): { topic: string; qos: number; retain: boolean; maxBytes: number; wildcard: string; share: readonly string[]; rate?: string; burst?: number } {
   return { qos: 2, retain: retainByDefault, maxBytes: Number.POSITIVE_INFINITY, wildcard: 'contain', share: [], ...(typeof p === 'string' ? { topic: p } : p) }
 }
 
@@ -260,4 +323,13 @@ function contains(pattern: string, filter: string): boolean {
     return from(i + 1)
   }
   return from(0)
+}
+
+/** L(A) and L(F) have a topic in common: one that is made of both, a literal level wherever one of them has it, is it or there is none. */
+function overlaps(pattern: string, filter: string): boolean {
+  const [a, f] = [pattern.split('/'), filter.split('/')]
+  const [deepA, deepF] = [a.at(-1) === '#', f.at(-1) === '#']
+  const [headA, headF] = [deepA ? a.slice(0, -1) : a, deepF ? f.slice(0, -1) : f]
+  const made = Array.from({ length: Math.max(headA.length, headF.length, 1) }, (_, i) => [headA[i], headF[i]].find((level) => level !== undefined && level !== '+') ?? 'x').join('/')
+  return isIn(made, pattern) && isIn(made, filter)
 }
