@@ -165,6 +165,20 @@ function addPolicy(cli: Command): void {
     .addOption(new Option('--qos <qos>', 'with this QoS').choices(['0', '1', '2']))
     .option('--retain', 'as a retained message')
     .action(async (options) => (await import('./commands/policy.ts')).explain(options))
+  addPolicyImport(policy)
+}
+
+function addPolicyImport(policy: Command): void {
+  const importing = policy.command('import').description('Translate the policy of another broker: never wider, and line by line what is lost. Exit code 4 when something is.').exitOverride()
+  const format = (name: string, description: string, example: string): Command =>
+    verb(importing, name, description, example)
+      .option('--out <file>', 'where the policy goes (default: it is printed)')
+      .option('--force', 'replace a file that is there')
+  format('mosquitto <file>', 'Translate an ACL file.', 'sallyport policy import mosquitto acl --out policy.yaml').action(async (file, options) => (await import('./commands/policy-import.ts')).mosquitto(file, options))
+  format('emqx <file>', 'Translate an acl.conf.', 'sallyport policy import emqx acl.conf --out policy.yaml').action(async (file, options) => (await import('./commands/policy-import.ts')).emqx(file, options))
+  format('aws <file...>', 'Translate the IoT policies that are attached together.', 'sallyport policy import aws sensors.json --out policy.yaml')
+    .option('--to <whom>', 'the group that they are attached to, or any (default: the name of the first file)')
+    .action(async (files, options) => (await import('./commands/policy-import.ts')).aws(files, options))
 }
 
 function addRest(cli: Command): void {

@@ -250,6 +250,8 @@ export const POLICY_LIMITS = {
   patternsPerRuleMax: 1_000,
   /** What is said of a pattern that cannot be used. */
   problemCharsMax: 160,
+  /** A policy of another broker whose rules would have to be laid against each other this often is not imported: it would take minutes. */
+  importComparisonsMax: 20_000_000,
   /** Distinct topics remembered per session and direction; the oldest are forgotten. */
   decisionCacheMax: 256,
 } as const
