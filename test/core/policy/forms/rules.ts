@@ -135,13 +135,13 @@ export const BAD_FORM: readonly BadForm[] = [
 
 /** What has a good form and makes no sense: only the reader sees it. */
 export const BAD_SENSE: readonly BadForm[] = [
-  [top('version: 1'), '2:1: not valid YAML: Map keys must be unique.'],
+  [top('version: 1'), '2:1: not valid YAML: the key "version" is there already. Write each key once.'],
   [grants(`{ id: r, to: any }\n  - { id: r, to: any }`), '4:11: the rule id "r" is taken, by policy.yaml:3. Give every rule an id of its own.'],
   [grants(`{ id: r, to: any }\ndeny:\n  - { id: r, to: any }`), '5:11: the rule id "r" is taken, by policy.yaml:3. Give every rule an id of its own.'],
   [groups('{ a: [a] }'), '2:11: the groups contain each other in a circle: a → a. Take one of them out of the other.'],
   [groups('{ a: [b], b: [c], c: [a], d: [a] }'), '2:11: the groups contain each other in a circle: a → b → c → a. Take one of them out of the other.'],
   [groups('{ a: [b], b: [a], c: [d], d: [c], e: [e, a] }'), '2:11: the groups contain each other in a circle: a → b → a. Take one of them out of the other.', '2:27: the groups contain each other in a circle: c → d → c. Take one of them out of the other.', '2:43: the groups contain each other in a circle: e → e. Take one of them out of the other.'],
-  [groups('{ a: [b], a: [c] }'), '2:19: not valid YAML: Map keys must be unique.'],
+  [groups('{ a: [b], a: [c] }'), '2:19: not valid YAML: the key "a" is there already. Write each key once.'],
   [grants(`{ id: quarantine, to: any }\nquarantine: { publish: [a] }\n`), '4:1: quarantine is a rule id, too, and taken by policy.yaml:3. Give that rule another id.'],
   [grant('connect: { clientId: ["${clientId}"] }'), '3:45: a client id cannot be compared with itself. Use "${device.id}".'],
   [grant('connect: { clientId: ["${clientId}:*"] }'), '3:45: a client id cannot be compared with itself. Use "${device.id}".'],
