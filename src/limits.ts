@@ -248,6 +248,12 @@ export const POLICY_LIMITS = {
   documentBytesMax: 8 * MiB,
   rulesMax: 100_000,
   patternsPerRuleMax: 1_000,
+  /** One rule must not hold the event loop while it is read: share names of one subscription, networks of one condition, values of one attribute. */
+  shareNamesMax: 64,
+  networksMax: 256,
+  valuesMax: 256,
+  /** A file that is wrong everywhere: problems that are told; the others are counted. */
+  problemsMax: 1_000,
   /** What is said of a pattern that cannot be used. */
   problemCharsMax: 160,
   /** A policy of another broker whose rules would have to be laid against each other this often is not imported: it would take minutes. */

@@ -23,25 +23,17 @@ function compilePattern(text: string): ((value: string) => boolean) | string {
 }
 
 const CIDR = /^([0-9A-Fa-f:.]+?)(?:\/(\d{1,3}))?$/
-const MAPPED = /^::ffff:(?=\d+\.)/i
-const MAPPED_BITS = 96
+const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 6 ? 'ipv6' : 'ipv4')
 
-/** A dual-stack socket shows IPv4 addresses as mapped ones. */
-const unmapped = (address: string): string => address.replace(MAPPED, '')
-
+/** An IPv4 address and its mapped form (::ffff:10.0.0.1), as a dual-stack socket shows it, are the same to a BlockList. */
 function networkOf(text: string): ((address: string) => boolean) | string {
   const [, address = '', bits] = CIDR.exec(text) ?? []
-  const family = isIP(address)
-  const longest = family === 6 ? 128 : 32
-  const plainFamily = isIP(unmapped(address))
-  const prefix = (bits === undefined ? longest : Number(bits)) - (plainFamily === family ? 0 : MAPPED_BITS)
-  if (family === 0 || prefix < 0 || Number(bits ?? 0) > longest) return `"${printable(text)}" is no network.`
+  const longest = familyOf(address) === 'ipv6' ? 128 : 32
+  const prefix = Number(bits ?? longest)
+  if (isIP(address) === 0 || prefix > longest) return `"${printable(text)}" is no network.`
   const list = new BlockList()
-  list.addSubnet(unmapped(address), prefix, plainFamily === 6 ? 'ipv6' : 'ipv4')
-  return (peer) => {
-    const plain = unmapped(peer)
-    return isIP(plain) !== 0 && list.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4')
-  }
+  list.addSubnet(address, prefix, familyOf(address))
+  return (peer) => isIP(peer) !== 0 && list.check(peer, familyOf(peer))
 }
 
 const MINUTE_MS = 60_000

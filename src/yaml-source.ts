@@ -1,7 +1,7 @@
 // YAML text → a tree with positions. Everything of YAML that is not plain data is refused: anchors, aliases, merge keys,
 // tags, several documents. It knows nothing of what the document means.
 
-import { isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, parseDocument, type Node, type Pair } from 'yaml'
+import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser, type CST, type Document, type Node, type Pair } from 'yaml'
 import { POLICY_LIMITS } from './limits.ts'
 import type { SourcePosition } from './core/errors.ts'
 import { printable } from './core/ids.ts'
@@ -11,23 +11,27 @@ import type { MapEntry, Problem, SourceNode } from './core/source-tree.ts'
 const DEPTH_MAX = 32
 /** A file that is no YAML at all has a problem at every character. */
 const SYNTAX_PROBLEMS_MAX = 100
-
 const MESSAGE_CHARS_MAX = 160
 
 /** Tokens of the lexer that stand for no text: document start, flow end, and "a scalar follows". */
 const SCALAR_FOLLOWS = '\x1f'
 const WITHOUT_TEXT: readonly string[] = ['\x02', '\x18', SCALAR_FOLLOWS]
 
+interface Misnesting {
+  readonly offset: number
+  readonly message: string
+}
+
 /**
- * Where brackets nest too deep or close what is not open: told from the tokens alone, because the parser pays for each level
- * with its stack and for each error with a search.
+ * Watches tokens go by for brackets that nest too deep or close what is not open: the parser pays for each level with its
+ * stack and for each error with a search, so it must not see them.
  */
-function misnesting(text: string): { readonly offset: number; readonly message: string } | undefined {
+function nestingWatch(): (token: string) => Misnesting | undefined {
   let offset = 0
   let flow = 0
   let inLine = 0
   let isText = false
-  for (const token of new Lexer().lex(text)) {
+  return (token) => {
     if (isText) isText = false
     else if (token === SCALAR_FOLLOWS) isText = true
     else if (token === '[' || token === '{') flow++
@@ -37,31 +41,53 @@ function misnesting(text: string): { readonly offset: number; readonly message: 
     if (flow > DEPTH_MAX || inLine > DEPTH_MAX) return { offset, message: `nested more than ${DEPTH_MAX} deep.` }
     if (flow < 0) return { offset, message: `not valid YAML: "${token}" closes nothing.` }
     offset += WITHOUT_TEXT.includes(token) ? 0 : token.length
+    return undefined
   }
-  return undefined
 }
 
-function placeIn(file: string, text: string, offset: number): SourcePosition {
-  const before = text.slice(0, offset).split('\n')
-  return { file, line: before.length, column: (before.at(-1) ?? '').length + 1 }
+/** The documents of a text, in one pass over its tokens; or where it nests wrongly. */
+function parse(text: string, lines: LineCounter): readonly Document[] | Misnesting {
+  let misnested: Misnesting | undefined
+  function* tokens(): Generator<CST.Token> {
+    const misnestedAt = nestingWatch()
+    const parser = new Parser(lines.addNewLine)
+    lines.addNewLine(0)
+    for (const token of new Lexer().lex(text)) {
+      misnested = misnestedAt(token)
+      // Without an end there is no document either.
+      if (misnested !== undefined) return
+      yield* parser.next(token)
+    }
+    yield* parser.end()
+  }
+  // Whether keys are unique is looked at below: there it costs less than the square of their number.
+  const composer = new Composer({ uniqueKeys: false, version: '1.2', schema: 'core', merge: false, strict: true, prettyErrors: false })
+  const documents: Document[] = []
+  for (const document of composer.compose(tokens(), true, text.length)) {
+    documents.push(document)
+    // One is read; of another it is enough to know that it is there.
+    if (documents.length > 1) break
+  }
+  return misnested ?? documents
 }
 
 /** Reads one document of YAML 1.2 (core schema). With problems there is no tree; an empty file is an empty mapping. */
 export function readYaml(file: string, text: string): { readonly tree?: SourceNode; readonly problems: readonly Problem[] } {
   const start: SourcePosition = { file, line: 1, column: 1 }
   if (Buffer.byteLength(text) > POLICY_LIMITS.documentBytesMax) return { problems: [{ at: start, message: `the file is larger than ${POLICY_LIMITS.documentBytesMax} bytes.` }] }
-  const misnested = misnesting(text)
-  if (misnested !== undefined) return { problems: [{ at: placeIn(file, text, misnested.offset), message: misnested.message }] }
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, version: '1.2', schema: 'core', merge: false, strict: true, prettyErrors: false })
   const place = (offset: number | undefined): SourcePosition => {
     const { line, col } = lines.linePos(offset ?? 0)
     return { file, line: Math.max(1, line), column: Math.max(1, col) }
   }
-  const problems: Problem[] = document.errors.slice(0, SYNTAX_PROBLEMS_MAX).map((e) => ({ at: place(e.pos[0]), message: `not valid YAML: ${printable((e.message.split('\n')[0] ?? '').replace(/\.$/, ''), MESSAGE_CHARS_MAX)}.` }))
+  const documents = parse(text, lines)
+  if ('message' in documents) return { problems: [{ at: place(documents.offset), message: documents.message }] }
+  const [document, another] = documents
+  const problems: Problem[] = (document?.errors ?? []).slice(0, SYNTAX_PROBLEMS_MAX).map((e) => ({ at: place(e.pos[0]), message: `not valid YAML: ${printable((e.message.split('\n')[0] ?? '').replace(/\.$/, ''), MESSAGE_CHARS_MAX)}.` }))
+  if (another !== undefined) problems.push({ at: place(another.range?.[0]), message: 'not valid YAML: a file has one document, and here another begins.' })
   if (problems.length > 0) return { problems }
   const report = (node: Node, message: string, fix: string): undefined => {
-    problems.push({ at: place(node.range?.[0]), message, fix })
+    if (problems.length < SYNTAX_PROBLEMS_MAX) problems.push({ at: place(node.range?.[0]), message, fix })
     return undefined
   }
 
@@ -87,19 +113,25 @@ export function readYaml(file: string, text: string): { readonly tree?: SourceNo
       return { kind: 'scalar', value: plain, text: yaml.source ?? String(plain ?? ''), at }
     }
     if (isSeq(yaml)) return { kind: 'list', items: yaml.items.flatMap((item) => convert(item, depth + 1) ?? []), at }
-    if (isMap(yaml)) return { kind: 'map', entries: yaml.items.flatMap((pair) => entry(pair, depth, yaml) ?? []), at }
+    if (isMap(yaml)) {
+      const keys = new Set<string>()
+      return { kind: 'map', entries: yaml.items.flatMap((pair) => entry(pair, depth, yaml, keys) ?? []), at }
+    }
     return report(yaml, 'this is not plain data.', 'Write a mapping, a list or a value.')
   }
 
-  function entry(pair: Pair, depth: number, owner: Node): MapEntry | undefined {
+  function entry(pair: Pair, depth: number, owner: Node, keys: Set<string>): MapEntry | undefined {
     const { key } = pair
     if (isScalar(key) && decorated(key)) return undefined
     if (!isScalar(key)) return report(owner, 'a key must be plain text.', 'Write key: value.')
+    const name = key.source ?? String(key.value)
+    if (keys.has(name)) return report(key, `not valid YAML: the key "${printable(name)}" is there already.`, 'Write each key once.')
+    keys.add(name)
     const value = convert(pair.value, depth + 1)
-    return value === undefined ? undefined : { key: key.source ?? String(key.value), keyAt: place(key.range?.[0]), value: pair.value === null ? { ...value, at: place(key.range?.[1]) } : value }
+    return value === undefined ? undefined : { key: name, keyAt: place(key.range?.[0]), value: pair.value === null ? { ...value, at: place(key.range?.[1]) } : value }
   }
 
-  const contents = document.contents as Node | null
+  const contents = (document?.contents ?? null) as Node | null
   const tree: SourceNode | undefined = contents === null ? { kind: 'map', entries: [], at: start } : convert(contents, 0)
   return problems.length > 0 || tree === undefined ? { problems } : { tree, problems: [] }
 }

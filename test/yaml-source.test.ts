@@ -64,8 +64,8 @@ describe('what is not plain is refused at its place', () => {
     ['a: !x 1', '1:7', 'tags (!name) are not accepted.'], ['a: !!str 1', '1:10', 'tags'], ['a: !!int "1"', '1:10', 'tags'], ['a: !!binary aGk=', '1:13', 'tags'], ['a: !!set {x}', '1:10', 'tags'], ['a: !!map {x: 1}', '1:10', 'tags'], ['a: !!seq [1]', '1:10', 'tags'], ['!!str a: 1', '1:7', 'tags'], ['a: ! 1', '1:6', 'tags'], ['a: !!js/function "x"', '1:18', 'tags'],
     ['%TAG ! tag:yaml.org,2002:\n---\na: !str 1', '3:9', 'tags'], ['a: !<tag:yaml.org,2002:str> 1', '1:29', 'tags'],
     ['? [a]\n: 1', '1:1', 'a key must be plain text.'], ['{[a]: 1}', '1:1', 'a key must be plain text.'],
-    ['a: 1\na: 2', '2:1', 'Map keys must be unique'], ['a: {b: 1, "b": 2}', '1:11', 'Map keys must be unique'],
-    ['a: 1\n---\nb: 2', '2:1', 'multiple documents'], ['a: [', '1:5', 'not valid YAML'], ['a: ]', '1:4', 'not valid YAML: "]" closes nothing.'], ['a: "x', '1:6', 'not valid YAML'], ['a:\n\tb: 1', '2:1', 'not valid YAML'], ['a: b: c', '1:4', 'not valid YAML'], ['- a\nb: c', '2:1', 'not valid YAML'], ['a: @x', '1:4', 'not valid YAML'], ['a: `x', '1:4', 'not valid YAML'],
+    ['a: 1\na: 2', '2:1', 'not valid YAML: the key "a" is there already. Write each key once.'], ['a: {b: 1, "b": 2}', '1:11', 'the key "b" is there already'], ['1: x\n"1": y', '2:1', 'the key "1" is there already'],
+    ['a: 1\n---\nb: 2', '2:1', 'a file has one document, and here another begins'], ['a: [', '1:5', 'not valid YAML'], ['a: ]', '1:4', 'not valid YAML: "]" closes nothing.'], ['a: "x', '1:6', 'not valid YAML'], ['a:\n\tb: 1', '2:1', 'not valid YAML'], ['a: b: c', '1:4', 'not valid YAML'], ['- a\nb: c', '2:1', 'not valid YAML'], ['a: @x', '1:4', 'not valid YAML'], ['a: `x', '1:4', 'not valid YAML'],
   ])('%j', (text, at, message) => {
     const problems = problemsOf(text)
     expect(problems.join('\n')).toContain(message)
@@ -119,6 +119,18 @@ describe('texts that are made to hurt', () => {
   test('a thousand laughs are no laughing matter: no alias is ever followed', () => {
     const text = ['a: &a [x, x]', ...Array.from({ length: 20 }, (_, i) => `${String.fromCharCode(98 + i)}: &${String.fromCharCode(98 + i)} [*${String.fromCharCode(97 + i)}, *${String.fromCharCode(97 + i)}]`)].join('\n')
     expect(problemsOf(text)).toHaveLength(21)
+  })
+
+  test('a hundred thousand keys are told apart in time that grows with their number, not with its square', () => {
+    expect(problemsOf(`${Array.from({ length: 100_000 }, (_, i) => `k${i}: 1`).join('\n')}\nk7: 2`)).toEqual(['f.yaml:100001:1: not valid YAML: the key "k7" is there already. Write each key once.'])
+  })
+
+  test('of a hundred thousand documents the second one is told of', () => {
+    expect(problemsOf('--- a\n'.repeat(100_000))).toEqual(['f.yaml:2:1: not valid YAML: a file has one document, and here another begins.'])
+  })
+
+  test('of a hundred thousand aliases a hundred are told of', () => {
+    expect(problemsOf('- *a\n'.repeat(100_000))).toHaveLength(100)
   })
 
   test('8 MiB are read, and a byte more is refused before it is parsed', () => {

@@ -1,6 +1,7 @@
 // A document with positions: what a parser of YAML (or anything else) hands to the rules, so that core can read documents
 // without knowing their syntax, and every problem has a file, a line and a column. All problems of a file are collected.
 
+import { POLICY_LIMITS } from '../limits.ts'
 import type { SourcePosition } from './errors.ts'
 import { printable } from './ids.ts'
 
@@ -25,6 +26,11 @@ export interface Problem {
 /** One line per problem: file:line:column: message (fix). */
 export function describeProblem({ at, message, fix }: Problem): string {
   return `${at.file}:${at.line}:${at.column}: ${message}${fix === undefined ? '' : ` ${fix}`}`
+}
+
+/** By file, line and column. */
+export function inOrder(problems: readonly Problem[]): readonly Problem[] {
+  return problems.toSorted(({ at: a }, { at: b }) => (a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line || a.column - b.column))
 }
 
 /** The candidate that is most like `word`, when one is like it at all. */
@@ -58,6 +64,9 @@ function editDistance(a: string, b: string): number {
 
 const KIND_WORDS = { map: 'a mapping (key: value)', list: 'a list', scalar: 'a single value' } as const
 
+/** Words that other notations have for true and false, and texts that look like them. */
+const TRUTH_WORDS: Readonly<Record<string, string>> = { true: 'Write it without quotes.', false: 'Write it without quotes.', yes: 'Write: true', on: 'Write: true', no: 'Write: false', off: 'Write: false' }
+
 const DURATION = /^(\d{1,9})(ms|s|m|h|d)$/
 const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 const BYTES = /^(\d{1,12})(B|KiB|MiB|GiB)?$/
@@ -66,15 +75,24 @@ const BYTES_UNIT: Readonly<Record<string, number>> = { B: 1, KiB: 1_024, MiB: 1_
 /** Reads typed values out of a tree and collects what is wrong. Every reader returns undefined after reporting. */
 export class TreeReader {
   readonly #problems: Problem[] = []
+  #untold = 0
 
-  /** In the order of the file, whatever the order of reading. */
+  /** File by file, in the order of the lines, whatever the order of reading. Beyond `problemsMax` they are only counted. */
   get problems(): readonly Problem[] {
-    return this.#problems.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
+    const told = inOrder(this.#problems)
+    const last = told.at(-1)
+    return last === undefined || this.#untold === 0 ? told : [...told, { at: last.at, message: `and ${this.#untold} more problems.` }]
   }
 
   report(at: SourcePosition, message: string, fix?: string): undefined {
-    this.#problems.push(fix === undefined ? { at, message } : { at, message, fix })
+    if (this.#isFull) this.#untold++
+    else this.#problems.push(fix === undefined ? { at, message } : { at, message, fix })
     return undefined
+  }
+
+  /** What nobody will be told needs no thought. */
+  get #isFull(): boolean {
+    return this.#problems.length >= POLICY_LIMITS.problemsMax
   }
 
   /** A mapping with these keys and no others. `misplaced` keys belong elsewhere: with the word where. */
@@ -86,7 +104,7 @@ export class TreeReader {
       if (where !== undefined) this.report(entry.keyAt, `"${entry.key}" does not belong in ${what}: ${where}`)
       else if (keys.includes(entry.key)) found.set(entry.key, entry)
       else {
-        const near = nearest(entry.key, keys)
+        const near = this.#isFull ? undefined : nearest(entry.key, keys)
         this.report(entry.keyAt, `unknown key "${printable(entry.key)}" in ${what}.`, near === undefined ? `Known keys: ${keys.join(', ')}.` : `Did you mean "${near}"?`)
       }
     }
@@ -99,12 +117,18 @@ export class TreeReader {
 
   string(node: SourceNode, what: string): string | undefined {
     if (node.kind !== 'scalar') return this.#wrongKind(node, what, 'scalar')
+    if (node.value === null) return this.report(node.at, `${what} must be text, not nothing.`)
     return typeof node.value === 'string' ? node.value : this.report(node.at, `${what} must be text, not ${printable(node.text)}.`, `Write it in quotes: "${printable(node.text)}".`)
+  }
+
+  /** What is written, whatever type it looks like. */
+  written(node: SourceNode, what: string): string | undefined {
+    return node.kind === 'scalar' ? node.text : this.#wrongKind(node, what, 'scalar')
   }
 
   boolean(node: SourceNode, what: string): boolean | undefined {
     if (node.kind !== 'scalar') return this.#wrongKind(node, what, 'scalar')
-    return typeof node.value === 'boolean' ? node.value : this.report(node.at, `${what} must be true or false, not ${printable(node.text)}.`)
+    return typeof node.value === 'boolean' ? node.value : this.report(node.at, `${what} must be true or false, not ${printable(node.text)}.`, Object.hasOwn(TRUTH_WORDS, node.text) ? TRUTH_WORDS[node.text] : undefined)
   }
 
   integer(node: SourceNode, what: string, min: number, max: number): number | undefined {
@@ -112,7 +136,7 @@ export class TreeReader {
     const { value } = node
     return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
       ? value
-      : this.report(node.at, `${what} must be a whole number from ${min} to ${max}, not ${printable(node.text)}.`)
+      : this.report(node.at, `${what} must be ${min === max ? min : `a whole number from ${min} to ${max}`}, not ${typeof value === 'string' ? `"${printable(value)}"` : printable(node.text)}.`, typeof value === 'string' && /^\d+$/.test(value) ? 'Write it without quotes.' : undefined)
   }
 
   /** `words` are the accepted ones. */
@@ -142,6 +166,6 @@ export class TreeReader {
 
   #wrongKind(node: SourceNode, what: string, wanted: SourceNode['kind']): undefined {
     const found = node.kind === 'scalar' ? (node.value === null ? 'nothing' : `"${printable(node.text)}"`) : KIND_WORDS[node.kind]
-    return this.report(node.at, `${what} must be ${KIND_WORDS[wanted]}, not ${found}.`)
+    return this.report(node.at, `${what} must be ${KIND_WORDS[wanted]}, not ${found}.`, wanted === 'list' && node.kind === 'scalar' && node.value !== null ? `Write: [ ${printable(node.text)} ]` : undefined)
   }
 }

@@ -53,9 +53,10 @@ describe('a mapping', () => {
     expect(reading((r) => r.map(hostile, 'a rule', ['id'], { when: 'later.' })).problems).toHaveLength(2)
   })
 
-  test('a key that is known and not served is refused with the reason, never ignored', () => {
-    const { problems } = reading((r) => r.map(map({ when: scalar(1) }), 'a grant', ['id'], { when: 'conditions come later.' }))
-    expect(problems).toEqual(['f.yaml:1:3: "when" in a grant is not enforced yet: conditions come later. Remove it: what is not enforced is refused, never ignored.'])
+  test('a key that belongs elsewhere is told where', () => {
+    const { value, problems } = reading((r) => r.map(map({ when: scalar(1), id: scalar('a') }), 'a grant', ['id'], { when: 'it stands under to.' }))
+    expect(problems).toEqual(['f.yaml:1:3: "when" does not belong in a grant: it stands under to.'])
+    expect([...(value ?? [])].map(([key]) => key)).toEqual(['id'])
   })
 
   test('a hostile key is shown without its control characters, and short', () => {
@@ -73,7 +74,8 @@ describe('lists and scalars', () => {
   test('a list gives its items', () => {
     expect(reading((r) => r.list(list(scalar(1)), 'grants')).value).toHaveLength(1)
     expect(reading((r) => r.list(map({}), 'grants')).problems).toEqual(['f.yaml:1:1: grants must be a list, not a mapping (key: value).'])
-    expect(reading((r) => r.list(scalar('a'), 'grants')).problems).toEqual(['f.yaml:5:9: grants must be a list, not "a".'])
+    expect(reading((r) => r.list(scalar('a'), 'grants')).problems).toEqual(['f.yaml:5:9: grants must be a list, not "a". Write: [ a ]'])
+    expect(reading((r) => r.list(scalar(null), 'grants')).problems).toEqual(['f.yaml:5:9: grants must be a list, not nothing.'])
   })
 
   test('text is text, and what looks like a number asks for quotes', () => {
@@ -81,12 +83,19 @@ describe('lists and scalars', () => {
     expect(reading((r) => r.string(scalar(''), 'id'))).toEqual({ value: '', problems: [] })
     expect(reading((r) => r.string(scalar(7), 'id')).problems).toEqual(['f.yaml:5:9: id must be text, not 7. Write it in quotes: "7".'])
     expect(reading((r) => r.string(scalar(true), 'id')).problems).toEqual(['f.yaml:5:9: id must be text, not true. Write it in quotes: "true".'])
+    expect(reading((r) => r.string(scalar(null), 'id')).problems).toEqual(['f.yaml:5:9: id must be text, not nothing.'])
     expect(reading((r) => r.string(list(), 'id')).problems).toEqual(['f.yaml:6:3: id must be a single value, not a list.'])
+  })
+
+  test('what is written is the text of a value of any type', () => {
+    for (const [value, text] of [['a', 'a'], [7, '7'], [1.3, '1.30'], [true, 'true'], [null, '']] as const) expect(reading((r) => r.written(scalar(value, text), 'tls'))).toEqual({ value: text, problems: [] })
+    expect(reading((r) => r.written(list(), 'tls')).problems).toEqual(['f.yaml:6:3: tls must be a single value, not a list.'])
   })
 
   test('a boolean is true or false, and no word for it', () => {
     expect(reading((r) => r.boolean(scalar(false), 'retain'))).toEqual({ value: false, problems: [] })
     for (const wrong of [scalar('yes'), scalar('true'), scalar(1), scalar(null)]) expect(reading((r) => r.boolean(wrong, 'retain')).value).toBeUndefined()
+    expect(reading((r) => [r.boolean(scalar('no'), 'a'), r.boolean(scalar('true'), 'b'), r.boolean(scalar('constructor'), 'c')]).problems).toEqual(['f.yaml:5:9: a must be true or false, not no. Write: false', 'f.yaml:5:9: b must be true or false, not true. Write it without quotes.', 'f.yaml:5:9: c must be true or false, not constructor.'])
     expect(reading((r) => r.boolean(map({}), 'retain')).problems).toEqual(['f.yaml:1:1: retain must be a single value, not a mapping (key: value).'])
   })
 
@@ -95,7 +104,9 @@ describe('lists and scalars', () => {
   })
 
   test('an integer is no text', () => {
-    expect(reading((r) => r.integer(scalar('1'), 'qos', 0, 2)).problems).toEqual(['f.yaml:5:9: qos must be a whole number from 0 to 2, not 1.'])
+    expect(reading((r) => r.integer(scalar('1'), 'qos', 0, 2)).problems).toEqual(['f.yaml:5:9: qos must be a whole number from 0 to 2, not "1". Write it without quotes.'])
+    expect(reading((r) => r.integer(scalar('many'), 'qos', 0, 2)).problems).toEqual(['f.yaml:5:9: qos must be a whole number from 0 to 2, not "many".'])
+    expect(reading((r) => r.integer(scalar(2), 'version', 1, 1)).problems).toEqual(['f.yaml:5:9: version must be 1, not 2.'])
     expect(reading((r) => r.integer(list(), 'qos', 0, 2)).problems).toEqual(['f.yaml:6:3: qos must be a single value, not a list.'])
   })
 
@@ -126,5 +137,20 @@ describe('durations and sizes', () => {
 
   test('neither is a list', () => {
     expect(reading((r) => [r.duration(list(), 'a'), r.bytes(list(), 'b')]).problems).toEqual(['f.yaml:6:3: a must be a single value, not a list.', 'f.yaml:6:3: b must be a single value, not a list.'])
+  })
+})
+
+describe('problems', () => {
+  const report = (r: TreeReader, file: string, line: number, column: number): undefined => r.report({ file, line, column }, `${file}${line}${column}`)
+
+  test('are told file by file, in the order of the lines, whatever the order of reading', () => {
+    const { problems } = reading((r) => [report(r, 'b', 1, 1), report(r, 'a', 2, 1), report(r, 'a', 1, 9), report(r, 'a', 1, 2), report(r, 'b', 0, 5)])
+    expect(problems.map((p) => p.split(' ')[1])).toEqual(['a12', 'a19', 'a21', 'b05', 'b11'])
+  })
+
+  test('a thousand are told; what is beyond is counted, at the last of them', () => {
+    expect(reading((r) => Array.from({ length: 1_000 }, (_, i) => report(r, 'a', i, 1))).problems).toHaveLength(1_000)
+    const { problems } = reading((r) => Array.from({ length: 1_002 }, (_, i) => report(r, 'a', i, 1)))
+    expect([problems.length, problems.at(-1)]).toEqual([1_001, 'a:999:1: and 2 more problems.'])
   })
 })

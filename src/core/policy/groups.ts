@@ -25,27 +25,34 @@ export function groupClosure(rules: readonly GroupRule[]): GroupClosure {
   }
 }
 
-/** The groups of a cycle, in its order; undefined when there is none. */
-export function groupCycle(rules: readonly GroupRule[]): readonly GroupRule[] | undefined {
+/** The circles of groups that contain each other, each in its order; a group is told of in one of them. In steps, as a policy is read. */
+export function* groupCircles(rules: readonly GroupRule[]): Generator<void, readonly (readonly GroupRule[])[]> {
   const byName = new Map(rules.map((rule) => [rule.group, rule]))
+  const circles: (readonly GroupRule[])[] = []
   const done = new Set<GroupRule>()
   for (const start of rules) {
     // Depth first without recursion: a chain may be as long as a file.
     const path: { readonly rule: GroupRule; next: number }[] = done.has(start) ? [] : [{ rule: start, next: 0 }]
     const onPath = new Set(path.map(({ rule }) => rule))
+    const leave = (from: number): readonly GroupRule[] => {
+      const left = path.splice(from).map(({ rule }) => rule)
+      for (const rule of left) {
+        done.add(rule)
+        onPath.delete(rule)
+      }
+      return left
+    }
     for (let top = path.at(-1); top !== undefined; top = path.at(-1)) {
+      yield
       const name = top.rule.contains[top.next++]
       const inner = name === undefined ? undefined : byName.get(name)
-      if (name === undefined) {
-        done.add(top.rule)
-        onPath.delete(top.rule)
-        path.pop()
-      } else if (inner !== undefined && onPath.has(inner)) return path.slice(path.findIndex(({ rule }) => rule === inner)).map(({ rule }) => rule)
+      if (name === undefined) leave(path.length - 1)
+      else if (inner !== undefined && onPath.has(inner)) circles.push(leave(path.findIndex(({ rule }) => rule === inner)))
       else if (inner !== undefined && !done.has(inner)) {
         path.push({ rule: inner, next: 0 })
         onPath.add(inner)
       }
     }
   }
-  return undefined
+  return circles
 }

@@ -1,7 +1,9 @@
 // Reads `when`: what must hold for a rule to apply.
 
+import { POLICY_LIMITS } from '../../limits.ts'
 import type { EpochMs } from '../ids.ts'
 import type { MapEntry, SourceNode, TreeReader } from '../source-tree.ts'
+import { CONDITION_KEYS, TIME_KEYS } from './keys.ts'
 import { POLICY_STATES, TLS_VERSIONS, type Conditions, type LocalTime, type TimeWindow } from './document.ts'
 
 export interface ConditionTools {
@@ -13,11 +15,9 @@ export interface ConditionTools {
 
 const DAYS = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']
 const MINUTES_OF_DAY = 1_440
-const NETWORKS_MAX = 256
 const TIME_OF_DAY = /^([01]\d|2[0-3]):([0-5]\d)$/
 const INSTANT = /^(\d{4})-(\d{2})-(\d{2})T([01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)$/
 const AGE = /^(>=|<)(.+)$/
-const KEYS = ['source', 'tls', 'time', 'notBefore', 'notAfter', 'certificateAge', 'attested', 'state']
 
 export class ConditionsReader {
   readonly #reader: TreeReader
@@ -31,9 +31,9 @@ export class ConditionsReader {
   }
 
   conditions(entry: MapEntry): Conditions | undefined {
-    const map = this.#reader.map(entry.value, 'when', KEYS)
+    const map = this.#reader.map(entry.value, 'when', CONDITION_KEYS)
     if (map === undefined) return undefined
-    if (map.size === 0) return this.#reader.report(entry.keyAt, 'when says no condition.', `Remove it, or say one of: ${KEYS.join(', ')}.`)
+    if (entry.value.kind === 'map' && entry.value.entries.length === 0) return this.#reader.report(entry.keyAt, 'when says no condition.', `Remove it, or say one of: ${CONDITION_KEYS.join(', ')}.`)
     const said = <T>(key: string, read: (node: SourceNode) => T | undefined): T | undefined => {
       const found = map.get(key)
       return found === undefined ? undefined : read(found.value)
@@ -74,7 +74,7 @@ export class ConditionsReader {
   #source(node: SourceNode): Conditions['source'] | undefined {
     const items = this.#some(node, 'source')
     if (items === undefined) return undefined
-    if (items.length > NETWORKS_MAX) return this.#reader.report(node.at, `source has more than ${NETWORKS_MAX} networks.`)
+    if (items.length > POLICY_LIMITS.networksMax) return this.#reader.report(node.at, `source has more than ${POLICY_LIMITS.networksMax} networks.`)
     const networks: string[] = []
     const tests: ((address: string) => boolean)[] = []
     for (const item of items) {
@@ -91,13 +91,14 @@ export class ConditionsReader {
   }
 
   #tls(node: SourceNode): Conditions['tls'] | undefined {
-    const text = node.kind === 'scalar' ? node.text : ''
+    const text = this.#reader.written(node, 'tls')
+    if (text === undefined) return undefined
     const version = TLS_VERSIONS.find((v) => text === v || text === `>=${v}`)
     return version === undefined ? this.#reader.report(node.at, 'tls must be a version of TLS.', 'Write "1.3", "1.2" or ">=1.2".') : { version, orLater: text.startsWith('>=') }
   }
 
   #time(node: SourceNode): TimeWindow | undefined {
-    const map = this.#reader.map(node, 'time', ['days', 'from', 'to', 'zone'])
+    const map = this.#reader.map(node, 'time', TIME_KEYS)
     if (map === undefined) return undefined
     const [days, from, to, zone] = ['days', 'from', 'to', 'zone'].map((key) => map.get(key)?.value)
     const localTime = this.#zone(zone)
@@ -133,19 +134,22 @@ export class ConditionsReader {
   }
 
   #minute(node: SourceNode, what: string): number | undefined {
-    const text = node.kind === 'scalar' ? node.text : ''
+    const text = this.#reader.written(node, what)
+    if (text === undefined) return undefined
     if (text === '24:00') return MINUTES_OF_DAY
     const match = TIME_OF_DAY.exec(text)
     return match === null ? this.#reader.report(node.at, `${what} must be a time of day.`, 'Write hours and minutes in quotes: "06:00".') : Number(match[1]) * 60 + Number(match[2])
   }
 
   #instant(node: SourceNode, what: string): EpochMs | undefined {
-    const text = node.kind === 'scalar' ? node.text : ''
+    const text = this.#reader.written(node, what)
+    if (text === undefined) return undefined
     const match = INSTANT.exec(text)
     const [year, month, day] = [1, 2, 3].map((i) => Number(match?.[i]))
     // What is no day of its month is taken for one of the next.
     const isDay = match !== null && new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day)).getUTCDate() === day
-    return isDay ? Date.parse(text) : this.#reader.report(node.at, `${what} must be an instant.`, 'Write it as RFC 3339 has it, with its offset: 2027-03-01T06:00:00Z.')
+    const instant = Date.parse(text)
+    return isDay && !Number.isNaN(instant) ? instant : this.#reader.report(node.at, `${what} must be an instant.`, 'Write it as RFC 3339 has it, with its offset: 2027-03-01T06:00:00Z.')
   }
 
   /** '<90d', '>=1d', or both: '>=1d <90d'. */
@@ -162,7 +166,7 @@ export class ConditionsReader {
       if (bounds[key] === undefined) return undefined
     }
     const { minMs, maxMs } = bounds
-    if (minMs !== undefined && maxMs !== undefined && maxMs <= minMs) return this.#reader.report(node.at, 'certificateAge: no age is within these bounds.')
+    if (maxMs !== undefined && maxMs <= (minMs ?? 0)) return this.#reader.report(node.at, 'certificateAge: no age is within these bounds.')
     return { ...(minMs === undefined ? {} : { minMs }), ...(maxMs === undefined ? {} : { maxMs }) }
   }
 

@@ -1,14 +1,15 @@
 // Reads a policy from trees with positions: every key that the grammar has, strictly. What is wrong is reported with its
 // place and a suggestion, all of it at once. It knows no syntax: YAML and the line form make the same trees.
 
-import { BROKER_LIMITS, POLICY_LIMITS } from '../../limits.ts'
+import { BROKER_LIMITS, POLICY_LIMITS, REGISTRY_LIMITS } from '../../limits.ts'
 import { parseAttributes } from '../device.ts'
 import type { SourcePosition } from '../errors.ts'
 import { parseCaName, parseDeviceId, parseGroupName, parseTenantId, printable } from '../ids.ts'
 import { TreeReader, type MapEntry, type Problem, type SourceNode } from '../source-tree.ts'
-import { groupCycle } from './groups.ts'
+import { groupCircles } from './groups.ts'
 import { ConditionsReader, type ConditionTools } from './read-conditions.ts'
 import { TopicReader } from './read-topics.ts'
+import { CONNECT_KEYS, DENY_KEYS, GRANT_KEYS, IDENTITY_KEYS, NOT_IN_A_DENY, NOT_IN_A_GRANT, NOT_IN_QUARANTINE, QUARANTINE_KEYS, TARGET_KEYS, TOP_KEYS } from './keys.ts'
 import { NOTHING_GRANTED, ON_DENY, RETAINED_FATES, WILL_ON_KICK, type AttributeQuery, type ConnectTerms, type DenyRule, type GrantRule, type GroupRule, type IdentityRule, type PolicyDocument, type Target } from './document.ts'
 import type { Parts } from './template.ts'
 
@@ -25,12 +26,7 @@ export interface PolicyReading {
 
 /** Where a certificate is all that there is, these are the variables that can be known. */
 const OF_CERTIFICATE = /^(?:cert|san|spiffe)\./
-const TOP_KEYS = ['version', 'identity', 'groups', 'grants', 'deny', 'onDeny', 'strictDeny', 'retained', 'willOnKick', 'quarantine']
-const BODY_KEYS = ['connect', 'publish', 'subscribe', 'will']
-const AT_THE_TOP = 'it stands at the top of the file and is said once, for all.'
-const MISPLACED_IN_GRANT = { share: 'it stands with a topic: subscribe: [ { topic: a, share: [g] } ].', retained: AT_THE_TOP, willOnKick: AT_THE_TOP, strictDeny: AT_THE_TOP, onDeny: 'it stands at the top of the file, or in a deny rule.' }
-/** Rules that are read before others get their turn on the event loop. */
-const RULES_PER_STEP = 100
+const NAMES_TOLD_MAX = 8
 
 /** Reads a policy from one tree for each of its files. Their order does not matter. */
 export function parsePolicyDocument(trees: readonly SourceNode[], tools: DocumentTools): PolicyReading {
@@ -67,17 +63,14 @@ class DocumentReader {
 
   *document(trees: readonly SourceNode[]): Generator<void, PolicyDocument> {
     const tops = trees.flatMap((tree) => this.#top(tree) ?? [])
-    const groups = tops.flatMap((top) => this.#groups(top.get('groups')))
-    const cycle = groupCycle(groups)
-    const [first] = cycle ?? []
-    if (first !== undefined) this.#reader.report(first.at, `the groups contain each other in a circle: ${cycle?.map(({ group }) => group).join(' → ')} → ${first.group}.`, 'Take one of them out of the other.')
-    const grants = yield* this.#inSteps(tops, 'grants', (node) => this.#grant(node))
+    const groups = yield* this.#groups(tops)
+    const grants = yield* this.#rules(tops, 'grants', (node) => this.#grant(node))
     const quarantine = tops.flatMap((top) => this.#quarantine(top.get('quarantine')) ?? [])
     return {
-      identity: yield* this.#inSteps(tops, 'identity', (node) => this.#identity(node)),
+      identity: yield* this.#rules(tops, 'identity', (node) => this.#identity(node)),
       groups,
       grants: [...grants, ...quarantine],
-      deny: yield* this.#inSteps(tops, 'deny', (node) => this.#deny(node)),
+      deny: yield* this.#rules(tops, 'deny', (node) => this.#deny(node)),
       onDeny: this.#setting(tops, 'onDeny', (node) => this.#reader.oneOf(node, 'onDeny', ON_DENY)) ?? NOTHING_GRANTED.onDeny,
       strictDeny: this.#setting(tops, 'strictDeny', (node) => this.#reader.boolean(node, 'strictDeny')) ?? NOTHING_GRANTED.strictDeny,
       retained: this.#setting(tops, 'retained', (node) => this.#reader.oneOf(node, 'retained', RETAINED_FATES)) ?? NOTHING_GRANTED.retained,
@@ -96,11 +89,11 @@ class DocumentReader {
     return top
   }
 
-  *#inSteps<T>(tops: readonly Top[], what: string, read: (node: SourceNode) => T | undefined): Generator<void, readonly T[]> {
+  *#rules<T>(tops: readonly Top[], what: string, read: (node: SourceNode) => T | undefined): Generator<void, readonly T[]> {
     const found: T[] = []
     for (const top of tops) {
-      for (const [i, node] of this.#topics.items(top.get(what), what).entries()) {
-        if (i % RULES_PER_STEP === RULES_PER_STEP - 1) yield
+      for (const node of this.#topics.items(top.get(what), what, POLICY_LIMITS.rulesMax)) {
+        yield
         const value = read(node)
         if (value !== undefined) found.push(value)
       }
@@ -110,8 +103,8 @@ class DocumentReader {
 
   /** What holds for the whole policy is said in one of its files. */
   #setting<T>(tops: readonly Top[], key: string, read: (node: SourceNode) => T | undefined): T | undefined {
-    const [said, again] = tops.flatMap((top) => top.get(key) ?? [])
-    if (said !== undefined && again !== undefined) this.#reader.report(again.keyAt, `${key} is said already, in ${said.keyAt.file}:${said.keyAt.line}.`, 'Say it in one file: the order of files must not matter.')
+    const [said, ...more] = tops.flatMap((top) => top.get(key) ?? [])
+    for (const again of more) this.#reader.report(again.keyAt, `${key} is said already, in ${placeOf(said?.keyAt ?? again.keyAt)}.`, 'Say it in one file: the order of files must not matter.')
     return said && read(said.value)
   }
 
@@ -124,15 +117,30 @@ class DocumentReader {
     return first === undefined
   }
 
-  #groups(entry: MapEntry | undefined): readonly GroupRule[] {
-    if (entry === undefined) return []
-    const { value } = entry
-    if (value.kind !== 'map') {
-      this.#reader.report(value.at, 'groups must say which groups a group contains.', 'Write: groups: { plant: [line-1, line-2] }')
-      return []
+  *#groups(tops: readonly Top[]): Generator<void, readonly GroupRule[]> {
+    const found: GroupRule[] = []
+    for (const top of tops) {
+      for (const entry of this.#groupEntries(top.get('groups'))) {
+        yield
+        const rule = this.#group(entry)
+        if (rule !== undefined) found.push(rule)
+      }
     }
-    if (value.entries.length > POLICY_LIMITS.rulesMax) this.#reader.report(entry.keyAt, `groups has more than ${POLICY_LIMITS.rulesMax} entries.`)
-    return value.entries.flatMap((each) => this.#group(each) ?? [])
+    for (const circle of yield* groupCircles(found)) {
+      const names = circle.slice(0, NAMES_TOLD_MAX).map(({ group }) => group)
+      const [first] = circle
+      if (first !== undefined) this.#reader.report(first.at, `the groups contain each other in a circle: ${[...names, ...(names.length < circle.length ? ['…'] : []), first.group].join(' → ')}.`, 'Take one of them out of the other.')
+    }
+    return found
+  }
+
+  #groupEntries(entry: MapEntry | undefined): readonly MapEntry[] {
+    if (entry === undefined || (entry.value.kind === 'scalar' && entry.value.value === null)) return []
+    const { value } = entry
+    if (value.kind !== 'map') this.#reader.report(value.at, 'groups must say which groups a group contains.', 'Write: groups: { plant: [line-1, line-2] }')
+    else if (value.entries.length > POLICY_LIMITS.rulesMax) this.#reader.report(entry.keyAt, `groups has more than ${POLICY_LIMITS.rulesMax} entries.`)
+    else return value.entries
+    return []
   }
 
   #group(entry: MapEntry): GroupRule | undefined {
@@ -140,16 +148,16 @@ class DocumentReader {
     const group = parseGroupName(key)
     if (!group.allow) return this.#reader.report(keyAt, `"${printable(key)}" is not a valid name of a group.`, NAMES)
     if (!this.#take('group', key, keyAt, (first) => `the group "${key}" is described already, in ${placeOf(first)}.`, 'Describe it once, with all that it contains.')) return undefined
-    const contains = this.#topics.patterns(entry, `the group ${key}`, (node) => this.#name(node, 'a group', parseGroupName))
+    const contains = this.#topics.each(entry, `the group ${key}`, (node) => this.#name(node, 'a group', parseGroupName))
     return { group: group.value, contains: [...new Set(contains)], at: keyAt }
   }
 
   #identity(node: SourceNode): IdentityRule | undefined {
-    const map = this.#reader.map(node, 'an identity rule', ['ca', 'device', 'idPattern', 'groups', 'register'])
+    const map = this.#reader.map(node, 'an identity rule', IDENTITY_KEYS)
     if (map === undefined) return undefined
     const ca = this.#named(map.get('ca'), node, 'ca', parseCaName)
     const device = map.get('device')
-    const parts = device === undefined ? this.#reader.report(node.at, 'the identity rule does not say where the device id comes from.', 'Add: device: "${cert.subject.CN}"') : this.#certificateParts(device.value, 'device')
+    const parts = device === undefined ? this.#reader.report(node.at, 'the identity rule does not say where the device id comes from.', 'Add, for example, device: "${cert.subject.CN}".') : this.#certificateParts(device.value, 'device')
     if (ca !== undefined) this.#take('ca', ca, map.get('ca')?.value.at ?? node.at, (first) => `the CA "${ca}" has an identity rule already, in ${placeOf(first)}.`, 'One rule for each CA: the order of rules must not matter.')
     const pattern = map.get('idPattern')
     const idMatches = pattern === undefined ? () => true : this.#pattern(pattern.value)
@@ -169,7 +177,7 @@ class DocumentReader {
   }
 
   #grant(node: SourceNode): GrantRule | undefined {
-    const map = this.#reader.map(node, 'a grant', ['id', 'to', 'when', ...BODY_KEYS], MISPLACED_IN_GRANT)
+    const map = this.#reader.map(node, 'a grant', GRANT_KEYS, NOT_IN_A_GRANT)
     if (map === undefined) return undefined
     const id = this.#id(map.get('id'), node)
     const to = this.#target(map.get('to'), node)
@@ -182,22 +190,22 @@ class DocumentReader {
     const connect = map.get('connect')
     return {
       connect: connect === undefined ? {} : this.#connect(connect.value),
-      publish: this.#topics.patterns(map.get('publish'), 'publish', (n) => this.#topics.publish(n)),
-      subscribe: this.#topics.patterns(map.get('subscribe'), 'subscribe', (n) => this.#topics.subscribe(n)),
-      will: this.#topics.patterns(map.get('will'), 'will', (n) => this.#topics.will(n)),
+      publish: this.#topics.each(map.get('publish'), 'publish', (n) => this.#topics.publish(n)),
+      subscribe: this.#topics.each(map.get('subscribe'), 'subscribe', (n) => this.#topics.subscribe(n)),
+      will: this.#topics.each(map.get('will'), 'will', (n) => this.#topics.will(n)),
     }
   }
 
   /** Short for a grant to everybody who is quarantined. */
   #quarantine(entry: MapEntry | undefined): GrantRule | undefined {
     if (entry === undefined) return undefined
-    const map = this.#reader.map(entry.value, 'quarantine', BODY_KEYS)
-    const isFirst = this.#take('rule', 'quarantine', entry.keyAt, (first) => `quarantine is said already, in ${placeOf(first)}.`, 'Say it once; a grant with when: { state: quarantined } may say more.')
-    return map && isFirst ? { id: 'quarantine', at: entry.keyAt, to: { kind: 'any' }, when: { at: entry.keyAt, states: ['quarantined'] }, ...this.#body(map) } : undefined
+    const map = this.#reader.map(entry.value, 'quarantine', QUARANTINE_KEYS, NOT_IN_QUARANTINE)
+    const isFirst = this.#take('section', 'quarantine', entry.keyAt, (first) => `quarantine is said already, in ${placeOf(first)}.`, 'Say it once; a grant with the condition state: quarantined may say more.')
+    return map && isFirst && this.#take('rule', 'quarantine', entry.keyAt, (first) => `quarantine is a rule id, too, and taken by ${placeOf(first)}.`, 'Give that rule another id.') ? { id: 'quarantine', at: entry.keyAt, to: { kind: 'any' }, when: { at: entry.keyAt, states: ['quarantined'] }, ...this.#body(map) } : undefined
   }
 
   #deny(node: SourceNode): DenyRule | undefined {
-    const map = this.#reader.map(node, 'a deny rule', ['id', 'to', 'when', 'publish', 'subscribe', 'receive', 'onDeny'])
+    const map = this.#reader.map(node, 'a deny rule', DENY_KEYS, NOT_IN_A_DENY)
     if (map === undefined) return undefined
     const id = this.#id(map.get('id'), node)
     const to = this.#target(map.get('to'), node)
@@ -206,9 +214,9 @@ class DocumentReader {
     const said = onDeny && this.#reader.oneOf(onDeny.value, 'onDeny', ON_DENY)
     const denied = (n: SourceNode) => this.#topics.denied(n)
     const rule = {
-      publish: this.#topics.patterns(map.get('publish'), 'publish', denied),
-      subscribe: this.#topics.patterns(map.get('subscribe'), 'subscribe', denied),
-      receive: this.#topics.patterns(map.get('receive'), 'receive', denied),
+      publish: this.#topics.each(map.get('publish'), 'publish', denied),
+      subscribe: this.#topics.each(map.get('subscribe'), 'subscribe', denied),
+      receive: this.#topics.each(map.get('receive'), 'receive', denied),
       ...(said === undefined ? {} : { onDeny: said }),
     }
     return id === undefined || to === undefined ? undefined : { id, at: node.at, to, ...when, ...rule }
@@ -221,7 +229,7 @@ class DocumentReader {
   }
 
   #connect(node: SourceNode): ConnectTerms {
-    const map = this.#reader.map(node, 'connect', ['clientId', 'sessions', 'sessionExpiryMax'])
+    const map = this.#reader.map(node, 'connect', CONNECT_KEYS)
     const clientIds = map?.get('clientId')
     const sessions = map?.get('sessions')
     const expiry = map?.get('sessionExpiryMax')
@@ -256,8 +264,10 @@ class DocumentReader {
   #target(entry: MapEntry | undefined, node: SourceNode): Target | undefined {
     if (entry === undefined) return this.#reader.report(node.at, 'the rule does not say whom it is for.', 'Add, for example: to: { group: sensors }')
     if (entry.value.kind === 'scalar') return this.#reader.oneOf(entry.value, 'to', ['any']) && { kind: 'any' }
-    const map = this.#reader.map(entry.value, 'to', ['group', 'device', 'ca', 'tenant', 'attr'])
+    const map = this.#reader.map(entry.value, 'to', TARGET_KEYS)
     if (map === undefined) return undefined
+    // Of one that is none of these a word has been said already.
+    if (map.size !== 1 && entry.value.kind === 'map' && entry.value.entries.length > map.size) return undefined
     if (map.size !== 1) return this.#reader.report(entry.value.at, 'to must name exactly one of group, device, ca, tenant or attr.', 'Everybody is written: to: any')
     const attr = map.get('attr')
     if (attr !== undefined) return this.#attributes(attr)
@@ -276,13 +286,16 @@ class DocumentReader {
   /** { model: X1, site: [north, south] }: all of them, each with one of its values. */
   #attributes({ value }: MapEntry): Target | undefined {
     if (value.kind !== 'map' || value.entries.length === 0) return this.#reader.report(value.at, 'attr must say which attributes a device has.', 'Write: to: { attr: { model: X1, site: [north, south] } }')
+    if (value.entries.length > REGISTRY_LIMITS.attributesPerDeviceMax) return this.#reader.report(value.at, `attr names more than ${REGISTRY_LIMITS.attributesPerDeviceMax} attributes, which no device has.`)
     const all: AttributeQuery[] = []
     for (const { key, keyAt, value: wanted } of value.entries) {
-      const values = (wanted.kind === 'scalar' ? [wanted] : this.#reader.list(wanted, key) ?? []).flatMap((node) => this.#reader.string(node, `the attribute ${printable(key)}`) ?? [])
+      const nodes = wanted.kind === 'scalar' ? [wanted] : this.#reader.list(wanted, printable(key)) ?? []
+      const values = nodes.slice(0, POLICY_LIMITS.valuesMax).flatMap((node) => this.#reader.string(node, `the attribute ${printable(key)}`) ?? [])
       const bad = values.map((text) => parseAttributes([[key, text]])).find((parsed) => !parsed.allow)
-      if (values.length === 0) this.#reader.report(wanted.at, `attr: no value is given for "${printable(key)}".`)
+      if (wanted.kind === 'list' && nodes.length === 0) this.#reader.report(wanted.at, `attr: no value is given for "${printable(key)}".`)
+      else if (nodes.length > POLICY_LIMITS.valuesMax) this.#reader.report(wanted.at, `attr: "${printable(key)}" has more than ${POLICY_LIMITS.valuesMax} values.`)
       else if (bad !== undefined && !bad.allow) this.#reader.report(keyAt, `attr: no device can have this attribute: ${bad.detail ?? 'invalid'}.`, 'Attribute names are letters, digits and _; values have no / + # and no control characters.')
-      else all.push({ name: key, values: [...new Set(values)] })
+      else if (values.length > 0) all.push({ name: key, values: [...new Set(values)] })
     }
     return all.length === value.entries.length ? { kind: 'attributes', all } : undefined
   }
@@ -296,7 +309,7 @@ class DocumentReader {
     const text = this.#reader.string(node, what)
     if (text === undefined) return undefined
     const parsed = parse(text)
-    return parsed.allow ? parsed.value : this.#reader.report(node.at, `${what} is not a valid name.`, NAMES)
+    return parsed.allow ? parsed.value : this.#reader.report(node.at, `${what} must be a name, not "${printable(text)}".`, NAMES)
   }
 
   /** Text that is filled in before there is a device. */

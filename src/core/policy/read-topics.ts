@@ -8,6 +8,7 @@ import type { MapEntry, SourceNode, TreeReader } from '../source-tree.ts'
 import { parseTopicFilter } from '../topic.ts'
 import { RESERVED_ROOT_PREFIX } from '../../vocabulary.ts'
 import { WILDCARD_MODES, type DenyPattern, type PublishGrant, type Rate, type SubscribeGrant } from './document.ts'
+import { DENIED_KEYS, RATE_KEYS, SENT_KEYS, SUBSCRIBE_KEYS } from './keys.ts'
 import { parseParts, type Parts, type Template, type TemplateLevel } from './template.ts'
 
 const RATE = /^(\d{1,7})\/([smh])$/
@@ -22,26 +23,21 @@ export class TopicReader {
     this.#reader = reader
   }
 
-  /** A list of at most `patternsPerRuleMax` of what `read` reads. */
-  patterns<T>(entry: MapEntry | undefined, what: string, read: (node: SourceNode) => T | undefined): readonly T[] {
-    const found = this.each(entry, what, read)
-    if (entry !== undefined && found.length > POLICY_LIMITS.patternsPerRuleMax) this.#reader.report(entry.keyAt, `${what} has more than ${POLICY_LIMITS.patternsPerRuleMax} entries.`)
-    return found
-  }
-
-  each<T>(entry: MapEntry | undefined, what: string, read: (node: SourceNode) => T | undefined): readonly T[] {
-    return this.items(entry, what).flatMap((node) => {
+  /** A list of what `read` reads. */
+  each<T>(entry: MapEntry | undefined, what: string, read: (node: SourceNode) => T | undefined, max: number = POLICY_LIMITS.patternsPerRuleMax): readonly T[] {
+    return this.items(entry, what, max).flatMap((node) => {
       const value = read(node)
       // What is read may be a list itself (parts of a text), so it is wrapped, not flattened.
       return value === undefined ? [] : [value]
     })
   }
 
-  items(entry: MapEntry | undefined, what: string): readonly SourceNode[] {
+  /** A section with nothing in it is an empty one; one that is too long is not read at all. */
+  items(entry: MapEntry | undefined, what: string, max: number): readonly SourceNode[] {
     if (entry === undefined || (entry.value.kind === 'scalar' && entry.value.value === null)) return []
     const items = this.#reader.list(entry.value, what) ?? []
-    if (items.length <= POLICY_LIMITS.rulesMax) return items
-    this.#reader.report(entry.keyAt, `${what} has more than ${POLICY_LIMITS.rulesMax} entries.`)
+    if (items.length <= max) return items
+    this.#reader.report(entry.keyAt, `${what} has more than ${max} entries.`)
     return []
   }
 
@@ -54,16 +50,17 @@ export class TopicReader {
   }
 
   subscribe(node: SourceNode): SubscribeGrant | undefined {
-    const map = this.#topicMap(node, 'subscribe', ['topic', 'qos', 'wildcard', 'share'])
+    const map = this.#topicMap(node, 'subscribe', SUBSCRIBE_KEYS)
     if (map === undefined) return undefined
     const topic = this.#template(map.get('topic')?.value ?? node, 'the topic of subscribe')
     const wildcard = map.get('wildcard')
     const mode = wildcard && this.#reader.oneOf(wildcard.value, 'wildcard', WILDCARD_MODES)
-    return topic && { topic, at: node.at, qos: this.#qos(map.get('qos')), wildcard: mode ?? 'contain', share: this.each(map.get('share'), 'share', (n) => this.#shareName(n)) }
+    return topic && { topic, at: node.at, qos: this.#qos(map.get('qos')), wildcard: mode ?? 'contain', share: this.each(map.get('share'), 'share', (n) => this.#shareName(n), POLICY_LIMITS.shareNamesMax) }
   }
 
   denied(node: SourceNode): DenyPattern | undefined {
-    const topic = this.#template(node.kind === 'map' ? this.#reader.map(node, 'a denied topic', ['topic'])?.get('topic')?.value ?? node : node, 'a denied topic')
+    const map = this.#topicMap(node, 'a denied topic', DENIED_KEYS)
+    const topic = map && this.#template(map.get('topic')?.value ?? node, 'a denied topic')
     return topic && { topic, at: node.at }
   }
 
@@ -73,8 +70,7 @@ export class TopicReader {
   }
 
   #sent(node: SourceNode, what: 'publish' | 'will', retainByDefault: boolean): PublishGrant | undefined {
-    const terms = ['topic', 'qos', 'retain', 'maxBytes']
-    const map = what === 'will' ? this.#topicMap(node, what, terms, WILL_HAS_NO_RATE) : this.#topicMap(node, what, [...terms, 'rate', 'burst'])
+    const map = what === 'will' ? this.#topicMap(node, what, SENT_KEYS, WILL_HAS_NO_RATE) : this.#topicMap(node, what, [...SENT_KEYS, ...RATE_KEYS])
     if (map === undefined) return undefined
     const topic = this.#template(map.get('topic')?.value ?? node, `the topic of ${what}`)
     const retain = map.get('retain')
@@ -91,8 +87,9 @@ export class TopicReader {
 
   /** '20/s', '600/m', '100/h'. As many at once as the number says, where no burst is given. */
   #rate(entry: MapEntry | undefined, burst: MapEntry | undefined): Rate | undefined {
-    if (entry === undefined) return burst === undefined ? undefined : this.#reader.report(burst.keyAt, 'burst needs a rate.', 'Write, for example: rate: 20/s, burst: 100')
-    const text = entry.value.kind === 'scalar' ? entry.value.text : ''
+    if (entry === undefined) return burst === undefined ? undefined : this.#reader.report(burst.keyAt, 'burst needs a rate.', 'Say how often, too: a rate such as 20/s.')
+    const text = this.#reader.written(entry.value, 'rate')
+    if (text === undefined) return undefined
     const match = RATE.exec(text)
     const count = Number(match?.[1] ?? 0)
     if (count === 0) return this.#reader.report(entry.value.at, `rate must be a number of messages in a time, not ${printable(text)}.`, 'Write 20/s, 600/m or 100/h; to forbid publishing, grant none.')
@@ -102,13 +99,15 @@ export class TopicReader {
 
   #shareName(node: SourceNode): string | undefined {
     const text = this.#reader.string(node, 'a share name')
-    return text === undefined || /^[^/+#*]*(?:[^/+#]|\*)$/.test(text) ? text : this.#reader.report(node.at, 'a share name is not empty and has none of / + #; only its last character may be "*".', 'For $share/workers/t/# it is: share: [workers]')
+    return text === undefined || /^[^/+#*]*(?:[^/+#]|\*)$/.test(text) ? text : this.#reader.report(node.at, 'a share name is not empty and has none of / + #; only its last character may be "*".', 'In $share/workers/t/# it is workers.')
   }
 
   #topicMap(node: SourceNode, what: string, keys: readonly string[], misplaced: Readonly<Record<string, string>> = {}): ReadonlyMap<string, MapEntry> | undefined {
     if (node.kind === 'scalar') return new Map()
     const map = this.#reader.map(node, what, keys, misplaced)
-    return map !== undefined && !map.has('topic') ? this.#reader.report(node.at, `${what} has no topic.`, 'Add: topic: "…"') : map
+    if (map === undefined || map.has('topic')) return map
+    // Where a key is none of these, that has been said, and it may well be the topic.
+    return node.kind === 'map' && node.entries.length > map.size ? undefined : this.#reader.report(node.at, `${what} has no topic.`, 'Add: topic: "…"')
   }
 
   #qos(entry: MapEntry | undefined): 0 | 1 | 2 {

@@ -4,12 +4,19 @@ import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { GroupName } from '../../../src/core/ids.ts'
 import type { GroupRule } from '../../../src/core/policy/document.ts'
-import { groupClosure, groupCycle } from '../../../src/core/policy/groups.ts'
+import { groupCircles, groupClosure } from '../../../src/core/policy/groups.ts'
 
 const at = { file: 'policy.yaml', line: 1, column: 1 }
 const rule = (group: string, ...contains: string[]): GroupRule => ({ group: group as GroupName, contains: contains as GroupName[], at })
 const of = (rules: readonly GroupRule[], ...direct: string[]): readonly string[] => groupClosure(rules)(direct as GroupName[])
-const cycle = (...rules: GroupRule[]): readonly string[] | undefined => groupCycle(rules)?.map(({ group }) => group)
+const cycle = (...rules: GroupRule[]): readonly string[] | undefined => circlesOf(rules)[0]?.map(({ group }) => group)
+
+function circlesOf(rules: readonly GroupRule[]): readonly (readonly GroupRule[])[] {
+  const steps = groupCircles(rules)
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  return step.value
+}
 
 /** A device of one is of the other, by walking down from the container. */
 function isIn(rules: readonly GroupRule[], inner: string, outer: string, seen: readonly string[] = []): boolean {
@@ -77,6 +84,21 @@ describe('a circle', () => {
     expect(cycle(rule('a', 'nobody'))).toBeUndefined()
   })
 
+  test('is told of beside others, and a group in one of them', () => {
+    const all = (...rules: GroupRule[]): readonly string[] => circlesOf(rules).map((circle) => circle.map(({ group }) => group).join(''))
+    expect(all(rule('a', 'b'), rule('b', 'a'), rule('c', 'd'), rule('d', 'c'), rule('e', 'e', 'a'))).toEqual(['ab', 'cd', 'e'])
+    expect(all(rule('x', 'y'), rule('y', 'a', 'b'), rule('a', 'b'), rule('b', 'a'))).toEqual(['ab'])
+    expect(all(rule('a', 'b'), rule('b', 'c', 'd'), rule('c', 'a'), rule('d', 'd'))).toEqual(['abc', 'd'])
+    expect(all(rule('a', 'b', 'c'), rule('b', 'd'), rule('c', 'd'))).toEqual([])
+  })
+
+  test('is looked for in steps, so that somebody else may have a turn', () => {
+    const steps = groupCircles(Array.from({ length: 1_000 }, (_, i) => rule(`g${i + 1}`, `g${i}`)))
+    let count = 0
+    while (steps.next().done !== true) count++
+    expect(count).toBeGreaterThan(1_000)
+  })
+
   test('is found at the far end of a chain of 10,000 groups, and without recursion', () => {
     const chain = Array.from({ length: 10_000 }, (_, i) => rule(`g${i + 1}`, `g${i}`))
     expect(cycle(...chain)).toBeUndefined()
@@ -101,10 +123,12 @@ describe('whatever the groups', () => {
   test('there is a circle exactly where some group is in one that it contains, and what is named is one', () => {
     const seen = { circles: 0, none: 0 }
     fc.assert(fc.property(rules, (all) => {
-      const found = groupCycle(all)
+      const circles = circlesOf(all)
+      const [found] = circles
       const isInCircle = all.some(({ group, contains }) => contains.some((inner) => isIn(all, group, inner)))
       expect(found !== undefined).toBe(isInCircle)
-      for (const [i, one] of (found ?? []).entries()) expect(one.contains).toContain(found?.[(i + 1) % found.length]?.group)
+      for (const circle of circles) for (const [i, one] of circle.entries()) expect(one.contains).toContain(circle[(i + 1) % circle.length]?.group)
+      expect(new Set(circles.flat()).size).toBe(circles.flat().length)
       seen[found === undefined ? 'none' : 'circles'] += 1
     }), { numRuns: 2_000 })
     expect(Math.min(seen.circles, seen.none)).toBeGreaterThan(300)
