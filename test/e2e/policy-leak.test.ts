@@ -38,7 +38,7 @@ const principals = new WeakMap<World, Map<string, RefPrincipal>>()
 function principal(of: World, id: string): RefPrincipal {
   const known = principals.get(of) ?? new Map<string, RefPrincipal>()
   principals.set(of, known)
-  const who = known.get(id) ?? { id, tenant: 'default', groups: of.groups.get(id) ?? [], attributes: [], ca: 'issuing-1', clientId: id, subject: [], dns: [], uris: [] }
+  const who = known.get(id) ?? { id, tenant: 'default', groups: of.groups.get(id) ?? [], attributes: [], ca: 'issuing-1', clientId: id, subject: [], dns: [], uris: [], state: 'active', attested: false }
   known.set(id, who)
   return who
 }

@@ -84,7 +84,7 @@ export type RefUsed = Map<string, number>
 const NO: RefAnswer = { allow: false, rules: [] }
 const no = (reason: string, rules: readonly string[] = []): RefAnswer => ({ allow: false, reason, rules })
 
-export function judge(policy: RefPolicy, who: RefPrincipal, ask: RefAsk, used: RefUsed): RefAnswer {
+export function judge(policy: RefPolicy, who: RefPrincipal, ask: RefAsk, used: RefUsed = new Map()): RefAnswer {
   const quarantine: RefGrant[] = policy.quarantine === undefined ? [] : [{ id: 'quarantine', to: 'any', when: { state: 'quarantined' }, ...policy.quarantine }]
   const groups = allGroups(policy.groups ?? {}, who.groups)
   // What is not known keeps a grant, and adds no denial. A grant that says no state is for active devices.
