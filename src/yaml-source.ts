@@ -131,7 +131,7 @@ export function readYaml(file: string, text: string): { readonly tree?: SourceNo
     return value === undefined ? undefined : { key: name, keyAt: place(key.range?.[0]), value: pair.value === null ? { ...value, at: place(key.range?.[1]) } : value }
   }
 
-  const contents = (document?.contents ?? null) as Node | null
+  const contents = document?.contents ?? null
   const tree: SourceNode | undefined = contents === null ? { kind: 'map', entries: [], at: start } : convert(contents, 0)
   return problems.length > 0 || tree === undefined ? { problems } : { tree, problems: [] }
 }

@@ -128,7 +128,7 @@ describe('certificateAge', () => {
   test('a certificate is asked only by a rule that speaks of its age', () => {
     const facts = { now: B, ...from('10.0.0.1'), get certificate(): never { throw new Error('it was read') } }
     const rest = '{ source: [10.0.0.0/8], tls: "1.3", time: { from: "00:00", to: "24:00" }, notBefore: 2020-01-01T00:00:00Z, attested: false, state: active }'
-    expect(judgeConditions(documentOf(grant(`when: ${rest}`)).grants[0]!.when!, Object.defineProperties({ ...D } as Principal, Object.getOwnPropertyDescriptors(facts))).holds).toBe('yes')
+    expect(judgeConditions(documentOf(grant(`when: ${rest}`)).grants[0]!.when!, Object.defineProperties({ ...D }, Object.getOwnPropertyDescriptors(facts))).holds).toBe('yes')
   })
 })
 
