@@ -5,6 +5,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import path from 'node:path'
+import { readDetection } from './core/detection/read-rules.ts'
+import type { DetectionRules } from './core/detection/rules.ts'
 import { SallyportError } from './core/errors.ts'
 import { parseCaName, printable, type CaName } from './core/ids.ts'
 import { describeProblem, TreeReader, type MapEntry, type Problem, type SourceNode } from './core/source-tree.ts'
@@ -45,6 +47,7 @@ export interface Config {
   readonly packetBytesMax: number
   /** The longest keep-alive, in seconds, that a client is given. */
   readonly keepAliveSecondsMax: number
+  readonly detection: DetectionRules
   readonly logLevel: LogLevel
   /** Absolute. */
   readonly policyFile: string
@@ -132,7 +135,7 @@ function ownNames(): readonly string[] {
 type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
-  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'log', 'policy'])
+  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'log', 'policy'])
   const section = (entry: MapEntry | undefined, name: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> => (entry && reader.map(entry.value, name, keys)) ?? new Map()
   const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'websocket'])
   const tls = section(top?.get('tls'), 'tls', ['resumption'])
@@ -167,6 +170,7 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
     sourceRate: { perSecond: sourceRatePerSecond, burst: burstOf(reader, limits.get('sourceBurst'), sourceRatePerSecond) },
     packetBytesMax: limitOf(reader, limits.get('packetBytesMax')),
     keepAliveSecondsMax: integer(limits.get('keepAliveSecondsMax'), 'limits.keepAliveSecondsMax', BROKER_LIMITS.keepAliveSecondsMax, KEEP_ALIVE_MAX),
+    detection: readDetection(reader, top?.get('detection')?.value),
     logLevel: (level && reader.oneOf(level.value, 'log.level', LOG_LEVELS)) ?? 'info',
     policyFile: path.resolve(home, string(top?.get('policy'), 'policy', 'policy.yaml')),
   }

@@ -173,6 +173,21 @@ export const REVOCATION_REASONS = {
 } as const
 export type RevocationReason = keyof typeof REVOCATION_REASONS
 
+/** The detection ladder, from its foot: what is done about a device that behaves as if somebody else had it. */
+export const RUNGS = ['none', 'observe', 'throttle', 'quarantine', 'suspend'] as const
+export type Rung = (typeof RUNGS)[number]
+
+/** What the ladder watches for: the fact as a sentence, what is counted, and what the operator can do about it. */
+export const SIGNALS = {
+  denials: { sentence: 'It was refused again and again.', counted: 'refusals', fix: 'See what is refused, and correct the device or the policy: sallyport policy explain.' },
+  topics: { sentence: 'It asked for many different topics that it may not have.', counted: 'different topics', fix: 'Find out what runs on the device; if it asks in good faith, grant what it needs or exempt it in detection.exempt.' },
+  'client-ids': { sentence: 'It tried the client ids of other devices.', counted: 'other devices', fix: 'Find out what runs on the device; a gateway connects under client ids of its own.' },
+  connects: { sentence: 'It connects over and over.', counted: 'CONNECTs', fix: 'Let the device back off; look for two programs that fight over one client id, and for a bad network.' },
+  'two-places': { sentence: 'Its certificate was used from two places at once.', counted: 'times', fix: 'If no gateway with two networks explains it, the key was copied: revoke the certificate and provision the device again.' },
+  rate: { sentence: 'It sends far more than it usually does.', counted: 'seconds', fix: 'Find out what it sends; give its grant a rate, or exempt it in detection.exempt.' },
+} as const satisfies Record<string, { readonly sentence: string; readonly counted: string; readonly fix: string }>
+export type Signal = keyof typeof SIGNALS
+
 /** Topic roots that no device may publish to and no grant may name. */
 export const RESERVED_ROOT_PREFIX = '$'
 
@@ -185,6 +200,8 @@ export const ADMIN_PATHS = {
   deviceEnroll: '/v1/devices/:id/enroll',
   deviceState: '/v1/devices/:id/state',
   deviceRefusals: '/v1/devices/:id/refusals',
+  deviceDetectionClear: '/v1/devices/:id/detection/clear',
+  detection: '/v1/detection',
   certificates: '/v1/certificates',
   certificate: '/v1/certificates/:serial',
   revocations: '/v1/revocations',
