@@ -9,8 +9,11 @@ import { SallyportError } from './core/errors.ts'
 import { compilePolicy, type CompiledPolicy } from './core/policy/compile.ts'
 import type { LocalTime } from './core/policy/document.ts'
 import { parsePolicyDocument, type DocumentTools } from './core/policy/read-document.ts'
-import { describeProblem, type Problem } from './core/source-tree.ts'
+import { describeProblem, inOrder, type Problem, type SourceNode } from './core/source-tree.ts'
+import { readLines } from './policy-file/lines.ts'
 import { readYaml } from './yaml-source.ts'
+
+const LINE_SUFFIX = '.policy'
 
 /** RE2 syntax: linear in the length of what is matched, whatever the pattern. Must match the whole value. */
 function compilePattern(text: string): ((value: string) => boolean) | string {
@@ -67,12 +70,18 @@ export const POLICY_TOOLS: DocumentTools = { pattern: compilePattern, network: n
 
 export type PolicyRead = { readonly policy: CompiledPolicy } | { readonly problems: readonly Problem[] }
 
+/** A text as a tree, by the suffix of its file's name: the line form, or YAML. */
+function readSource(name: string, text: string): { readonly tree?: SourceNode; readonly problems: readonly Problem[] } {
+  return name.endsWith(LINE_SUFFIX) ? readLines(name, text) : readYaml(name, text)
+}
+
 /** `file` is only a name, for positions. */
 export function readPolicy(file: string, text: string, generation: number): PolicyRead {
-  const { tree, problems } = readYaml(file, text)
+  const { tree, problems } = readSource(file, text)
   if (tree === undefined) return { problems }
   const read = parsePolicyDocument([tree], POLICY_TOOLS)
-  return read.document === undefined ? { problems: read.problems } : { policy: compilePolicy(read.document, generation) }
+  const all = inOrder([...problems, ...read.problems])
+  return read.document === undefined || all.length > 0 ? { problems: all } : { policy: compilePolicy(read.document, generation) }
 }
 
 /** Reads and compiles a file. Failure: 'policy-invalid' with all problems, at the place of the first. */
