@@ -1,9 +1,12 @@
 // Mosquitto itself judges what the importer and the exporter say of it: the same ACL file there and, translated, here; who may
 // publish what, and what is delivered to whom.
 
+import { once } from 'node:events'
 import * as fc from 'fast-check'
+import type { IClientPublishOptions, MqttClient } from 'mqtt'
 import { describe, expect, test } from 'vitest'
 import { aclFiles, aclText, model, TOPICS } from '../core/policy/acl-files.ts'
+import { exported, FLEET, policies } from '../core/policy/exports.ts'
 import { fromMosquitto } from '../core/policy/imports.ts'
 import { Mosquitto } from './mosquitto.ts'
 import { has } from './program.ts'
@@ -92,5 +95,64 @@ pattern readwrite pd/+
 
   test.each(['topic\tread a\n', '  # no comment\n', 'topic foo bar\n', 'topic\n', 'user \t\n', 'topic read a#b\n', 'topic read #/a\n', '\ufefftopic read a\n', 'nonsense\n'])('it does not start with %j either', async (acl) => {
     await expect(Mosquitto.start(acl)).rejects.toThrow(/Error opening acl file/)
+  })
+})
+
+describe.skipIf(!has('mosquitto'))('an exported policy in Mosquitto (needs mosquitto)', () => {
+  const POLICY = `version: 1
+grants:
+  - { id: all, to: any, publish: [{ topic: "t/\${device.id}/#", retain: true }], subscribe: ["public/#", "cmd/\${clientId}/+"] }
+  - { id: some, to: { group: g1 }, publish: [{ topic: "site-\${device.attr.k}/+", retain: true }], subscribe: ["pub-\${device.id}/#", "t/#"] }
+deny:
+  - { id: no, to: any, publish: ["t/+/admin"], receive: ["t/+/admin", "public/secret/#"] }
+  - { id: not-g1, to: { group: g1 }, receive: ["public/x"] }
+`
+  const TABLE = ['t/d1/a', 't/d2/a', 't/d1/admin', 't/d2/admin', 'public', 'public/a', 'public/x', 'public/secret', 'public/secret/a', 'cmd/d1/x', 'cmd/d2/x', 'cmd/d1/x/y', 'site-a/1', 'site-b/1', 'pub-d1/a', 'pub-d2/a', 'else']
+  const rights = (grants: ReturnType<ReturnType<typeof exported>['grants']>, topics: readonly string[]) => [topics.filter((topic) => grants.publish(topic, 1, false, 0).effect === 'allow'), topics.filter((topic) => grants.mayReceive(topic))] as const
+
+  test('each device may there what it may here, and who is suspended may nothing', async () => {
+    const made = exported(POLICY)
+    await using mosquitto = await Mosquitto.start(made.text)
+    for (const device of FLEET) {
+      const client = await mosquitto.client(device.id)
+      const theirs = [await mosquitto.publishable(client, TABLE), await mosquitto.delivered(client, '#', TABLE)]
+      expect(theirs, device.id).toEqual(device.state === 'active' ? rights(made.grants(device), TABLE) : [[], []])
+    }
+    expect(made.findings.map(({ kind, original }) => [kind, original])).toEqual([['narrowed', 'all: subscribe cmd/${clientId}/+']])
+  })
+
+  test.each(fc.sample(policies, { numRuns: FILES, seed: 4 }).map((text, i) => [i + 1, text] as const))('random policy %i: never wider there, and the same where nothing is told', async (_, text) => {
+    const made = exported(text)
+    await using mosquitto = await Mosquitto.start(made.text)
+    for (const device of FLEET) {
+      const client = await mosquitto.client(device.id)
+      const [publishable, readable] = [await mosquitto.publishable(client, TOPICS), await mosquitto.delivered(client, '#', TOPICS)]
+      const [sends, hears] = device.state === 'active' ? rights(made.grants(device), TOPICS) : [[], []]
+      expect(made.complete ? [sends, hears] : [sends.filter((topic) => publishable.includes(topic)), hears.filter((topic) => readable.includes(topic))]).toEqual([publishable, readable])
+      await client.endAsync()
+    }
+  })
+
+  test('with the settings that it names, what a grant forbids is refused there', async () => {
+    const limited = exported('version: 1\ngrants:\n  - { id: a, to: any, publish: [{ topic: a, qos: 1, maxBytes: 8B }] }\n', FLEET, { retainAvailable: false, maxQos: 1, messageSizeLimit: 8 })
+    expect([limited.complete, limited.text.includes('pattern write a')]).toEqual([true, true])
+    await using mosquitto = await Mosquitto.start(limited.text, ['retain_available false', 'max_qos 1', 'message_size_limit 8'])
+    const taken = async (client: MqttClient, payload: string, options: IClientPublishOptions): Promise<boolean> => {
+      // Mosquitto ends the connection of whoever sends what it does not take.
+      const ended = new AbortController()
+      client.once('close', () => ended.abort())
+      try {
+        await Promise.race([client.publishAsync('a', payload, options), once(client as unknown as NodeJS.EventEmitter, 'never', { signal: ended.signal })])
+        return true
+      } catch {
+        return false
+      } finally {
+        await client.endAsync(true)
+      }
+    }
+    expect(await taken(await mosquitto.client('d1'), 'x'.repeat(8), { qos: 1 })).toBe(true)
+    expect(await taken(await mosquitto.client('d1'), 'x'.repeat(9), { qos: 1 })).toBe(false)
+    expect(await taken(await mosquitto.client('d1'), 'x', { qos: 2 })).toBe(false)
+    expect(await taken(await mosquitto.client('d1'), 'x', { qos: 1, retain: true })).toBe(false)
   })
 })
