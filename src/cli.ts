@@ -166,10 +166,17 @@ function addPolicy(cli: Command): void {
     .addOption(new Option('--qos <qos>', 'with this QoS').choices(['0', '1', '2']))
     .option('--retain', 'as a retained message')
     .action(async (options) => (await import('./commands/policy.ts')).explain(options))
-  addPolicyImport(policy)
+  addPolicyTranslations(policy)
 }
 
-function addPolicyImport(policy: Command): void {
+function addPolicyTranslations(policy: Command): void {
+  const exporting = policy.command('export').description('The part of the policy that another broker can hold. Exit code 4 when it does not hold all.').exitOverride()
+  verb(exporting, 'mosquitto', 'Make an ACL file.', 'sallyport policy export mosquitto --setting retain_available=false --out acl')
+    .option('--policy <file>', 'the policy (default: that of the home)')
+    .option('--setting <name=value>', 'what mosquitto.conf says: retain_available, max_qos, message_size_limit (repeatable)', many)
+    .option('--out <file>', 'where the ACL file goes (default: it is printed)')
+    .option('--force', 'replace a file that is there')
+    .action(async (options) => (await import('./commands/policy-export.ts')).mosquitto(options))
   const importing = policy.command('import').description('Translate the policy of another broker: never wider, and line by line what is lost. Exit code 4 when something is.').exitOverride()
   const format = (name: string, description: string, example: string): Command =>
     verb(importing, name, description, example)

@@ -7,7 +7,7 @@ import { writeSecretFile } from '../ca/key-file.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable } from '../core/ids.ts'
 import { importAws, parseAwsTarget } from '../core/policy/import-aws.ts'
-import { isComplete, type Draft, type Finding, type FindingKind, type Importing } from '../core/policy/import-draft.ts'
+import { isComplete, type Draft, type Importing } from '../core/policy/import-draft.ts'
 import { importEmqx } from '../core/policy/import-emqx.ts'
 import { importMosquitto } from '../core/policy/import-mosquitto.ts'
 import { writeDraft } from '../core/policy/import-write.ts'
@@ -17,6 +17,7 @@ import { POLICY_TOOLS, readPolicy } from '../policy-file.ts'
 import { EXIT } from '../vocabulary.ts'
 import { readYaml } from '../yaml-source.ts'
 import { print, readText, type CommonOptions } from './context.ts'
+import { asComments, describeFinding, findingsAnswer, summaryOf } from './findings.ts'
 
 interface ImportOptions extends CommonOptions {
   readonly out?: string
@@ -24,10 +25,6 @@ interface ImportOptions extends CommonOptions {
 }
 
 const POLICY_MODE = 0o644
-const ORIGINAL_CHARS_MAX = 120
-/** So many findings are also told in the policy itself. */
-const TOLD_MAX = 100
-const WORDS: Readonly<Record<FindingKind, string>> = { 'left-out': 'left out', narrowed: 'narrowed', remark: 'remark' }
 
 export function mosquitto(file: string, options: ImportOptions): Promise<void> {
   const notes = ['A user name there is a device id here: use_identity_as_username with the certificate\'s common name.']
@@ -75,7 +72,7 @@ function refuse(problems: readonly Problem[], options: ImportOptions): void {
 function write(draft: Draft, files: readonly string[], notes: readonly string[], options: ImportOptions): void {
   const { findings } = draft
   const complete = isComplete(draft)
-  const text = `${writeDraft(draft, [`Imported from ${files.map((file) => path.basename(file)).join(', ')}. Never wider than that: ${summaryOf(findings)}.`, ...notes])}${told(findings)}`
+  const text = `${writeDraft(draft, [`Imported from ${files.map((file) => path.basename(file)).join(', ')}. Never wider than that: ${summaryOf(findings)}.`, ...notes])}${asComments(findings, 'What is not as it was:')}`
   if (Buffer.byteLength(text) > POLICY_LIMITS.documentBytesMax) throw new SallyportError('refused', `The policy would be larger than ${POLICY_LIMITS.documentBytesMax} bytes.`, { fix: 'Import it in parts.' })
   const again = readPolicy('policy.yaml', text, 1)
   if ('problems' in again) throw new SallyportError('internal', `The translation is no policy, which is a mistake of this program:\n${again.problems.map(describeProblem).join('\n')}`)
@@ -83,30 +80,8 @@ function write(draft: Draft, files: readonly string[], notes: readonly string[],
     if (existsSync(options.out) && options.force !== true) throw new SallyportError('refused', `${options.out} is there already.`, { fix: 'Choose another file, or give --force.' })
     writeSecretFile(options.out, text, POLICY_MODE)
   }
-  const answer = { complete, ...counts(findings), findings: findings.map(({ at, ...rest }) => ({ ...at, ...rest })), ...(options.out === undefined ? { policy: text } : { out: options.out }) }
-  if (options.json !== true) process.stderr.write(findings.map((finding) => `${describe(finding)}\n`).join(''))
+  const answer = { complete, ...findingsAnswer(findings), ...(options.out === undefined ? { policy: text } : { out: options.out }) }
+  if (options.json !== true) process.stderr.write(findings.map((finding) => `${describeFinding(finding)}\n`).join(''))
   print(options, answer, () => (options.out === undefined ? text.trimEnd() : `${options.out}: ${draft.grants.length + draft.deny.length} rules; ${summaryOf(findings)}.`))
   if (!complete) process.exitCode = EXIT.refused
-}
-
-function counts(findings: readonly Finding[]): { readonly leftOut: number; readonly narrowed: number; readonly remarks: number } {
-  const of = (kind: FindingKind): number => findings.filter((finding) => finding.kind === kind).length
-  return { leftOut: of('left-out'), narrowed: of('narrowed'), remarks: of('remark') }
-}
-
-function summaryOf(findings: readonly Finding[]): string {
-  const { leftOut, narrowed, remarks } = counts(findings)
-  const lost = leftOut + narrowed === 0 ? 'nothing is lost' : `${leftOut} left out, ${narrowed} narrowed`
-  return remarks === 0 ? lost : `${lost}, ${remarks} ${remarks === 1 ? 'remark' : 'remarks'}`
-}
-
-function describe({ at, path: where, kind, original, why }: Finding): string {
-  return `${at.file}:${at.line}:${at.column}: ${WORDS[kind]}: ${where === undefined ? '' : `${where}: `}${original === '' ? '' : `${printable(original, ORIGINAL_CHARS_MAX)}: `}${why}`
-}
-
-/** What was lost, at the end of the policy, for whoever reads it later. */
-function told(findings: readonly Finding[]): string {
-  if (findings.length === 0) return ''
-  const lines = findings.slice(0, TOLD_MAX).map((finding) => `# ${printable(describe(finding), 2 * ORIGINAL_CHARS_MAX)}`)
-  return `\n# What is not as it was:\n${lines.join('\n')}\n${findings.length > TOLD_MAX ? `# and ${findings.length - TOLD_MAX} more\n` : ''}`
 }

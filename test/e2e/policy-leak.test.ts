@@ -11,7 +11,7 @@ import { openChance, type Chance } from '../faults/chance.ts'
 import { Member } from './leak-crowd.ts'
 
 const SECONDS = Number(process.env['SALLYPORT_LEAK_SECONDS'] ?? 8)
-const SEED = Number(process.env['SALLYPORT_LEAK_SEED'] ?? Date.now() % 1e9)
+const SEED = Number(process.env['SALLYPORT_LEAK_SEED'] ?? 20_261_128)
 const DEVICES = 100
 const CHANGE_MS = 100
 const PUBLISHES_PER_CHANGE = 40

@@ -2,7 +2,7 @@
 // a device is done by others. Fewer facts never lead higher: a rung is reached by a count, held for a time since it was last
 // reached, and nothing that happens shortens that but an operator.
 
-import { DETECTION_LIMITS } from '../../limits.ts'
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import { RUNGS, SIGNALS, type Rung, type Signal } from '../../vocabulary.ts'
 import type { Device } from '../device.ts'
 import type { DeviceId, EpochMs } from '../ids.ts'

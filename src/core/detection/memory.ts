@@ -1,7 +1,7 @@
 // What the ladder remembers of devices, and what it forgets first when there are too many: who was quiet for longest, and is on no
 // rung. A device can fill its own place only, so that nobody pushes another one out without as many certificates as there are places.
 
-import { DETECTION_LIMITS } from '../../limits.ts'
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import type { Signal } from '../../vocabulary.ts'
 import type { DeviceId } from '../ids.ts'
 import { windowOf } from './rules.ts'

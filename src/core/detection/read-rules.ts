@@ -1,7 +1,7 @@
 // `detection:` of the configuration → the rules of the ladder. What is not said is as in the defaults; thresholds that go down
 // where rungs go up are refused.
 
-import { DETECTION_LIMITS } from '../../limits.ts'
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import { RUNGS, type Signal } from '../../vocabulary.ts'
 import type { Decision } from '../decision.ts'
 import { parseDeviceId, parseGroupName, printable } from '../ids.ts'

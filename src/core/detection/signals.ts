@@ -2,7 +2,7 @@
 // proved the device, and of something that the device itself did: what others do to it, what the server cannot do for it, and
 // what a stranger claims, is none.
 
-import { DETECTION_LIMITS } from '../../limits.ts'
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import type { DenyReason } from '../../vocabulary.ts'
 import { parseDeviceId, type DeviceId } from '../ids.ts'
 import { SHARE_ROOT } from '../topic.ts'

@@ -1,7 +1,7 @@
 // Counts over the last minutes, in pieces, each forgotten as a whole: how many there were, and how many different ones. What they
 // count they do not know. Bounded: ten numbers, and for different ones a table of fixed size. Time must not run backwards here.
 
-import { DETECTION_LIMITS } from '../../limits.ts'
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
 
 const { pieces: PIECES, varietyPlaces: PLACES } = DETECTION_LIMITS
 

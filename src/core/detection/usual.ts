@@ -1,7 +1,7 @@
 // How much a device usually sends, and whether it sends far more than that now. Learned of the device alone: what others of its
 // group do says nothing about it. It counts nothing and knows no rungs.
 
-import { DETECTION_LIMITS } from '../../limits.ts'
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import type { DetectionRules } from './rules.ts'
 
 /** What a device was seen to send. */

@@ -7,7 +7,7 @@ import { openLadder, type Ladder, type Step } from '../../../src/core/detection/
 import { DEFAULT_RULES, type DetectionRules, type Thresholds } from '../../../src/core/detection/rules.ts'
 import type { Fact } from '../../../src/core/detection/signals.ts'
 import type { DeviceId, GroupName } from '../../../src/core/ids.ts'
-import { DETECTION_LIMITS } from '../../../src/limits.ts'
+import { DETECTION_LIMITS } from '../../../src/detection-limits.ts'
 import { RUNGS, SIGNALS, type Rung, type Signal } from '../../../src/vocabulary.ts'
 
 const SECOND = 1_000

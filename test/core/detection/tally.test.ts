@@ -3,7 +3,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Tally, Variety } from '../../../src/core/detection/tally.ts'
-import { DETECTION_LIMITS } from '../../../src/limits.ts'
+import { DETECTION_LIMITS } from '../../../src/detection-limits.ts'
 
 const WINDOW = 1_000
 const PIECE = WINDOW / DETECTION_LIMITS.pieces

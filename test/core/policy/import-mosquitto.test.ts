@@ -4,7 +4,8 @@
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { importMosquitto } from '../../../src/core/policy/import-mosquitto.ts'
-import { filtersOf, fromMosquitto, matcher, problemsOf, topicsOf, type Who } from './imports.ts'
+import { aclFiles, aclText, model, TOPICS, TOPICS_OF } from './acl-files.ts'
+import { fromMosquitto, problemsOf } from './imports.ts'
 
 const RUNS = 400
 
@@ -126,35 +127,11 @@ describe('what Mosquitto does not start with is no ACL file', () => {
   })
 })
 
-// Mosquitto's security_default.c in few words: own lines first, deny before the rest, then patterns.
-interface Line { readonly kind: 'topic' | 'pattern'; readonly access: string; readonly topic: string; readonly user: string | undefined }
-function model(lines: readonly Line[], who: Required<Pick<Who, 'id' | 'clientId'>>, wanted: 'read' | 'write', topic: string): boolean {
-  for (const kind of ['topic', 'pattern']) {
-    const mine = lines.filter((line) => line.kind === kind && (kind === 'pattern' || line.user === who.id))
-    const fitting = mine.filter((line) => matcher(kind === 'pattern' ? line.topic.replaceAll('%u', who.id).replaceAll('%c', who.clientId) : line.topic)(topic))
-    if (fitting.some(({ access }) => access === 'deny')) return false
-    if (fitting.some(({ access }) => access.includes(wanted))) return true
-  }
-  return false
-}
-
-// One that would be a variable here.
-const ALPHABET = ['a', 'b', '', 'd1', 'x${device.id}']
-const TOPICS = topicsOf(ALPHABET, 3)
-const FILTERS = filtersOf(ALPHABET, 3)
-const TOPICS_OF = new Map(FILTERS.map((filter) => [filter, TOPICS.filter(matcher(filter))]))
-const level = fc.constantFrom('a', 'a', 'b', '', '+', 'd1', 'x${device.id}')
-const own = fc.constantFrom('%u', '%u', '%c')
-const filter = (of: fc.Arbitrary<string>): fc.Arbitrary<string> => fc.tuple(fc.array(of, { minLength: 1, maxLength: 3 }), fc.constantFrom('', '', '/#')).map(([levels, end]) => levels.join('/') + end).filter((text) => text !== '')
-const line = fc.tuple(fc.constantFrom<Line['kind']>('topic', 'topic', 'pattern'), fc.constantFrom('read', 'write', 'readwrite', 'deny'), fc.constantFrom('d1', 'd1', 'd2', 'd3')).chain(([kind, access, user]) =>
-  fc.oneof(filter(kind === 'pattern' ? fc.oneof(level, own) : level), fc.constantFrom('#', '+/#')).map((topic): Line => ({ kind, access, topic, user })))
-const text = (lines: readonly Line[]): string => lines.map(({ kind, access, topic, user }) => `user ${user}\n${kind} ${access} ${topic}\n`).join('')
-
 describe('against a model of Mosquitto', () => {
   test('the translation allows what Mosquitto allows, or less and says so', () => {
     let complete = 0
-    fc.assert(fc.property(fc.array(line, { minLength: 1, maxLength: 7 }), fc.constantFrom({ id: 'd1', clientId: 'd1' }, { id: 'd1', clientId: 'd1:a' }, { id: 'd2', clientId: 'd2' }), (lines, who) => {
-      const translation = fromMosquitto(text(lines))
+    fc.assert(fc.property(aclFiles, fc.constantFrom({ id: 'd1', clientId: 'd1' }, { id: 'd1', clientId: 'd1:a' }, { id: 'd2', clientId: 'd2' }), (lines, who) => {
+      const translation = fromMosquitto(aclText(lines))
       const grants = translation.grants(who)
       if (translation.complete) complete++
       for (const topic of TOPICS) {
