@@ -55,8 +55,8 @@ export interface Receiver {
   connecting(fresh: boolean): void
   /** A question goes out whose answers come in order, a PINGREQ; what is returned is called when it is answered. */
   ask(): () => void
-  /** SUBSCRIBE of this filter goes out. */
-  subscribing(filter: string): void
+  /** SUBSCRIBE of this filter goes out; what is returned is called when SUBACK grants it. */
+  subscribing(filter: string): () => void
   /** It is granted no longer by the client's own wish, or was refused. */
   unsubscribed(filter: string): void
   /** The payload of a message that it sends now; `taken` is called when its acknowledgement has come, or, for QoS 0, a later answer. */
@@ -70,6 +70,12 @@ const Tag = z.strictObject({ from: z.string(), topic: z.string(), n: z.int().min
 interface Span {
   first: number
   last: number
+}
+
+/** A filter that is held, by the worlds that were certain when it was subscribed to: for the first time, and lately. */
+interface Held {
+  readonly first: number
+  lately: number
 }
 
 interface Message extends Said {
@@ -120,9 +126,10 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
   }
 
   function receiver(device: string): Receiver {
-    /** Filter → the world that was certain when it was last subscribed to. */
-    const held = new Map<string, number>()
+    const held = new Map<string, Held>()
     let certain = settled
+    /** What was shown to it before may have waited for it since. */
+    let isResumed = false
     let connectedAt = 0
 
     const mayHear = (filters: readonly string[], topic: string, span: Span): boolean => some(span, (world) =>
@@ -142,7 +149,8 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
       const by = retain ? plain : filters
       if (!mayHear(by, topic, span)) leaks.push(`${told}: it may not hear that in the worlds ${span.first}–${span.last}, by ${by.join(', ') || 'nothing that it holds'}`)
       // What is retained is judged when it is shown, from the SUBSCRIBE on; all else when it was said.
-      const when = retain ? { first: Math.min(certain, ...by.map((filter) => held.get(filter) ?? 0)), last: latest() } : message.when
+      const shownFrom = by.map((filter) => held.get(filter)).map((one) => (one === undefined ? 0 : isResumed || dup ? one.first : one.lately))
+      const when = retain ? { first: Math.min(certain, ...shownFrom), last: latest() } : message.when
       if (!maySay(message, when)) leaks.push(`${told}: ${message.from} may not say that in the worlds ${when.first}–${when.last}`)
       const before = { first: Math.max(0, span.first - RECENT_WORLDS), last: span.first - 1 }
       if (some(before, (world) => !mayHear(by, topic, { first: world, last: world }) || !maySay(message, { first: world, last: world }))) decisive += 1
@@ -152,6 +160,7 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
       connecting(fresh) {
         certain = settled
         connectedAt = messages.length
+        isResumed = !fresh && held.size > 0
         if (fresh) held.clear()
       },
       ask() {
@@ -160,7 +169,13 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
           certain = Math.max(certain, at)
         }
       },
-      subscribing: (filter) => void held.set(filter, certain),
+      subscribing(filter) {
+        const at = certain
+        const one = held.get(filter) ?? { first: at, lately: at }
+        held.set(filter, one)
+        // What an earlier SUBSCRIBE has brought may be on its way until then.
+        return () => void (one.lately = at)
+      },
       unsubscribed: (filter) => void held.delete(filter),
       say({ topic, qos, retain }) {
         const n = messages.length

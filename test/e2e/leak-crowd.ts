@@ -93,7 +93,7 @@ export class Member {
 
   /** The codes of SUBACK. */
   subscribe(...subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[]): Promise<readonly number[]> {
-    for (const { topic } of subscriptions) this.#receiver.subscribing(topic)
+    const granted = subscriptions.map(({ topic }) => this.#receiver.subscribing(topic))
     const messageId = this.#nextId()
     this.#send({ cmd: 'subscribe', messageId, subscriptions: [...subscriptions] })
     const { promise, resolve } = Promise.withResolvers<readonly number[]>()
@@ -101,6 +101,7 @@ export class Member {
       const codes = (packet as ISubackPacket).granted.map(Number)
       subscriptions.forEach(({ topic }, i) => {
         if ((codes[i] ?? 0x80) >= 0x80) this.#receiver.unsubscribed(topic)
+        else granted[i]?.()
       })
       resolve(codes)
     })
