@@ -184,35 +184,44 @@ class EmqxImport {
   }
 
   #grants(publish: readonly Allow[], subscribe: readonly Allow[]): readonly DraftGrant[] {
-    return this.#grouped([...publish, ...subscribe]).map(({ rule, client }) => {
-      const of = (allows: readonly Allow[]): readonly Allow[] => allows.filter((allow) => allow.rule === rule && allow.client === client)
-      const sends = of(publish).map(({ levels, topic, qos, retain }) => ({ topic: levels.join('/'), qos: limitOf(qos), retain, from: fromOf(rule, topic) }))
-      const reads = of(subscribe).map(({ levels, topic, qos }) => ({ topic: levels.join('/'), qos: limitOf(qos), share: ['*'], from: fromOf(rule, topic) }))
+    return grouped(publish, subscribe).map(({ rule, client, sent, read }) => {
+      const sends = sent.map(({ levels, topic, qos, retain }) => ({ topic: levels.join('/'), qos: limitOf(qos), retain, from: fromOf(rule, topic) }))
+      const reads = read.map(({ levels, topic, qos }) => ({ topic: levels.join('/'), qos: limitOf(qos), share: ['*'], from: fromOf(rule, topic) }))
       return { ...this.#head(rule, client), ...(client.byClientId ? { clientIds: ['${device.id}'] } : {}), publish: sends, will: sends, subscribe: reads }
     })
   }
 
   #denies(publish: readonly Deny[], subscribe: readonly Deny[]): readonly DraftDeny[] {
-    return this.#grouped([...publish, ...subscribe]).map(({ rule, client }) => {
-      const of = (denies: readonly Deny[]) => denies.filter((deny) => deny.rule === rule && deny.client === client).map(({ levels, topic }) => ({ topic: levels.join('/'), from: fromOf(rule, topic) }))
-      return { ...this.#head(rule, client), publish: of(publish), subscribe: of(subscribe), receive: [] }
-    })
-  }
-
-  /** Each rule and client once, in the order of the file. */
-  #grouped(atoms: readonly Atom[]): readonly Atom[] {
-    const seen = new Map<EmqxClient, Set<EmqxRule>>()
-    return atoms.toSorted((a, b) => a.order - b.order).filter(({ rule, client }) => {
-      const rules = seen.get(client) ?? new Set()
-      const isNew = !rules.has(rule)
-      seen.set(client, rules.add(rule))
-      return isNew
+    return grouped(publish, subscribe).map(({ rule, client, sent, read }) => {
+      const topics = (denies: readonly Deny[]) => denies.map(({ levels, topic }) => ({ topic: levels.join('/'), from: fromOf(rule, topic) }))
+      return { ...this.#head(rule, client), publish: topics(sent), subscribe: topics(read), receive: [] }
     })
   }
 
   #head({ at }: EmqxRule, { device, source }: EmqxClient): Pick<DraftGrant, 'id' | 'to' | 'source'> {
     return { id: this.#ids.make(`line-${at.line}`), to: device === undefined ? 'any' : { device }, source }
   }
+}
+
+interface Group<A extends Atom> {
+  readonly rule: EmqxRule
+  readonly client: EmqxClient
+  readonly sent: A[]
+  readonly read: A[]
+}
+
+/** By rule and client, in the order of the file. */
+function grouped<A extends Atom>(publish: readonly A[], subscribe: readonly A[]): readonly Group<A>[] {
+  const groups = new Map<EmqxRule, Map<EmqxClient, Group<A>>>()
+  const groupOf = ({ rule, client }: Atom): Group<A> => {
+    const ofRule = groups.get(rule) ?? new Map<EmqxClient, Group<A>>()
+    const group = ofRule.get(client) ?? { rule, client, sent: [], read: [] }
+    groups.set(rule, ofRule.set(client, group))
+    return group
+  }
+  for (const atom of publish) groupOf(atom).sent.push(atom)
+  for (const atom of subscribe) groupOf(atom).read.push(atom)
+  return [...groups.values()].flatMap((ofRule) => [...ofRule.values()]).toSorted((a, b) => a.rule.at.line - b.rule.at.line || a.rule.at.column - b.rule.at.column)
 }
 
 const fromOf = ({ at }: EmqxRule, { text, exactly }: EmqxTopic): string => `line ${at.line}: ${exactly ? `{eq, "${text}"}` : text}`

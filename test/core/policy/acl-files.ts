@@ -23,13 +23,13 @@ export function model(lines: readonly Line[], who: Required<Pick<Who, 'id' | 'cl
 }
 
 // One that would be a variable here.
-const ALPHABET = ['a', 'b', '', 'd1', 'x${device.id}']
+const ALPHABET = ['a', 'b', '', 'd1', 'x${device.id}', 'xd1']
 export const TOPICS = topicsOf(ALPHABET, 3)
 /** What each filter has of them. */
 export const TOPICS_OF: ReadonlyMap<string, readonly string[]> = new Map(filtersOf(ALPHABET, 3).map((filter) => [filter, TOPICS.filter(matcher(filter))]))
 
 const level = fc.constantFrom('a', 'a', 'b', '', '+', 'd1', 'x${device.id}')
-const own = fc.constantFrom('%u', '%u', '%c')
+const own = fc.constantFrom('%u', '%u', '%c', '%c', 'x%u')
 const filter = (of: fc.Arbitrary<string>): fc.Arbitrary<string> => fc.tuple(fc.array(of, { minLength: 1, maxLength: 3 }), fc.constantFrom('', '', '/#')).map(([levels, end]) => levels.join('/') + end).filter((text) => text !== '')
 const line = fc.tuple(fc.constantFrom<Line['kind']>('topic', 'topic', 'pattern'), fc.constantFrom('read', 'write', 'readwrite', 'deny'), fc.constantFrom('d1', 'd1', 'd2', 'd3')).chain(([kind, access, user]) =>
   fc.oneof(filter(kind === 'pattern' ? fc.oneof(level, own) : level), fc.constantFrom('#', '+/#')).map((topic): Line => ({ kind, access, topic, user })))
