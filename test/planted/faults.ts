@@ -63,7 +63,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'revocation-leaves-sessions', side: 'broker', cases: ['T10', 'I18'],
-    edits: [{ file: 'src/broker/broker.ts', find: "if (!standing.allow) return [session.end(standing.reason, 'suppress')]", replace: 'if (!standing.allow) return []' }],
+    edits: [{ file: 'src/broker/broker.ts', find: 'sessions.matching(match, owner).flatMap((session) => engine.renew(session) ?? [])', replace: '[] as Promise<void>[]' }],
   },
   {
     id: 'device-state-ignored', side: 'broker', cases: ['I18'],
@@ -71,12 +71,12 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'client-id-unchecked', side: 'broker', cases: ['Q01', 'I10'],
-    edits: [{ file: 'src/core/admission.ts', find: "if (connect.effect === 'deny') return denied(connect)", replace: '' }],
+    edits: [{ file: 'src/core/admission.ts', find: "const connect = facts.grants.connect(clientId)\n  if (connect.effect === 'deny') return denied(connect)", replace: '' }],
   },
   {
     id: 'session-owner-unchecked', side: 'broker', cases: ['Q02'],
     edits: [
-      { file: 'src/core/admission.ts', find: "if (connect.effect === 'deny') return denied(connect)", replace: '' },
+      { file: 'src/core/admission.ts', find: "const connect = facts.grants.connect(clientId)\n  if (connect.effect === 'deny') return denied(connect)", replace: '' },
       { file: 'src/core/ids.ts', find: 'return `${tenant}/${device}/${clientId}` as SessionKey', replace: 'return `${tenant}/-/${clientId}` as SessionKey' },
       { file: 'src/broker/engine/connect.ts', find: 'if (incumbent !== undefined && (incumbent.device !== device.id || incumbent.tenant !== device.tenant))', replace: 'if (false)' },
     ],
@@ -115,6 +115,7 @@ export const FAULTS: readonly Fault[] = [
       { file: 'src/broker/engine/admitting.ts', find: 'subscriptions: rights.admit(link, session, subscriptions)', replace: 'subscriptions' },
       { file: 'src/broker/engine/messages.ts', find: 'const granted = ports.stillGranted(session, { filter: toWireFilter(subscription.topic), qos: subscription.qos })', replace: 'const granted = subscription.qos' },
       { file: 'src/broker/engine/outbound.ts', find: 'return this.session.grants.mayReceive(topic) && ', replace: 'return ' },
+      { file: 'src/broker/engine/absent.ts', find: 'await keeping.narrow(kept.key, lose, 0)', replace: '' },
     ],
   },
   {
