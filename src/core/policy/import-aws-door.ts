@@ -53,14 +53,17 @@ export function doorOf(facts: AwsFacts, findings: Findings): AwsDoor | undefined
       if (meets === 'never') return true
       if (owner !== undefined && meets === 'perhaps' && (entry.ids.kind === 'any' || entry.ids.text === OWN)) {
         // The id of a device is the client id of that device alone: all that it could say is denied instead.
-        if (parseDeviceId(owner).allow) shutOut.push({ device: owner, element: denial.element })
+        if (parseDeviceId(owner).allow) {
+          shutOut.push({ device: owner, element: denial.element })
+          const isAll = entry.ids.kind !== 'any' && ids?.kind === 'one' && ids.text === owner
+          find(isAll ? 'remark' : 'narrowed', denial.element, `here ${owner} may connect, and neither send nor receive${isAll ? '' : ', with no client id'}.`)
+        }
         return true
       }
       if (meets === 'perhaps') find('narrowed', entry.element, `${printable(denial.element.path)} denies some of these client ids; here it takes all of them.`)
       return false
     })
   }
-  for (const { device, element } of shutOut) find('remark', element, `here ${device} may connect, and neither send nor receive.`)
   const [first] = left
   if (first === undefined) return undefined
   const any = left.find(({ ids }) => ids.kind === 'any')
