@@ -56,7 +56,7 @@ export function doorOf(facts: AwsFacts, findings: Findings): AwsDoor | undefined
         if (parseDeviceId(owner).allow) {
           shutOut.push({ device: owner, element: denial.element })
           const isAll = entry.ids.kind !== 'any' && ids?.kind === 'one' && ids.text === owner
-          find(isAll ? 'remark' : 'narrowed', denial.element, `here ${owner} may connect, and neither send nor receive${isAll ? '' : ', with no client id'}.`)
+          find(isAll ? 'remark' : 'narrowed', denial.element, `here ${owner} may connect, and neither send nor receive${isAll ? '' : ', whatever its client id'}.`)
         }
         return true
       }

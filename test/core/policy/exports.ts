@@ -40,8 +40,10 @@ export function linesOf(acl: string): readonly Line[] {
   })
 }
 
+const plainLevel = fc.constantFrom('a', 'a', 'b', '', '+', 'd1', '${device.id}', '${device.id}', 'x${device.id}')
 const level = fc.constantFrom('a', 'a', 'b', '', '+', 'd1', '${device.id}', '${device.id}', '${clientId}', '${device.attr.k}', 'x${device.id}', '%u', '${cert.subject.CN}')
-const topic = fc.oneof({ weight: 5, arbitrary: fc.tuple(fc.array(level, { minLength: 1, maxLength: 3 }), fc.constantFrom('', '', '/#')).map(([levels, end]) => levels.join('/') + end).filter((text) => text !== '') }, { weight: 1, arbitrary: fc.constant('#') })
+const topicOf = (of: fc.Arbitrary<string>): fc.Arbitrary<string> => fc.oneof({ weight: 5, arbitrary: fc.tuple(fc.array(of, { minLength: 1, maxLength: 3 }), fc.constantFrom('', '', '/#')).map(([levels, end]) => levels.join('/') + end).filter((text) => text !== '') }, { weight: 1, arbitrary: fc.constant('#') })
+const [topic, plainTopic] = [topicOf(level), topicOf(plainLevel)]
 const some = <T>(of: fc.Arbitrary<T>): fc.Arbitrary<readonly T[]> => fc.array(of, { maxLength: 3 })
 const target = fc.constantFrom<unknown>('any', 'any', { group: 'g1' }, { group: 'g2' }, { group: 'g0' }, { device: 'd1' }, { device: 'd9' }, { attr: { k: ['a', 'c'] } }, { tenant: 'default' }, { ca: 'issuing-1' })
 const when = fc.constantFrom<unknown>(undefined, undefined, undefined, undefined, { source: '192.0.2.1' }, { state: ['active', 'quarantined'] }, { state: 'quarantined' })
@@ -54,8 +56,8 @@ const grant = fc.record({
 const deny = fc.record({ to: target, when, publish: fc.array(topic, { maxLength: 1 }), subscribe: fc.array(topic, { maxLength: 1 }), receive: fc.array(topic, { maxLength: 1 }) })
 // What an ACL file can hold, most of the time.
 const plainTarget = fc.constantFrom<unknown>('any', 'any', { group: 'g1' }, { group: 'g0' }, { device: 'd1' }, { attr: { k: ['a', 'c'] } })
-const plainGrant = fc.record({ to: plainTarget, publish: some(fc.record({ topic, retain: fc.constant(true) })), subscribe: some(topic) })
-const plainDeny = fc.record({ to: plainTarget, both: fc.array(topic, { maxLength: 2 }) }).map(({ to, both }) => ({ to, publish: both, receive: both }))
+const plainGrant = fc.record({ to: plainTarget, publish: some(fc.record({ topic: plainTopic, retain: fc.constant(true) })), subscribe: some(plainTopic) })
+const plainDeny = fc.record({ to: plainTarget, both: fc.array(plainTopic, { maxLength: 2 }) }).map(({ to, both }) => ({ to, publish: both, receive: both }))
 
 /** As text: JSON is YAML. */
 export const policies: fc.Arbitrary<string> = fc.oneof(

@@ -72,6 +72,11 @@ describe('the examples of the documentation', () => {
     expect([publishes(grants({ id: 'client1' }), 't'), publishes(grants({ id: 'client3' }), 't'), told]).toEqual([['deny'], ['allow'], ['remark 8: here client1 may connect, and neither send nor receive.', 'remark 9: here client2 may connect, and neither send nor receive.']])
   })
 
+  test('where a device may have several client ids, a deny of one of them is one of all, and is told as a loss', () => {
+    const { grants, told } = fromAws(policy(deny('iot:Connect', 'client/client1:a'), allow('iot:Connect', '*'), allow('iot:Publish', 'topic/t')))
+    expect([publishes(grants({ id: 'client1' }), 't'), publishes(grants({ id: 'client2' }), 't'), told[0]]).toEqual([['deny'], ['allow'], 'narrowed 7: here client1 may connect, and neither send nor receive, whatever its client id.'])
+  })
+
   test('retained messages, and a Will where CONNECT may have one', () => {
     const { grants, told } = fromAws(policy(allow('iot:Connect', 'client/device1', { Condition: { 'ForAllValues:StringEquals': { 'iot:ConnectAttributes': ['LastWill'] } } }), allow(['iot:Publish', 'iot:RetainPublish'], 'topic/will')))
     const g = grants({ id: 'device1' })
