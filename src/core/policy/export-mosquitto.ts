@@ -64,7 +64,8 @@ class Exporter {
     this.#judgeAll(allows, denies)
     const forAll = allows.filter(({ template, rule }) => rule.to.kind === 'any' && aclTopic(template) !== undefined)
     const forSome = allows.filter((line) => !forAll.includes(line))
-    if (devices === undefined) for (const line of forSome) if (line.rule.to.kind !== 'device') this.#find('left-out', line, 'whom it is for, and what its variables are, stands in the registry: export in a home.')
+    for (const line of forSome) if (line.rule.to.kind === 'ca') this.#find('left-out', line, 'an ACL file does not know which CA a certificate is of.')
+    if (devices === undefined) for (const line of forSome) if (line.rule.to.kind !== 'device' && line.rule.to.kind !== 'ca') this.#find('left-out', line, 'whom it is for, and what its variables are, stands in the registry: export in a home.')
     const users = devices === undefined ? named([...forSome, ...denies]) : devices.toSorted((a, b) => (a.id < b.id ? -1 : 1)).map((device): User => ({ device, isKnown: true }))
     const patterns = [...forAll.map(({ access, template }) => `pattern ${access} ${aclTopic(template) ?? ''}`), ...denies.filter(({ rule }) => isForAll(rule.to, devices)).map((line) => this.#patternDeny(line))]
     const sections = users.flatMap((user) => this.#section(user, forSome, denies))

@@ -55,6 +55,7 @@ describe('what is told', () => {
     [policy('to: any, subscribe: [{ topic: a, wildcard: forbid }]'), 'left-out a: subscribe a: an ACL file forbids no wildcards'],
     [policy('to: any, when: { tls: "1.3" }, subscribe: [a]'), 'left-out a: subscribe a: an ACL file has no conditions'],
     [policy('to: any, when: { state: quarantined }, subscribe: [a]'), 'left-out a: subscribe a: an ACL file has no conditions'],
+    [policy('to: { ca: issuing-1 }, subscribe: [a]'), 'left-out a: subscribe a: an ACL file does not know which CA'],
     [policy('to: any, will: [a]'), 'left-out a: will a: who may leave a Will there may publish there'],
     [policy('to: any, connect: { sessions: 1 }'), 'left-out a: connect: an ACL file says nothing of client ids'],
     [policy('to: any, subscribe: ["${clientId}"]'), 'narrowed a: subscribe ${clientId}: a client id is no proof there'],
