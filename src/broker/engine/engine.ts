@@ -144,8 +144,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     rights.sweep(ports.clock())
     rates.sweep()
     deadlines.sweep()
-    stalls.sweep(open, ports.clock())
-    outputs.weigh([...open].reduce((sum, link) => sum + link.output.waiting, 0))
+    outputs.weigh(stalls.sweep(open, ports.clock()))
   }, LIFE.expirySweepMs)
   sweep.unref()
 
