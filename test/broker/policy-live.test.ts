@@ -1,7 +1,7 @@
 // A policy that changes while clients are connected, and while they are away: what a session loses it loses at once and for good, what
 // it is given works without a reconnect, and who loses nothing notices nothing. policy.md R10.
 
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { openGate, type StoreGate } from './gated-store.ts'
 import { openHouse, type House, type Identity } from './house.ts'
@@ -374,6 +374,28 @@ describe.each(versions)('MQTT %s, kept', (version) => {
     expect(payloads(again)).toEqual([])
     again.end()
   })
+})
+
+test('who goes away before its turn has come loses all the same', async () => {
+  const crowd: Wire[] = []
+  for (let i = 0; i < 40; i++) crowd.push(await connected(house, await fresh(), { version: 4 }))
+  const identity = await fresh()
+  const wire = await connected(house, identity, keep(5))
+  await subscribe(wire, { topic: 'a/#', qos: 1 }, { topic: 'b/#', qos: 1 })
+  // One session for each turn of the event loop: the slice of work is over as soon as it has begun.
+  let ms = 0
+  const slow = vi.spyOn(performance, 'now').mockImplementation(() => (ms += 1_000))
+  house.policy(policyOf({ subscribe: 'b/#' }))
+  await broken(wire)
+  slow.mockRestore()
+  await house.heard((e) => isLoss(e) && e.device === identity.id)
+  house.policy(policyOf())
+  await say(5, 1, 'a/1', 'b/1')
+  const again = await connected(house, identity, keep(5))
+  await again.take('publish', (p) => p.topic === 'b/1')
+  await again.ping()
+  expect([payloads(again), lost(identity)]).toEqual([['b/1'], ['a/#']])
+  for (const one of [...crowd, again]) one.end()
 })
 
 test('while the store does not answer, what is lost is lost all the same', async () => {

@@ -144,8 +144,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     rights.sweep(ports.clock())
     rates.sweep()
     deadlines.sweep()
-    stalls.sweep(open, ports.clock())
-    outputs.weigh([...open].reduce((sum, link) => sum + link.output.waiting, 0))
+    outputs.weigh(stalls.sweep(open, ports.clock()))
   }, LIFE.expirySweepMs)
   sweep.unref()
 
@@ -220,6 +219,8 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     router.remove(outbound)
     const filters = Object.keys(link.client.subscriptions).length
     if (isLast) keeping.leave(link)
+    // What is kept was passed over with those who are away, because it was not; and was not judged here either.
+    if (isLast && (rights.isBehind(session) || !link.client.connackSent)) absent.review(session.device)
     const stays = outbound.kept && link.client.sessionExpiryInterval > 0
     for (const sibling of sessions.ofDevice(session.device)) {
       if (stays) linkOf(sibling)?.absent.set(session.key, filters)

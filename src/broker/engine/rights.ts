@@ -41,6 +41,8 @@ export interface Rights {
   renewAll(): void
   /** The device or the certificate of this session changed. Where that ends it: resolves when its socket is closed. */
   renew(session: Session): Promise<void> | undefined
+  /** It has gone before its turn came: what is kept for it has to be judged with those who are away. */
+  isBehind(session: Session): boolean
   /** Looks for sessions whose time has come; to be called every second. */
   sweep(now: EpochMs): void
   /** Judges filters that are kept for a session and not held yet. What it returns it may hold; the rest is taken from it. */
@@ -192,6 +194,7 @@ export function openRights(ports: RightsPorts): Rights {
       const holding = holdings.get(session)
       return holding && renew(session, holding)
     },
+    isBehind: (session) => (holdings.get(session)?.round ?? round) !== round,
     sweep(now) {
       // The clock was set back: what has ended by it has begun again, and no instant tells of that.
       const isSetBack = now < sweptAt - LIFE.expirySweepMs

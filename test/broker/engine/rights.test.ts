@@ -206,6 +206,18 @@ describe('a policy that changes', () => {
     expect(links.get(session)?.client.sessionExpiryInterval).toBe(60)
   })
 
+  test('knows who has gone before its turn came', async () => {
+    const [one, two] = [connect('one'), connect('two')]
+    for (let i = 0; i < 100; i++) connect(`d${i}`)
+    slowly()
+    rights.renewAll()
+    const last = connect('last')
+    expect([one, two, last].map((session) => rights.isBehind(session))).toEqual([false, false, false])
+    expect(sessions.get('default/d99/d99' as SessionKey)).toSatisfy((session: Session) => rights.isBehind(session))
+    while (judged.length < 102) await turn()
+    expect(sessions.get('default/d99/d99' as SessionKey)).toSatisfy((session: Session) => !rights.isBehind(session))
+  })
+
   test('asks nothing of a session that is gone', () => {
     const session = connect('d')
     yaml = HEARS('b')

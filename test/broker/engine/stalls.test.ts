@@ -21,7 +21,7 @@ test('who takes nothing for too long is told of; who takes a byte now and then i
     slow.output.taken += 1
   }
   expect(told).toEqual([])
-  stalls.sweep(links, stalledMs + 1)
+  expect(stalls.sweep(links, stalledMs + 1)).toBe(200)
   expect(told).toEqual([stalled.link])
 })
 
