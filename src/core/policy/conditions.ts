@@ -84,8 +84,8 @@ function inWindow({ days, fromMinute, toMinute, localTime }: TimeWindow, now: Ep
   const overMidnight = toMinute <= fromMinute
   const began = overMidnight && minute < toMinute ? (day + 5) % 7 + 1 : day
   const inside = overMidnight ? minute >= fromMinute || minute < toMinute : minute >= fromMinute && minute < toMinute
-  // At any of these the answer may change: the window begins or ends, or the day does.
-  const next = Math.min(...[fromMinute, toMinute, MINUTES_OF_DAY].map((m) => (m - minute + MINUTES_OF_DAY - 1) % MINUTES_OF_DAY + 1))
+  // The window begins or ends. Another day alone changes nothing: outside it does not matter, and inside it is the day on which it began.
+  const next = Math.min(...[fromMinute, toMinute].map((m) => (m - minute + MINUTES_OF_DAY - 1) % MINUTES_OF_DAY + 1))
   const thisMinute = now - (now % MINUTE_MS)
   return answer(inside && days.includes(began), ticksUntil(localTime, thisMinute, thisMinute + next * MINUTE_MS))
 }

@@ -345,6 +345,12 @@ describe('rates', () => {
     }
   })
 
+  test('the lowest is that of the fewest messages in the same time, whatever the burst', () => {
+    const g = limited('{ topic: "t/#", rate: 2/s, burst: 1 }, { topic: t/slow, rate: 100/m, burst: 3 }, { topic: t/slow, rate: 5000/h, burst: 2 }')
+    // 5,000 an hour are fewer than 100 a minute, and those are fewer than 2 a second.
+    expect([...times(5, () => publish(g, 't/slow')), publish(g, 't/other'), publish(g, 't/slow')]).toEqual([...times(6, () => 'granted'), 'publish-rate'])
+  })
+
   test('in whatever order rules and lines stand, a device may send the same', () => {
     const line = fc.record({ topic: fc.constantFrom('a', 'b', '+', '#'), qos: fc.constantFrom(0, 1), rate: fc.constantFrom('', '1/s', '2/s', '60/m', '3/s'), burst: fc.constantFrom(1, 2) })
       .map(({ topic, qos, rate, burst }) => (rate === '' ? { topic, qos } : rate === '3/s' ? { topic, qos, rate } : { topic, qos, rate, burst }))

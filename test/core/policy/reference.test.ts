@@ -36,7 +36,7 @@ const pick = <T>(...values: T[]): fc.Arbitrary<T> => fc.constantFrom(...values)
 const VARIABLES = ['${device.id}', '${device.group}', '${device.attr.k}', '${cert.subject.CN}', '${cert.san.dns[0]}', '${spiffe.path[0]}', '${clientId}']
 const firstLevel = pick('a', 'a', 'b', '', '+', 'd1', ...VARIABLES)
 const nextLevel = pick('a', 'a', 'b', '', '+', '+', '$s', 'd1', 'x-${device.id}', '${device.attr.k}b', '$${device.id}', ...VARIABLES)
-const pattern = fc.tuple(firstLevel, fc.array(nextLevel, { maxLength: 3 }), pick('', '', '/#', '#')).map(([first, rest, end]) => (end === '#' ? '#' : [first, ...rest].join('/') + end)).filter((p) => p !== '')
+const pattern = fc.tuple(firstLevel, fc.array(nextLevel, { maxLength: 3 }), pick('', '', '/#', '/#', '#')).map(([first, rest, end]) => (end === '#' ? '#' : [first, ...rest].join('/') + end)).filter((p) => p !== '')
 
 const target: fc.Arbitrary<RefTarget> = pick<RefTarget>(
   'any', 'any', 'any', 'any', { group: 'g1' }, { group: 'g2' }, { group: 'g3' }, { group: 'g4' }, { device: 'd1' }, { device: 'd' }, { ca: 'c1' }, { tenant: 't1' }, { attr: { k: 'a' } }, { attr: { k: ['b', 'd2'] } }, { attr: { k: ['a', 'b'], l: 'x' } },
@@ -45,7 +45,7 @@ const containments = pick<RefPolicy['groups']>(undefined, undefined, { g3: ['g1'
 
 // Around the changes of the clock in Berlin (28 March and 31 October 2027), and around the bounds below.
 const INSTANTS = [
-  '2027-03-28T00:29:59.999Z', '2027-03-28T00:30:00Z', '2027-03-28T00:59:59.999Z', '2027-03-28T01:00:00Z', '2027-03-28T04:00:00Z', '2027-03-28T20:00:00Z', '2027-03-28T21:59:59.999Z', '2027-03-28T22:00:00Z',
+  '2027-03-28T00:29:59.999Z', '2027-03-28T00:30:00Z', '2027-03-28T00:59:59.999Z', '2027-03-28T01:00:00Z', '2027-03-28T04:00:00Z', '2027-03-28T05:00:00Z', '2027-03-28T07:00:00Z', '2027-03-28T20:00:00Z', '2027-03-28T21:59:59.999Z', '2027-03-28T22:00:00Z',
   '2027-10-31T00:15:00Z', '2027-10-31T00:45:00Z', '2027-10-31T01:00:00Z', '2027-10-31T01:30:00Z', '2027-10-31T05:00:00Z', '2027-10-31T23:59:59.999Z', '2027-11-01T00:00:00Z', '2027-11-05T12:00:00Z',
 ].map((instant) => Date.parse(instant))
 const window = fc.record({ days: pick(['mon-fri'], ['sun'], ['sat-mon', 'wed'], ['sun', 'mon']), from: pick('06:00', '22:00', '02:30', '00:00'), to: pick('07:00', '02:45', '23:00', '24:00', '00:00'), zone: pick('UTC', 'Europe/Berlin', 'Europe/Berlin', 'Australia/Lord_Howe') }, { requiredKeys: [] })
@@ -61,19 +61,21 @@ const when: fc.Arbitrary<RefWhen> = fc.oneof(
   window.map((time) => ({ time })),
   fc.tuple(window, pick<RefWhen>({ tls: '1.2' }, { state: ['active', 'quarantined'] }, { certificateAge: '<1d' })).map(([time, more]) => ({ time, ...more })),
 )
-const sometimes = fc.option(when, { nil: undefined, freq: 2 })
+const sometimes = fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: when })
 const some = <T>(of: fc.Arbitrary<T>, max: number): fc.Arbitrary<readonly T[]> => fc.array(of, { maxLength: max })
+/** Nearly always one at least: what has none is told of soon. */
+const many = <T>(of: fc.Arbitrary<T>, max: number): fc.Arbitrary<readonly T[]> => fc.oneof({ weight: 1, arbitrary: fc.constant([]) }, { weight: 9, arbitrary: fc.array(of, { minLength: Math.ceil(max / 2), maxLength: max, size: 'max' }) })
 const said = (topic: string, rest: object): RefTopic => ({ topic, ...rest })
 const sent = fc.oneof(pattern, fc.tuple(pattern, pick({}, { qos: 0 }, { qos: 1 }, { retain: true }, { retain: false }, { maxBytes: 5 }, { qos: 1, retain: true, maxBytes: 5 })).map(([topic, rest]) => said(topic, rest)))
 const limited = fc.tuple(pattern, pick({ rate: '2/s' }, { rate: '120/m' }, { rate: '3/m', burst: 1 }, { rate: '1/h', qos: 1 }, { rate: '2/s', burst: 4, retain: true }, { rate: '1/s', maxBytes: 5 })).map(([topic, rest]) => said(topic, rest))
 const read = fc.oneof(pattern, fc.tuple(pattern, pick({}, { qos: 0 }, { qos: 1 }, { share: ['g'] }, { qos: 0, share: ['h', 'g*'] }, { wildcard: 'forbid', share: ['*'] }, { wildcard: 'forbid' }, { qos: 1, wildcard: 'forbid' }, { wildcard: 'filter' }, { wildcard: 'filter', qos: 1, share: ['g'] }, { wildcard: 'contain' })).map(([topic, rest]) => said(topic, rest)))
-const clientIds = fc.option(some(pick('${device.id}', '${device.id}:*', '*', 'gw-${device.id}', '${device.attr.k}', '${cert.subject.CN}*'), 2), { nil: undefined, freq: 2 })
+const clientIds = fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: some(pick('${device.id}', '${device.id}:*', '*', 'gw-${device.id}', '${device.attr.k}', '${cert.subject.CN}*'), 2) })
 
-const body = { connect: fc.record({ clientId: clientIds, sessions: pick(undefined, undefined, 2, 5) }), publish: some(fc.oneof({ weight: 3, arbitrary: sent }, { weight: 1, arbitrary: limited }), 3), subscribe: some(read, 3), will: some(sent, 2) }
+const body = { connect: fc.record({ clientId: clientIds, sessions: pick(undefined, undefined, 2, 5) }), publish: many(fc.oneof({ weight: 3, arbitrary: sent }, { weight: 2, arbitrary: limited }), 4), subscribe: many(read, 4), will: many(sent, 3) }
 const grantRule: fc.Arbitrary<Omit<RefGrant, 'id'>> = fc.record({ to: target, when: sometimes, ...body }) as never
 const denyRule: fc.Arbitrary<Omit<RefDeny, 'id'>> = fc.record({ to: target, when: sometimes, onDeny: pick(undefined, undefined, 'drop', 'disconnect'), publish: some(pattern, 1), subscribe: some(pattern, 1), receive: some(pattern, 1) }) as never
 const policies: fc.Arbitrary<RefPolicy> = fc.record({
-  onDeny: pick(undefined, 'drop', 'disconnect'), strictDeny: pick(undefined, undefined, false, true), groups: containments, quarantine: fc.option(fc.record(body), { nil: undefined, freq: 2 }), grants: some(grantRule, 4), deny: some(denyRule, 2),
+  onDeny: pick(undefined, 'drop', 'disconnect'), strictDeny: pick(undefined, undefined, false, true), groups: containments, quarantine: fc.option(fc.record(body), { nil: undefined, freq: 2 }), grants: many(grantRule, 6), deny: some(denyRule, 2),
 }).map(({ grants, deny, ...top }) => ({ version: 1, ...top, grants: grants.map((g, i) => ({ id: `g${i}`, ...g })), deny: deny.map((d, i) => ({ id: `d${i}`, ...d })) }) as RefPolicy)
 
 const VALUES = ['a', 'b', 'd2', '', '+', '#', 'a/b', '$s', '${device.id}', 'é', 'e\u0301', 'a\0', 'x'.repeat(129), '\uFFFD']
@@ -85,7 +87,7 @@ const principals: fc.Arbitrary<RefPrincipal> = ids.chain((id) => fc.record({
   clientId: pick(id, id, `${id}:a`, `${id}:$s`, 'd2', `${id}1`, `gw-${id}`, '$s'),
   subject: pick<[string, string][]>([], [['CN', 'a']], [['CN', 'd1']], [['CN', 'a'], ['CN', 'b']], [['CN', '+']], [['OU', 'a']], [['CN', '$s']]),
   dns: pick([], ['a'], ['b', 'a'], ['#']), uris: pick([], ['spiffe://td/a/b'], ['spiffe://td/a', 'spiffe://td/b'], ['https://x/a', 'spiffe://td/d1'], ['spiffe://td']),
-  state: pick('active', 'active', 'active', 'active', 'quarantined', 'quarantined', 'suspended'), attested: fc.boolean(), now: pick(undefined, ...INSTANTS),
+  state: pick('active', 'active', 'active', 'active', 'active', 'active', 'quarantined', 'quarantined', 'suspended'), attested: fc.boolean(), now: pick(undefined, ...INSTANTS),
   connection: pick(undefined, ...['10.0.0.1', '10.1.0.255', '192.168.1.127', '192.168.1.128', '::ffff:10.1.0.1', '::1', '2001:db8:7fff::1', '2001:db8:8000::', '8.8.8.8'].flatMap((source) => ['1.2', '1.3'].map((tls) => ({ source, tls })))),
   issuedAt: pick(undefined, ...CERTIFIED_AT),
 })).map(({ connection, issuedAt, now, ...who }) => ({
@@ -95,7 +97,7 @@ const principals: fc.Arbitrary<RefPrincipal> = ids.chain((id) => fc.record({
 }))
 
 const topicLevel = pick('a', 'a', 'b', '', 'd1', 'd', 'd2', '$s', '${device.id}', 'x-d1', 'ab', 'g1', 'd:a')
-const topic = fc.oneof({ weight: 12, arbitrary: fc.array(topicLevel, { minLength: 1, maxLength: 5 }).map((l) => l.join('/')) }, { weight: 1, arbitrary: pick('#', 'a/+', '', '$SYS/a', 'a\0', '/'.repeat(70), 'a'.repeat(513), 'a/#') })
+const topic = fc.oneof({ weight: 12, arbitrary: fc.tuple(pick('a', 'b', 'd1', 'd', '', 'a', 'd2', '$s'), fc.array(topicLevel, { maxLength: 4 })).map(([first, rest]) => [first, ...rest].join('/')) }, { weight: 1, arbitrary: pick('#', 'a/+', '', '$SYS/a', 'a\0', '/'.repeat(70), 'a'.repeat(513), 'a/#') })
 const filterLevel = fc.oneof({ weight: 3, arbitrary: topicLevel }, { weight: 2, arbitrary: fc.constant('+') })
 const filter = fc.oneof(
   { weight: 12, arbitrary: fc.tuple(pick('', '', '', '$share/g/', '$share/h2/'), fc.array(filterLevel, { minLength: 1, maxLength: 4 }), pick('', '', '/#')).map(([share, l, end]) => share + l.join('/') + end) },
