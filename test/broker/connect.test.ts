@@ -4,7 +4,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { BROKER_LIMITS } from '../../src/limits.ts'
 import { HOUSE_POLICY, openHouse, type House, type Identity } from './house.ts'
-import { connected, connectPacket, openWire, publishPacket, subscribe, tryConnect, type Version } from './wire.ts'
+import { connected, connectPacket, openWire, publishPacket, subscribe, tryConnect, versions, type Version } from './wire.ts'
 
 let house: House
 let device: Identity
@@ -22,7 +22,6 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
 const idRefused = (version: Version): number => (version === 5 ? 0x85 : 2)
 const text = (value: string): Buffer => Buffer.concat([Buffer.from([value.length >> 8, value.length & 255]), Buffer.from(value, 'latin1')])
 const frame = (first: number, body: Buffer): Buffer => {

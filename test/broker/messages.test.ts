@@ -4,7 +4,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { BROKER_LIMITS } from '../../src/limits.ts'
 import { HOUSE_POLICY, openHouse, type House, type Identity } from './house.ts'
-import { connected, nextId, openWire, connectPacket, publishPacket, subscribe, type Version, type Wire } from './wire.ts'
+import { connected, connectPacket, nextId, openWire, payloads, publishPacket, subscribe, versions, type Wire } from './wire.ts'
 
 let house: House
 let sensor: Identity
@@ -21,8 +21,6 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
-const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
 const text = (value: string | Buffer): Buffer => {
   const bytes = Buffer.from(value)
   return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes])

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { DeviceState } from '../../src/core/device.ts'
 import { openGate, type StoreGate } from './gated-store.ts'
 import { openHouse, type House, type Identity } from './house.ts'
-import { connected, connectPacket, publishPacket, subscribe, tryConnect, type Version, type Wire } from './wire.ts'
+import { connected, connectPacket, kept, payloads, publishPacket, subscribe, tryConnect, versions, type Version, type Wire } from './wire.ts'
 
 let house: House
 let gate: StoreGate
@@ -31,14 +31,11 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
-const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
 const watching = async (version: Version, ...topics: readonly string[]): Promise<Wire> => {
   const wire = await connected(house, watcher, { version, clientId: `watcher:${++count}` })
   await subscribe(wire, ...topics.map((topic) => ({ topic, qos: 1 as const })))
   return wire
 }
-const keep = (version: Version) => (version === 5 ? ({ version, clean: false, properties: { sessionExpiryInterval: 600 } } as const) : ({ version, clean: false } as const))
 
 async function broken(wire: Wire): Promise<void> {
   const before = house.broker.sessionCount
@@ -116,7 +113,7 @@ describe.each(versions)('MQTT %s, quarantine', (version) => {
 
   test('a session that is away keeps what its device may come back to: all of it where it may not connect meanwhile', async () => {
     const identity = await fresh()
-    const wire = await connected(house, identity, keep(version))
+    const wire = await connected(house, identity, kept(version))
     await subscribe(wire, { topic: 'c/#', qos: 1 }, { topic: 'q/#', qos: 1 })
     await broken(wire)
     await house.state(identity.id, 'quarantined')
@@ -127,7 +124,7 @@ describe.each(versions)('MQTT %s, quarantine', (version) => {
     await house.heard((e) => e.kind === 'subscription-lost' && e.device === identity.id && e.filter === 'c/#')
     sender.send(publishPacket('q/x', 'q', { qos: 1 }))
     await sender.take('puback')
-    const again = await connected(house, identity, keep(version))
+    const again = await connected(house, identity, kept(version))
     expect(again.connack.sessionPresent).toBe(true)
     await again.take('publish')
     await again.ping()

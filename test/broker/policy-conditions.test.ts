@@ -4,7 +4,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { openHouse, type House, type Identity } from './house.ts'
-import { connected, connectPacket, publishPacket, subscribe, tryConnect, type Version, type Wire } from './wire.ts'
+import { connected, connectPacket, payloads, publishPacket, subscribe, tryConnect, versions, type Version, type Wire } from './wire.ts'
 
 let house: House
 let speaker: Identity
@@ -32,8 +32,6 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
-const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
 const refusedFilter = (version: Version): number => (version === 5 ? 0x87 : 0x80)
 /** Moves the clock of the house for this test alone. */
 function later(ms: number): void {

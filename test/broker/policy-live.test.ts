@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { openGate, type StoreGate } from './gated-store.ts'
 import { openHouse, type House, type Identity } from './house.ts'
-import { connected, nextId, publishPacket, subscribe, type Version, type Wire } from './wire.ts'
+import { connected, kept, nextId, payloads, publishPacket, subscribe, versions, type Version, type Wire } from './wire.ts'
 
 let house: House
 let gate: StoreGate
@@ -44,9 +44,6 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
-const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
-const keep = (version: Version) => (version === 5 ? ({ version, clean: false, properties: { sessionExpiryInterval: 600 } } as const) : ({ version, clean: false } as const))
 const isLoss = (event: AuditEvent): event is AuditEvent & { readonly kind: 'subscription-lost' } => event.kind === 'subscription-lost'
 const lost = (of: Identity): readonly string[] => house.events.filter(isLoss).filter(({ device }) => device === of.id).map(({ filter }) => filter).toSorted()
 
@@ -187,7 +184,7 @@ describe.each(versions)('MQTT %s, connected', (version) => {
 
   test('who loses nothing notices nothing: no packet, nothing retained again, nothing written', async () => {
     const identity = await fresh()
-    const wire = await connected(house, identity, keep(version))
+    const wire = await connected(house, identity, kept(version))
     const sender = await connected(house, speaker, { version, clientId: `speaker:${++count}` })
     sender.send(publishPacket('a/kept', 'retained', { qos: 1, retain: true }))
     await sender.take('puback')
@@ -270,7 +267,7 @@ test('MQTT 5: who loses its part in a share is passed over, and who has another 
 describe.each(versions)('MQTT %s, kept', (version) => {
   test('and away: the filter goes, and what waits for it alone; the rest is there', async () => {
     const identity = await fresh()
-    const wire = await connected(house, identity, keep(version))
+    const wire = await connected(house, identity, kept(version))
     await subscribe(wire, { topic: 'a/+', qos: 2 }, { topic: 'a/x', qos: 2 }, { topic: 'b/#', qos: 2 })
     await broken(wire)
     await say(version, 1, 'a/x', 'a/y', 'b/1')
@@ -278,7 +275,7 @@ describe.each(versions)('MQTT %s, kept', (version) => {
     expect(await house.heard((e) => isLoss(e) && e.device === identity.id)).toMatchObject({ filter: 'a/+', clientId: identity.id })
     house.policy(policyOf())
     await say(version, 1, 'a/z', 'a/x')
-    const again = await connected(house, identity, keep(version))
+    const again = await connected(house, identity, kept(version))
     expect(again.connack.sessionPresent).toBe(true)
     await again.take('publish', (p) => p.topic === 'a/x')
     await again.take('publish', (p) => p.topic === 'a/x')
@@ -289,14 +286,14 @@ describe.each(versions)('MQTT %s, kept', (version) => {
 
   test('what changed while nobody served is found at the start, before anybody comes back', async () => {
     const identity = await fresh()
-    const wire = await connected(house, identity, keep(version))
+    const wire = await connected(house, identity, kept(version))
     await subscribe(wire, { topic: 'a/#', qos: 1 }, { topic: 'b/#', qos: 1 })
     await broken(wire)
     await say(version, 1, 'a/1', 'b/1')
     await house.restart(policyOf({ subscribe: 'b/#' }))
     await house.heard((e) => isLoss(e) && e.device === identity.id && e.filter === 'a/#')
     house.policy(policyOf())
-    const again = await connected(house, identity, keep(version))
+    const again = await connected(house, identity, kept(version))
     await say(version, 1, 'a/2', 'b/2')
     await again.take('publish', (p) => p.topic === 'b/2')
     expect(payloads(again)).toEqual(['b/1', 'b/2'])
@@ -306,7 +303,7 @@ describe.each(versions)('MQTT %s, kept', (version) => {
   test('a change of its device reaches a session that is away, and none of another device', async () => {
     const [identity, other] = [await fresh(), await fresh()]
     for (const one of [identity, other]) {
-      const wire = await connected(house, one, keep(version))
+      const wire = await connected(house, one, kept(version))
       await subscribe(wire, { topic: 'a/#', qos: 1 })
       await broken(wire)
     }
@@ -316,7 +313,7 @@ describe.each(versions)('MQTT %s, kept', (version) => {
     await house.regroup(identity.id, ['sensors'])
     await say(version, 1, 'a/1')
     for (const [one, heard] of [[identity, []], [other, ['a/1']]] as const) {
-      const again = await connected(house, one, keep(version))
+      const again = await connected(house, one, kept(version))
       await subscribe(again, { topic: 'b/#', qos: 1 })
       await say(version, 1, 'b/mark')
       await again.take('publish', (p) => p.topic === 'b/mark')
@@ -328,7 +325,7 @@ describe.each(versions)('MQTT %s, kept', (version) => {
 
   test('a QoS that is lowered holds for what is published from then on, for those who are away, too', async () => {
     const identity = await fresh()
-    const wire = await connected(house, identity, keep(version))
+    const wire = await connected(house, identity, kept(version))
     await subscribe(wire, { topic: 'a/#', qos: 2 })
     await broken(wire)
     const before = gate.commits.length
@@ -337,14 +334,14 @@ describe.each(versions)('MQTT %s, kept', (version) => {
     expect(gate.commits.slice(before).flat().filter((c) => c.kind === 'session-narrowed' && c.key.includes(`/${identity.id}/`))).toMatchObject([{ lost: [], lowered: [{ filter: 'a/#', qos: 1 }] }])
     house.policy(policyOf())
     await say(version, 2, 'a/1')
-    const again = await connected(house, identity, keep(version))
+    const again = await connected(house, identity, kept(version))
     expect((await again.take('publish')).qos).toBe(1)
     again.end()
   })
 
   test('and connected: what waits in the store for a lost filter is not sent, now or later', async () => {
     const identity = await fresh()
-    const options = version === 5 ? { ...keep(5), properties: { sessionExpiryInterval: 600, receiveMaximum: 1 } } : keep(version)
+    const options = version === 5 ? { ...kept(5), properties: { sessionExpiryInterval: 600, receiveMaximum: 1 } } : kept(version)
     const wire = await connected(house, identity, { ...options, acknowledge: false })
     await subscribe(wire, { topic: 'a/+', qos: 1 }, { topic: 'a/x', qos: 1 })
     await say(version, 1, 'a/first', 'a/y', 'a/x')
@@ -352,7 +349,7 @@ describe.each(versions)('MQTT %s, kept', (version) => {
     house.policy(policyOf({ subscribe: '{ topic: "a/#", wildcard: forbid }' }))
     await gate.asked((change) => change.kind === 'session-narrowed' && change.key.includes(`/${identity.id}/`))
     await broken(wire)
-    const again = await connected(house, identity, keep(version))
+    const again = await connected(house, identity, kept(version))
     await again.take('publish', (p) => p.topic === 'a/x')
     await again.ping()
     expect(payloads(again)).toEqual(['a/x'])
@@ -361,14 +358,14 @@ describe.each(versions)('MQTT %s, kept', (version) => {
 
   test('a message of QoS 2 that was sent before its filter was lost is not sent again: its receiver is told to let go of the packet id', async () => {
     const identity = await fresh()
-    const wire = await connected(house, identity, { ...keep(version), acknowledge: false })
+    const wire = await connected(house, identity, { ...kept(version), acknowledge: false })
     await subscribe(wire, { topic: 'a/+', qos: 2 })
     await say(version, 2, 'a/1')
     const { messageId } = await wire.take('publish')
     await broken(wire)
     house.policy(policyOf({ subscribe: 'b/#' }))
     await gate.asked((change) => change.kind === 'session-narrowed' && change.key.includes(`/${identity.id}/`))
-    const again = await connected(house, identity, keep(version))
+    const again = await connected(house, identity, kept(version))
     expect((await again.take('pubrel')).messageId).toBe(messageId)
     await again.ping()
     expect(payloads(again)).toEqual([])
@@ -380,7 +377,7 @@ test('who goes away before its turn has come loses all the same', async () => {
   const crowd: Wire[] = []
   for (let i = 0; i < 40; i++) crowd.push(await connected(house, await fresh(), { version: 4 }))
   const identity = await fresh()
-  const wire = await connected(house, identity, keep(5))
+  const wire = await connected(house, identity, kept(5))
   await subscribe(wire, { topic: 'a/#', qos: 1 }, { topic: 'b/#', qos: 1 })
   // One session for each turn of the event loop: the slice of work is over as soon as it has begun.
   let ms = 0
@@ -391,7 +388,7 @@ test('who goes away before its turn has come loses all the same', async () => {
   await house.heard((e) => isLoss(e) && e.device === identity.id)
   house.policy(policyOf())
   await say(5, 1, 'a/1', 'b/1')
-  const again = await connected(house, identity, keep(5))
+  const again = await connected(house, identity, kept(5))
   await again.take('publish', (p) => p.topic === 'b/1')
   await again.ping()
   expect([payloads(again), lost(identity)]).toEqual([['b/1'], ['a/#']])
@@ -400,7 +397,7 @@ test('who goes away before its turn has come loses all the same', async () => {
 
 test('while the store does not answer, what is lost is lost all the same', async () => {
   const identity = await fresh()
-  const wire = await connected(house, identity, keep(5))
+  const wire = await connected(house, identity, kept(5))
   await subscribe(wire, { topic: 'a/+', qos: 1 }, { topic: 'a/x', qos: 0 })
   const sender = await connected(house, speaker, { version: 5, clientId: `speaker:${++count}` })
   gate.close()
@@ -415,7 +412,7 @@ test('while the store does not answer, what is lost is lost all the same', async
   await sender.take('puback')
   await wire.ping()
   await broken(wire)
-  const again = await connected(house, identity, keep(5))
+  const again = await connected(house, identity, kept(5))
   sender.send(publishPacket('a/x', 'mark', { qos: 0 }))
   await again.take('publish', (p) => p.payload.toString() === 'mark')
   expect([payloads(wire), payloads(again)]).toEqual([['zero'], ['mark']])

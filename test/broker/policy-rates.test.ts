@@ -3,7 +3,7 @@
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openHouse, type House, type Identity } from './house.ts'
-import { connected, publishPacket, subscribe, type Version, type Wire } from './wire.ts'
+import { connected, publishPacket, subscribe, versions, type Version, type Wire } from './wire.ts'
 
 let house: House
 let listener: Identity
@@ -26,7 +26,6 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
 const accepted = (version: Version): number | undefined => (version === 5 ? 0 : undefined)
 const refused = (version: Version): number | undefined => (version === 5 ? 0x97 : undefined)
 

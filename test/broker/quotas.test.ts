@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import type { DeviceId } from '../../src/core/ids.ts'
 import { BROKER_LIMITS } from '../../src/limits.ts'
 import { HOUSE_POLICY, openHouse, type House, type Identity } from './house.ts'
-import { codeOf, connected, connectPacket, nextId, openWire, publishPacket, subscribe, tryConnect, type Version, type Wire } from './wire.ts'
+import { codeOf, connected, connectPacket, kept, nextId, openWire, payloads, publishPacket, subscribe, tryConnect, versions, type Version, type Wire } from './wire.ts'
 
 let house: House
 let backend: Identity
@@ -23,10 +23,7 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
 /** A session that goes on without its connection, in the words of the version. */
-const kept = (version: Version, clean = false, seconds = 600) => (version === 5 ? { version, clean, properties: { sessionExpiryInterval: seconds } } : { version, clean })
-const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
 async function left(wire: Wire): Promise<void> {
   wire.end()
   await wire.ended

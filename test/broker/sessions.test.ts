@@ -8,7 +8,7 @@ import { keyPem } from '../../device-sim/forge/keys.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
 import { openSessionTable, type Session } from '../../src/broker/sessions.ts'
 import { HOUSE_POLICY, openHouse, type House, type Identity } from './house.ts'
-import { connected, connectPacket, openWire, publishPacket, subscribe, tryConnect, type Version, type Wire } from './wire.ts'
+import { connected, connectPacket, openWire, payloads, publishPacket, subscribe, tryConnect, versions, type Wire } from './wire.ts'
 
 let house: House
 let backend: Identity
@@ -25,8 +25,6 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const versions: readonly Version[] = [4, 5]
-const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
 /** Breaks the connection and waits until the broker has noticed. */
 async function broken(wire: Wire): Promise<void> {
   const before = house.broker.sessionCount

@@ -7,6 +7,7 @@ import mqttPacket, { type IConnackPacket, type IConnectPacket, type IPublishPack
 import type { House, Identity } from './house.ts'
 
 export type Version = 4 | 5
+export const versions: readonly Version[] = [4, 5]
 
 export interface WireOptions {
   readonly version?: Version
@@ -185,4 +186,12 @@ export function message(of: MqttClient, fits: (topic: string, payload: string) =
     }
     of.on('message', onMessage)
   })
+}
+
+/** What has been published to it, in order. */
+export const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
+
+/** The terms of a CONNECT whose session outlives its connection: in MQTT 5 for so many seconds. */
+export function kept(version: Version, clean = false, seconds = 600) {
+  return version === 5 ? { version, clean, properties: { sessionExpiryInterval: seconds } } : { version, clean }
 }

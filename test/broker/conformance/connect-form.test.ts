@@ -2,8 +2,8 @@
 // sessions without a subscription, a CONNACK that fits.
 
 import { describe, expect, test } from 'vitest'
-import { connected, connectPacket, subscribe, tryConnect } from '../wire.ts'
-import { field, kept, openStage, properties, rawConnect, rawConnected, rawWire, versions } from './raw.ts'
+import { connected, connectPacket, subscribe, tryConnect, versions } from '../wire.ts'
+import { field, kept, openStage, properties, rawConnect, rawConnected, rawWire } from './raw.ts'
 
 const at = openStage()
 const ILL_FORMED = Buffer.from([0xc0, 0xaf])

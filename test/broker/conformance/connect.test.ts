@@ -3,8 +3,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { HOUSE_POLICY } from '../house.ts'
-import { connected, connectPacket, nextId, publishPacket, subscribe, tryConnect } from '../wire.ts'
-import { field, frame, kept, openStage, payloads, properties, publishAll, rawConnect, rawConnected, rawWire, versions } from './raw.ts'
+import { connected, connectPacket, nextId, payloads, publishPacket, subscribe, tryConnect, versions } from '../wire.ts'
+import { field, frame, kept, openStage, properties, publishAll, rawConnect, rawConnected, rawWire } from './raw.ts'
 
 const at = openStage()
 const ILL_FORMED = Buffer.from([0xc0, 0xaf])

@@ -1,8 +1,8 @@
 // Chapters 4.3 to 4.6: the three ways of delivery, as sender and as receiver, what is sent again and what is not, and order.
 
 import { describe, expect, test } from 'vitest'
-import { publishPacket, subscribe } from '../wire.ts'
-import { field, frame, kept, openStage, pass, payloads, properties, publishAll, rawConnected, u16, versions, type Raw } from './raw.ts'
+import { payloads, publishPacket, subscribe, versions } from '../wire.ts'
+import { field, frame, kept, openStage, pass, properties, publishAll, rawConnected, u16, type Raw } from './raw.ts'
 
 const at = openStage()
 

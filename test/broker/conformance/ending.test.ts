@@ -1,8 +1,8 @@
 // Chapters 3.12 to 3.15, 4.8 and 4.12 to 4.13: PINGREQ, DISCONNECT, AUTH, and what follows from an error.
 
 import { describe, expect, test, vi } from 'vitest'
-import { connected, connectPacket, publishPacket, subscribe } from '../wire.ts'
-import { cut, field, frame, openStage, payloads, properties, publishAll, rawConnect, rawConnected, rawWire, u32, versions } from './raw.ts'
+import { connected, connectPacket, payloads, publishPacket, subscribe, versions } from '../wire.ts'
+import { cut, field, frame, openStage, properties, publishAll, rawConnect, rawConnected, rawWire, u32 } from './raw.ts'
 
 const at = openStage()
 const DISCONNECT_CODES = [0x00, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8b, 0x8d, 0x8e, 0x8f, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99, 0x9a, 0x9b, 0x9c, 0x9d, 0x9e, 0x9f, 0xa0, 0xa1, 0xa2]

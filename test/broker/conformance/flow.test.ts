@@ -2,8 +2,8 @@
 // says with its Receive Maximum.
 
 import { describe, expect, test } from 'vitest'
-import { nextId, publishPacket, subscribe } from '../wire.ts'
-import { openStage, payloads, publishAll, rawConnected } from './raw.ts'
+import { nextId, payloads, publishPacket, subscribe } from '../wire.ts'
+import { openStage, publishAll, rawConnected } from './raw.ts'
 
 const at = openStage()
 const numbers = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => String(i))

@@ -2,8 +2,8 @@
 // stand in the bytes.
 
 import { describe, expect, test } from 'vitest'
-import { publishPacket, subscribe } from '../wire.ts'
-import { cut, field, frame, openStage, payloads, properties, rawConnected, u16, versions } from './raw.ts'
+import { payloads, publishPacket, subscribe, versions } from '../wire.ts'
+import { cut, field, frame, openStage, properties, rawConnected, u16 } from './raw.ts'
 
 const at = openStage()
 const BOM = '\uFEFF'

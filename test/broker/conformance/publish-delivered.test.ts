@@ -2,8 +2,8 @@
 // they ask for, user properties in their order, aliases of the server, packets that fit.
 
 import { describe, expect, test } from 'vitest'
-import { connected, connectPacket, nextId, publishPacket, subscribe } from '../wire.ts'
-import { field, frame, kept, openStage, payloads, properties, publishAll, rawConnected, rawWire, subscribeWith, u16, versions, type Raw } from './raw.ts'
+import { connected, connectPacket, nextId, payloads, publishPacket, subscribe, versions } from '../wire.ts'
+import { field, frame, kept, openStage, properties, publishAll, rawConnected, rawWire, subscribeWith, u16, type Raw } from './raw.ts'
 
 const at = openStage()
 

@@ -3,8 +3,8 @@
 
 import { describe, expect, test } from 'vitest'
 import { BROKER_LIMITS } from '../../../src/limits.ts'
-import { connected, publishPacket, subscribe } from '../wire.ts'
-import { cut, field, frame, openStage, pass, payloads, properties, publishAll, rawConnected, subscribeWith, u16, u32, versions } from './raw.ts'
+import { connected, payloads, publishPacket, subscribe, versions } from '../wire.ts'
+import { cut, field, frame, openStage, pass, properties, publishAll, rawConnected, subscribeWith, u16, u32 } from './raw.ts'
 
 const at = openStage()
 

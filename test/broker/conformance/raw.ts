@@ -7,7 +7,6 @@ import type { ISubackPacket, ISubscription } from 'mqtt-packet'
 import { openHouse, type House, type Identity } from '../house.ts'
 import { connectPacket, nextId, openWire, publishPacket, type ConnectFields, type Version, type Wire, type WireOptions } from '../wire.ts'
 
-export const versions: readonly Version[] = [4, 5]
 
 /** Packet types, as they stand in the upper four bits of the first byte. MQTT 5 §2.1.2. */
 export const TYPE = {
@@ -115,7 +114,6 @@ export function kept(version: Version, clean = false, seconds = 600): WireOption
   return version === 5 ? { version, clean, properties: { sessionExpiryInterval: seconds } } : { version, clean }
 }
 
-export const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
 
 /** SUBSCRIBE with options of MQTT 5 for each filter, and an identifier; the granted codes. */
 export async function subscribeWith(wire: Wire, subscriptions: readonly ISubscription[], identifier?: number): Promise<ISubackPacket['granted']> {

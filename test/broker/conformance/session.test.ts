@@ -1,8 +1,8 @@
 // Chapters 3.1.2 and 4.1: what a session is and when it ends, clean and kept, and the Will that belongs to it.
 
 import { describe, expect, test } from 'vitest'
-import { connected, publishPacket, subscribe, type Version } from '../wire.ts'
-import { kept, openStage, pass, payloads, publishAll, versions } from './raw.ts'
+import { connected, payloads, publishPacket, subscribe, versions, type Version } from '../wire.ts'
+import { kept, openStage, pass, publishAll } from './raw.ts'
 
 const at = openStage()
 const willOf = (id: string, fields: { readonly qos?: 0 | 1 | 2; readonly retain?: boolean } = {}) => ({ topic: `state/${id}`, payload: Buffer.from(`will of ${id}`), qos: fields.qos ?? 1, retain: fields.retain ?? false })

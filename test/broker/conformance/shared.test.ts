@@ -2,8 +2,8 @@
 // is asked of the filter behind the share name. Sensors may hear open/# with QoS 2 and one/# with QoS 1.
 
 import { describe, expect, test } from 'vitest'
-import { connected, publishPacket, subscribe } from '../wire.ts'
-import { cut, field, frame, kept, openStage, payloads, publishAll, rawConnected, subscribeWith, u16 } from './raw.ts'
+import { connected, payloads, publishPacket, subscribe } from '../wire.ts'
+import { cut, field, frame, kept, openStage, publishAll, rawConnected, subscribeWith, u16 } from './raw.ts'
 
 const at = openStage()
 const numbers = (count: number): readonly string[] => Array.from({ length: count }, (_, i) => String(i))

@@ -1,8 +1,8 @@
 // Chapters 3.8 to 3.11: subscriptions that are made, replaced and given up, filter by filter, and their answers.
 
 import { describe, expect, test } from 'vitest'
-import { nextId, publishPacket, subscribe } from '../wire.ts'
-import { cut, field, frame, kept, openStage, payloads, properties, publishAll, rawConnected, subscribeWith, u16, versions } from './raw.ts'
+import { nextId, payloads, publishPacket, subscribe, versions } from '../wire.ts'
+import { cut, field, frame, kept, openStage, properties, publishAll, rawConnected, subscribeWith, u16 } from './raw.ts'
 
 const at = openStage()
 

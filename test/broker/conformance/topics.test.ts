@@ -2,8 +2,8 @@
 // what a client sees of it.
 
 import { describe, expect, test } from 'vitest'
-import { publishPacket, subscribe } from '../wire.ts'
-import { field, frame, openStage, properties, rawConnected, u16, versions } from './raw.ts'
+import { publishPacket, subscribe, versions } from '../wire.ts'
+import { field, frame, openStage, properties, rawConnected, u16 } from './raw.ts'
 
 const at = openStage()
 

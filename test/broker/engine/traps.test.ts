@@ -4,7 +4,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { openGate } from '../gated-store.ts'
 import { HOUSE_POLICY, openHouse, type House, type Identity } from '../house.ts'
-import { codeOf, connectPacket, connected, nextId, openWire, publishPacket, subscribe, tryConnect, type Version, type Wire } from '../wire.ts'
+import { codeOf, connected, connectPacket, kept, nextId, openWire, payloads, publishPacket, subscribe, tryConnect, versions, type Version, type Wire } from '../wire.ts'
 import { BROKER_LIMITS } from '../../../src/limits.ts'
 
 let house: House
@@ -30,10 +30,7 @@ afterAll(async () => {
   await house[Symbol.asyncDispose]()
 })
 
-const versions: readonly Version[] = [4, 5]
 /** A session that goes on without its connection, in the words of the version. */
-const kept = (version: Version, clean = false) => (version === 5 ? { version, clean, properties: { sessionExpiryInterval: 600 } } : { version, clean })
-const payloads = (wire: Wire): readonly string[] => wire.published().map((p) => p.payload.toString())
 
 const OBJECT_NAMES = ['constructor', '__proto__', 'toString', 'hasOwnProperty', 'valueOf']
 
