@@ -61,6 +61,7 @@ function program(): Command {
   addDevice(cli)
   addCert(cli)
   addPolicy(cli)
+  addDetection(cli)
   addRest(cli)
   return cli
 }
@@ -187,6 +188,12 @@ function addPolicyTranslations(policy: Command): void {
   format('aws <file...>', 'Translate the IoT policies that are attached together.', 'sallyport policy import aws sensors.json --out policy.yaml')
     .option('--to <whom>', 'the group that they are attached to, or any (default: the name of the first file)')
     .action(async (files, options) => (await import('./commands/policy-import.ts')).aws(files, options))
+}
+
+function addDetection(cli: Command): void {
+  const detection = cli.command('detection').description('Devices that behave as if somebody else had them.').exitOverride()
+  verb(detection, 'list', 'Who is on the ladder: on which rung, since when, until when, and why.', 'sallyport detection list').action(async (options) => (await import('./commands/detection.ts')).list(options))
+  verb(detection, 'clear <id>', 'Take a device off the ladder, and take back what the ladder did to it.', 'sallyport detection clear sensor-7').action(async (id, options) => (await import('./commands/detection.ts')).clear(id, options))
 }
 
 function addRest(cli: Command): void {

@@ -5,7 +5,7 @@ import { REASONS, type DenyReason, type RevocationReason } from './vocabulary.ts
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { Decision, Denied } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DeviceDescription, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DetectionSeen, DeviceDescription, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { SallyportError } from './core/errors.ts'
@@ -15,6 +15,7 @@ import { explain } from './core/policy/explain.ts'
 import { grantsFor } from './core/policy/grants.ts'
 import type { CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
+import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 import { encodePem } from './x509/pem.ts'
@@ -36,6 +37,7 @@ export interface AuditPort {
   verify(): Promise<AuditVerdict>
   tail(count: number): Promise<readonly AuditRecord[]>
   refusals(device: DeviceId, limit: number): Promise<readonly RefusalSeen[]>
+  detections(device: DeviceId, limit: number): Promise<readonly DetectionSeen[]>
 }
 
 export interface DeskPorts {
@@ -46,11 +48,14 @@ export interface DeskPorts {
   readonly sessions?: SessionsPort
   /** Without it, as without a running server, an order that cannot be recorded is only a failure. */
   readonly decrees?: DecreesPort
+  /** The ladder of a running server; without one there is what the registry holds. */
+  readonly detection?: DetectionPort
   readonly policy: () => CompiledPolicy
   readonly clock: () => EpochMs
 }
 
 const WHY_REFUSALS_MAX = 20
+const WHY_DETECTIONS_MAX = 10
 const REVOKE_ATTEMPTS_MAX = 3
 type RevocationChange = Extract<Change, { kind: 'certificate-revoked' }>
 type EndingChange = RevocationChange | Extract<Change, { kind: 'device-state' }>
@@ -99,20 +104,25 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   }
 
   async function changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }> {
+    await ports.detection?.settled(id)
     const device = known(id)
     const next = nextDeviceState(device.state, action)
     if (!next.allow) throw failure(next)
     const state = next.value
+    const cleared = clearedEvents(device, rungOf(device, ports.detection), actor, clock())
     // Whoever resumes a device the suspension of which was never recorded takes that back.
-    if (state === device.state) ports.decrees?.lift(id)
-    else {
+    if (state === device.state && device.hold === undefined) {
+      ports.decrees?.lift(id)
+      if (cleared.length > 0) await registry.commit([], [], cleared)
+    } else {
       const committed = await commitEnding(
         [{ kind: 'device-state', id, state }],
         [{ kind: 'device-revision', id, revision: device.revision }],
-        [{ kind: 'device-changed', at: clock(), device: id, action, state, actor }],
+        [{ kind: 'device-changed', at: clock(), device: id, action, state, actor }, ...cleared],
       )
       if (!committed.allow) throw failure(committed)
     }
+    ports.detection?.clear(id)
     const sessionsClosed = (await ports.sessions?.closed({ device: id })) ?? 0
     return { ...known(id), sessionsClosed }
   }
@@ -179,6 +189,13 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return { kind: 'certificate-revoked', at, issuer, serial, revocationReason: reason, actor, ...(device === undefined ? {} : { device }) }
   }
 
+  async function clearDetection(id: DeviceId): Promise<DetectionCleared> {
+    await ports.detection?.settled(id)
+    const cleared = await takeBack({ registry, running: ports.detection, clock }, known(id), actor)
+    if (!cleared.allow) throw failure(cleared)
+    return cleared.value
+  }
+
   function explained(question: ExplainQuestion): Explanation {
     const device = known(question.device)
     if ((question.publish === undefined) === (question.subscribe === undefined)) throw no('request-invalid', 'ask for publish or for subscribe')
@@ -210,11 +227,13 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       const refusals = await audit.refusals(id, WHY_REFUSALS_MAX)
       // A name that nobody registered may still have been refused: strangers are asked about, too.
       if (refusals.length === 0) known(id)
-      return { device: id, refusals }
+      return { device: id, refusals, detections: await audit.detections(id, WHY_DETECTIONS_MAX) }
     },
     explain: async (question) => explained(question),
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
+    detections: () => onRungs(registry, ports.detection),
+    clearDetection,
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

@@ -13,6 +13,7 @@ import type { EpochMs } from './core/ids.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from './core/policy/compile.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
+import { openWatch } from './detection.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import { ensureStarter, openHome, type OpenHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
@@ -79,6 +80,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const store = await openSqliteSessions({ file: home.paths.sessions, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
   stack.defer(() => store.close())
   const standing = stack.use(openDecreedView(home.view))
+  const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
     port: config.listen.mqtt.port,
@@ -97,9 +99,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     router: openRouter(),
     store,
     observe: (peer) => observeForeign(home, peer, Date.now),
+    detection: watch,
   })
   stack.defer(() => broker.close())
-  const desk: DeskPorts = { registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, sessions: broker, decrees: { decree, lift: (device) => standing.lift(device) }, policy: () => inForce.policy, clock: Date.now }
+  const desk: DeskPorts = { registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, sessions: broker, decrees: { decree, lift: (device) => standing.lift(device) }, detection: watch, policy: () => inForce.policy, clock: Date.now }
   const admin = await openAdminServer({
     listen: config.listen.admin,
     hosts: config.hosts,

@@ -37,8 +37,8 @@ grants:
 export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
 # Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
 # What is off unless it is here says so.
-# kill -HUP re-reads policy, trust, hosts and the server certificate, all of them or, with one mistake, none; listeners and
-# limits need a restart.
+# kill -HUP re-reads policy, trust, hosts, detection and the server certificate, all of them or, with one mistake, none;
+# listeners and limits need a restart.
 
 # organisation: Sallyport
 # listen:
@@ -51,5 +51,15 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 #   - { name: factory-2026, file: factory.pem }   # one CA per file, the one that signs; a new key needs a new name
 # tls: { resumption: off }
 # limits: { sourceRatePerSecond: 500, sourceBurst: 2000, packetBytesMax: 256KiB, keepAliveSecondsMax: 1200 }
+# detection:                         # devices that behave as if somebody else had them: sallyport detection list
+#   upTo: throttle                   # off, observe, throttle, quarantine or suspend; the last two keep a device out until it is cleared
+#   exempt: { groups: [], devices: [] }
+#   denials: { observe: 120, throttle: 600, quarantine: off, suspend: off }     # refused messages and filters in 10 minutes
+#   topics: { observe: 50, throttle: 200, quarantine: 2000, suspend: 4000 }     # different ones of them in an hour
+#   clientIds: { observe: 2, throttle: 5, quarantine: 200, suspend: 400 }       # other devices whose client id it tried, in an hour
+#   connects: { observe: 120, throttle: 600, quarantine: off, suspend: off }    # in 10 minutes
+#   twoPlaces: { observe: 6, throttle: 120, quarantine: off, suspend: off }     # one certificate from two addresses at once, in an hour
+#   rate: { observe: 60, throttle: 300, quarantine: off, suspend: off, perSecond: 100, times: 20 }   # seconds in 10 minutes with at least
+#                                    # so many messages and so many times what is usual for the device
 # log: { level: info }
 `

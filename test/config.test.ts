@@ -5,6 +5,7 @@ import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig, type Config, type ConfigFlags } from '../src/config.ts'
+import { DEFAULT_RULES } from '../src/core/detection/rules.ts'
 import { SallyportError } from '../src/core/errors.ts'
 import { STARTER_CONFIG } from '../src/starter.ts'
 
@@ -75,6 +76,26 @@ describe('what is wrong has a place and a way out', () => {
     ['limits: { keepAliveSecondsMax: 65536 }', '1:32', 'limits.keepAliveSecondsMax'],
     ['limits: { packetBytesMax: 1KiB }', '1:27', 'must be from 65536 to'],
     ['limits: { packetBytesMax: 1GiB }', '1:27', 'must be from 65536 to'],
+    ['detection: on', '1:12', 'detection must be a mapping'],
+    ['detection: { upto: off }', '1:14', 'unknown key "upto" in detection. Did you mean "upTo"?'],
+    ['detection: { upTo: none }', '1:20', 'detection.upTo must be off or observe or throttle or quarantine or suspend, not none.'],
+    ['detection: { upTo: suspended }', '1:20', 'Did you mean "suspend"?'],
+    ['detection: { topics: 5 }', '1:22', 'detection.topics must be a mapping'],
+    ['detection: { topics: { observed: 5 } }', '1:24', 'unknown key "observed" in detection.topics. Did you mean "observe"?'],
+    ['detection: { topics: { observe: 0 } }', '1:33', 'detection.topics.observe must be a whole number from 1 to 5000, not 0.'],
+    ['detection: { topics: { suspend: 5001 } }', '1:33', 'from 1 to 5000'],
+    ['detection: { denials: { observe: 1000001 } }', '1:34', 'from 1 to 1000000'],
+    ['detection: { denials: { observe: never } }', '1:34', 'must be a whole number'],
+    ['detection: { denials: { observe: 20, throttle: 19 } }', '1:48', 'detection.denials.throttle is lower than a rung before it.'],
+    ['detection: { denials: { quarantine: off, suspend: 9 } }', '1:51', 'detection.denials.suspend is lower than a rung before it. Every rung needs at least as many as the one before; write off'],
+    ['detection: { denials: { perSecond: 5 } }', '1:25', 'unknown key "perSecond"'],
+    ['detection: { rate: { perSecond: 0 } }', '1:33', 'detection.rate.perSecond must be a whole number from 1'],
+    ['detection: { rate: { times: 1.5 } }', '1:29', 'detection.rate.times must be a whole number'],
+    ['detection: { exempt: [a] }', '1:22', 'detection.exempt must be a mapping'],
+    ['detection: { exempt: { group: [a] } }', '1:24', 'Did you mean "groups"?'],
+    ['detection: { exempt: { groups: a } }', '1:32', 'detection.exempt.groups must be a list'],
+    ['detection: { exempt: { groups: ["a/b"] } }', '1:33', 'detection.exempt.groups: "a/b" is not a group name.'],
+    ['detection: { exempt: { devices: [5] } }', '1:34', 'an entry of detection.exempt.devices must be text, not 5.'],
     ['log: { level: loud }', '1:15', 'log.level must be error or warn or info or debug, not loud.'],
     ['policy: [a]', '1:9', 'policy must be a single value'],
     ['organisation: A\norganisation: B', '2:1', 'not valid YAML'],
@@ -163,6 +184,32 @@ policy: rules/policy.yaml
     expect(config.hosts).toContain('10.0.0.6')
     expect(load('listen: { websocket: { path: /iot/v1 } }', {}, { portsAuto: true }).listen.websocket).toEqual({ host: '::', port: 0, path: '/iot/v1', origins: [] })
     expect(load('', {}, { portsAuto: true }).listen.websocket).toBeUndefined()
+  })
+
+  test('the detection ladder goes as far as to throttle, and where the file says so, to its end or nowhere', () => {
+    expect(load('').detection).toEqual(DEFAULT_RULES)
+    expect(load('detection: {}').detection).toEqual(DEFAULT_RULES)
+    expect(load('').detection.upTo).toBe('throttle')
+    expect(load('detection: { upTo: suspend }').detection.upTo).toBe('suspend')
+    expect(load('detection: { upTo: off }').detection.upTo).toBe('none')
+    const { exempt } = load('detection: { exempt: { groups: [gateways], devices: [gw-1, gw-2] } }').detection
+    expect([[...exempt.groups], [...exempt.devices]]).toEqual([['gateways'], ['gw-1', 'gw-2']])
+    expect(load('detection: { rate: { perSecond: 10, times: 3 } }').detection.outlier).toEqual({ perSecond: 10, times: 3 })
+  })
+
+  test.each([
+    ['topics: { quarantine: 30 }', 'topics', [30, 30, 30, 4_000]],
+    ['topics: { observe: 3000 }', 'topics', [3_000, 3_000, 3_000, 4_000]],
+    ['topics: { throttle: off }', 'topics', [50, Infinity, Infinity, Infinity]],
+    ['clientIds: { suspend: 1 }', 'client-ids', [1, 1, 1, 1]],
+    ['denials: { quarantine: 1000, suspend: 2000 }', 'denials', [120, 600, 1_000, 2_000]],
+    ['twoPlaces: { observe: off }', 'two-places', [Infinity, Infinity, Infinity, Infinity]],
+    ['connects: { observe: 1, throttle: 1 }', 'connects', [1, 1, Infinity, Infinity]],
+    ['rate: { times: 5 }', 'rate', [60, 300, Infinity, Infinity]],
+  ] as const)('of the thresholds %s, what is not said keeps between what is said', (text, signal, expected) => {
+    const { observe, throttle, quarantine, suspend } = load(`detection: { ${text} }`).detection.thresholds[signal]
+    expect([observe, throttle, quarantine, suspend]).toEqual(expected)
+    expect({ ...load(`detection: { ${text} }`).detection.thresholds, [signal]: undefined }).toEqual({ ...DEFAULT_RULES.thresholds, [signal]: undefined })
   })
 
   test('flags win over the environment, and that over the file', () => {

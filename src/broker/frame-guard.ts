@@ -8,6 +8,8 @@ import { allow, deny, type Decision } from '../core/decision.ts'
 
 const CONNECT = 1
 const PUBLISH = 3
+const SUBSCRIBE = 8
+const UNSUBSCRIBE = 10
 const DISCONNECT = 14
 
 /** Flags that a packet type must carry in the low four bits [MQTT-2.1.3-1]; undefined: a client never sends this type. */
@@ -34,6 +36,12 @@ const REQUIRED_FLAGS: readonly (number | 'publish' | undefined)[] = [
 const LENGTH_BYTES_MAX = 4
 
 export interface FrameGuard {
+  /** Packets that have begun. */
+  readonly packets: number
+  /** Those among them that ask for something: PUBLISH, SUBSCRIBE, UNSUBSCRIBE. */
+  readonly asks: number
+  /** Bytes up to the end of the packet in hand; 0 between two packets, and 1 for as long as its length is not known. */
+  readonly wanted: number
   /**
    * Looks at the next bytes of the stream; says how many of them may go on. All of them, unless a DISCONNECT ends here: what
    * comes behind it nobody may act on [MQTT-3.14.4-1], and the parser would read it as part of a DISCONNECT without a body.
@@ -49,6 +57,7 @@ export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean
   let length = 0
   let lengthBytes = 0
   let packets = 0
+  let asks = 0
   let closing = false
 
   function judgeHeader(byte: number): Decision<void> {
@@ -71,6 +80,15 @@ export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean
   }
 
   return {
+    get packets() {
+      return packets
+    },
+    get asks() {
+      return asks
+    },
+    get wanted() {
+      return header === -1 ? bodyLeft : 1
+    },
     inspect(chunk) {
       let at = 0
       while (at < chunk.length && !(closing && bodyLeft === 0)) {
@@ -87,6 +105,8 @@ export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean
           if (!judged.allow) return judged
           header = byte
           packets += 1
+          const type = byte >> 4
+          if (type === PUBLISH || type === SUBSCRIBE || type === UNSUBSCRIBE) asks += 1
           continue
         }
         length += (byte & 0x7f) * 128 ** lengthBytes

@@ -3,7 +3,8 @@
 
 import type { AuditSink, RegistryView } from '../core/registry.ts'
 import type { Decision } from '../core/decision.ts'
-import type { CaName, EpochMs, SerialNumber } from '../core/ids.ts'
+import type { Fact } from '../core/detection/signals.ts'
+import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
 import type { CompiledPolicy } from '../core/policy/compile.ts'
 import type { Trust } from '../x509/chain.ts'
 import type { BucketRate } from '../core/token-bucket.ts'
@@ -24,6 +25,15 @@ export interface WebSocketListen {
   readonly path: string
   /** Web pages that may connect, by their origin, as browsers write it. */
   readonly origins: readonly string[]
+}
+
+/** The detection ladder. It is told only what was done on connections whose certificate proved the device. */
+export interface DetectionPort {
+  note(device: DeviceId, fact: Fact): void
+  /** Is this device slowed down, now? */
+  isThrottled(device: DeviceId): boolean
+  /** To be called every second: time alone may lead down. */
+  sweep(): void
 }
 
 export interface BrokerPorts {
@@ -55,4 +65,5 @@ export interface BrokerPorts {
    * identity rule says so. The view knows both when it resolves.
    */
   readonly observe: (peer: Peer) => Promise<Decision<void>>
+  readonly detection: DetectionPort
 }

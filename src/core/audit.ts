@@ -1,7 +1,7 @@
 // What becomes history: one union of events. How they are chained and written is the business of observe/; which fields
 // are shown to whom, of http/ and commands/. No event has a field for a secret, a password or a payload.
 
-import type { DenyReason, RevocationReason, Step } from '../vocabulary.ts'
+import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { DeviceAction, DeviceState } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber } from './ids.ts'
 import type { ProfileName } from './registry.ts'
@@ -61,7 +61,7 @@ export type AuditEvent =
   | Common & { readonly kind: 'subscriptions-lost'; readonly device: DeviceId; readonly count: number }
   | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
   | Common & { readonly kind: 'device-added'; readonly device: DeviceId; readonly actor: Actor }
-  | Common & { readonly kind: 'device-changed'; readonly device: DeviceId; readonly action: DeviceAction | 'describe' | 'register'; readonly state: DeviceState; readonly actor: Actor }
+  | Common & { readonly kind: 'device-changed'; readonly device: DeviceId; readonly action: DeviceAction | 'describe' | 'register'; readonly state: DeviceState; readonly actor: Actor; readonly because?: string }
   | Common & { readonly kind: 'certificate-planned'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly actor: Actor }
   | Common & { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly sha256: Fingerprint; readonly actor: Actor }
   | Common & { readonly kind: 'certificate-observed'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device: DeviceId; readonly sha256: Fingerprint }
@@ -71,6 +71,8 @@ export type AuditEvent =
   | Common & { readonly kind: 'policy-rejected'; readonly message: string }
   | Common & { readonly kind: 'policy-unresolved'; readonly device: DeviceId; readonly rule: string; readonly variable: string; readonly effect: 'grant-absent' | 'deny-widened' }
   | Common & { readonly kind: 'trust-loaded'; readonly cas: number }
+  /** The detection ladder took a device to another rung, or an operator took it off. `until`: when it is left unless it is reached again. */
+  | Common & { readonly kind: 'detection'; readonly device: DeviceId; readonly from: Rung; readonly to: Rung; readonly because: string; readonly signal?: Signal; readonly count?: number; readonly until?: EpochMs; readonly actor?: Actor }
   /** Events that a full disk kept out of the log. */
   | Common & { readonly kind: 'audit-lost'; readonly count: number }
   | Common & { readonly kind: 'server-started'; readonly version: string }

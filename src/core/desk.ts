@@ -1,9 +1,10 @@
 // The operator's desk: one function per thing that an operator does. It is implemented twice: over the open home
 // (src/desk.ts) and over the admin API (http/admin-client.ts). Commands hold a Desk and need not know which.
 
-import type { DenyReason, RevocationReason, Step } from '../vocabulary.ts'
+import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { SourcePosition } from './errors.ts'
-import type { Device, DeviceAction } from './device.ts'
+import type { OnRung } from './detection/ladder.ts'
+import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
 import type { CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
 
@@ -61,10 +62,35 @@ export interface RefusalSeen {
   readonly count?: number
 }
 
+/** A step of the detection ladder. */
+export interface DetectionSeen {
+  readonly at: EpochMs
+  readonly from: Rung
+  readonly to: Rung
+  readonly because: string
+  /** Of a step up, with what to do about it. */
+  readonly signal?: Signal
+  readonly fix?: string
+  /** When the rung is left, unless it is reached again. */
+  readonly until?: EpochMs
+}
+
 export interface Why {
   readonly device: DeviceId
   /** Newest first. */
   readonly refusals: readonly RefusalSeen[]
+  /** Newest first. */
+  readonly detections: readonly DetectionSeen[]
+}
+
+/** What `detection clear` has done. */
+export interface DetectionCleared {
+  readonly device: DeviceId
+  /** The rung that it was on. */
+  readonly was: Rung
+  /** The ladder had put it into another state, and that is taken back. */
+  readonly undone: boolean
+  readonly state: DeviceState
 }
 
 export interface ExplainQuestion {
@@ -122,6 +148,10 @@ export interface Desk {
   why(id: DeviceId): Promise<Why>
   explain(question: ExplainQuestion): Promise<Explanation>
   cas(): Promise<readonly CaShown[]>
+  /** Who is on a rung of the detection ladder, highest first. */
+  detections(): Promise<readonly OnRung[]>
+  /** Takes a device off the ladder, and takes back what the ladder did to it; what an operator did stays. */
+  clearDetection(id: DeviceId): Promise<DetectionCleared>
   auditTail(count: number): Promise<readonly AuditRecord[]>
   auditVerify(): Promise<AuditVerdict>
   [Symbol.asyncDispose](): Promise<void>

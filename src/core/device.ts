@@ -7,6 +7,14 @@ import { printable, type DeviceId, type EpochMs, type GroupName, type TenantId }
 export const DEVICE_STATES = ['pending', 'active', 'suspended', 'quarantined', 'retired'] as const
 export type DeviceState = (typeof DEVICE_STATES)[number]
 
+/** The detection ladder put the device into its state, and no operator has spoken since: so it may be taken back. */
+export interface Hold {
+  readonly since: EpochMs
+  /** The state before, to which the device goes back. */
+  readonly from: DeviceState
+  readonly because: string
+}
+
 export interface Device {
   readonly id: DeviceId
   readonly tenant: TenantId
@@ -16,6 +24,8 @@ export interface Device {
   readonly createdAt: EpochMs
   /** Counts changes of this device, from 1; the `expected` of an optimistic commit. */
   readonly revision: number
+  /** Of a device that is quarantined or suspended, where the detection ladder did it. */
+  readonly hold?: Hold
 }
 
 export const DEVICE_ACTIONS = ['suspend', 'resume', 'quarantine', 'retire'] as const

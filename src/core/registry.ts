@@ -4,7 +4,7 @@
 import type { RevocationReason } from '../vocabulary.ts'
 import type { AuditEvent } from './audit.ts'
 import type { Decision } from './decision.ts'
-import type { Device, DeviceState } from './device.ts'
+import type { Device, DeviceState, Hold } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
 
 /** planned → issued → active → superseded | revoked. Expiry is not a state: it follows from notAfter and the clock. */
@@ -46,7 +46,8 @@ export interface CaRecord {
 /** Everything that can happen to the registry. Readers of the change feed see exactly these. */
 export type Change =
   | { readonly kind: 'device-added'; readonly device: Device }
-  | { readonly kind: 'device-state'; readonly id: DeviceId; readonly state: DeviceState }
+  /** Whatever held the device before is over; `hold`: what holds it from now on. */
+  | { readonly kind: 'device-state'; readonly id: DeviceId; readonly state: DeviceState; readonly hold?: Hold }
   | { readonly kind: 'device-described'; readonly id: DeviceId; readonly groups: readonly GroupName[]; readonly attributes: Readonly<Record<string, string>> }
   /** The plan, committed before anything is signed: a crash leaves a recorded orphan, never an unrecorded certificate. */
   | { readonly kind: 'certificate-planned'; readonly certificate: CertificateRecord }
@@ -61,7 +62,7 @@ export type Change =
  * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
  * of one id [device-exists], a second certificate of one (issuer, serial) or a second CA of one name [revision-conflict],
- * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have [state-transition],
+ * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
  * a change of something that is not there [device-not-found | certificate-not-found].
  */
 export type Expectation =

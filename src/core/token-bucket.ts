@@ -17,12 +17,17 @@ export function fullBucket(rate: BucketRate, now: EpochMs): Bucket {
   return { tokens: rate.burst, at: now }
 }
 
-/** Takes one token and says whether there was one. Time that runs backwards refills nothing. */
-export function takeToken(bucket: Bucket, rate: BucketRate, now: EpochMs): boolean {
+/** Is there a token? Time that runs backwards refills nothing. */
+export function hasToken(bucket: Bucket, rate: BucketRate, now: EpochMs): boolean {
   const elapsed = now - bucket.at
   if (elapsed > 0) bucket.tokens = Math.min(rate.burst, bucket.tokens + (elapsed / 1_000) * rate.perSecond)
   bucket.at = now
-  if (bucket.tokens < 1) return false
+  return bucket.tokens >= 1
+}
+
+/** Takes one token and says whether there was one. */
+export function takeToken(bucket: Bucket, rate: BucketRate, now: EpochMs): boolean {
+  if (!hasToken(bucket, rate, now)) return false
   bucket.tokens -= 1
   return true
 }

@@ -5,7 +5,8 @@ import { Agent, request } from 'node:https'
 import { z } from 'zod'
 import { ADMIN_PATHS, REASONS, type DenyReason } from '../vocabulary.ts'
 import { HTTP_LIMITS } from '../limits.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, Enrolled, Explanation, Revocation, Why } from '../core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, Enrolled, Explanation, Revocation, Why } from '../core/desk.ts'
+import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CertificateRecord, Page } from '../core/registry.ts'
@@ -77,6 +78,8 @@ export function openAdminClient(credential: AdminCredential): Desk {
     why: (id) => get<Why>(at(ADMIN_PATHS.deviceRefusals, id)),
     explain: (question) => call<Explanation>('POST', ADMIN_PATHS.policyExplain, question),
     cas: async () => (await get<{ items: readonly CaShown[] }>(ADMIN_PATHS.ca)).items,
+    detections: async () => (await get<{ items: readonly OnRung[] }>(ADMIN_PATHS.detection)).items,
+    clearDetection: (id) => call<DetectionCleared>('POST', at(ADMIN_PATHS.deviceDetectionClear, id), {}),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
     [Symbol.asyncDispose]() {

@@ -153,6 +153,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.post(ADMIN_PATHS.deviceEnroll, (r) => desk(r).enroll(id(r), parse(requests.enrollment, r.body).csr))
   app.post(ADMIN_PATHS.deviceState, (r) => desk(r).changeDevice(id(r), parse(requests.stateChange, r.body).action))
   app.get(ADMIN_PATHS.deviceRefusals, (r) => desk(r).why(id(r)))
+  app.get(ADMIN_PATHS.detection, async (r) => ({ items: await desk(r).detections() }))
+  app.post(ADMIN_PATHS.deviceDetectionClear, (r) => desk(r).clearDetection(id(r)))
   app.get(ADMIN_PATHS.certificates, (r) => desk(r).certificates(parse(requests.certificateQuery, r.query)))
   app.get(ADMIN_PATHS.certificate, (r) => desk(r).certificate(serial(r)))
   app.post(ADMIN_PATHS.revocations, (r) => {

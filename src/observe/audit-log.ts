@@ -5,11 +5,11 @@
 import { closeSync, existsSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { SallyportError } from '../core/errors.ts'
 import type { AuditEvent } from '../core/audit.ts'
-import type { AuditRecord, AuditVerdict, RefusalSeen } from '../core/desk.ts'
+import type { AuditRecord, AuditVerdict, DetectionSeen, RefusalSeen } from '../core/desk.ts'
 import type { AuditSink } from '../core/registry.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import { chainLine, EMPTY_HEAD, followLine, type ChainHead } from './chain.ts'
-import { recordOf, refusalOf } from './ecs.ts'
+import { detectionOf, recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
 import { backwards, LINE_BREAK, readRange, verifyAuditFile } from './read-back.ts'
 
@@ -28,6 +28,8 @@ export interface AuditLog extends AuditSink {
   tail(count: number): Promise<readonly AuditRecord[]>
   /** Newest first. */
   refusals(device: string, limit: number): Promise<readonly RefusalSeen[]>
+  /** Newest first. */
+  detections(device: string, limit: number): Promise<readonly DetectionSeen[]>
   /** The log could not be written the last time; what waits is kept up to a bound. */
   readonly degraded: boolean
   close(): void
@@ -221,6 +223,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     },
     tail: async (count) => (await read(count, (record) => record)).toReversed(),
     refusals: (device, limit) => read(limit, (record) => refusalOf(record, device)),
+    detections: (device, limit) => read(limit, (record) => detectionOf(record, device)),
     close() {
       if (closed) return
       stopWaiting()

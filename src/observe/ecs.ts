@@ -1,10 +1,10 @@
 // An audit event as a record with the field names of the Elastic Common Schema, and back to what `why` shows. Whatever a
 // peer had a hand in is made printable and cut here: no control character, escape sequence or novel gets into the log.
 
-import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { REASONS, RUNGS, SIGNALS, type DenyReason } from '../vocabulary.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import type { Actor, AuditEvent } from '../core/audit.ts'
-import type { AuditRecord, RefusalSeen } from '../core/desk.ts'
+import type { AuditRecord, DetectionSeen, RefusalSeen } from '../core/desk.ts'
 import { printable } from '../core/ids.ts'
 
 const safe = (text: string): string => printable(text, AUDIT_LIMITS.fieldCharsMax)
@@ -37,6 +37,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'policy-rejected': 'configuration',
   'policy-unresolved': 'configuration',
   'trust-loaded': 'configuration',
+  detection: 'intrusion_detection',
   'audit-lost': 'process',
   'server-started': 'process',
   'server-stopped': 'process',
@@ -60,6 +61,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
   const reason = refusal?.reason ?? (event.kind === 'session-closed' || event.kind === 'subscription-lost' ? event.reason : undefined)
   const serial = text('serial') ?? (presented?.serial === undefined ? undefined : safe(presented.serial))
   const issuer = text('issuer')
+  const until = event.kind === 'detection' ? event.until : undefined
   return known({
     '@timestamp': iso(event.at),
     event: known({ kind: 'event', category: [CATEGORY[event.kind]], action: event.kind, outcome: refusal === undefined ? 'success' : 'failure', reason }),
@@ -81,6 +83,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'),
       profile: text('profile'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), generation: field('generation'),
+      signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
       variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
     }),
   })
@@ -115,4 +118,19 @@ export function refusalOf(record: AuditRecord, device: string): RefusalSeen | un
     rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'), claimed: isClaimed ? true : undefined,
     count: typeof detail?.['count'] === 'number' ? detail['count'] : undefined,
   }) as unknown as RefusalSeen
+}
+
+/** A record as a step of the detection ladder with this device; undefined when it is none. */
+export function detectionOf(record: AuditRecord, device: string): DetectionSeen | undefined {
+  if (textIn(inside(record, 'event'), 'action') !== ('detection' satisfies AuditEvent['kind']) || textIn(inside(record, 'device'), 'id') !== device) return undefined
+  const detail = inside(record, 'detail')
+  const [from, to] = [textIn(detail, 'from'), textIn(detail, 'to')].map((word) => RUNGS.find((rung) => rung === word))
+  if (from === undefined || to === undefined) return undefined
+  const signal = Object.keys(SIGNALS).find((name): name is keyof typeof SIGNALS => name === textIn(detail, 'signal'))
+  const until = textIn(detail, 'until')
+  return {
+    at: Date.parse(String(record['@timestamp'])), from, to, because: textIn(record, 'message') ?? '',
+    ...(signal === undefined ? {} : { signal, fix: SIGNALS[signal].fix }),
+    ...(until === undefined ? {} : { until: Date.parse(until) }),
+  }
 }

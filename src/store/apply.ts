@@ -16,14 +16,16 @@ const CERTIFICATE_STEPS: Readonly<Record<Exclude<CertificateState, 'planned'>, r
   revoked: ['planned', 'issued', 'active', 'superseded'],
 }
 
-/** The device after the change, one revision later; [state-transition] when it is retired and would come back. */
+/** The device after the change, one revision later; [state-transition] when it is retired and would come back, and for a hold of a device that is not held. */
 export function deviceAfter(device: Device, change: DeviceChange): Decision<Device> {
   const revision = device.revision + 1
   if (change.kind === 'device-described') {
     return allow({ ...device, groups: change.groups, attributes: change.attributes, revision })
   }
   if (device.state === 'retired' && change.state !== 'retired') return deny('state-transition', `${device.id} is retired`)
-  return allow({ ...device, state: change.state, revision })
+  if (change.hold !== undefined && change.state !== 'quarantined' && change.state !== 'suspended') return deny('state-transition', `nothing holds ${device.id} when it is ${change.state}`)
+  const { hold: _, ...rest } = device
+  return allow({ ...rest, state: change.state, revision, ...(change.hold === undefined ? {} : { hold: change.hold }) })
 }
 
 /** The certificate after the change; [state-transition] when its life cycle has no such step. */

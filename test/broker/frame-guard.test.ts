@@ -122,3 +122,45 @@ test('no bytes make it throw', () => {
     expect(inspect(bytes)).toMatch(/passes|malformed-packet|protocol-error|packet-too-large/)
   }))
 })
+
+describe('one packet at a time', () => {
+  const subscribe = mqttPacket.generate({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'a', qos: 0 }] })
+  const puback = mqttPacket.generate({ cmd: 'puback', messageId: 1 })
+  const disconnect = Buffer.from([0xe0, 0x00])
+
+  test('is taken by who takes one byte, and then as many as are wanted until none are', () => {
+    const packets = [connect, publish(300), ping, ping, publish(0), publish(20_000), subscribe, puback, disconnect]
+    const stream = Buffer.concat(packets)
+    const guard = openFrameGuard(MAX, () => true)
+    const ends: number[] = []
+    for (let at = 0; at < stream.length; ) {
+      do {
+        const wanted = Math.max(1, guard.wanted)
+        expect(guard.inspect(stream.subarray(at, at + wanted))).toEqual({ allow: true, value: wanted })
+        at += wanted
+      } while (guard.wanted > 0)
+      ends.push(at)
+    }
+    expect(ends).toEqual(packets.map((_, i) => Buffer.concat(packets.slice(0, i + 1)).length))
+  })
+
+  test('is known to be in hand wherever the stream is cut', () => {
+    const packets = [connect, publish(300), ping, puback]
+    const ends = packets.map((_, i) => Buffer.concat(packets.slice(0, i + 1)).length)
+    const stream = Buffer.concat(packets)
+    for (let cut = 0; cut <= stream.length; cut++) {
+      const guard = openFrameGuard(MAX, () => true)
+      guard.inspect(stream.subarray(0, cut))
+      expect(guard.wanted === 0, `cut at ${cut}`).toBe(cut === 0 || ends.includes(cut))
+    }
+  })
+
+  test('what asks for something is counted apart, once for each, however it is cut', () => {
+    assert(property(nat(40), (size) => {
+      const guard = openFrameGuard(MAX, () => true)
+      const stream = Buffer.concat([connect, publish(300), ping, subscribe, puback, mqttPacket.generate({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: ['a'] })])
+      for (let at = 0; at < stream.length; at += size + 1) guard.inspect(stream.subarray(at, at + size + 1))
+      expect([guard.packets, guard.asks]).toEqual([6, 3])
+    }))
+  })
+})

@@ -11,11 +11,13 @@ import type { TlsMaterial } from '../../src/broker/listener.ts'
 import { openPassphrase, unsealKey } from '../../src/ca/key-file.ts'
 import { loadConfig } from '../../src/config.ts'
 import type { AuditEvent } from '../../src/core/audit.ts'
+import { DEFAULT_RULES, type DetectionRules } from '../../src/core/detection/rules.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type SerialNumber } from '../../src/core/ids.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
-import type { CaRecord, CertificateRecord } from '../../src/core/registry.ts'
+import type { AuditSink, CaRecord, CertificateRecord } from '../../src/core/registry.ts'
 import type { DeviceState } from '../../src/core/device.ts'
 import type { SessionStore } from '../../src/core/session-store.ts'
+import { openWatch, type Watch } from '../../src/detection.ts'
 import { observeForeign } from '../../src/foreign.ts'
 import { BROKER_LIMITS } from '../../src/limits.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
@@ -53,9 +55,15 @@ export interface House extends AsyncDisposable {
   readonly events: readonly AuditEvent[]
   /** What the broker wrote into the program's log. */
   readonly logged: readonly string[]
+  /** The detection ladder, which watches nobody until a test says otherwise. */
+  readonly watch: Watch
   material(change?: Partial<TlsMaterial>): TlsMaterial
   /** The time of the broker. */
   clock(): number
+  /** Other rules for the ladder, as a reload has them: the defaults, but for these. */
+  detect(rules: Partial<DetectionRules>): void
+  /** The broker has looked at its connections once more, as it does every second. */
+  looked(): Promise<void>
   /** Moves the broker's clock forward, by a minute when nothing else is said: rates are forgotten by then. */
   rest(ms?: number): void
   policy(yaml: string): void
@@ -108,6 +116,8 @@ function compile(yaml: string, generation = 1): CompiledPolicy {
 }
 
 export interface HouseOptions {
+  /** What of the ladder's rules is not as by default; without it, nobody is watched. */
+  readonly detection?: Partial<DetectionRules>
   readonly policy?: string
   readonly resumption?: boolean
   readonly sourceRate?: { readonly perSecond: number; readonly burst: number }
@@ -134,6 +144,17 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   let policy = options.policy === '' ? EMPTY_POLICY : compile(options.policy ?? HOUSE_POLICY)
   let trust: Trust = openTrust(home.registry.cas())
   const clock = (): number => Date.now() + ahead
+  const audit: AuditSink = {
+    record(event) {
+      events.push(event)
+      for (const check of waiting) check()
+    },
+  }
+  const log = (level: string, facts: object, message: string): void => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`)
+  let rules: DetectionRules = { ...DEFAULT_RULES, upTo: options.detection === undefined ? 'none' : DEFAULT_RULES.upTo, ...options.detection }
+  const startWatch = (): Watch => openWatch({ rules: () => rules, registry: home.registry, view: home.view, audit, clock, log })
+  let watch = startWatch()
+  let looking = Promise.withResolvers<void>()
 
   const material = (change: Partial<TlsMaterial> = {}): TlsMaterial => ({
     key: file('server/key.pem'), cert: file('server/cert.pem'),
@@ -148,19 +169,23 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     packetBytesMax: options.packetBytesMax ?? 256 * 1024,
     keepAliveSecondsMax: options.keepAliveSecondsMax ?? BROKER_LIMITS.keepAliveSecondsMax,
     view: home.view, clock,
-    audit: {
-      record(event) {
-        events.push(event)
-        for (const check of waiting) check()
-      },
-    },
-    log: (level, facts, message) => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`),
+    audit, log,
     trust: () => trust,
     policy: () => policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
     store: options.wrapStore?.(store) ?? store,
     observe: (peer) => observeForeign(home, peer, clock),
+    detection: {
+      note: (device, fact) => watch.note(device, fact),
+      isThrottled: (device) => watch.isThrottled(device),
+      sweep() {
+        watch.sweep()
+        // It goes on to look in the same turn.
+        looking.resolve()
+        looking = Promise.withResolvers()
+      },
+    },
   })
   let store = await openStore()
   let broker = await openDoor()
@@ -189,6 +214,13 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     },
     get port() {
       return broker.address.port
+    },
+    get watch() {
+      return watch
+    },
+    looked: () => looking.promise,
+    detect(changed) {
+      rules = { ...DEFAULT_RULES, ...changed }
     },
     async issuing() {
       const sealed = path.join(folder, 'certs/local/issuing.key')
@@ -250,6 +282,8 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     async restart(yaml) {
       await broker.close()
       await store.close()
+      watch[Symbol.dispose]()
+      watch = startWatch()
       if (yaml !== undefined) policy = compile(yaml, policy.generation + 1)
       store = await openStore()
       broker = await openDoor()

@@ -62,7 +62,7 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
   test('every verb explains itself, with an example', async () => {
     const { stdout } = await sallyport(['--help'])
     expect(stdout).toContain('Commands:')
-    for (const verb of ['serve', 'ca init', 'ca show', 'device add', 'device set', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device quarantine', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy schema', 'policy explain', 'policy export mosquitto', 'policy import mosquitto', 'policy import emqx', 'policy import aws', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
+    for (const verb of ['serve', 'ca init', 'ca show', 'device add', 'device set', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device quarantine', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy schema', 'policy explain', 'policy export mosquitto', 'policy import mosquitto', 'policy import emqx', 'policy import aws', 'detection list', 'detection clear', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
       const help = await sallyport([...words(verb), '--help'])
       expect(help.status, verb).toBe(0)
       expect(help.stdout, verb).toMatch(new RegExp(`Example:\\n {2}sallyport ${verb}`))
@@ -88,7 +88,7 @@ describe.concurrent('hostile names', () => {
   test.each(NAMES)('%s is no device id, and is not printed raw', (_, name) => expectNoDevice(['device', 'add', name]))
 
   test.each([
-    ['device', 'show', '../x'], ['device', 'suspend', '../x'], ['device', 'set', '../x', '--no-groups'], ['device', 'bundle', '../x', '--out', 'x'], ['why', '../x'], ['cert', 'revoke', '--device', '../x'], ['cert', 'list', '--device', '../x'],
+    ['device', 'show', '../x'], ['device', 'suspend', '../x'], ['device', 'set', '../x', '--no-groups'], ['device', 'bundle', '../x', '--out', 'x'], ['why', '../x'], ['detection', 'clear', '../x'], ['cert', 'revoke', '--device', '../x'], ['cert', 'list', '--device', '../x'],
     ['policy', 'explain', '--device', '../x', '--publish', 'a'],
   ])('%s %s refuses it, too', (...args) => expectNoDevice(args))
 
@@ -103,6 +103,7 @@ describe('names that are looked up in the home', () => {
   test.each([
     ['device show nobody', EXIT.notFound, 'No device of this name is registered'],
     ['cert show 00ff', EXIT.notFound, 'No such certificate'],
+    ['detection clear nobody', EXIT.notFound, 'No device of this name is registered'],
     ['ca init', EXIT.refused, 'has a certificate authority already'],
   ])('%s', expectSentence)
 

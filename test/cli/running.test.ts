@@ -48,7 +48,7 @@ describe('commands of a home that is served', () => {
     expect(JSON.parse(readFileSync(place.at('run-1/connection.json'), 'utf8'))).toMatchObject({ host: 'localhost', port: program.endpoints.mqtt.port })
     expect(await json('cert', 'revoke', '--device', 'run-1', '--reason', 'superseded')).toEqual({ revoked: [expect.stringMatching(/^[0-9a-f]{32}$/)], sessionsClosed: 0, closedMs: expect.any(Number) })
     expect(await json('policy', 'explain', '--device', 'run-1', '--publish', 't/run-1/a')).toMatchObject({ effect: 'allow', reason: 'granted', rule: 'sensor', at: { file: 'policy.yaml', line: expect.any(Number) }, bindings: { 'device.id': 'run-1' }, generation: 1 })
-    expect(await json('why', 'run-1')).toEqual({ device: 'run-1', refusals: [] })
+    expect(await json('why', 'run-1')).toEqual({ device: 'run-1', refusals: [], detections: [] })
     expect((await cli('cert', 'show', 'ffff')).status).toBe(EXIT.notFound)
     expect((await cli('device', 'add', 'run-1')).status).toBe(EXIT.refused)
   })

@@ -57,6 +57,19 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         expect(registry.device(id('b'))).toBeUndefined()
       })
 
+      test('what holds a device, until its state is said again, and through a restart', async () => {
+        const hold = { since: NOW, from: 'active', because: 'It said "no"; über alles' } as const
+        await must(added('a'), { kind: 'device-state', id: id('a'), state: 'quarantined', hold })
+        await must({ kind: 'device-described', id: id('a'), groups: [], attributes: {} })
+        registry.close()
+        registry = await home.open()
+        expect(registry.device(id('a'))).toEqual(device('a', { groups: [], attributes: {}, state: 'quarantined', revision: 3, hold }))
+        expect(registry.devices({ state: 'quarantined' }).items).toEqual([registry.device(id('a'))])
+        await must({ kind: 'device-state', id: id('a'), state: 'quarantined' })
+        expect(registry.device(id('a'))).toEqual(device('a', { groups: [], attributes: {}, state: 'quarantined', revision: 4 }))
+        expect(await outcome([{ kind: 'device-state', id: id('a'), state: 'active', hold }])).toBe('state-transition')
+      })
+
       test('a certificate from its plan to its revocation, body and all', async () => {
         await must(added('a'), plan('x', 'a'))
         expect(registry.certificate(CA, serialOf('x'))).toEqual(planned('x', 'a'))

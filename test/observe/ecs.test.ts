@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import type { CaName, DeviceId, Fingerprint, SerialNumber } from '../../src/core/ids.ts'
 import { chainLine, EMPTY_HEAD } from '../../src/observe/chain.ts'
-import { recordOf, refusalOf } from '../../src/observe/ecs.ts'
-import { REASONS } from '../../src/vocabulary.ts'
+import { detectionOf, recordOf, refusalOf } from '../../src/observe/ecs.ts'
+import { REASONS, SIGNALS } from '../../src/vocabulary.ts'
 
 const NOW = 1_800_000_000_000
 const refusal = (more: Partial<AuditEvent & { kind: 'refusal' }> = {}): AuditEvent & { readonly kind: 'refusal' } => ({ kind: 'refusal', at: NOW, step: 'tls', reason: 'tls-untrusted-issuer', ...more })
@@ -52,6 +52,32 @@ describe('a refusal as a record', () => {
   })
 })
 
+describe('a step of the detection ladder', () => {
+  const step = (more: Partial<AuditEvent & { kind: 'detection' }> = {}): AuditEvent => ({ kind: 'detection', at: NOW, device: 'sensor-7' as DeviceId, from: 'observe', to: 'throttle', because: 'It was seen.', ...more })
+  test('has what was seen, and comes back as what `why` shows, for its device and for no other', () => {
+    const record = recordOf(step({ signal: 'topics', count: 200, until: NOW + 1_000 }))
+    expect(record).toEqual({
+      '@timestamp': '2027-01-15T08:00:00.000Z', event: { kind: 'event', category: ['intrusion_detection'], action: 'detection', outcome: 'success' }, message: 'It was seen.', device: { id: 'sensor-7' },
+      detail: { count: 200, signal: 'topics', from: 'observe', to: 'throttle', until: '2027-01-15T08:00:01.000Z' },
+    })
+    expect(detectionOf(record, 'sensor-7')).toEqual({ at: NOW, from: 'observe', to: 'throttle', because: 'It was seen.', signal: 'topics', fix: SIGNALS.topics.fix, until: NOW + 1_000 })
+    expect(detectionOf(record, 'sensor-8')).toBeUndefined()
+    expect(refusalOf(record, 'sensor-7')).toBeUndefined()
+  })
+  test('down has no fix, and says which operator it was', () => {
+    const record = recordOf(step({ to: 'none', actor: { kind: 'operator', name: '4711' } }))
+    expect(record['user']).toEqual({ name: 'operator:4711' })
+    expect(detectionOf(record, 'sensor-7')).toEqual({ at: NOW, from: 'observe', to: 'none', because: 'It was seen.' })
+  })
+  test('to a rung or for a signal that this version does not know is not shown, or without it', () => {
+    const record = recordOf(step({ signal: 'topics' }))
+    const with_ = (detail: object) => detectionOf({ ...record, detail: { ...(record['detail'] as object), ...detail } }, 'sensor-7')
+    expect([with_({ to: 'banish' }), with_({ from: '__proto__' }), with_({ to: undefined })]).toEqual([undefined, undefined, undefined])
+    expect(with_({ signal: 'constructor' })).not.toHaveProperty('fix')
+    for (const other of [{}, { event: null }, recordOf(refusal({ device: 'sensor-7' as DeviceId }))]) expect(detectionOf(other as never, 'sensor-7')).toBeUndefined()
+  })
+})
+
 describe('what a peer had a hand in', () => {
   const hostile = ['\r\n{"event":"forged"}', '\u001b[31mred', '"}}\n{"a":"b', '\u202Egnp.exe', 'é\u0301', '\0', '\ud800', 'x'.repeat(65_536)]
   test.each(hostile)('%j is printable, short, and does not break out', (text) => {
@@ -87,6 +113,7 @@ describe('other events', () => {
     [{ kind: 'session-closed', at: NOW, device, clientId: 'd', because: 'The certificate is revoked.', reason: 'certificate-revoked' }, { event: { reason: 'certificate-revoked', outcome: 'success' }, message: 'The certificate is revoked.' }],
     [{ kind: 'certificate-revoked', at: NOW, issuer, serial, device, revocationReason: 'keyCompromise', actor: { kind: 'operator', name: 'a\u001b' } }, { user: { name: 'operator:a\\u{1b}' }, detail: { revocation_reason: 'keyCompromise' } }],
     [{ kind: 'refusals-suppressed', at: NOW, step: 'tls', reason: 'tls-not-tls', count: 9, source: { address: '::1', port: 2 } }, { event: { outcome: 'failure', reason: 'tls-not-tls' }, detail: { count: 9, step: 'tls' } }],
+    [{ kind: 'device-changed', at: NOW, device, action: 'quarantine', state: 'quarantined', actor: { kind: 'system' }, because: 'It was seen.' }, { message: 'It was seen.', user: { name: 'system' }, detail: { action: 'quarantine', state: 'quarantined' } }],
     [{ kind: 'audit-lost', at: NOW, count: 3 }, { event: { category: ['process'] }, detail: { count: 3 } }],
     [{ kind: 'policy-rejected', at: NOW, message: 'line\nbreak' }, { message: 'line\\u{a}break' }],
   ])('%j', (event, expected) => {

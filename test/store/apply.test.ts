@@ -38,6 +38,17 @@ describe('a device', () => {
     expect(after).toMatchObject(refused ? { allow: false, reason: 'state-transition' } : { allow: true, value: device('a', { state: to, revision: 2 }) })
   })
 
+  test('is held by the ladder only where it is kept out, until its state is said again', () => {
+    const hold = { since: NOW, from: 'active', because: 'why' } as const
+    const held = deviceAfter(device('a'), { kind: 'device-state', id: 'a' as DeviceId, state: 'quarantined', hold })
+    expect(held).toEqual({ allow: true, value: device('a', { state: 'quarantined', revision: 2, hold }) })
+    const before = device('a', { state: 'quarantined', hold })
+    expect(deviceAfter(before, { kind: 'device-state', id: 'a' as DeviceId, state: 'quarantined' })).toEqual({ allow: true, value: device('a', { state: 'quarantined', revision: 2 }) })
+    expect(deviceAfter(before, { kind: 'device-described', id: 'a' as DeviceId, groups: [], attributes: {} })).toMatchObject({ allow: true, value: { hold } })
+    expect(deviceAfter(device('a'), { kind: 'device-state', id: 'a' as DeviceId, state: 'suspended', hold })).toMatchObject({ allow: true })
+    for (const state of ['active', 'pending', 'retired'] as const) expect(deviceAfter(device('a'), { kind: 'device-state', id: 'a' as DeviceId, state, hold })).toMatchObject({ allow: false, reason: 'state-transition' })
+  })
+
   test('is described as a whole: what is not said again is gone', () => {
     const after = deviceAfter(device('a'), { kind: 'device-described', id: 'a' as DeviceId, groups: ['lab' as GroupName], attributes: {} })
     expect(after).toEqual({ allow: true, value: device('a', { groups: ['lab' as GroupName], attributes: {}, revision: 2 }) })

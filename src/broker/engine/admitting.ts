@@ -19,6 +19,7 @@ import { Outbound } from './outbound.ts'
 import type { Publishing } from './publishing.ts'
 import type { Rights } from './rights.ts'
 import type { EngineClient, EngineConnack, WirePacket } from './surface.ts'
+import type { Watching } from './watching.ts'
 
 type Done = (error: Error | null, go: boolean) => void
 
@@ -30,6 +31,7 @@ export interface AdmittingPorts {
   readonly publishing: Publishing
   readonly rights: Rights
   readonly endings: Endings
+  readonly watching: Watching
   readonly linkOf: (client: EngineClient) => Link | undefined
   linkOfKey(key: SessionKey): Link | undefined
   tellGaps(session: Session, grants: Grants): void
@@ -47,7 +49,7 @@ export interface Admitting {
 }
 
 export function openAdmitting(ports: AdmittingPorts): Admitting {
-  const { broker, sessions, judge, keeping, publishing, rights, endings, linkOf } = ports
+  const { broker, sessions, judge, keeping, publishing, rights, endings, watching, linkOf } = ports
 
   function preConnect(client: EngineClient, packet: WirePacket, done: Done): void {
     const link = linkOf(client)
@@ -73,7 +75,10 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
   function admit(link: Link, packet: WirePacket, deviceIdTaken: boolean, done: Done): void {
     if (link.client.closed) return
     const judged = judge.judge(packet, link.peer, connectionOf(link), deviceIdTaken)
-    if (!judged.allow) return endings.refuseConnect(link, packet, judged)
+    if (!judged.allow) {
+      watching.refusedConnect(link, packet.clientId, judged.reason)
+      return endings.refuseConnect(link, packet, judged)
+    }
     const opening = judged.value
     if (!broker.store.health.ok && asksToBeKept(packet)) return endings.refuseConnect(link, packet, deny('store-unavailable', broker.store.health.problem))
     link.incumbent = ports.linkOfKey(opening.key)
@@ -84,6 +89,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     link.outbound = openOutbound(link, link.session, packet)
     sessions.add(link.session)
     auditAdmission(link.session, packet.username !== undefined)
+    watching.admitted(link.session)
     // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
     packet.clientId = opening.key
     if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, broker.keepAliveSecondsMax)

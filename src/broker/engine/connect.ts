@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { BROKER_LIMITS } from '../../limits.ts'
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import { admit, judgeStanding, type Admitted, type WillFacts } from '../../core/admission.ts'
 import { allow, deny, type Decision } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
@@ -36,6 +37,7 @@ export interface ConnectJudge {
 }
 
 const CONNECT_RATE = { perSecond: BROKER_LIMITS.deviceConnectRatePerSecond, burst: BROKER_LIMITS.deviceConnectBurst }
+const THROTTLED_RATE = { perSecond: DETECTION_LIMITS.throttledConnectsPerSecond, burst: DETECTION_LIMITS.throttledConnectBurst }
 
 /** The protocol that is spoken; 3 for MQTT 3.1 and for what else the parser lets pass: MQIsdp of a later level, a bridge's bit. */
 export function protocolOf(packet: WirePacket): 3 | 4 | 5 {
@@ -57,14 +59,16 @@ export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable, gra
   const rates = new Map<DeviceId, Bucket>()
 
   function withinRate(device: DeviceId, now: EpochMs): boolean {
-    const bucket = rates.get(device) ?? fullBucket(CONNECT_RATE, now)
+    const rate = ports.detection.isThrottled(device) ? THROTTLED_RATE : CONNECT_RATE
+    const bucket = rates.get(device) ?? fullBucket(rate, now)
+    bucket.tokens = Math.min(bucket.tokens, rate.burst)
     rates.delete(device)
     rates.set(device, bucket)
     if (rates.size > BROKER_LIMITS.sourcesTrackedMax) {
       const oldest = rates.keys().next()
       if (oldest.done !== true) rates.delete(oldest.value)
     }
-    return takeToken(bucket, CONNECT_RATE, now)
+    return takeToken(bucket, rate, now)
   }
 
   function freeClientId({ id, tenant }: Device, deviceIdTaken: boolean): string {

@@ -16,8 +16,9 @@ import { openAbsent } from './absent.ts'
 import { openAdmitting } from './admitting.ts'
 import { engineOptions } from './aedes-options.ts'
 import { openConnectJudge } from './connect.ts'
-import { openEndings } from './endings.ts'
+import { openEndings, type SessionRefusal } from './endings.ts'
 import { openEngineStore, SESSION_MARK } from './engine-store.ts'
+import { filtersHeld } from './filters-held.ts'
 import { toWireFilter } from './filters.ts'
 import { openGapReport } from './gaps.ts'
 import { openGranting } from './granting.ts'
@@ -36,10 +37,10 @@ import { openRates } from './rates.ts'
 import { openRetained } from './retained.ts'
 import { openRights } from './rights.ts'
 import { takeSeat } from './seat.ts'
-import type { SubscriptionChange } from './subscribing.ts'
 import { openStalls } from './stalls.ts'
 import type { EngineClient, EngineCore, EngineWill, HeldSubscription } from './surface.ts'
 import { noteUserProperties } from './user-properties.ts'
+import { openWatching } from './watching.ts'
 import { openWills } from './wills.ts'
 
 export interface Engine {
@@ -110,9 +111,10 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     onRetaining: (topic) => purge.retaining(topic),
   })
   const wills = openWills({ broker: ports, granting, publishing, keeping, sessions, linkOf, onDeadline })
+  const watching = openWatching(ports, sessions)
   const endings = openEndings(ports, (link) => wills.clear(link))
   const admitting = openAdmitting({
-    broker: ports, sessions, judge, keeping, publishing, rights, endings, linkOfKey, tellGaps,
+    broker: ports, sessions, judge, keeping, publishing, rights, endings, watching, linkOfKey, tellGaps,
     linkOf: (client) => links.get(client),
     onSession: (session, link) => void linkOfSession.set(session, link),
   })
@@ -120,7 +122,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const hooks = openMessageHooks({
     broker: ports, publishing,
     linkOf: (client) => links.get(client),
-    onRefusal: (session, refusal) => endings.refusal(session, refusal),
+    onRefusal: refused,
     onUnavailable: (link) => endings.fault(link, deny('store-unavailable')),
     stillGranted(session, held) {
       const link = linkOf(session)
@@ -144,6 +146,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     rights.sweep(ports.clock())
     rates.sweep()
     deadlines.sweep()
+    watching.sweep(open)
     outputs.weigh(stalls.sweep(open, ports.clock()))
   }, LIFE.expirySweepMs)
   sweep.unref()
@@ -157,7 +160,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       onDrained: () => link.outbound?.pump(),
     })
     const answers = openAnswerOrder(() => link.reading?.resume())
-    const link: Link = openLink({ connection, peer, client, output, answers, userProperties: noteUserProperties(client._parser), commit: (changes) => committed(link, changes) })
+    const link: Link = openLink({ connection, peer, client, output, answers, userProperties: noteUserProperties(client._parser), commit: (changes) => stored(link, () => store.commit(changes)) })
     links.set(client, link)
     open.add(link)
     takeSeat(client, core, {
@@ -168,7 +171,12 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     })
     client.subscriptions = Object.create(null) // trap 1
     client.duplicates = Object.create(null)
-    const reading = guardInput(client, stream, ports.packetBytesMax, () => answers.open + (link.gate?.waiting ?? 0) < BROKER_LIMITS.unansweredMax, (fault) => endings.fault(link, fault))
+    const reading = guardInput(client, stream, ports.packetBytesMax, {
+      mayRead: () => answers.open + (link.gate?.waiting ?? 0) < BROKER_LIMITS.unansweredMax,
+      pace: () => link.pace,
+      onFault: (fault) => endings.fault(link, fault),
+    })
+    watching.attached(link)
     link.reading = reading
     link.gate = gateOf(link, reading)
     // The engine would destroy the stream, and the words to the client with it.
@@ -182,8 +190,8 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   function gateOf(link: Link, reading: Reading): NonNullable<Link['gate']> {
     return installPacketGate(link.client, {
       session: () => link.session,
-      filtersHeld,
-      keep: (session, changes) => (link.outbound?.kept === true ? kept(link, session, changes) : undefined),
+      filtersHeld: (session) => filtersHeld({ sessions, linkOf }, session),
+      keep: (session, changes) => (link.outbound?.kept === true ? stored(link, () => Promise.all(changes.map((change) => keeping.subscribed(session, change)))) : undefined),
       onAnswered: () => reading.resume(),
       exchange: (packetId) => link.outbound?.exchange(packetId),
       // Of a session that is not kept the engine asks no store at this step.
@@ -195,7 +203,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       takeRetained: () => link.retained.splice(0),
       parsing: (parse) => reading.parsing(parse),
       outputWaiting: () => link.output.waiting,
-      onRefusal: (session, refusal) => endings.refusal(session, refusal),
+      onRefusal: refused,
       onFault: (fault) => endings.fault(link, fault),
       onThrow(error) {
         ports.log('error', { device: link.peer.device, error: error instanceof Error ? error.message : 'unknown' }, 'the engine failed on a packet: its connection is closed')
@@ -203,6 +211,12 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       },
       send: (bytes) => link.output.write(bytes),
     })
+  }
+
+  /** The client asked for it, on a connection of its own. */
+  function refused(session: Session, refusal: SessionRefusal): void {
+    watching.refused(session, refusal)
+    endings.refusal(session, refusal)
   }
 
   function closed(link: Link): void {
@@ -229,34 +243,15 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     if (outbound.dropped > 0) ports.log('warn', { session: session.key, messages: outbound.dropped }, 'messages of QoS 0 were dropped: the client read too slowly')
   }
 
-  async function committed(link: Link, changes: Parameters<typeof store.commit>[0]): Promise<void> {
+  /** Where the store fails the connection ends, and this never resolves. */
+  async function stored(link: Link, write: () => Promise<unknown>): Promise<void> {
     try {
-      await store.commit(changes)
+      await write()
     } catch (cause) {
       onStoreFault(cause)
       endings.fault(link, deny('store-unavailable'))
       await new Promise<never>(() => {})
     }
-  }
-
-  async function kept(link: Link, session: Session, changes: readonly SubscriptionChange[]): Promise<void> {
-    try {
-      await Promise.all(changes.map((change) => keeping.subscribed(session, change)))
-    } catch (cause) {
-      onStoreFault(cause)
-      endings.fault(link, deny('store-unavailable'))
-      await new Promise<never>(() => {})
-    }
-  }
-
-  /** What is granted and not yet held counts: a chunk full of SUBSCRIBEs must not pass a bound at once. */
-  function filtersHeld({ key, device }: Session): { readonly ofSession: number; readonly ofDevice: number } {
-    const count = (link: Link | undefined): number => (link === undefined ? 0 : Object.keys(link.client.subscriptions).length + (link.gate?.granting ?? 0))
-    const own = linkOfKey(key)
-    const connected = sessions.ofDevice(device).reduce((sum, session) => sum + count(linkOf(session)), 0)
-    let absent = 0
-    for (const [away, filters] of own?.absent ?? []) if (sessions.get(away) === undefined) absent += filters
-    return { ofSession: count(own), ofDevice: connected + absent }
   }
 
   function subscribed({ outbound }: Link, filter: string, held: HeldSubscription): void {

@@ -15,6 +15,7 @@ import type { Opening } from './connect.ts'
 import type { AnswerOrder } from './order.ts'
 import type { Outbound } from './outbound.ts'
 import type { Output } from './output.ts'
+import type { Pace, Waiter } from './pace.ts'
 import type { PacketGate } from './packet-gate.ts'
 import type { RetainedShow } from './retained.ts'
 import type { EngineClient, WirePacket } from './surface.ts'
@@ -28,6 +29,10 @@ export interface Link {
   readonly answers: AnswerOrder
   readonly userProperties: UserPropertyOrder
   reading: Reading | undefined
+  /** Its device is slowed down: that of all its connections. */
+  pace: Pace | undefined
+  /** What had been read when it was last looked at: how much was asked, and whether it spoke. */
+  readonly looked: { asks: number; packets: number }
   /** Resolves when the stream is closed, and the socket with it. */
   readonly closed: Promise<void>
   /** Writes to the session store; when that fails the connection ends, and the promise never resolves. */
@@ -62,12 +67,15 @@ export function openLink(parts: Pick<Link, 'connection' | 'peer' | 'client' | 'o
     parts.connection.stream.once('close', () => resolve())
   })
   return {
-    ...parts, closed, reading: undefined, gate: undefined, deadline: undefined, connect: undefined, opening: undefined, session: undefined, incumbent: undefined,
+    ...parts, closed, reading: undefined, pace: undefined, looked: { asks: 0, packets: 0 }, gate: undefined, deadline: undefined, connect: undefined, opening: undefined, session: undefined, incumbent: undefined,
     outbound: undefined, publisher: undefined, routedAt: undefined, retained: [], willSet: false, absent: new Map(), stalled: undefined, refused: false,
   }
 }
 
 export interface Reading {
+  /** Packets that were read, and those among them that ask for something. */
+  readonly packets: number
+  readonly asks: number
   /** Runs the parser; while it runs the engine reads nothing: it would parse one chunk in the middle of another. */
   parsing(parse: () => number): number
   /** Reads on, if the engine wanted to and had to wait. */
@@ -78,12 +86,20 @@ export interface Reading {
   discard(): void
 }
 
+interface InputPorts {
+  readonly mayRead: () => boolean
+  /** Where the device is slowed down. */
+  readonly pace: () => Pace | undefined
+  readonly onFault: (fault: Denied) => void
+}
+
 /**
  * Puts the frame guard into `read`, which is where the engine takes its bytes: no copy and no stream in between, and what
  * does not pass is never buffered. While `mayRead` says no the engine finds nothing to read, and the network makes the peer
- * wait.
+ * wait. With a pace, it is one packet at a time.
  */
-export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax: number, mayRead: () => boolean, onFault: (fault: Denied) => void): Reading {
+export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax: number, ports: InputPorts): Reading {
+  const { mayRead, onFault } = ports
   const guard = openFrameGuard(packetBytesMax, () => client.connackSent)
   const read = stream.read.bind(stream)
   let broken = false
@@ -98,13 +114,40 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
       held = true
       return null
     }
+    const pace = ports.pace()
+    if (pace !== undefined && stream.readableLength > 0) return readPacket(pace)
     const chunk = read(size) as Buffer | null
-    if (chunk === null) return null
+    return chunk === null ? null : passed(chunk)
+  }
+
+  /** What of these bytes may go on. */
+  function passed(chunk: Buffer): Buffer | null {
     const judged = guard.inspect(chunk)
     if (judged.allow && judged.value === chunk.length) return chunk
     broken = true
     if (!judged.allow) onFault(judged)
     return judged.allow && judged.value > 0 ? chunk.subarray(0, judged.value) : null
+  }
+
+  /** One packet, as far as it is there. No byte more: what is not read fills the buffer of the stream, and then the network's. */
+  function readPacket(pace: Pace): Buffer | null {
+    held = true
+    if (guard.wanted === 0 && !pace.enter(waiter)) return null
+    const before = guard.asks
+    const pieces: Buffer[] = []
+    do {
+      const piece = passed(read(Math.min(stream.readableLength, Math.max(1, guard.wanted))) as Buffer)
+      if (piece === null) return null
+      pieces.push(piece)
+    } while (guard.wanted > 0 && stream.readableLength > 0 && !broken)
+    if (guard.asks > before) pace.spend()
+    return Buffer.concat(pieces)
+  }
+
+  const waiter: Waiter = {
+    resume,
+    // It is not silent: it is not listened to.
+    onWaiting: () => void client._keepaliveTimer?.refresh(),
   }
 
   function resume(): void {
@@ -114,6 +157,12 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   }
 
   return {
+    get packets() {
+      return guard.packets
+    },
+    get asks() {
+      return guard.asks
+    },
     resume,
     hold() {
       let done = false

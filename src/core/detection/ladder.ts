@@ -42,7 +42,7 @@ export interface Ladder {
   list(now: EpochMs): readonly OnRung[]
   /** Forgets all that is known of a device, but what it usually sends; says on which rung it was. */
   clear(device: DeviceId): Rung
-  /** The step up to this rung could not be taken: the device is on the one below. */
+  /** The step up to this rung could not be taken: the device is on the one below, and may come up again after the same patience. */
   undo(device: DeviceId, rung: Rung): void
   /** Devices of which anything is known. */
   readonly size: number
@@ -165,7 +165,11 @@ export function openLadder(rules: () => DetectionRules, secret: number): Ladder 
     undo(device, rung) {
       const watched = memory.of(device)
       if (watched === undefined) return
-      watched.stays.length = Math.min(watched.stays.length, RUNGS.indexOf(rung))
+      const below = RUNGS.indexOf(rung) - 1
+      const stay = watched.stays[below]
+      watched.stays.length = Math.min(watched.stays.length, below + 1)
+      // Its patience begins anew: what fails is not tried again with every fact.
+      if (stay !== undefined) watched.stays[below] = { ...stay, since: elapsed }
       watched.rung = highestOf(watched)
       memory.pin(device, watched.rung > 0)
     },

@@ -48,8 +48,8 @@ export function prepareChanges(db: DatabaseSync): MakeChange {
 
 function prepareDeviceChanges(db: DatabaseSync): { add(device: Device): Decision<void>; change(change: DeviceChange): Decision<void> } {
   const find = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id = ?`)
-  const insert = db.prepare(`INSERT INTO devices (${DEVICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)`)
-  const update = db.prepare('UPDATE devices SET groups = ?, attributes = ?, state = ?, revision = ? WHERE id = ?')
+  const insert = db.prepare(`INSERT INTO devices (${DEVICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+  const update = db.prepare('UPDATE devices SET groups = ?, attributes = ?, state = ?, revision = ?, hold = ? WHERE id = ?')
   const enterGroup = db.prepare('INSERT OR IGNORE INTO device_groups (group_name, device) VALUES (?, ?)')
   const leaveGroups = db.prepare('DELETE FROM device_groups WHERE device = ?')
   const enterGroups = (device: Device): void => {
@@ -68,7 +68,7 @@ function prepareDeviceChanges(db: DatabaseSync): { add(device: Device): Decision
       const after = deviceAfter(parseDevice(row), change)
       if (!after.allow) return after
       const device = after.value
-      update.run(JSON.stringify(device.groups), JSON.stringify(device.attributes), device.state, device.revision, device.id)
+      update.run(JSON.stringify(device.groups), JSON.stringify(device.attributes), device.state, device.revision, device.hold === undefined ? null : JSON.stringify(device.hold), device.id)
       if (change.kind === 'device-described') {
         leaveGroups.run(device.id)
         enterGroups(device)

@@ -106,13 +106,14 @@ describe('above throttle', () => {
     expect(ladder.list(NOW + 1_000 * HOUR)).toEqual([])
   })
 
-  test('a step that could not be taken is undone, and taken again with the next fact', () => {
+  test('a step that could not be taken is undone, and taken again after another minute', () => {
     const ladder = open()
     repeat(ladder, 4, () => CONNECT)
     expect(path(repeat(ladder, 2, () => CONNECT, NOW + MINUTE))).toEqual(['throttle→quarantine'])
     ladder.undo(A.id, 'quarantine')
     expect(ladder.rungOf(A.id)).toBe('throttle')
-    expect(path(ladder.note(A, CONNECT, NOW + MINUTE))).toEqual(['throttle→quarantine'])
+    expect(path(ladder.note(A, CONNECT, NOW + 2 * MINUTE - 1))).toEqual([])
+    expect(path(ladder.note(A, CONNECT, NOW + 2 * MINUTE))).toEqual(['throttle→quarantine'])
     ladder.undo('b' as DeviceId, 'quarantine')
   })
 })

@@ -141,6 +141,20 @@ test('nothing is acknowledged once the file was replaced under the open registry
   expect((await registry.commit([added('d')], [], [])).allow).toBe(true)
 })
 
+test('a registry that was written before there were holds has its devices, and none is held', async () => {
+  using dir = tempDir()
+  const first = new DatabaseSync(dir.file('registry.db'))
+  first.exec(readFileSync(new URL('../../../src/store/sqlite/migrations/0001-registry.sql', import.meta.url), 'utf8'))
+  first.exec("INSERT INTO devices VALUES ('a', 'default', '[\"sensors\"]', '{\"site\":\"north\"}', 'quarantined', 1800000000000, 1)")
+  first.exec('PRAGMA user_version = 1; PRAGMA application_id = 0x53414c59')
+  first.close()
+  using registry = openRegistry(dir.file('registry.db'), options)
+  expect(registry.devices({}).items).toEqual([device('a', { state: 'quarantined' })])
+  const hold = { since: NOW, from: 'quarantined', because: 'why' } as const
+  expect((await registry.commit([{ kind: 'device-state', id: 'a' as DeviceId, state: 'suspended', hold }], [], [])).allow).toBe(true)
+  expect(registry.device('a' as DeviceId)?.hold).toEqual(hold)
+})
+
 test('the schema refuses what the program would never write: a hand at the file', async () => {
   using dir = tempDir()
   const registry = openRegistry(dir.file('registry.db'), options)
@@ -158,10 +172,12 @@ test('the schema refuses what the program would never write: a hand at the file'
     ["UPDATE feed SET change = '{}'", /not rewritten/],
     ["INSERT INTO feed VALUES (99, 1, '{}')", /no gaps/],
     ["DELETE FROM audit_head", /is kept/],
-    ["INSERT INTO devices VALUES ('a/b', 'default', '[]', '{}', 'active', 1, 1)", /CHECK/],
-    ["INSERT INTO devices VALUES ('d0', 'default', '[]', '{}', 'active', 1, 1)", /UNIQUE/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'alive', 1, 1)", /CHECK/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 'now', 1)", /cannot store TEXT/],
+    ["INSERT INTO devices VALUES ('a/b', 'default', '[]', '{}', 'active', 1, 1, NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('d0', 'default', '[]', '{}', 'active', 1, 1, NULL)", /UNIQUE/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'alive', 1, 1, NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 'now', 1, NULL)", /cannot store TEXT/],
+    [`INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, '{"from":"active"}')`, /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'suspended', 1, 1, 'by whom')", /CHECK/],
   ]
   for (const [sql, why] of refused) expect(() => db.exec(sql), sql).toThrow(why)
   db.exec("UPDATE devices SET state = 'suspended', revision = revision + 1 WHERE id = 'd0'")

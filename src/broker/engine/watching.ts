@@ -1,0 +1,110 @@
+// What the detection ladder is told, and how it slows a device down. Everything that is told here was done by a peer that proved to
+// be the device, with a certificate that is in force at that moment. Nothing is done for a message: what a device sends is read
+// off its connections once a second.
+
+import { DETECTION_LIMITS } from '../../detection-limits.ts'
+import type { DenyReason } from '../../vocabulary.ts'
+import { judgeStanding } from '../../core/admission.ts'
+import { factOfRequest, factsOfConnect } from '../../core/detection/signals.ts'
+import type { DeviceId, EpochMs, Fingerprint } from '../../core/ids.ts'
+import { judgeTrust, type Peer } from '../peer.ts'
+import type { BrokerPorts } from '../ports.ts'
+import type { Session, SessionTable } from '../sessions.ts'
+import { sourceKey } from '../source-gate.ts'
+import type { Link } from './link.ts'
+import { openPace, type Pace } from './pace.ts'
+
+export interface Watching {
+  /** Its handshake is done. A device that is slowed down does not get a fast second for connecting anew. */
+  attached(link: Link): void
+  refusedConnect(link: Link, clientId: string | undefined, reason: DenyReason): void
+  admitted(session: Session): void
+  /** A message or a filter of the client was refused. */
+  refused(session: Session, refusal: { readonly reason: DenyReason; readonly topic?: string }): void
+  /** To be called every second, with the connections that are open. */
+  sweep(open: Iterable<Link>): void
+}
+
+export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watching {
+  const { detection, view, clock } = ports
+  const paces = new Map<DeviceId, Pace>()
+  let placesAt = clock()
+
+  function paceOf(device: DeviceId): Pace | undefined {
+    if (!detection.isThrottled(device)) return undefined
+    const pace = paces.get(device) ?? openPace(clock)
+    paces.set(device, pace)
+    return pace
+  }
+
+  /** Who shows a certificate that is revoked, superseded or trusted no longer is not the device any more. */
+  function isDevice(peer: Peer): boolean {
+    const standing = { now: clock(), record: view.certificate(peer.issuer, peer.serial), device: view.device(peer.device), grants: { empty: false } }
+    return judgeStanding(standing).allow && judgeTrust(peer, ports).allow
+  }
+
+  function isElsewhere(session: Session): boolean {
+    const place = sourceKey(session.source.address)
+    return sessions.ofDevice(session.device).some((other) => other.sha256 === session.sha256 && sourceKey(other.source.address) !== place)
+  }
+
+  /** How much each device asked since the last look, and whether those that asked are slowed down by now. */
+  function lookAtRates(open: Iterable<Link>): void {
+    const asked = new Map<DeviceId, number>()
+    for (const link of open) {
+      const { session, reading, looked } = link
+      const asks = (reading?.asks ?? 0) - looked.asks
+      if (session !== undefined && asks > 0) {
+        looked.asks += asks
+        asked.set(session.device, (asked.get(session.device) ?? 0) + asks)
+      }
+      // Who is quiet need not be slowed down; who is slowed down may have to be let go.
+      if (asks > 0 || link.pace !== undefined) link.pace = paceOf(link.peer.device)
+    }
+    for (const [device, messages] of asked) detection.note(device, { kind: 'sent', messages })
+    for (const [device, pace] of paces) {
+      if (detection.isThrottled(device)) continue
+      paces.delete(device)
+      pace.close()
+    }
+  }
+
+  /** A certificate that spoke from two places within the last minute. A connection that only was not closed yet says nothing. */
+  function lookAtPlaces(open: Iterable<Link>, now: EpochMs): void {
+    if (Math.abs(now - placesAt) < DETECTION_LIMITS.placesMs) return
+    placesAt = now
+    const places = new Map<Fingerprint, string>()
+    const copied = new Map<Fingerprint, DeviceId>()
+    for (const { session, reading, looked } of open) {
+      if (session === undefined || reading === undefined || reading.packets === looked.packets) continue
+      looked.packets = reading.packets
+      const place = sourceKey(session.source.address)
+      if ((places.get(session.sha256) ?? place) === place) places.set(session.sha256, place)
+      else copied.set(session.sha256, session.device)
+    }
+    for (const device of copied.values()) detection.note(device, { kind: 'two-places' })
+  }
+
+  return {
+    attached(link) {
+      link.pace = paceOf(link.peer.device)
+    },
+    refusedConnect({ peer }, clientId, reason) {
+      const facts = factsOfConnect(peer.device, reason, clientId, (id) => view.device(id) !== undefined)
+      if (facts.length > 0 && isDevice(peer)) for (const fact of facts) detection.note(peer.device, fact)
+    },
+    admitted(session) {
+      detection.note(session.device, { kind: 'connect' })
+      if (isElsewhere(session)) detection.note(session.device, { kind: 'two-places' })
+    },
+    refused({ device }, { reason, topic }) {
+      const fact = factOfRequest(reason, topic)
+      if (fact !== undefined) detection.note(device, fact)
+    },
+    sweep(open) {
+      detection.sweep()
+      lookAtRates(open)
+      lookAtPlaces(open, clock())
+    },
+  }
+}
