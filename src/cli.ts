@@ -157,7 +157,7 @@ function addCert(cli: Command): void {
 
 function addPolicy(cli: Command): void {
   const policy = cli.command('policy').description('The policy.').exitOverride()
-  verb(policy, 'check [file]', 'Check a policy file.', 'sallyport policy check policy.yaml').action(async (file, options) => (await import('./commands/policy.ts')).check(file, options))
+  verb(policy, 'check [file]', 'Check a policy: a file, and policy.d beside it.', 'sallyport policy check policy.yaml').action(async (file, options) => (await import('./commands/policy.ts')).check(file, options))
   verb(policy, 'schema', 'Print the JSON Schema of a policy, for editors.', 'sallyport policy schema > policy.schema.json').action(async () => (await import('./commands/policy-schema.ts')).schema())
   verb(policy, 'explain', 'Say whether a device may, and by which rule.', 'sallyport policy explain --device sensor-7 --publish t/sensor-7/a --qos 1')
     .requiredOption('--device <id>', 'who')

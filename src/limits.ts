@@ -246,6 +246,14 @@ export const SESSION_LIMITS = {
 /** The policy language. */
 export const POLICY_LIMITS = {
   documentBytesMax: 8 * MiB,
+  /** Files in policy.d, and bytes of all files of a policy. */
+  filesMax: 1_000,
+  bytesMax: 16 * MiB,
+  /** A policy that is read while messages flow: how long it holds the event loop at a time, and how long all of it may take. */
+  sliceMs: 5,
+  readMs: 60 * SECOND,
+  /** What a thread that parses YAML may use: a text makes a hundred times its size. */
+  parserMiBMax: 2_048,
   rulesMax: 100_000,
   patternsPerRuleMax: 1_000,
   /** One rule must not hold the event loop while it is read: share names of one subscription, networks of one condition, values of one attribute. */
@@ -318,4 +326,5 @@ mustHold(BROKER_LIMITS.sourceBurst >= BROKER_LIMITS.sourceRatePerSecond, 'source
 mustHold(BROKER_LIMITS.topicLevelsMax <= 100, 'topicLevelsMax ≤ 100, the depth at which the engine\'s matcher throws')
 mustHold(CA_LIMITS.serialBytes <= X509_LIMITS.serialOctetsMax, 'serialBytes ≤ serialOctetsMax')
 mustHold(REGISTRY_LIMITS.changesWaitingMax >= REGISTRY_LIMITS.csvRowsMax, 'changesWaitingMax ≥ csvRowsMax')
+mustHold(POLICY_LIMITS.documentBytesMax <= POLICY_LIMITS.bytesMax, 'documentBytesMax ≤ bytesMax')
 mustHold(REGISTRY_LIMITS.pageSizeDefault <= REGISTRY_LIMITS.pageSizeMax, 'pageSizeDefault ≤ pageSizeMax')

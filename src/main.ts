@@ -1,7 +1,7 @@
 // The composition root of `serve`: configuration → home → CA → broker and admin API → ready; then signals, and an orderly
 // end. It wires and starts; every decision is made in the rooms.
 
-import { createHash, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
@@ -10,7 +10,7 @@ import { ensureCredentials } from './ca/genesis.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { EpochMs } from './core/ids.ts'
-import { EMPTY_POLICY, type CompiledPolicy } from './core/policy/compile.ts'
+import type { CompiledPolicy } from './core/policy/compile.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
@@ -18,7 +18,8 @@ import { ensureStarter, openHome, type OpenHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
 import { openLog } from './observe/log.ts'
-import { loadPolicy } from './policy-file.ts'
+import { loadPolicy, type LoadedPolicy } from './policy-file.ts'
+import { loadPolicyInBackground } from './policy-file/background.ts'
 import { openRouter } from './router/memory.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
@@ -52,7 +53,7 @@ export interface ServeOptions {
 interface InForce {
   readonly config: Config
   readonly policy: CompiledPolicy
-  /** Over the text that was compiled. */
+  /** Over the texts that were compiled. */
   readonly policySha256: string
   readonly foreign: readonly ForeignCa[]
   readonly trust: Trust
@@ -67,7 +68,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   // A disk that fills up later must not be what keeps a revocation from being recorded.
   home.registry.reserveRoom()
   const fresh = ensureStarter(home, config.policyFile)
-  const firstPolicy = loadPolicyOf(config, 1)
+  const firstPolicy = inForceOf(await loadPolicy(config.policyFile, 1))
   const foreign = readForeignCas(config.trust, home.registry.cas())
   const organisation = await home.organisation({ kind: 'system' }, 'make')
   await recordForeignCas(home, foreign)
@@ -117,7 +118,12 @@ export async function serve(options: ServeOptions): Promise<void> {
   // One after the other: two signals at once must not make two policies of one generation.
   let reloading = Promise.resolve()
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => (reloading = reloading.then(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint)))
-  options.onReload(() => next(reload, 'a reload failed'))
+  let waiting: Promise<void> | undefined
+  // One that has not begun yet will see what the next one is asked for.
+  options.onReload(() => (waiting ??= next(() => {
+    waiting = undefined
+    return reload()
+  }, 'a reload failed')))
   const daily = setInterval(() => {
     void next(renew, 'the certificates could not be renewed')
     void next(warnOfExpiry, 'the certificates could not be looked at')
@@ -145,7 +151,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   /** Everything that can fail is done before anything is replaced. Returns the way to replace it. */
   async function prepareReload(): Promise<() => void> {
     const nextConfig = options.config()
-    const nextPolicy = loadPolicyOf(nextConfig, inForce.policy.generation + 1)
+    const nextPolicy = inForceOf(await loadPolicyInBackground(nextConfig.policyFile, inForce.policy.generation + 1, options.signal))
     const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
     const nextTrust = openTrust([...ownCas(home), ...nextForeign])
     await ensureCredentials(organisation, { ...home.genesis({ kind: 'system' }), hosts: nextConfig.hosts })
@@ -168,6 +174,7 @@ export async function serve(options: ServeOptions): Promise<void> {
       const replace = await prepareReload()
       replace()
     } catch (error) {
+      if (options.signal.aborted) return
       home.audit.record({ kind: 'policy-rejected', at: Date.now(), message: messageOf(error) })
       log.error({ error: messageOf(error) }, 'reload refused: what was in force stays in force')
       return
@@ -226,11 +233,7 @@ export function expiringSoon(certificates: readonly { readonly name: string; rea
 
 const EXPIRY_WARNING_DAYS = 30
 
-/** A policy that is not there denies everything (R1); one that is wrong is refused. */
-function loadPolicyOf(config: Config, generation: number): Pick<InForce, 'policy' | 'policySha256'> {
-  const { policy, text } = existsSync(config.policyFile) ? loadPolicy(config.policyFile, path.basename(config.policyFile), generation) : { policy: { ...EMPTY_POLICY, generation }, text: '' }
-  return { policy, policySha256: createHash('sha256').update(text).digest('hex') }
-}
+const inForceOf = ({ policy, sha256 }: LoadedPolicy): Pick<InForce, 'policy' | 'policySha256'> => ({ policy, policySha256: sha256 })
 
 function auditPolicy(home: OpenHome, { policy, policySha256 }: InForce): void {
   home.audit.record({ kind: 'policy-loaded', at: Date.now(), generation: policy.generation, sha256: policySha256 })

@@ -1,9 +1,6 @@
 // The desk of a home in which no server runs: the files, opened under the lock for as long as one command takes.
 
-import { existsSync } from 'node:fs'
-import path from 'node:path'
 import type { Authority } from '../ca/issue.ts'
-import { EMPTY_POLICY } from '../core/policy/compile.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { openDesk } from '../desk.ts'
@@ -14,7 +11,7 @@ import { configOf } from './context.ts'
 /** Opens it; disposing closes the home. Failures: 'home-in-use', 'home-empty', and what is wrong with the files. */
 export async function openLocalDesk(home: string): Promise<Desk> {
   const config = configOf(home)
-  const policy = existsSync(config.policyFile) ? loadPolicy(config.policyFile, path.basename(config.policyFile), 1).policy : EMPTY_POLICY
+  const { policy } = await loadPolicy(config.policyFile, 1)
   const opened = await openLocked(home)
   try {
     const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority: openAuthorityLate(opened), policy: () => policy, clock: Date.now }, { kind: 'local' })

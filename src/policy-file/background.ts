@@ -1,0 +1,116 @@
+// Compiles a policy while messages flow: a thread parses, and what is read of it here is read in slices, between which
+// everybody else has a turn. Whatever goes wrong, there is a policy or a failure, and no thread left.
+
+import { once } from 'node:events'
+import { setImmediate as turn } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { SallyportError } from '../core/errors.ts'
+import { readingPolicy } from '../core/policy/read-document.ts'
+import type { CompiledPolicy } from '../core/policy/compile.ts'
+import type { Problem, SourceNode } from '../core/source-tree.ts'
+import { POLICY_LIMITS } from '../limits.ts'
+import { needPolicy, POLICY_TOOLS, policyOf, type LoadedPolicy } from '../policy-file.ts'
+import { TreeAssembly } from './chunks.ts'
+import { readPolicyTexts, sha256OfTexts, type PolicyText } from './files.ts'
+import type { FromParser, ParserStart } from './worker.ts'
+
+const YOUNG_MIB = 64
+
+/** What was parsed: a tree for each text, or its problems. */
+interface Parsed {
+  readonly trees: readonly SourceNode[]
+  readonly problems: readonly Problem[]
+}
+
+/** Reads and compiles the policy with this main file. Failures: those of `readPolicyTexts` and of `compileInBackground`. */
+export async function loadPolicyInBackground(policyFile: string, generation: number, signal?: AbortSignal): Promise<LoadedPolicy> {
+  const over = overAfter(signal)
+  const texts = await orFailure(() => unlessOver(readPolicyTexts(policyFile), over), over, signal)
+  return { texts, sha256: sha256OfTexts(texts), policy: await compileInBackground(texts, generation, signal) }
+}
+
+/**
+ * All files of a policy, in whatever order; none grants nothing. Failure: 'policy-invalid', with all problems or because it took
+ * too much time or memory; the reason of `signal`, when that ends it.
+ */
+export function compileInBackground(texts: readonly PolicyText[], generation: number, signal?: AbortSignal): Promise<CompiledPolicy> {
+  const parser = new Worker(new URL('worker.ts', import.meta.url), {
+    name: 'policy',
+    workerData: { texts } satisfies ParserStart,
+    // What it parses lives until it is handed over: with the usual room for young objects all of it would be copied again and again.
+    resourceLimits: { maxOldGenerationSizeMb: POLICY_LIMITS.parserMiBMax, maxYoungGenerationSizeMb: YOUNG_MIB },
+  })
+  return compileThrough(parser, generation, signal)
+}
+
+/** The same through a thread that has been started, and that is ended here. */
+export async function compileThrough(parser: Worker, generation: number, signal?: AbortSignal): Promise<CompiledPolicy> {
+  const gone = new AbortController()
+  parser.on('error', (error) => gone.abort(error))
+  parser.on('messageerror', (error) => gone.abort(error))
+  parser.on('exit', () => gone.abort(new Error('the thread that parses has ended')))
+  const over = overAfter(signal, gone.signal)
+  try {
+    return await orFailure(async () => {
+      const { trees, problems } = await parsed(parser, over)
+      return needPolicy(policyOf(await inSlices(readingPolicy(trees, POLICY_TOOLS), over), problems, generation))
+    }, over, signal)
+  } finally {
+    await parser.terminate()
+  }
+}
+
+async function orFailure<T>(work: () => Promise<T>, over: AbortSignal, signal: AbortSignal | undefined): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    signal?.throwIfAborted()
+    if (error instanceof SallyportError) throw error
+    throw new SallyportError('policy-invalid', `The policy could not be read (${wordsOf(over.reason ?? error)}).`, { fix: 'Make it smaller, or read it again; what was in force stays in force.', cause: error })
+  }
+}
+
+async function parsed(parser: Worker, over: AbortSignal): Promise<Parsed> {
+  const assembly = new TreeAssembly()
+  const problems: Problem[] = []
+  for (;;) {
+    over.throwIfAborted()
+    const answer = once(parser, 'message', { signal: over })
+    parser.postMessage('next', [])
+    const [piece] = (await answer) as [FromParser]
+    if (piece.kind === 'end') return { trees: assembly.trees, problems }
+    if (piece.kind === 'problems') problems.push(...piece.problems)
+    else assembly.add(piece)
+  }
+}
+
+function overAfter(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
+  return AbortSignal.any([AbortSignal.timeout(POLICY_LIMITS.readMs), ...signals.filter((signal) => signal !== undefined)])
+}
+
+/** A disk that does not answer cannot be told to stop; but nobody need wait for it. */
+async function unlessOver<T>(work: Promise<T>, over: AbortSignal): Promise<T> {
+  const ended = async (): Promise<never> => {
+    if (!over.aborted) await once(over, 'abort')
+    throw over.reason
+  }
+  return Promise.race([work, ended()])
+}
+
+/** Runs steps to their end, for at most `sliceMs` at a time. */
+async function inSlices<T>(steps: Generator<void, T>, over: AbortSignal): Promise<T> {
+  for (;;) {
+    const until = performance.now() + POLICY_LIMITS.sliceMs
+    do {
+      const step = steps.next()
+      if (step.done === true) return step.value
+    } while (performance.now() < until)
+    await turn()
+    over.throwIfAborted()
+  }
+}
+
+function wordsOf(reason: unknown): string {
+  if (reason instanceof Error && reason.name === 'TimeoutError') return `it took longer than ${POLICY_LIMITS.readMs} ms`
+  return reason instanceof Error ? reason.message : String(reason)
+}

@@ -1,0 +1,105 @@
+// Trees on their way from the thread that parses to the one that reads, in pieces: a whole one would hold the reader's event
+// loop while it is copied. A piece is JSON of arrays, which is the quickest to make and to take apart.
+
+import type { MapEntry, MapNode, SourceNode } from '../core/source-tree.ts'
+
+/** [line, column, value] of a scalar, [line, column, value, text] where the text is another; else the items, or key, line and column of each entry and its value. */
+type Packed = readonly [line: number, column: number, content: unknown, text?: string | typeof LIST | typeof MAP]
+const LIST = 0
+const MAP = 1
+
+/** `top` begins the next tree: its long lists and mappings come empty, and are filled by `more`, which follow. */
+export type TreeChunk = { readonly kind: 'top'; readonly file: string; readonly json: string } | { readonly kind: 'more'; readonly entry: number; readonly json: string }
+
+/** So many nodes are taken apart in a millisecond or less. */
+const NODES_PER_CHUNK = 1_000
+
+export function* packTree(file: string, tree: SourceNode): Generator<TreeChunk> {
+  if (tree.kind !== 'map') return yield { kind: 'top', file, json: JSON.stringify(pack(tree)) }
+  yield { kind: 'top', file, json: JSON.stringify(pack({ ...tree, entries: tree.entries.map((entry) => ({ ...entry, value: emptied(entry.value) })) })) }
+  for (const [entry, { value }] of tree.entries.entries()) {
+    if (value.kind === 'list') for (const items of chunked(value.items, sizeOf)) yield { kind: 'more', entry, json: JSON.stringify(items.map(pack)) }
+    if (value.kind === 'map') for (const entries of chunked(value.entries, (each) => sizeOf(each.value))) yield { kind: 'more', entry, json: JSON.stringify(entries.flatMap(packEntry)) }
+  }
+}
+
+function emptied(node: SourceNode): SourceNode {
+  return node.kind === 'list' ? { ...node, items: [] } : node.kind === 'map' ? { ...node, entries: [] } : node
+}
+
+function sizeOf(node: SourceNode): number {
+  if (node.kind === 'scalar') return 1
+  return node.kind === 'list' ? node.items.reduce((sum, item) => sum + sizeOf(item), 1) : node.entries.reduce((sum, { value }) => sum + sizeOf(value), 1)
+}
+
+function* chunked<T>(items: readonly T[], size: (item: T) => number): Generator<readonly T[]> {
+  let chunk: T[] = []
+  let nodes = 0
+  for (const item of items) {
+    chunk.push(item)
+    nodes += size(item)
+    if (nodes < NODES_PER_CHUNK) continue
+    yield chunk
+    chunk = []
+    nodes = 0
+  }
+  if (chunk.length > 0) yield chunk
+}
+
+function pack(node: SourceNode): Packed {
+  const { line, column } = node.at
+  switch (node.kind) {
+    case 'scalar':
+      return node.text === node.value ? [line, column, node.value] : [line, column, isPlain(node.value) ? node.value : [Object.is(node.value, -0) ? '-0' : String(node.value)], node.text]
+    case 'list':
+      return [line, column, node.items.map(pack), LIST]
+    case 'map':
+      return [line, column, node.entries.flatMap(packEntry), MAP]
+  }
+}
+
+/** JSON has no infinity, and no zero below zero. */
+const isPlain = (value: unknown): boolean => typeof value !== 'number' || (Number.isFinite(value) && !Object.is(value, -0))
+
+const packEntry = ({ key, keyAt, value }: MapEntry): readonly unknown[] => [key, keyAt.line, keyAt.column, pack(value)]
+const ENTRY_PARTS = 4
+
+/** Puts trees together again. What comes out is what was packed. */
+export class TreeAssembly {
+  readonly #trees: SourceNode[] = []
+  #file = ''
+
+  get trees(): readonly SourceNode[] {
+    return this.#trees
+  }
+
+  add(chunk: TreeChunk): void {
+    const content: unknown = JSON.parse(chunk.json)
+    if (chunk.kind === 'top') {
+      this.#file = chunk.file
+      this.#trees.push(this.#unpack(content as Packed))
+      return
+    }
+    const value = (this.#trees.at(-1) as MapNode).entries[chunk.entry]?.value
+    // They were made here, empty, to be filled.
+    if (value?.kind === 'list') (value.items as SourceNode[]).push(...(content as readonly Packed[]).map((each) => this.#unpack(each)))
+    if (value?.kind === 'map') (value.entries as MapEntry[]).push(...this.#entries(content as readonly unknown[]))
+  }
+
+  #unpack([line, column, content, kind]: Packed): SourceNode {
+    const at = { file: this.#file, line, column }
+    if (kind === LIST) return { kind: 'list', items: (content as readonly Packed[]).map((each) => this.#unpack(each)), at }
+    if (kind === MAP) return { kind: 'map', entries: this.#entries(content as readonly unknown[]), at }
+    const value = Array.isArray(content) ? Number(content[0]) : (content as string | number | boolean | null)
+    return { kind: 'scalar', value, text: kind ?? String(value), at }
+  }
+
+  #entries(parts: readonly unknown[]): MapEntry[] {
+    const entries: MapEntry[] = []
+    for (let i = 0; i < parts.length; i += ENTRY_PARTS) {
+      const [key, line, column, value] = parts.slice(i, i + ENTRY_PARTS) as unknown as readonly [string, number, number, Packed]
+      entries.push({ key, keyAt: { file: this.#file, line, column }, value: this.#unpack(value) })
+    }
+    return entries
+  }
+}
