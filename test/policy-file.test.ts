@@ -6,8 +6,9 @@ import type { CaName } from '../src/core/ids.ts'
 import { grantsFor, type Grants } from '../src/core/policy/grants.ts'
 import { describeProblem } from '../src/core/source-tree.ts'
 import { readPolicy } from '../src/policy-file.ts'
-import { STARTER_POLICY } from '../src/starter.ts'
+import { STARTER_LINES, STARTER_POLICY } from '../src/starter.ts'
 import { device } from './core/facts.ts'
+import { said } from './policy-file/both-forms.ts'
 
 function problemsOf(text: string): readonly string[] {
   const read = readPolicy('policy.yaml', text, 1)
@@ -111,6 +112,15 @@ describe('the starter policy', () => {
 
   test('a device of both groups gets the two, side by side', () => {
     expect([send(both, 't/s1/a'), send(both, 'cmd/s2/x'), send(both, 't/s2/a'), ask(both, 't/#'), ask(both, 'cmd/s2/+'), last(both, 'state/s1')]).toEqual([true, true, false, true, false, true])
+  })
+
+  test('says the same in lines', () => {
+    const documentOf = (file: string, text: string): unknown => {
+      const read = readPolicy(file, text, 1)
+      return 'policy' in read ? said(read.policy.document) : read.problems
+    }
+    expect(documentOf('p.policy', STARTER_LINES)).toEqual(documentOf('p.yaml', STARTER_POLICY))
+    expect(documentOf('p.policy', STARTER_LINES.replace('# deny pub', 'deny pub'))).toMatchObject({ deny: [{ publish: [{ topic: { text: 't/+/admin/#' } }] }] })
   })
 
   test('its client id is its own', () => {

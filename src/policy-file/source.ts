@@ -4,9 +4,10 @@ import type { Problem, SourceNode } from '../core/source-tree.ts'
 import { readYaml } from '../yaml-source.ts'
 import { readLines } from './lines.ts'
 
-const LINE_SUFFIX = '.policy'
+/** The suffix of a file says in which form it is. */
+export const isLineForm = (name: string): boolean => name.endsWith('.policy')
 
-/** By the suffix of its file's name: the line form, or YAML. Of the line form there may be a tree and problems, too. */
+/** Of the line form there may be a tree and problems, too. */
 export function readSource(name: string, text: string): { readonly tree?: SourceNode; readonly problems: readonly Problem[] } {
-  return name.endsWith(LINE_SUFFIX) ? readLines(name, text) : readYaml(name, text)
+  return isLineForm(name) ? readLines(name, text) : readYaml(name, text)
 }

@@ -1,14 +1,15 @@
 // Which files a policy is, what is told of one that cannot be read, and that nobody is given half of a policy.
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { SallyportError } from '../../src/core/errors.ts'
+import { ensureStarter } from '../../src/home.ts'
 import { isPolicyName, isPolicyThere, readPolicyTexts, sha256OfTexts } from '../../src/policy-file/files.ts'
 import { loadPolicy } from '../../src/policy-file.ts'
-import { STARTER_POLICY } from '../../src/starter.ts'
+import { STARTER_LINES, STARTER_POLICY } from '../../src/starter.ts'
 
 /** What happens when a file is about to be opened. */
 const meanwhile = vi.hoisted(() => ({ opening: (_place: string): void => {} }))
@@ -228,6 +229,15 @@ describe('names, and what a policy is known by', () => {
     expect(sha256OfTexts([a, b])).toBe(sha256OfTexts([b, a]))
     const others = [[a], [b], [a, { ...b, text: 'c' }], [a, { ...b, name: 'policy.d/c.yaml' }], [{ ...a, text: 'b' }, { ...b, text: 'a' }]].map(sha256OfTexts)
     expect(new Set([sha256OfTexts([a, b]), ...others]).size).toBe(6)
+  })
+
+  test('a first start writes the form that the name of the file says', () => {
+    const fresh = { paths: { config: at('sallyport.yaml') }, view: { size: { devices: 0 } } } as unknown as Parameters<typeof ensureStarter>[0]
+    ensureStarter(fresh, at('site.policy'))
+    ensureStarter(fresh, at('policy.yaml'))
+    put({ 'other/policy.d/mine.yaml': EMPTY })
+    ensureStarter(fresh, at('other/policy.yaml'))
+    expect([readFileSync(at('site.policy'), 'utf8'), readFileSync(at('policy.yaml'), 'utf8'), existsSync(at('other/policy.yaml'))]).toEqual([STARTER_LINES, STARTER_POLICY, false])
   })
 
   test('a first start writes no policy where something could be one', () => {
