@@ -260,6 +260,8 @@ export const POLICY_LIMITS = {
   shareNamesMax: 64,
   networksMax: 256,
   valuesMax: 256,
+  /** Levels of topics that rules share while they are read; what is named beyond these is not. */
+  levelsSharedMax: 10_000,
   /** A file that is wrong everywhere: problems that are told; the others are counted. */
   problemsMax: 1_000,
   /** What is said of a pattern that cannot be used. */

@@ -20,7 +20,7 @@ export async function check(file: string | undefined, options: CommonOptions): P
   if (all.length === 0) return print(options, { file: target, files, ok: true, problems: [] }, () => (others === 0 ? `${target} is a policy.` : `${target} and ${others} more in policy.d are a policy.`))
   // Programs read the problems where they read the answer; people read them where they read failures.
   if (options.json !== true) throw new SallyportError('policy-invalid', all.map(describeProblem).join('\n'))
-  const problems = all.map(({ at, message, fix }) => ({ ...at, message, ...(fix === undefined ? {} : { fix }) }))
+  const problems = all.map(({ at, ...problem }) => ({ ...at, ...problem }))
   print(options, { file: target, files, ok: false, problems }, () => '')
   process.exitCode = EXIT.configuration
 }

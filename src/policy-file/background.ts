@@ -1,26 +1,20 @@
 // Compiles a policy while messages flow: a thread parses, and what is read of it here is read in slices, between which
 // everybody else has a turn. Whatever goes wrong, there is a policy or a failure, and no thread left.
 
-import { once } from 'node:events'
+import { on, once } from 'node:events'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SallyportError } from '../core/errors.ts'
-import { readingPolicy } from '../core/policy/read-document.ts'
+import { PolicyReader } from '../core/policy/read-document.ts'
 import type { CompiledPolicy } from '../core/policy/compile.ts'
-import type { Problem, SourceNode } from '../core/source-tree.ts'
+import type { Problem } from '../core/source-tree.ts'
 import { POLICY_LIMITS } from '../limits.ts'
 import { needPolicy, POLICY_TOOLS, policyOf, type LoadedPolicy } from '../policy-file.ts'
-import { TreeAssembly } from './chunks.ts'
+import { TreeUnpacker } from './chunks.ts'
 import { readPolicyTexts, sha256OfTexts, type PolicyText } from './files.ts'
 import type { FromParser, ParserStart } from './worker.ts'
 
 const YOUNG_MIB = 64
-
-/** What was parsed: a tree for each text, or its problems. */
-interface Parsed {
-  readonly trees: readonly SourceNode[]
-  readonly problems: readonly Problem[]
-}
 
 /** Reads and compiles the policy with this main file. Failures: those of `readPolicyTexts` and of `compileInBackground`. */
 export async function loadPolicyInBackground(policyFile: string, generation: number, signal?: AbortSignal): Promise<LoadedPolicy> {
@@ -48,12 +42,16 @@ export async function compileThrough(parser: Worker, generation: number, signal?
   const gone = new AbortController()
   parser.on('error', (error) => gone.abort(error))
   parser.on('messageerror', (error) => gone.abort(error))
-  parser.on('exit', () => gone.abort(new Error('the thread that parses has ended')))
+  // What it said before it ended is known by then, but perhaps not read yet.
+  let isWhole = false
+  parser.on('message', ({ kind }: FromParser) => (isWhole ||= kind === 'end'))
+  parser.on('exit', () => isWhole || gone.abort(new Error('the thread that parses has ended')))
   const over = overAfter(signal, gone.signal)
   try {
     return await orFailure(async () => {
-      const { trees, problems } = await parsed(parser, over)
-      return needPolicy(policyOf(await inSlices(readingPolicy(trees, POLICY_TOOLS), over), problems, generation))
+      const reader = new PolicyReader(POLICY_TOOLS)
+      const problems = await readPieces(parser, reader, over)
+      return needPolicy(policyOf(await inSlices(reader.end(), over), problems, generation))
     }, over, signal)
   } finally {
     await parser.terminate()
@@ -70,18 +68,29 @@ async function orFailure<T>(work: () => Promise<T>, over: AbortSignal, signal: A
   }
 }
 
-async function parsed(parser: Worker, over: AbortSignal): Promise<Parsed> {
-  const assembly = new TreeAssembly()
+/** Reads what the parser hands over; returns the problems that it found. What has been read of a tree need not be kept. */
+async function readPieces(parser: Worker, reader: PolicyReader, over: AbortSignal): Promise<readonly Problem[]> {
+  const unpacker = new TreeUnpacker()
   const problems: Problem[] = []
-  for (;;) {
-    over.throwIfAborted()
-    const answer = once(parser, 'message', { signal: over })
-    parser.postMessage('next', [])
-    const [piece] = (await answer) as [FromParser]
-    if (piece.kind === 'end') return { trees: assembly.trees, problems }
+  const ask = (): void => parser.postMessage('next', [])
+  over.throwIfAborted()
+  const answers = on(parser, 'message', { signal: over })
+  // One is made ready while another is read.
+  ask()
+  ask()
+  for await (const [answer] of answers) {
+    const piece = answer as FromParser
+    if (piece.kind === 'end') return problems
+    ask()
     if (piece.kind === 'problems') problems.push(...piece.problems)
-    else assembly.add(piece)
+    else {
+      const found = unpacker.unpack(piece)
+      await inSlices(found.kind === 'top' ? reader.file(found.tree) : reader.more(found.entry, found.content), over)
+      // Messages that come while one is worked on would be handed over in the same turn, one after the other.
+      await turn()
+    }
   }
+  return problems
 }
 
 function overAfter(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {

@@ -1,25 +1,27 @@
 // Trees on their way from the thread that parses to the one that reads, in pieces: a whole one would hold the reader's event
 // loop while it is copied. A piece is JSON of arrays, which is the quickest to make and to take apart.
 
-import type { MapEntry, MapNode, SourceNode } from '../core/source-tree.ts'
+import { SECTION_KEYS } from '../core/policy/keys.ts'
+import type { MapEntry, SourceNode } from '../core/source-tree.ts'
 
 /** [line, column, value] of a scalar, [line, column, value, text] where the text is another; else the items, or key, line and column of each entry and its value. */
 type Packed = readonly [line: number, column: number, content: unknown, text?: string | typeof LIST | typeof MAP]
 const LIST = 0
 const MAP = 1
 
-/** `top` begins the next tree: its long lists and mappings come empty, and are filled by `more`, which follow. */
+/** `top` begins the next tree: sections come empty, and are filled by `more`, which follow. */
 export type TreeChunk = { readonly kind: 'top'; readonly file: string; readonly json: string } | { readonly kind: 'more'; readonly entry: number; readonly json: string }
 
-/** So many nodes are taken apart in a millisecond or less. */
-const NODES_PER_CHUNK = 1_000
+/** So many nodes are taken apart in a millisecond or so. */
+const NODES_PER_CHUNK = 2_500
 
 export function* packTree(file: string, tree: SourceNode): Generator<TreeChunk> {
   if (tree.kind !== 'map') return yield { kind: 'top', file, json: JSON.stringify(pack(tree)) }
-  yield { kind: 'top', file, json: JSON.stringify(pack({ ...tree, entries: tree.entries.map((entry) => ({ ...entry, value: emptied(entry.value) })) })) }
-  for (const [entry, { value }] of tree.entries.entries()) {
-    if (value.kind === 'list') for (const items of chunked(value.items, sizeOf)) yield { kind: 'more', entry, json: JSON.stringify(items.map(pack)) }
-    if (value.kind === 'map') for (const entries of chunked(value.entries, (each) => sizeOf(each.value))) yield { kind: 'more', entry, json: JSON.stringify(entries.flatMap(packEntry)) }
+  yield { kind: 'top', file, json: JSON.stringify(pack({ ...tree, entries: tree.entries.map((entry) => (SECTION_KEYS.includes(entry.key) ? { ...entry, value: emptied(entry.value) } : entry)) })) }
+  for (const [entry, { key, value }] of tree.entries.entries()) {
+    if (!SECTION_KEYS.includes(key)) continue
+    if (value.kind === 'list') for (const items of chunked(value.items, sizeOf)) yield { kind: 'more', entry, json: JSON.stringify(pack({ ...value, items })) }
+    if (value.kind === 'map') for (const entries of chunked(value.entries, (each) => sizeOf(each.value))) yield { kind: 'more', entry, json: JSON.stringify(pack({ ...value, entries })) }
   }
 }
 
@@ -64,31 +66,23 @@ const isPlain = (value: unknown): boolean => typeof value !== 'number' || (Numbe
 const packEntry = ({ key, keyAt, value }: MapEntry): readonly unknown[] => [key, keyAt.line, keyAt.column, pack(value)]
 const ENTRY_PARTS = 4
 
-/** Puts trees together again. What comes out is what was packed. */
-export class TreeAssembly {
-  readonly #trees: SourceNode[] = []
+/** A piece as it was packed: the tree of the next file, or what goes on in one of its entries. */
+export type TreePiece = { readonly kind: 'top'; readonly tree: SourceNode } | { readonly kind: 'more'; readonly entry: number; readonly content: SourceNode }
+
+/** Takes pieces apart, in their order. */
+export class TreeUnpacker {
   #file = ''
 
-  get trees(): readonly SourceNode[] {
-    return this.#trees
-  }
-
-  add(chunk: TreeChunk): void {
+  unpack(chunk: TreeChunk): TreePiece {
     const content: unknown = JSON.parse(chunk.json)
-    if (chunk.kind === 'top') {
-      this.#file = chunk.file
-      this.#trees.push(this.#unpack(content as Packed))
-      return
-    }
-    const value = (this.#trees.at(-1) as MapNode).entries[chunk.entry]?.value
-    // They were made here, empty, to be filled.
-    if (value?.kind === 'list') (value.items as SourceNode[]).push(...(content as readonly Packed[]).map((each) => this.#unpack(each)))
-    if (value?.kind === 'map') (value.entries as MapEntry[]).push(...this.#entries(content as readonly unknown[]))
+    if (chunk.kind === 'top') this.#file = chunk.file
+    const node = this.#node(content as Packed)
+    return chunk.kind === 'top' ? { kind: 'top', tree: node } : { kind: 'more', entry: chunk.entry, content: node }
   }
 
-  #unpack([line, column, content, kind]: Packed): SourceNode {
+  #node([line, column, content, kind]: Packed): SourceNode {
     const at = { file: this.#file, line, column }
-    if (kind === LIST) return { kind: 'list', items: (content as readonly Packed[]).map((each) => this.#unpack(each)), at }
+    if (kind === LIST) return { kind: 'list', items: (content as readonly Packed[]).map((each) => this.#node(each)), at }
     if (kind === MAP) return { kind: 'map', entries: this.#entries(content as readonly unknown[]), at }
     const value = Array.isArray(content) ? Number(content[0]) : (content as string | number | boolean | null)
     return { kind: 'scalar', value, text: kind ?? String(value), at }
@@ -98,7 +92,7 @@ export class TreeAssembly {
     const entries: MapEntry[] = []
     for (let i = 0; i < parts.length; i += ENTRY_PARTS) {
       const [key, line, column, value] = parts.slice(i, i + ENTRY_PARTS) as unknown as readonly [string, number, number, Packed]
-      entries.push({ key, keyAt: { file: this.#file, line, column }, value: this.#unpack(value) })
+      entries.push({ key, keyAt: { file: this.#file, line, column }, value: this.#node(value) })
     }
     return entries
   }

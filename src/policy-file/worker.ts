@@ -11,7 +11,7 @@ export interface ParserStart {
   readonly texts: readonly PolicyText[]
 }
 
-/** One for each time that it is asked; `end` is the last. */
+/** One for each time that it is asked; `end` is the last, and what is asked beyond it is not answered. */
 export type FromParser = TreeChunk | { readonly kind: 'problems'; readonly problems: readonly Problem[] } | { readonly kind: 'end' }
 
 function* pieces({ texts }: ParserStart): Generator<FromParser> {

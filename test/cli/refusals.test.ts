@@ -194,8 +194,8 @@ describe('configuration and policy', () => {
     const told = await sallyport(['policy', 'check', whole.at('site.policy'), '--json'])
     expect(told.status).toBe(EXIT.configuration)
     expect(JSON.parse(told.stdout)).toEqual({ file: whole.at('site.policy'), files: ['site.policy', 'policy.d/a.yaml', 'policy.d/c.policy'], ok: false, problems: [
-      { file: 'policy.d/c.policy', line: 2, column: 6, message: 'the rule id "a" is taken, by policy.d/a.yaml:2.', fix: 'Give every rule an id of its own.' },
-      { file: 'policy.d/c.policy', line: 3, column: 3, message: 'a grant has no line "pbu".', fix: 'Did you mean "pub"?' },
+      { file: 'policy.d/c.policy', line: 2, column: 6, message: 'the rule id "a" is taken, by policy.d/a.yaml:2.', fix: 'Give every rule an id of its own.', rule: 'a' },
+      { file: 'policy.d/c.policy', line: 3, column: 3, message: 'a grant has no line "pbu".', fix: 'Did you mean "pub"?', rule: 'a' },
       { file: 'policy.d/d.yaml', line: 1, column: 1, message: 'the file cannot be read (its links lead in a circle).', fix: 'Restore the file, or remove it.' },
     ] })
   })
