@@ -2,6 +2,7 @@
 // everybody else has a turn. Whatever goes wrong, there is a policy or a failure, and no thread left.
 
 import { on, once } from 'node:events'
+import { totalmem } from 'node:os'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SallyportError } from '../core/errors.ts'
@@ -15,6 +16,14 @@ import { readPolicyTexts, sha256OfTexts, type PolicyText } from './files.ts'
 import type { FromParser, ParserStart } from './worker.ts'
 
 const YOUNG_MIB = 64
+const MiB = 1_024 * 1_024
+
+/** At most half of the memory that this process may have: a policy that is a bomb must not be what ends the server. */
+function parserMiB(): number {
+  const allowed = process.constrainedMemory()
+  const memory = allowed > 0 ? Math.min(allowed, totalmem()) : totalmem()
+  return Math.min(POLICY_LIMITS.parserMiBMax, Math.floor(memory / 2 / MiB))
+}
 
 /** Reads and compiles the policy with this main file. Failures: those of `readPolicyTexts` and of `compileInBackground`. */
 export async function loadPolicyInBackground(policyFile: string, generation: number, signal?: AbortSignal): Promise<LoadedPolicy> {
@@ -32,7 +41,7 @@ export function compileInBackground(texts: readonly PolicyText[], generation: nu
     name: 'policy',
     workerData: { texts } satisfies ParserStart,
     // What it parses lives until it is handed over: with the usual room for young objects all of it would be copied again and again.
-    resourceLimits: { maxOldGenerationSizeMb: POLICY_LIMITS.parserMiBMax, maxYoungGenerationSizeMb: YOUNG_MIB },
+    resourceLimits: { maxOldGenerationSizeMb: parserMiB(), maxYoungGenerationSizeMb: YOUNG_MIB },
   })
   return compileThrough(parser, generation, signal)
 }
