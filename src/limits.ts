@@ -270,6 +270,18 @@ export const POLICY_LIMITS = {
   importComparisonsMax: 20_000_000,
   /** Distinct topics remembered per session and direction; the oldest are forgotten. */
   decisionCacheMax: 256,
+  /** A change of a thousand lines for each of a thousand devices: permissions that one device is shown to lose, and to gain. */
+  permissionsShownMax: 50,
+  /** Questions about a whole fleet: devices that one request of the admin API looks at, and the time that it may take. The next goes on from there. */
+  fleetDevicesPerRequestMax: 10_000,
+  fleetRequestMs: 2 * SECOND,
+  /** The event loop belongs to the broker: devices are looked at in slices of this time. */
+  fleetSliceMs: 5,
+  /** Policies that were in force are kept for a rollback: so many, and bytes of their texts in all. The newest two are always kept. */
+  historyMax: 200,
+  historyBytesMax: 128 * MiB,
+  /** Files of tests: tests in one file. */
+  testsMax: 100_000,
 } as const
 
 /** The audit log. */
@@ -301,6 +313,8 @@ export const HTTP_LIMITS = {
   bodyBytesMax: 64 * KiB,
   /** A page of devices to register at once. */
   bulkBodyBytesMax: 2 * MiB,
+  /** The files of a policy, or of two that are compared. */
+  policyBodyBytesMax: 20 * MiB,
   headerMs: 10 * SECOND,
   requestMs: 30 * SECOND,
   connectionsMax: 256,

@@ -61,20 +61,20 @@ export class RuleReader {
     const parts = device === undefined ? this.#reader.report(node.at, 'the identity rule does not say where the device id comes from.', 'Add, for example, device: "${cert.subject.CN}".') : this.#certificateParts(device.value, 'device')
     if (ca !== undefined) this.#take('ca', ca, map.get('ca')?.value.at ?? node.at, (first) => `the CA "${ca}" has an identity rule already, in ${placeOf(first)}.`, 'One rule for each CA: the order of rules must not matter.')
     const pattern = map.get('idPattern')
-    const idMatches = pattern === undefined ? () => true : this.#pattern(pattern.value)
+    const ids = pattern === undefined ? { idPattern: undefined, idMatches: () => true } : this.#pattern(pattern.value)
     const register = map.get('register')
     const rule = {
       groups: this.#topics.each(map.get('groups'), 'groups', (g) => this.#certificateParts(g, 'a group')),
       register: (register && this.#reader.oneOf(register.value, 'register', ['known', 'auto'])) ?? 'known',
     } as const
-    return ca === undefined || parts === undefined || idMatches === undefined ? undefined : { ca, at: node.at, device: parts, idMatches, ...rule }
+    return ca === undefined || parts === undefined || ids === undefined ? undefined : { ca, at: node.at, device: parts, ...ids, ...rule }
   }
 
-  #pattern(node: SourceNode): ((id: string) => boolean) | undefined {
+  #pattern(node: SourceNode): Pick<IdentityRule, 'idPattern' | 'idMatches'> | undefined {
     const text = this.#reader.string(node, 'idPattern')
     if (text === undefined) return undefined
     const compiled = this.#tools.pattern(text)
-    return typeof compiled === 'string' ? this.#reader.report(node.at, `idPattern cannot be used: ${printable(compiled, POLICY_LIMITS.problemCharsMax)}.`, 'It is RE2 syntax: no look-around and no back references.') : compiled
+    return typeof compiled === 'string' ? this.#reader.report(node.at, `idPattern cannot be used: ${printable(compiled, POLICY_LIMITS.problemCharsMax)}.`, 'It is RE2 syntax: no look-around and no back references.') : { idPattern: text, idMatches: compiled }
   }
 
   grant(node: SourceNode): GrantRule | undefined {
