@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { compileInBackground } from '../src/policy-file/background.ts'
-import type { PolicyText } from '../src/policy-file/files.ts'
+import type { PolicyText } from '../src/core/policy-desk.ts'
 import { needPolicy, readTexts } from '../src/policy-file.ts'
 import { spread, type Spread } from './process-cpu.ts'
 

@@ -1,20 +1,20 @@
 // The operator's desk over an open home: every verb of core/desk.ts, judged by core, committed to the registry, and acted
 // on. The running server hands it to the admin API; a command without a server uses it directly.
 
-import { REASONS, type DenyReason, type RevocationReason } from './vocabulary.ts'
+import type { DenyReason, RevocationReason } from './vocabulary.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
-import type { Decision, Denied } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DeviceDescription, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import type { Decision } from './core/decision.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
-import { SallyportError } from './core/errors.ts'
+import { failureOf, SallyportError } from './core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
-import type { CompiledPolicy } from './core/policy/compile.ts'
-import { explain } from './core/policy/explain.ts'
-import { grantsFor } from './core/policy/grants.ts'
+import type { Applied, ApplyRequest } from './core/policy-desk.ts'
+import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
+import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 import { encodePem } from './x509/pem.ts'
@@ -22,6 +22,13 @@ import { encodePem } from './x509/pem.ts'
 /** Whose sessions a change has closed: what a running broker knows. Without one nobody is connected. */
 export interface SessionsPort {
   closed(match: { readonly device: DeviceId } | { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<number>
+  /** Those of one device, connected and kept, with what they subscribed to. */
+  readonly of?: (device: Device) => Promise<readonly HeldSession[]>
+}
+
+/** The policy of the home, and the way to another one: whoever asks is named. */
+export interface PoliciesOfHome extends Omit<PoliciesPort, 'apply'> {
+  apply(request: ApplyRequest, actor: Actor): Promise<Applied>
 }
 
 /** What must end access at once, recorded or not. */
@@ -46,7 +53,7 @@ export interface DeskPorts {
   readonly sessions?: SessionsPort
   /** Without it, as without a running server, an order that cannot be recorded is only a failure. */
   readonly decrees?: DecreesPort
-  readonly policy: () => CompiledPolicy
+  readonly policies: PoliciesOfHome
   readonly clock: () => EpochMs
 }
 
@@ -55,14 +62,7 @@ const REVOKE_ATTEMPTS_MAX = 3
 type RevocationChange = Extract<Change, { kind: 'certificate-revoked' }>
 type EndingChange = RevocationChange | Extract<Change, { kind: 'device-state' }>
 
-/** A refusal, for an operator who asked for success. */
-function failure(denied: Denied): SallyportError {
-  const { sentence, fix, http } = REASONS[denied.reason]
-  const detail = denied.detail === undefined ? '' : ` (${denied.detail})`
-  return new SallyportError(http === 404 ? 'not-found' : 'refused', `${sentence.replace(/\.$/, '')}${detail}.`, { fix, reason: denied.reason })
-}
-
-const no = (reason: DenyReason, detail?: string): SallyportError => failure(detail === undefined ? { allow: false, reason } : { allow: false, reason, detail })
+const no = (reason: DenyReason, detail?: string): SallyportError => failureOf(detail === undefined ? { allow: false, reason } : { allow: false, reason, detail })
 
 export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   const { registry, view, audit, clock } = ports
@@ -76,17 +76,17 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT }: NewDevice): Promise<Device> {
     const now = clock()
     const ofGroups = distinctGroups(groups)
-    if (!ofGroups.allow) throw failure(ofGroups)
+    if (!ofGroups.allow) throw failureOf(ofGroups)
     const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1 }
     const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
-    if (!committed.allow) throw failure(committed)
+    if (!committed.allow) throw failureOf(committed)
     return device
   }
 
   async function describeDevice(id: DeviceId, { groups, attributes, revision }: DeviceDescription): Promise<Device> {
     const device = known(id)
     const described = describedDevice(device, { groups, attributes })
-    if (!described.allow) throw failure(described)
+    if (!described.allow) throw failureOf(described)
     if (revision !== undefined && revision !== device.revision) throw no('revision-conflict', `the device is at revision ${device.revision}`)
     if (described.value === undefined) return device
     const committed = await registry.commit(
@@ -94,14 +94,14 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       [{ kind: 'device-revision', id, revision: device.revision }],
       [{ kind: 'device-changed', at: clock(), device: id, action: 'describe', state: device.state, actor }],
     )
-    if (!committed.allow) throw failure(committed)
+    if (!committed.allow) throw failureOf(committed)
     return known(id)
   }
 
   async function changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }> {
     const device = known(id)
     const next = nextDeviceState(device.state, action)
-    if (!next.allow) throw failure(next)
+    if (!next.allow) throw failureOf(next)
     const state = next.value
     // Whoever resumes a device the suspension of which was never recorded takes that back.
     if (state === device.state) ports.decrees?.lift(id)
@@ -111,7 +111,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
         [{ kind: 'device-revision', id, revision: device.revision }],
         [{ kind: 'device-changed', at: clock(), device: id, action, state, actor }],
       )
-      if (!committed.allow) throw failure(committed)
+      if (!committed.allow) throw failureOf(committed)
     }
     const sessionsClosed = (await ports.sessions?.closed({ device: id })) ?? 0
     return { ...known(id), sessionsClosed }
@@ -137,11 +137,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function enroll(id: DeviceId, csr: string): Promise<Enrolled> {
     const device = known(id)
     const parsed = parseCsr(csr)
-    if (!parsed.allow) throw failure(parsed)
+    if (!parsed.allow) throw failureOf(parsed)
     const plan = judgeEnrollment(parsed.value, device)
-    if (!plan.allow) throw failure(plan)
+    if (!plan.allow) throw failureOf(plan)
     const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki }, actor)
-    if (!issued.allow) throw failure(issued)
+    if (!issued.allow) throw failureOf(issued)
     const { record, der } = issued.value
     const root = registry.cas().find((ca) => ca.role === 'root')
     return {
@@ -158,13 +158,13 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? view.certificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
       const plan = planRevocation(records, reason, clock())
-      if (!plan.allow) throw failure(plan)
+      if (!plan.allow) throw failureOf(plan)
       const { changes, expected, revoked } = plan.value
       if (changes.length > 0) {
         const committed = await commitEnding(changes, expected, changes.map((change) => revocationEvent(change, records)))
         // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan. The last operator stays refused.
         if (!committed.allow && committed.reason === 'state-transition' && attempt < REVOKE_ATTEMPTS_MAX) continue
-        if (!committed.allow) throw failure(committed)
+        if (!committed.allow) throw failureOf(committed)
       }
       // The view took the change in with the commit: nobody comes in with these certificates from here on, and the broker
       // is ending the sessions already.
@@ -177,16 +177,6 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   function revocationEvent({ issuer, serial, at, reason }: RevocationChange, records: readonly CertificateRecord[]): AuditEvent {
     const device = records.find((r) => r.serial === serial && r.issuer === issuer)?.device
     return { kind: 'certificate-revoked', at, issuer, serial, revocationReason: reason, actor, ...(device === undefined ? {} : { device }) }
-  }
-
-  function explained(question: ExplainQuestion): Explanation {
-    const device = known(question.device)
-    if ((question.publish === undefined) === (question.subscribe === undefined)) throw no('request-invalid', 'ask for publish or for subscribe')
-    const record = view.certificatesOf(device.id).find((r) => r.state === 'active')
-    const der = record && registry.certificateDer(record.issuer, record.serial)
-    const facts = der && parseCertificate(der)
-    const grants = grantsFor(ports.policy(), { device, ca: record?.issuer ?? ports.authority.issuer, clientId: device.id, certificate: facts?.allow === true ? facts.value : undefined })
-    return explain(grants, question)
   }
 
   return {
@@ -212,7 +202,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       if (refusals.length === 0) known(id)
       return { device: id, refusals }
     },
-    explain: async (question) => explained(question),
+    ...openPolicyDesk({ registry, view, issuer: ports.authority.issuer, device: known, clock, policies: { ...ports.policies, apply: (request) => ports.policies.apply(request, actor) }, sessionsOf: ports.sessions?.of }),
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
     auditTail: async (count) => {

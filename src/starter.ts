@@ -2,8 +2,8 @@
 // learn from it; policy-file.ts and config.ts read it like any other.
 
 export const STARTER_POLICY = `# Who may publish and subscribe to what. Default: nobody, nothing.
-# Reload after an edit: kill -HUP the server; a file with a mistake leaves the old policy in force.
-# Check first: sallyport policy check. Editors complete and explain it by: sallyport policy schema.
+# After an edit: sallyport policy diff --fleet says what it means, sallyport policy apply puts it in force;
+# a file with a mistake does not come into force. Editors complete and explain it by: sallyport policy schema.
 version: 1
 
 grants:
@@ -36,8 +36,8 @@ grants:
 
 /** The same in lines, where sallyport.yaml names a file that ends in .policy. */
 export const STARTER_LINES = `# Who may publish and subscribe to what. Default: nobody, nothing.
-# Reload after an edit: kill -HUP the server; a file with a mistake leaves the old policy in force.
-# Check first: sallyport policy check
+# After an edit: sallyport policy diff --fleet says what it means, sallyport policy apply puts it in force;
+# a file with a mistake does not come into force.
 
 # A sensor speaks below t/<its id>/ and hears its commands. \${device.id} is the id in the registry,
 # never what a client calls itself.

@@ -1,13 +1,12 @@
-// sallyport policy check | explain.
+// sallyport policy check.
 
 import path from 'node:path'
 import { SallyportError } from '../core/errors.ts'
-import { parseDeviceId } from '../core/ids.ts'
 import { describeProblem, inOrder } from '../core/source-tree.ts'
 import { readTexts } from '../policy-file.ts'
 import { gatherPolicyTexts, isPolicyThere } from '../policy-file/files.ts'
-import { EXIT, REASONS } from '../vocabulary.ts'
-import { configOf, homeOf, print, required, withDesk, type CommonOptions } from './context.ts'
+import { EXIT } from '../vocabulary.ts'
+import { configOf, homeOf, print, type CommonOptions } from './context.ts'
 
 /** A file with what is in policy.d beside it, as the server reads them. */
 export async function check(file: string | undefined, options: CommonOptions): Promise<void> {
@@ -23,25 +22,4 @@ export async function check(file: string | undefined, options: CommonOptions): P
   const problems = all.map(({ at, ...problem }) => ({ ...at, ...problem }))
   print(options, { file: target, files, ok: false, problems }, () => '')
   process.exitCode = EXIT.configuration
-}
-
-interface ExplainOptions extends CommonOptions {
-  readonly device: string
-  readonly publish?: string
-  readonly subscribe?: string
-  readonly qos?: '0' | '1' | '2'
-  readonly retain?: boolean
-}
-
-export async function explain(options: ExplainOptions): Promise<void> {
-  if ((options.publish === undefined) === (options.subscribe === undefined)) throw new SallyportError('usage', 'Ask for --publish TOPIC or for --subscribe FILTER.')
-  const device = required(parseDeviceId(options.device))
-  const qos = options.qos === '1' ? 1 : options.qos === '2' ? 2 : options.qos === '0' ? 0 : undefined
-  await withDesk(options, async (desk) => {
-    const answer = await desk.explain({ device, publish: options.publish, subscribe: options.subscribe, qos, retain: options.retain })
-    const where = answer.at === undefined ? '' : ` at ${answer.at.file}:${answer.at.line}`
-    const by = answer.rule === undefined ? 'no rule grants it' : `rule ${answer.rule}${where}`
-    const bindings = Object.entries(answer.bindings).map(([k, v]) => `\n  \${${k}} = ${v}`).join('')
-    print(options, answer, () => `${answer.effect}: ${by} (${answer.reason === 'granted' ? 'granted' : REASONS[answer.reason].sentence})${bindings}`)
-  })
 }

@@ -5,9 +5,11 @@ import { Agent, request } from 'node:https'
 import { z } from 'zod'
 import { ADMIN_PATHS, REASONS, type DenyReason } from '../vocabulary.ts'
 import { HTTP_LIMITS } from '../limits.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, Enrolled, Explanation, Revocation, Why } from '../core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, Enrolled, Revocation, Why } from '../core/desk.ts'
 import type { Device } from '../core/device.ts'
-import { SallyportError } from '../core/errors.ts'
+import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
+import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
+import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, Page } from '../core/registry.ts'
 
 export interface AdminCredential {
@@ -76,6 +78,12 @@ export function openAdminClient(credential: AdminCredential): Desk {
     revoke: (target, reason) => call<Revocation>('POST', ADMIN_PATHS.revocations, { ...target, reason }),
     why: (id) => get<Why>(at(ADMIN_PATHS.deviceRefusals, id)),
     explain: (question) => call<Explanation>('POST', ADMIN_PATHS.policyExplain, question),
+    whoCan: (query) => call<WhoCan>('POST', ADMIN_PATHS.policyWhoCan, query),
+    lintFleet: (query) => call<LintPart>('POST', ADMIN_PATHS.policyLint, query),
+    diffPolicy: (query) => call<PolicyDiff>('POST', ADMIN_PATHS.policyDiff, query),
+    policy: () => get<PolicyShown>(ADMIN_PATHS.policy),
+    policyHistory: () => get<HistoryShown>(ADMIN_PATHS.policyHistory),
+    applyPolicy: (request) => call<Applied>('POST', ADMIN_PATHS.policy, request),
     cas: async () => (await get<{ items: readonly CaShown[] }>(ADMIN_PATHS.ca)).items,
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
@@ -99,5 +107,10 @@ function answered(status: number, text: string): unknown {
   const { code, title, hint, detail } = told.data
   const reason = Object.hasOwn(REASONS, code) ? (code as DenyReason) : undefined
   const fix = hint === undefined ? {} : { fix: hint }
-  throw new SallyportError(reason === undefined ? 'internal' : status === 404 ? 'not-found' : 'refused', detail ?? title, { ...fix, ...(reason === undefined ? {} : { reason }) })
+  throw new SallyportError(reason === undefined ? failureCodeOf(code) : status === 404 ? 'not-found' : 'refused', detail ?? title, { ...fix, ...(reason === undefined ? {} : { reason }) })
+}
+
+/** A failure of the server is the same failure here: with the same exit code. */
+function failureCodeOf(code: string): FailureCode {
+  return Object.hasOwn(FAILURES, code) ? (code as FailureCode) : 'internal'
 }

@@ -7,14 +7,9 @@ import { lstat, open, readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { SallyportError } from '../core/errors.ts'
 import { printable } from '../core/ids.ts'
+import type { PolicyText } from '../core/policy-desk.ts'
 import { describeProblem, type Problem } from '../core/source-tree.ts'
 import { POLICY_LIMITS } from '../limits.ts'
-
-/** A file of a policy. Its name is that of the main file, or begins with policy.d/. */
-export interface PolicyText {
-  readonly name: string
-  readonly text: string
-}
 
 const FOLDER = 'policy.d'
 const IN_FOLDER = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\.(?:yaml|policy)$/

@@ -2,9 +2,9 @@
 // whenever it is asked for one, so that pieces do not pile up before a busy event loop.
 
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import type { PolicyText } from '../core/policy-desk.ts'
 import type { Problem } from '../core/source-tree.ts'
 import { packTree, type TreeChunk } from './chunks.ts'
-import type { PolicyText } from './files.ts'
 import { readSource } from './source.ts'
 
 export interface ParserStart {

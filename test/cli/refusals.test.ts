@@ -41,7 +41,7 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
     ['cert revoke --reason keyCompromise', EXIT.usage, 'Name what to revoke'],
     ['cert revoke --device a-1 --serial 00', EXIT.usage, 'Name what to revoke'],
     ['cert revoke --device a-1 --reason badluck', EXIT.usage, 'Allowed choices are unspecified, keyCompromise'],
-    ['policy explain --device a-1', EXIT.usage, 'Ask for --publish TOPIC or for --subscribe FILTER'],
+    ['policy explain --device a-1', EXIT.usage, 'Ask exactly one thing: --publish, --subscribe, --receive, --will, --connect'],
     ['policy explain --device a-1 --publish a --qos 3', EXIT.usage, 'Allowed choices are 0, 1, 2'],
     ['audit tail --count 0', EXIT.usage, '--count takes a number'],
     ['serve --ports random', EXIT.usage, 'Allowed choices are auto, configured'],
