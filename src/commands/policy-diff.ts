@@ -123,8 +123,9 @@ function deviceLines({ device, groups, lost, gained, connect, sessions, more }: 
 /** 'publish t/a (qos≤1), before it was without such terms; rule sensor (policy.yaml:12)' */
 function permissionWords({ kind, topic, terms = '', rule, at, deny, instead }: Permission, as: 'lost' | 'gained'): string {
   const other = instead === undefined ? '' : `, ${as === 'lost' ? 'now' : 'before'} ${instead === '' ? 'without such terms' : `with ${instead}`}`
-  const by = deny === true ? (as === 'lost' ? 'denied by' : 'no longer denied by') : 'granted by'
-  return `${kind} ${kind === 'connect' ? topic : withTerms(topic, terms)}${other}: ${kind === 'connect' ? 'asked by' : by} ${rule} (${placeWords(at)})`
+  const isAsked = kind === 'connect' && deny === true
+  const by = isAsked ? (as === 'lost' ? 'asked by' : 'no longer asked by') : deny === true ? (as === 'lost' ? 'denied by' : 'no longer denied by') : 'granted by'
+  return `${kind} ${isAsked ? topic : withTerms(topic, terms)}${other}: ${by} ${rule} (${placeWords(at)})`
 }
 
 function sessionLines({ clientId, isConnected, ends, lost, lowered, narrowed }: SessionDiff): readonly string[] {

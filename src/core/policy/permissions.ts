@@ -59,17 +59,24 @@ interface Permissions {
   readonly held: readonly Held[]
   readonly denied: readonly Denied[]
   /** What is asked of a CONNECT, in words. */
-  readonly connect: readonly { readonly words: string; readonly rule: string; readonly at: SourcePosition }[]
-  readonly any: boolean
+  readonly connect: readonly Demand[]
+  /** The rules: while one of them applies, the device may connect. */
+  readonly rights: readonly { readonly when: string; readonly rule: string; readonly at: SourcePosition }[]
+}
+
+interface Demand {
+  readonly words: string
+  readonly rule: string
+  readonly at: SourcePosition
 }
 
 /** `changed`: rules that the two policies do not have in common; what the others grant, both grant. Undefined: it may be any. */
 export function comparePermissions(before: CompiledPolicy, after: CompiledPolicy, principal: Principal, changed?: ReadonlySet<string>): PermissionChange {
   const [old, next] = [permissionsOf(before, principal), permissionsOf(after, principal)]
   return {
-    lost: [...lostHeld(old, next, changed), ...newDenials(old, next, changed), ...newDemands(old, next)],
-    gained: [...lostHeld(next, old, changed), ...newDenials(next, old, changed), ...newDemands(next, old)],
-    mayConnect: { before: old.any, after: next.any },
+    lost: [...lostRights(old, next), ...lostHeld(old, next, changed), ...newDenials(old, next, changed), ...newDemands(old, next)],
+    gained: [...lostRights(next, old), ...lostHeld(next, old, changed), ...newDenials(next, old, changed), ...newDemands(next, old)],
+    mayConnect: { before: old.rights.length > 0, after: next.rights.length > 0 },
   }
 }
 
@@ -93,7 +100,17 @@ function permissionsOf(policy: CompiledPolicy, principal: Principal): Permission
     const of = (kind: Denied['kind'], patterns: readonly DenyPattern[]): readonly Denied[] => patterns.map(({ topic, at }) => ({ kind, levels: resolveTemplate(topic, principal, () => '+')?.levels ?? [], when: whenOf(when), rule: id, at }))
     return [...of('publish', publish), ...of('subscribe', subscribe), ...of('receive', receive)]
   })
-  return { held, denied, connect: rules.flatMap((rule) => demandsOf(rule, principal)), any: rules.length > 0 }
+  const rights = rules.map(({ id, at, when }) => ({ when: whenOf(when), rule: id, at }))
+  return { held, denied, rights, connect: [...rules.flatMap((rule) => demandsOf(rule, principal)), ...defaultDemand(rules, principal)] }
+}
+
+/** Where no grant speaks of client ids, or only at some times, a client id is one of the device's own. */
+function defaultDemand(rules: readonly GrantRule[], { device: { id } }: Principal): readonly Demand[] {
+  const [first] = rules
+  const times = rules.filter(({ connect }) => connect.clientIds !== undefined).map(({ when }) => whenOf(when))
+  if (first === undefined || times.includes('')) return []
+  const unless = times.length === 0 ? '' : ` unless ${[...new Set(times)].toSorted().join(' or ')}`
+  return [{ words: `clientId ${id} or ${id}:*, the default${unless}`, rule: first.id, at: first.at }]
 }
 
 /** The state is looked at, not compared: the device is in one. */
@@ -118,6 +135,16 @@ function demandsOf({ id, at, when, connect }: GrantRule, principal: Principal): 
   return [...(ids === undefined ? [] : [`clientId ${ids.join(' or ')}`]), ...connectWords(others)].map((line) => ({ words: condition === '' ? line : `${line} when ${condition}`, rule: id, at }))
 }
 
+/** Times at which `one` lets the device connect at all and `other` may not; who has no grant left is told that. */
+function lostRights(one: Permissions, other: Permissions): readonly Permission[] {
+  const [first] = other.rights
+  if (first === undefined) return []
+  const lost = one.rights.filter(({ when }) => !other.rights.some((right) => right.when === '' || right.when === when))
+  return lost.filter(({ when }, i) => lost.findIndex((right) => right.when === when) === i).map(({ when, rule, at }) => ({
+    kind: 'connect', topic: 'session', ...(when === '' ? {} : { terms: `when ${when}` }), rule, at, instead: `when ${first.when}`,
+  }))
+}
+
 /** What denies each kind: whoever may not subscribe to it is not sent it either, and a Will is published. */
 const DENIED_BY: Readonly<Record<Held['kind'], readonly Denied['kind'][]>> = { publish: ['publish'], will: ['publish'], subscribe: ['subscribe', 'receive'] }
 
@@ -129,8 +156,11 @@ function lostHeld(one: Permissions, other: Permissions, changed: ReadonlySet<str
   })
 }
 
-function isWorthless({ kind, levels }: Held, denied: readonly Denied[]): boolean {
-  return denied.some((deny) => DENIED_BY[kind].includes(deny.kind) && deny.when === '' && contains(deny.levels, levels))
+/** A subscription stands of which nothing is delivered: it is refused only where all that could be asked for is denied. */
+function isWorthless({ kind, levels, terms }: Held, denied: readonly Denied[]): boolean {
+  const overlaps = 'read' in terms && terms.read.wildcard === 'filter'
+  const refusing = kind === 'subscribe' ? 'subscribe' : 'publish'
+  return !overlaps && denied.some((deny) => deny.kind === refusing && deny.when === '' && contains(deny.levels, levels))
 }
 
 /** At every moment at which `held` allows something, `its` allows it too. */
@@ -178,7 +208,7 @@ const isDeniedBy = (its: Denied, deny: Denied): boolean => its.kind === deny.kin
 function newDemands(old: Permissions, next: Permissions): readonly Permission[] {
   const known = new Set(old.connect.map(({ words }) => words))
   // Who had no grant, or has none, is told so.
-  if (!old.any || !next.any) return []
+  if (old.rights.length === 0 || next.rights.length === 0) return []
   return next.connect.filter(({ words }) => !known.has(words)).map(({ words, rule, at }) => ({ kind: 'connect', topic: words, rule, at, deny: true }))
 }
 

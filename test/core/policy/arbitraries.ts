@@ -21,13 +21,15 @@ const read = fc.record({ topic: anyPattern(), qos, wildcard: fc.constantFrom('co
 const list = (item: fc.Arbitrary<string>): fc.Arbitrary<string> => fc.array(item, { maxLength: 3 }).map((items) => `[ ${items.join(', ')} ]`)
 const quoted = anyPattern().map((text) => `"${text}"`)
 
-const grant = fc.record({ to: target, when, publish: list(sent), subscribe: list(read), will: list(sent) })
+const connect = fc.constantFrom('', '', '', 'connect: { clientId: ["*"] }, ', 'connect: { clientId: ["${device.id}"] }, ', 'connect: { clientId: ["x", "${device.id}:*"] }, ')
+
+const grant = fc.record({ to: target, when, connect, publish: list(sent), subscribe: list(read), will: list(sent) })
 const deny = fc.record({ to: target, when, publish: list(quoted), subscribe: list(quoted), receive: list(quoted) })
 
 export function anyPolicyText(): fc.Arbitrary<string> {
   return fc.record({ grants: fc.array(grant, { maxLength: 4 }), denies: fc.array(deny, { maxLength: 2 }), strict: fc.boolean(), groups: fc.constantFrom('', 'groups: { outer: [g] }\n', 'groups: { outer: [h] }\n') }).map(({ grants, denies, strict, groups }) => [
     'version: 1\n', groups, `strictDeny: ${strict}\n`,
-    'grants:\n', ...grants.map((g, i) => `  - { id: g${i}, to: ${g.to}, ${g.when}publish: ${g.publish}, subscribe: ${g.subscribe}, will: ${g.will} }\n`),
+    'grants:\n', ...grants.map((g, i) => `  - { id: g${i}, to: ${g.to}, ${g.when}${g.connect}publish: ${g.publish}, subscribe: ${g.subscribe}, will: ${g.will} }\n`),
     'deny:\n', ...denies.map((d, i) => `  - { id: d${i}, to: ${d.to}, ${d.when}publish: ${d.publish}, subscribe: ${d.subscribe}, receive: ${d.receive} }\n`),
   ].join(''))
 }
