@@ -7,12 +7,12 @@ import type { Actor, AuditEvent } from '../src/core/audit.ts'
 import type { Decision } from '../src/core/decision.ts'
 import type { Device } from '../src/core/device.ts'
 import { DEFAULT_TENANT, type DeviceId, type Fingerprint, type GroupName, type KeyHash, type SerialNumber } from '../src/core/ids.ts'
-import { EMPTY_POLICY } from '../src/core/policy/compile.ts'
 import type { CertificateRecord, Change } from '../src/core/registry.ts'
 import { openDesk } from '../src/desk.ts'
 import { openHome, type OpenHome } from '../src/home.ts'
 import { makeCsr } from '../src/x509/csr.ts'
 import { generateKey, spkiOf } from '../src/x509/keys.ts'
+import { noPolicy } from './no-policy.ts'
 
 const CONCURRENCY = 64
 /** Devices that are registered at a time: their changes wait together for their transactions. */
@@ -117,7 +117,7 @@ export async function measureIssuance(home: string, count: number): Promise<Issu
   const issue = async ({ id, spki }: { id: DeviceId; spki: Uint8Array }): Promise<void> => {
     made.set(id, must(await authority.issue({ profile: 'device', commonName: id, device: id, spki }, SYSTEM)).der)
   }
-  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policy: () => EMPTY_POLICY, clock: Date.now }, SYSTEM)
+  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await noPolicy(opened, authority), clock: Date.now }, SYSTEM)
   const requests = enrolled.map((id) => ({ id, csr: makeCsr(generateKey('P-256'), id) }))
   await rateOf(keyed(warmUp), issue)
   const measured = {

@@ -1,21 +1,21 @@
 // The operator's desk over an open home: every verb of core/desk.ts, judged by core, committed to the registry, and acted
 // on. The running server hands it to the admin API; a command without a server uses it directly.
 
-import { REASONS, type DenyReason, type RevocationReason } from './vocabulary.ts'
+import type { DenyReason, RevocationReason } from './vocabulary.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
-import type { Decision, Denied } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DetectionSeen, DeviceDescription, Enrolled, ExplainQuestion, Explanation, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import type { Decision } from './core/decision.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
-import { SallyportError } from './core/errors.ts'
+import { failureOf, SallyportError } from './core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
-import type { CompiledPolicy } from './core/policy/compile.ts'
-import { explain } from './core/policy/explain.ts'
-import { grantsFor } from './core/policy/grants.ts'
+import type { Applied, ApplyRequest } from './core/policy-desk.ts'
+import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
+import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 import { encodePem } from './x509/pem.ts'
@@ -23,6 +23,13 @@ import { encodePem } from './x509/pem.ts'
 /** Whose sessions a change has closed: what a running broker knows. Without one nobody is connected. */
 export interface SessionsPort {
   closed(match: { readonly device: DeviceId } | { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<number>
+  /** Those of one device, connected and kept, with what they subscribed to. */
+  readonly of?: (device: Device) => Promise<readonly HeldSession[]>
+}
+
+/** The policy of the home, and the way to another one: whoever asks is named. */
+export interface PoliciesOfHome extends Omit<PoliciesPort, 'apply'> {
+  apply(request: ApplyRequest, actor: Actor): Promise<Applied>
 }
 
 /** What must end access at once, recorded or not. */
@@ -50,7 +57,7 @@ export interface DeskPorts {
   readonly decrees?: DecreesPort
   /** The ladder of a running server; without one there is what the registry holds. */
   readonly detection?: DetectionPort
-  readonly policy: () => CompiledPolicy
+  readonly policies: PoliciesOfHome
   readonly clock: () => EpochMs
 }
 
@@ -60,14 +67,7 @@ const REVOKE_ATTEMPTS_MAX = 3
 type RevocationChange = Extract<Change, { kind: 'certificate-revoked' }>
 type EndingChange = RevocationChange | Extract<Change, { kind: 'device-state' }>
 
-/** A refusal, for an operator who asked for success. */
-function failure(denied: Denied): SallyportError {
-  const { sentence, fix, http } = REASONS[denied.reason]
-  const detail = denied.detail === undefined ? '' : ` (${denied.detail})`
-  return new SallyportError(http === 404 ? 'not-found' : 'refused', `${sentence.replace(/\.$/, '')}${detail}.`, { fix, reason: denied.reason })
-}
-
-const no = (reason: DenyReason, detail?: string): SallyportError => failure(detail === undefined ? { allow: false, reason } : { allow: false, reason, detail })
+const no = (reason: DenyReason, detail?: string): SallyportError => failureOf(detail === undefined ? { allow: false, reason } : { allow: false, reason, detail })
 
 export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   const { registry, view, audit, clock } = ports
@@ -81,17 +81,17 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT }: NewDevice): Promise<Device> {
     const now = clock()
     const ofGroups = distinctGroups(groups)
-    if (!ofGroups.allow) throw failure(ofGroups)
+    if (!ofGroups.allow) throw failureOf(ofGroups)
     const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1 }
     const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
-    if (!committed.allow) throw failure(committed)
+    if (!committed.allow) throw failureOf(committed)
     return device
   }
 
   async function describeDevice(id: DeviceId, { groups, attributes, revision }: DeviceDescription): Promise<Device> {
     const device = known(id)
     const described = describedDevice(device, { groups, attributes })
-    if (!described.allow) throw failure(described)
+    if (!described.allow) throw failureOf(described)
     if (revision !== undefined && revision !== device.revision) throw no('revision-conflict', `the device is at revision ${device.revision}`)
     if (described.value === undefined) return device
     const committed = await registry.commit(
@@ -99,7 +99,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       [{ kind: 'device-revision', id, revision: device.revision }],
       [{ kind: 'device-changed', at: clock(), device: id, action: 'describe', state: device.state, actor }],
     )
-    if (!committed.allow) throw failure(committed)
+    if (!committed.allow) throw failureOf(committed)
     return known(id)
   }
 
@@ -107,7 +107,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     await ports.detection?.settled(id)
     const device = known(id)
     const next = nextDeviceState(device.state, action)
-    if (!next.allow) throw failure(next)
+    if (!next.allow) throw failureOf(next)
     const state = next.value
     const cleared = clearedEvents(device, rungOf(device, ports.detection), actor, clock())
     // Whoever resumes a device the suspension of which was never recorded takes that back.
@@ -120,7 +120,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
         [{ kind: 'device-revision', id, revision: device.revision }],
         [{ kind: 'device-changed', at: clock(), device: id, action, state, actor }, ...cleared],
       )
-      if (!committed.allow) throw failure(committed)
+      if (!committed.allow) throw failureOf(committed)
     }
     ports.detection?.clear(id)
     const sessionsClosed = (await ports.sessions?.closed({ device: id })) ?? 0
@@ -147,11 +147,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function enroll(id: DeviceId, csr: string): Promise<Enrolled> {
     const device = known(id)
     const parsed = parseCsr(csr)
-    if (!parsed.allow) throw failure(parsed)
+    if (!parsed.allow) throw failureOf(parsed)
     const plan = judgeEnrollment(parsed.value, device)
-    if (!plan.allow) throw failure(plan)
+    if (!plan.allow) throw failureOf(plan)
     const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki }, actor)
-    if (!issued.allow) throw failure(issued)
+    if (!issued.allow) throw failureOf(issued)
     const { record, der } = issued.value
     const root = registry.cas().find((ca) => ca.role === 'root')
     return {
@@ -168,13 +168,13 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? view.certificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
       const plan = planRevocation(records, reason, clock())
-      if (!plan.allow) throw failure(plan)
+      if (!plan.allow) throw failureOf(plan)
       const { changes, expected, revoked } = plan.value
       if (changes.length > 0) {
         const committed = await commitEnding(changes, expected, changes.map((change) => revocationEvent(change, records)))
         // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan. The last operator stays refused.
         if (!committed.allow && committed.reason === 'state-transition' && attempt < REVOKE_ATTEMPTS_MAX) continue
-        if (!committed.allow) throw failure(committed)
+        if (!committed.allow) throw failureOf(committed)
       }
       // The view took the change in with the commit: nobody comes in with these certificates from here on, and the broker
       // is ending the sessions already.
@@ -192,18 +192,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function clearDetection(id: DeviceId): Promise<DetectionCleared> {
     await ports.detection?.settled(id)
     const cleared = await takeBack({ registry, running: ports.detection, clock }, known(id), actor)
-    if (!cleared.allow) throw failure(cleared)
+    if (!cleared.allow) throw failureOf(cleared)
     return cleared.value
-  }
-
-  function explained(question: ExplainQuestion): Explanation {
-    const device = known(question.device)
-    if ((question.publish === undefined) === (question.subscribe === undefined)) throw no('request-invalid', 'ask for publish or for subscribe')
-    const record = view.certificatesOf(device.id).find((r) => r.state === 'active')
-    const der = record && registry.certificateDer(record.issuer, record.serial)
-    const facts = der && parseCertificate(der)
-    const grants = grantsFor(ports.policy(), { device, ca: record?.issuer ?? ports.authority.issuer, clientId: device.id, certificate: facts?.allow === true ? facts.value : undefined })
-    return explain(grants, question)
   }
 
   return {
@@ -229,7 +219,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       if (refusals.length === 0) known(id)
       return { device: id, refusals, detections: await audit.detections(id, WHY_DETECTIONS_MAX) }
     },
-    explain: async (question) => explained(question),
+    ...openPolicyDesk({ registry, view, issuer: ports.authority.issuer, device: known, clock, policies: { ...ports.policies, apply: (request) => ports.policies.apply(request, actor) }, sessionsOf: ports.sessions?.of }),
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
     detections: () => onRungs(registry, ports.detection),

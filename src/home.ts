@@ -11,7 +11,9 @@ import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
 import { describeProblem } from './core/source-tree.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
-import { STARTER_CONFIG, STARTER_POLICY } from './starter.ts'
+import { isPolicyThere } from './policy-file/files.ts'
+import { isLineForm } from './policy-file/source.ts'
+import { STARTER_CONFIG, STARTER_LINES, STARTER_POLICY } from './starter.ts'
 import { lockHome } from './store/sqlite/lock.ts'
 import { openRegistry, type SqliteRegistry } from './store/sqlite/registry.ts'
 import { openView, type OpenView } from './store/view.ts'
@@ -130,7 +132,7 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
  */
 export function ensureStarter(home: Pick<OpenHome, 'paths' | 'view'>, policyFile: string): boolean {
   const fresh = home.view.size.devices === 0
-  if (fresh && !existsSync(policyFile)) writeFileSync(policyFile, STARTER_POLICY, { mode: 0o644 })
+  if (fresh && !isPolicyThere(policyFile)) writeFileSync(policyFile, isLineForm(policyFile) ? STARTER_LINES : STARTER_POLICY, { mode: 0o644 })
   if (fresh && !existsSync(home.paths.config)) writeFileSync(home.paths.config, STARTER_CONFIG, { mode: 0o644 })
   return fresh
 }

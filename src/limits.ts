@@ -247,12 +247,22 @@ export const SESSION_LIMITS = {
 /** The policy language. */
 export const POLICY_LIMITS = {
   documentBytesMax: 8 * MiB,
+  /** Files in policy.d, and bytes of all files of a policy. */
+  filesMax: 1_000,
+  bytesMax: 16 * MiB,
+  /** A policy that is read while messages flow: how long it holds the event loop at a time, and how long all of it may take. */
+  sliceMs: 5,
+  readMs: 60 * SECOND,
+  /** What a thread that parses YAML may use: a text makes a hundred times its size. */
+  parserMiBMax: 2_048,
   rulesMax: 100_000,
   patternsPerRuleMax: 1_000,
   /** One rule must not hold the event loop while it is read: share names of one subscription, networks of one condition, values of one attribute. */
   shareNamesMax: 64,
   networksMax: 256,
   valuesMax: 256,
+  /** Levels of topics that rules share while they are read; what is named beyond these is not. */
+  levelsSharedMax: 10_000,
   /** A file that is wrong everywhere: problems that are told; the others are counted. */
   problemsMax: 1_000,
   /** What is said of a pattern that cannot be used. */
@@ -261,6 +271,18 @@ export const POLICY_LIMITS = {
   importComparisonsMax: 20_000_000,
   /** Distinct topics remembered per session and direction; the oldest are forgotten. */
   decisionCacheMax: 256,
+  /** A change of a thousand lines for each of a thousand devices: permissions that one device is shown to lose, and to gain. */
+  permissionsShownMax: 50,
+  /** Questions about a whole fleet: devices that one request of the admin API looks at, and the time that it may take. The next goes on from there. */
+  fleetDevicesPerRequestMax: 10_000,
+  fleetRequestMs: 2 * SECOND,
+  /** The event loop belongs to the broker: devices are looked at in slices of this time. */
+  fleetSliceMs: 5,
+  /** Policies that were in force are kept for a rollback: so many, and bytes of their texts in all. The newest two are always kept. */
+  historyMax: 200,
+  historyBytesMax: 128 * MiB,
+  /** Files of tests: tests in one file. */
+  testsMax: 100_000,
 } as const
 
 /** The audit log. */
@@ -292,6 +314,8 @@ export const HTTP_LIMITS = {
   bodyBytesMax: 64 * KiB,
   /** A page of devices to register at once. */
   bulkBodyBytesMax: 2 * MiB,
+  /** The files of a policy, or of two that are compared. */
+  policyBodyBytesMax: 20 * MiB,
   headerMs: 10 * SECOND,
   requestMs: 30 * SECOND,
   connectionsMax: 256,
@@ -319,4 +343,5 @@ mustHold(BROKER_LIMITS.sourceBurst >= BROKER_LIMITS.sourceRatePerSecond, 'source
 mustHold(BROKER_LIMITS.topicLevelsMax <= 100, 'topicLevelsMax ≤ 100, the depth at which the engine\'s matcher throws')
 mustHold(CA_LIMITS.serialBytes <= X509_LIMITS.serialOctetsMax, 'serialBytes ≤ serialOctetsMax')
 mustHold(REGISTRY_LIMITS.changesWaitingMax >= REGISTRY_LIMITS.csvRowsMax, 'changesWaitingMax ≥ csvRowsMax')
+mustHold(POLICY_LIMITS.documentBytesMax <= POLICY_LIMITS.bytesMax, 'documentBytesMax ≤ bytesMax')
 mustHold(REGISTRY_LIMITS.pageSizeDefault <= REGISTRY_LIMITS.pageSizeMax, 'pageSizeDefault ≤ pageSizeMax')

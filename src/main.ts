@@ -1,7 +1,7 @@
 // The composition root of `serve`: configuration → home → CA → broker and admin API → ready; then signals, and an orderly
 // end. It wires and starts; every decision is made in the rooms.
 
-import { createHash, X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
@@ -10,16 +10,20 @@ import { ensureCredentials } from './ca/genesis.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { EpochMs } from './core/ids.ts'
-import { EMPTY_POLICY, type CompiledPolicy } from './core/policy/compile.ts'
+import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
+import type { FleetPorts } from './fleet.ts'
+import { connectedAs, openHeldSessions } from './held-sessions.ts'
 import { ensureStarter, openHome, type OpenHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
 import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
+import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
+import { openPolicies } from './policies.ts'
 import { openRouter } from './router/memory.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
@@ -52,9 +56,6 @@ export interface ServeOptions {
 /** What a reload replaces: all of it, or nothing. */
 interface InForce {
   readonly config: Config
-  readonly policy: CompiledPolicy
-  /** Over the text that was compiled. */
-  readonly policySha256: string
   readonly foreign: readonly ForeignCa[]
   readonly trust: Trust
   readonly tls: TlsMaterial
@@ -68,11 +69,31 @@ export async function serve(options: ServeOptions): Promise<void> {
   // A disk that fills up later must not be what keeps a revocation from being recorded.
   home.registry.reserveRoom()
   const fresh = ensureStarter(home, config.policyFile)
-  const firstPolicy = loadPolicyOf(config, 1)
+  // One after the other: two signals at once must not make two policies of one generation.
+  let reloading: Promise<unknown> = Promise.resolve()
+  const serially = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = reloading.then(work)
+    reloading = done.catch(() => {})
+    return done
+  }
+  let isServing = false
+  const policies = await openPolicies({
+    data: home.paths.data, policyFile: config.policyFile, audit: home.audit, clock: Date.now, serially,
+    warn: (message) => log.warn({}, message),
+    // Before it serves, nobody has to wait for it.
+    read: (file) => (isServing ? loadPolicyInBackground(file, 1, options.signal) : loadPolicy(file, 1)),
+    compile: (texts, generation) => compileInBackground(texts, generation, options.signal),
+    fleet: () => fleet,
+    onReplaced: () => broker.regrant(),
+    connected: () => connected(),
+  })
+  policies.replace(await policies.load(config.policyFile))
+  isServing = true
   const foreign = readForeignCas(config.trust, home.registry.cas())
   const organisation = await home.organisation({ kind: 'system' }, 'make')
+  const fleet: FleetPorts = { registry: home.registry, view: home.view, issuer: organisation.authority.issuer }
   await recordForeignCas(home, foreign)
-  let inForce: InForce = { config, ...firstPolicy, foreign, trust: openTrust([...ownCas(home), ...foreign]), tls: tlsMaterial(home, config, foreign) }
+  let inForce: InForce = { config, foreign, trust: openTrust([...ownCas(home), ...foreign]), tls: tlsMaterial(home, config, foreign) }
   // Operators are ours alone: no foreign CA opens the admin API.
   const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: [encodePem('CERTIFICATE', organisation.root.der)] })
 
@@ -94,7 +115,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
     trust: () => inForce.trust,
-    policy: () => inForce.policy,
+    policy: () => policies.inForce().policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
     store,
@@ -102,7 +123,17 @@ export async function serve(options: ServeOptions): Promise<void> {
     detection: watch,
   })
   stack.defer(() => broker.close())
-  const desk: DeskPorts = { registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, sessions: broker, decrees: { decree, lift: (device) => standing.lift(device) }, detection: watch, policy: () => inForce.policy, clock: Date.now }
+  const desk: DeskPorts = {
+    registry: home.registry,
+    view: home.view,
+    audit: home.audit,
+    authority: organisation.authority,
+    sessions: { closed: (match) => broker.closed(match), of: openHeldSessions({ fleet, broker, store, clock: Date.now }) },
+    decrees: { decree, lift: (device) => standing.lift(device) },
+    detection: watch,
+    policies,
+    clock: Date.now,
+  }
   const admin = await openAdminServer({
     listen: config.listen.admin,
     hosts: config.hosts,
@@ -111,16 +142,19 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: inForce.policy.generation, mqtt: broker.address, sessionStore: store.health }),
+    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health }),
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
-  // One after the other: two signals at once must not make two policies of one generation.
-  let reloading = Promise.resolve()
-  const next = (work: () => Promise<void>, complaint: string): Promise<void> => (reloading = reloading.then(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint)))
-  options.onReload(() => next(reload, 'a reload failed'))
+  const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
+  let waiting: Promise<void> | undefined
+  // One that has not begun yet will see what the next one is asked for.
+  options.onReload(() => (waiting ??= next(() => {
+    waiting = undefined
+    return reload()
+  }, 'a reload failed')))
   const daily = setInterval(() => {
     void next(renew, 'the certificates could not be renewed')
     void next(warnOfExpiry, 'the certificates could not be looked at')
@@ -133,6 +167,14 @@ export async function serve(options: ServeOptions): Promise<void> {
   function decree(changes: readonly Decree[]): void {
     log.error({ changes }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
     standing.decree(changes)
+  }
+
+  /** For whoever asks what a policy would mean to them. */
+  function* connected(): Generator<Principal> {
+    for (const session of broker.live()) {
+      const device = standing.device(session.device)
+      if (device !== undefined) yield connectedAs(device, session, Date.now())
+    }
   }
 
   /** A demo that cannot be had is no reason not to serve a fleet. */
@@ -148,7 +190,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   /** Everything that can fail is done before anything is replaced. Returns the way to replace it. */
   async function prepareReload(): Promise<() => void> {
     const nextConfig = options.config()
-    const nextPolicy = loadPolicyOf(nextConfig, inForce.policy.generation + 1)
+    const nextPolicy = await policies.load(nextConfig.policyFile)
     const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
     const nextTrust = openTrust([...ownCas(home), ...nextForeign])
     await ensureCredentials(organisation, { ...home.genesis({ kind: 'system' }), hosts: nextConfig.hosts })
@@ -157,7 +199,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     await recordForeignCas(home, nextForeign)
     return () => {
       replaceTls()
-      inForce = { config: nextConfig, ...nextPolicy, foreign: nextForeign, trust: nextTrust, tls: nextTls }
+      policies.replace(nextPolicy)
+      inForce = { config: nextConfig, foreign: nextForeign, trust: nextTrust, tls: nextTls }
     }
   }
 
@@ -171,14 +214,15 @@ export async function serve(options: ServeOptions): Promise<void> {
       const replace = await prepareReload()
       replace()
     } catch (error) {
+      if (options.signal.aborted) return
       home.audit.record({ kind: 'policy-rejected', at: Date.now(), message: messageOf(error) })
       log.error({ error: messageOf(error) }, 'reload refused: what was in force stays in force')
       return
     }
     broker.regrant()
-    auditPolicy(home, inForce)
+    policies.note('reload', { kind: 'local' })
     home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: inForce.foreign.length })
-    log.info({ generation: inForce.policy.generation, cas: inForce.foreign.length }, 'reloaded: policy, trust and server certificate')
+    log.info({ generation: policies.inForce().policy.generation, cas: inForce.foreign.length }, 'reloaded: policy, trust and server certificate')
   }
 
   /** The certificates of server and operator must not run out while nobody restarts the server. Policy and trust stay. */
@@ -201,7 +245,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url } }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
-  auditPolicy(home, inForce)
+  policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
   options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await warnOfExpiry()
@@ -228,16 +272,6 @@ export function expiringSoon(certificates: readonly { readonly name: string; rea
 }
 
 const EXPIRY_WARNING_DAYS = 30
-
-/** A policy that is not there denies everything (R1); one that is wrong is refused. */
-function loadPolicyOf(config: Config, generation: number): Pick<InForce, 'policy' | 'policySha256'> {
-  const { policy, text } = existsSync(config.policyFile) ? loadPolicy(config.policyFile, path.basename(config.policyFile), generation) : { policy: { ...EMPTY_POLICY, generation }, text: '' }
-  return { policy, policySha256: createHash('sha256').update(text).digest('hex') }
-}
-
-function auditPolicy(home: OpenHome, { policy, policySha256 }: InForce): void {
-  home.audit.record({ kind: 'policy-loaded', at: Date.now(), generation: policy.generation, sha256: policySha256 })
-}
 
 /** A trusted CA that is recorded was trusted once; whether it is now is said by the configuration alone. */
 function ownCas(home: OpenHome): readonly TrustedCa[] {

@@ -1,19 +1,18 @@
-// policy.yaml → a compiled policy, or every problem of the file. The one place where the policy language meets YAML and a
-// pattern engine; it decides nothing.
+// The texts of a policy → a compiled policy, or every problem of them. The one place where the policy language meets files and
+// a pattern engine; it decides nothing.
 
 import { RE2JS } from 're2js'
-import { readFileSync } from 'node:fs'
 import { BlockList, isIP } from 'node:net'
 import { printable } from './core/ids.ts'
 import { SallyportError } from './core/errors.ts'
+import type { PolicyText } from './core/policy-desk.ts'
 import { compilePolicy, type CompiledPolicy } from './core/policy/compile.ts'
 import type { LocalTime } from './core/policy/document.ts'
-import { parsePolicyDocument, type DocumentTools } from './core/policy/read-document.ts'
-import { describeProblem, inOrder, type Problem, type SourceNode } from './core/source-tree.ts'
-import { readLines } from './policy-file/lines.ts'
-import { readYaml } from './yaml-source.ts'
-
-const LINE_SUFFIX = '.policy'
+import { parsePolicyDocument, type PolicyReading } from './core/policy/read-document.ts'
+import type { DocumentTools } from './core/policy/read-rules.ts'
+import { describeProblem, inOrder, type Problem } from './core/source-tree.ts'
+import { readPolicyTexts, sha256OfTexts } from './policy-file/files.ts'
+import { readSource } from './policy-file/source.ts'
 
 /** RE2 syntax: linear in the length of what is matched, whatever the pattern. Must match the whole value. */
 function compilePattern(text: string): ((value: string) => boolean) | string {
@@ -70,30 +69,39 @@ export const POLICY_TOOLS: DocumentTools = { pattern: compilePattern, network: n
 
 export type PolicyRead = { readonly policy: CompiledPolicy } | { readonly problems: readonly Problem[] }
 
-/** A text as a tree, by the suffix of its file's name: the line form, or YAML. */
-function readSource(name: string, text: string): { readonly tree?: SourceNode; readonly problems: readonly Problem[] } {
-  return name.endsWith(LINE_SUFFIX) ? readLines(name, text) : readYaml(name, text)
-}
-
-/** `file` is only a name, for positions. */
+/** `file` is only a name, for positions and for the form. */
 export function readPolicy(file: string, text: string, generation: number): PolicyRead {
-  const { tree, problems } = readSource(file, text)
-  if (tree === undefined) return { problems }
-  const read = parsePolicyDocument([tree], POLICY_TOOLS)
-  const all = inOrder([...problems, ...read.problems])
-  return read.document === undefined || all.length > 0 ? { problems: all } : { policy: compilePolicy(read.document, generation) }
+  return readTexts([{ name: file, text }], generation)
 }
 
-/** Reads and compiles a file. Failure: 'policy-invalid' with all problems, at the place of the first. */
-export function loadPolicy(path: string, name: string, generation: number): { readonly policy: CompiledPolicy; readonly text: string } {
-  let text: string
-  try {
-    text = readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new SallyportError('policy-invalid', `The policy ${name} cannot be read.`, { fix: 'Restore the file, or name another one with policy: in sallyport.yaml.', cause })
-  }
-  const read = readPolicy(name, text, generation)
-  if ('policy' in read) return { policy: read.policy, text }
+/** All files of a policy, in whatever order. No file at all grants nothing (R1). It blocks while it reads: background.ts does not. */
+export function readTexts(texts: readonly PolicyText[], generation: number): PolicyRead {
+  const sources = texts.map(({ name, text }) => readSource(name, text))
+  return policyOf(parsePolicyDocument(sources.flatMap(({ tree }) => tree ?? []), POLICY_TOOLS), sources.flatMap(({ problems }) => problems), generation)
+}
+
+/** What was read, unless the texts had problems of their own. */
+export function policyOf({ document, problems }: PolicyReading, ofTexts: readonly Problem[], generation: number): PolicyRead {
+  const all = inOrder([...ofTexts, ...problems])
+  return document === undefined || all.length > 0 ? { problems: all } : { policy: compilePolicy(document, generation) }
+}
+
+/** Failure: 'policy-invalid' with all problems, at the place of the first. */
+export function needPolicy(read: PolicyRead): CompiledPolicy {
+  if ('policy' in read) return read.policy
   const [first] = read.problems
   throw new SallyportError('policy-invalid', read.problems.map(describeProblem).join('\n'), first === undefined ? {} : { at: first.at })
+}
+
+export interface LoadedPolicy {
+  readonly policy: CompiledPolicy
+  /** What was compiled; empty where there is no policy. */
+  readonly texts: readonly PolicyText[]
+  readonly sha256: string
+}
+
+/** Reads and compiles the policy with this main file. Failure: 'policy-invalid' with all problems, at the place of the first. */
+export async function loadPolicy(policyFile: string, generation: number): Promise<LoadedPolicy> {
+  const texts = await readPolicyTexts(policyFile)
+  return { policy: needPolicy(readTexts(texts, generation)), texts, sha256: sha256OfTexts(texts) }
 }

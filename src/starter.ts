@@ -2,8 +2,8 @@
 // learn from it; policy-file.ts and config.ts read it like any other.
 
 export const STARTER_POLICY = `# Who may publish and subscribe to what. Default: nobody, nothing.
-# Reload after an edit: kill -HUP the server; a file with a mistake leaves the old policy in force.
-# Check first: sallyport policy check
+# After an edit: sallyport policy diff --fleet says what it means, sallyport policy apply puts it in force;
+# a file with a mistake does not come into force. Editors complete and explain it by: sallyport policy schema.
 version: 1
 
 grants:
@@ -34,6 +34,32 @@ grants:
 #   - { id: no-admin, to: any, publish: ["t/+/admin/#"] }
 `
 
+/** The same in lines, where sallyport.yaml names a file that ends in .policy. */
+export const STARTER_LINES = `# Who may publish and subscribe to what. Default: nobody, nothing.
+# After an edit: sallyport policy diff --fleet says what it means, sallyport policy apply puts it in force;
+# a file with a mistake does not come into force.
+
+# A sensor speaks below t/<its id>/ and hears its commands. \${device.id} is the id in the registry,
+# never what a client calls itself.
+group sensors
+  id sensor
+  pub t/\${device.id}/# qos<=2 retain=no
+  sub t/\${device.id}/# share=*
+  sub cmd/\${device.id}/+
+  will state/\${device.id}
+
+# A backend hears all sensors and commands each.
+group backend
+  id backend
+  pub cmd/+/+
+  # share: under which names it may be shared by several clients, as in $share/workers/t/#
+  sub t/# share=*
+  sub state/# share=*
+
+# A deny wins over every grant, in whatever order:
+# deny pub t/+/admin/#
+`
+
 export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
 # Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
 # What is off unless it is here says so.
@@ -46,7 +72,7 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 #   admin: { host: 127.0.0.1, port: 9443 }
 #   websocket: { host: "::", port: 8884, path: /mqtt, origins: [] }   # off unless it is here; origins: web pages that may connect
 # hosts: [mqtt.example.org]          # further names in the server certificate
-# policy: policy.yaml
+# policy: policy.yaml               # and every *.yaml and *.policy in policy.d beside it
 # trust:                             # CAs of others; the policy's identity: says which devices they speak for
 #   - { name: factory-2026, file: factory.pem }   # one CA per file, the one that signs; a new key needs a new name
 # tls: { resumption: off }

@@ -127,6 +127,7 @@ export const REASONS = {
   'subscribe-denied': policy(0x87, 'A deny rule forbids this topic filter.', 'Change the deny rule that policy explain names.'),
   'share-not-granted': policy(0x87, 'The grant does not allow shared subscriptions of this share name.', 'Add the share name to share: [] in the grant.'),
   'share-unavailable': policy(0x9e, 'Shared subscriptions need MQTT 5.', 'Connect with MQTT 5, or subscribe without $share.'),
+  'receive-not-granted': policy(0x87, 'No grant allows delivering this topic to this device.', 'Compare with: sallyport policy explain --device ID --receive TOPIC.'),
   'receive-denied': policy(0x87, 'A rule forbids delivering this topic to this device.', 'Change the deny rule that policy explain names.'),
 
   'csr-malformed': enrollment(400, 'The certificate request is not a well-formed PKCS#10 request.', 'Send one PEM or DER PKCS#10 request.'),
@@ -144,6 +145,9 @@ export const REASONS = {
 
   'device-not-found': api(404, 'No device of this name is registered.', 'List the devices: sallyport device list.'),
   'certificate-not-found': api(404, 'No such certificate is recorded.', 'List the certificates: sallyport cert list.'),
+  'policy-edited': api(409, 'The policy file was edited since its text came into force, and this would overwrite the edit.', 'Put the edit in force first (sallyport policy apply), or repeat with --force.'),
+  'policy-cuts-all': api(409, 'With this policy no connected device would have a grant left.', 'Look at it with: sallyport policy diff --fleet. If it is meant, repeat with --force.'),
+  'generation-unknown': api(404, 'No text of a policy of this generation is kept.', 'List them: sallyport policy history.'),
   'request-invalid': api(400, 'The request is not what this operation takes.', 'Compare with --help, or with the message.'),
   'operator-required': api(403, 'Only an operator certificate opens the admin API.', 'Use certs/local/operator/{cert,key}.pem.'),
   'host-not-allowed': api(421, 'The request is for a host name that this server does not have.', 'Use the URL that data/endpoints.json names.'),
@@ -205,7 +209,12 @@ export const ADMIN_PATHS = {
   certificates: '/v1/certificates',
   certificate: '/v1/certificates/:serial',
   revocations: '/v1/revocations',
+  policy: '/v1/policy',
+  policyHistory: '/v1/policy/history',
   policyExplain: '/v1/policy/explain',
+  policyWhoCan: '/v1/policy/who-can',
+  policyDiff: '/v1/policy/diff',
+  policyLint: '/v1/policy/lint',
   audit: '/v1/audit',
   auditVerify: '/v1/audit/verify',
 } as const

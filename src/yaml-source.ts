@@ -15,7 +15,8 @@ const MESSAGE_CHARS_MAX = 160
 
 /** Tokens of the lexer that stand for no text: document start, flow end, and "a scalar follows". */
 const SCALAR_FOLLOWS = '\x1f'
-const WITHOUT_TEXT: readonly string[] = ['\x02', '\x18', SCALAR_FOLLOWS]
+const DOCUMENT_FOLLOWS = '\x02'
+const FLOW_ENDS = '\x18'
 
 interface Misnesting {
   readonly offset: number
@@ -31,16 +32,21 @@ function nestingWatch(): (token: string) => Misnesting | undefined {
   let flow = 0
   let inLine = 0
   let isText = false
+  // A large file has a million tokens: most are told by their first character.
   return (token) => {
+    const first = token[0]
     if (isText) isText = false
-    else if (token === SCALAR_FOLLOWS) isText = true
-    else if (token === '[' || token === '{') flow++
-    else if (token === ']' || token === '}') flow--
-    else if (token === '-' || token === '?') inLine++
-    else if (token.startsWith('\n') || token.startsWith('\r')) inLine = 0
-    if (flow > DEPTH_MAX || inLine > DEPTH_MAX) return { offset, message: `nested more than ${DEPTH_MAX} deep.` }
-    if (flow < 0) return { offset, message: `not valid YAML: "${token}" closes nothing.` }
-    offset += WITHOUT_TEXT.includes(token) ? 0 : token.length
+    else if (first === SCALAR_FOLLOWS) isText = true
+    else if (first === '\n' || first === '\r') inLine = 0
+    else if (token.length === 1) {
+      if (first === '[' || first === '{') flow++
+      else if (first === ']' || first === '}') flow--
+      else if (first === '-' || first === '?') inLine++
+      else if (first === DOCUMENT_FOLLOWS || first === FLOW_ENDS) return undefined
+      if (flow > DEPTH_MAX || inLine > DEPTH_MAX) return { offset, message: `nested more than ${DEPTH_MAX} deep.` }
+      if (flow < 0) return { offset, message: `not valid YAML: "${token}" closes nothing.` }
+    }
+    offset += isText ? 0 : token.length
     return undefined
   }
 }
@@ -112,10 +118,10 @@ export function readYaml(file: string, text: string): { readonly tree?: SourceNo
       const plain = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? value : null
       return { kind: 'scalar', value: plain, text: yaml.source ?? String(plain ?? ''), at }
     }
-    if (isSeq(yaml)) return { kind: 'list', items: yaml.items.flatMap((item) => convert(item, depth + 1) ?? []), at }
+    if (isSeq(yaml)) return { kind: 'list', items: yaml.items.map((item) => convert(item, depth + 1)).filter((item) => item !== undefined), at }
     if (isMap(yaml)) {
       const keys = new Set<string>()
-      return { kind: 'map', entries: yaml.items.flatMap((pair) => entry(pair, depth, yaml, keys) ?? []), at }
+      return { kind: 'map', entries: yaml.items.map((pair) => entry(pair, depth, yaml, keys)).filter((each) => each !== undefined), at }
     }
     return report(yaml, 'this is not plain data.', 'Write a mapping, a list or a value.')
   }

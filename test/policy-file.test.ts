@@ -1,17 +1,14 @@
 // policy.yaml as a whole: what an empty or broken file means, patterns of linear time, and that the starter policy grants
 // what it says, and nothing beside it.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { SallyportError } from '../src/core/errors.ts'
+import { describe, expect, test } from 'vitest'
 import type { CaName } from '../src/core/ids.ts'
 import { grantsFor, type Grants } from '../src/core/policy/grants.ts'
 import { describeProblem } from '../src/core/source-tree.ts'
-import { loadPolicy, readPolicy } from '../src/policy-file.ts'
-import { STARTER_POLICY } from '../src/starter.ts'
+import { readPolicy } from '../src/policy-file.ts'
+import { STARTER_LINES, STARTER_POLICY } from '../src/starter.ts'
 import { device } from './core/facts.ts'
+import { said } from './policy-file/both-forms.ts'
 
 function problemsOf(text: string): readonly string[] {
   const read = readPolicy('policy.yaml', text, 1)
@@ -39,59 +36,6 @@ describe('a file without rules', () => {
       const read = readPolicy('policy.yaml', text, 7)
       expect('policy' in read && read.policy.generation).toBe(7)
     }
-  })
-})
-
-describe('loading', () => {
-  let folder: string
-  beforeEach(() => {
-    folder = mkdtempSync(path.join(tmpdir(), 'sallyport-policy-'))
-  })
-  afterEach(() => rmSync(folder, { recursive: true, force: true }))
-
-  function failureOf(file: string): SallyportError {
-    try {
-      loadPolicy(file, 'policy.yaml', 1)
-    } catch (error) {
-      if (error instanceof SallyportError) return error
-      throw error
-    }
-    throw new Error('it was loaded')
-  }
-
-  test('a good file comes with its text, for the record of what was in force', () => {
-    const file = path.join(folder, 'p.yaml')
-    writeFileSync(file, STARTER_POLICY)
-    const { policy, text } = loadPolicy(file, 'policy.yaml', 3)
-    expect([policy.generation, text]).toEqual([3, STARTER_POLICY])
-  })
-
-  test('a bad one fails with every problem, at the place of the first', () => {
-    const file = path.join(folder, 'p.yaml')
-    writeFileSync(file, 'version: 1\ngrants:\n  - { id: a, to: any, publsh: [x] }\n  - { id: a, to: any }\n')
-    const failure = failureOf(file)
-    expect([failure.code, failure.at, failure.message.split('\n').length]).toEqual(['policy-invalid', { file: 'policy.yaml', line: 3, column: 23 }, 2])
-    expect(failure.message).toContain('policy.yaml:3:23: unknown key "publsh" in a grant. Did you mean "publish"?')
-  })
-
-  test('one that is not there, or is a folder, fails with a fix', () => {
-    mkdirSync(path.join(folder, 'd'))
-    for (const file of ['gone.yaml', 'd']) {
-      const failure = failureOf(path.join(folder, file))
-      expect([failure.code, failure.message, failure.fix]).toEqual(['policy-invalid', 'The policy policy.yaml cannot be read.', 'Restore the file, or name another one with policy: in sallyport.yaml.'])
-    }
-  })
-
-  test('bytes that are not UTF-8 are no topic', () => {
-    const file = path.join(folder, 'p.yaml')
-    writeFileSync(file, Buffer.concat([Buffer.from('version: 1\ngrants:\n  - { id: a, to: any, publish: ["a'), Buffer.from([0xff]), Buffer.from('"] }\n')]))
-    expect(failureOf(file).message).toContain('a character that is not allowed')
-  })
-
-  test('one that is larger than 8 MiB is refused', () => {
-    const file = path.join(folder, 'p.yaml')
-    writeFileSync(file, `version: 1 #${'x'.repeat(8 * 1_024 * 1_024)}`)
-    expect(failureOf(file).message).toContain('the file is larger than 8388608 bytes.')
   })
 })
 
@@ -168,6 +112,15 @@ describe('the starter policy', () => {
 
   test('a device of both groups gets the two, side by side', () => {
     expect([send(both, 't/s1/a'), send(both, 'cmd/s2/x'), send(both, 't/s2/a'), ask(both, 't/#'), ask(both, 'cmd/s2/+'), last(both, 'state/s1')]).toEqual([true, true, false, true, false, true])
+  })
+
+  test('says the same in lines', () => {
+    const documentOf = (file: string, text: string): unknown => {
+      const read = readPolicy(file, text, 1)
+      return 'policy' in read ? said(read.policy.document) : read.problems
+    }
+    expect(documentOf('p.policy', STARTER_LINES)).toEqual(documentOf('p.yaml', STARTER_POLICY))
+    expect(documentOf('p.policy', STARTER_LINES.replace('# deny pub', 'deny pub'))).toMatchObject({ deny: [{ publish: [{ topic: { text: 't/+/admin/#' } }] }] })
   })
 
   test('its client id is its own', () => {

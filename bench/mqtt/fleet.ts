@@ -6,11 +6,11 @@ import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { loadConfig } from '../../src/config.ts'
 import type { DeviceId, GroupName } from '../../src/core/ids.ts'
-import { EMPTY_POLICY } from '../../src/core/policy/compile.ts'
 import { openDesk } from '../../src/desk.ts'
 import { ensureStarter, openHome } from '../../src/home.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
 import { generateKey, privateKeyPem } from '../../src/x509/keys.ts'
+import { noPolicy } from '../no-policy.ts'
 
 const CONCURRENCY = 64
 
@@ -21,7 +21,7 @@ export async function makeFleet(home: string, folder: string, speakers: number, 
   ensureStarter(opened, config.policyFile)
   const actor = { kind: 'system' } as const
   const { authority } = await opened.organisation(actor, 'make')
-  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policy: () => EMPTY_POLICY, clock: Date.now }, actor)
+  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await noPolicy(opened, authority), clock: Date.now }, actor)
   const enroll = async (id: DeviceId, group: GroupName): Promise<void> => {
     await desk.addDevice({ id, groups: [group], attributes: {} })
     const key = generateKey('P-256')

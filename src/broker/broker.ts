@@ -5,12 +5,14 @@ import { REASONS, type DenyReason } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
 import type { Source } from '../core/audit.ts'
 import type { Decision } from '../core/decision.ts'
+import type { DeviceId } from '../core/ids.ts'
+import type { HeldFilter } from '../core/policy/narrowing.ts'
 import type { Change } from '../core/registry.ts'
 import { openEngine } from './engine/engine.ts'
 import { openListener, type Listener, type SecureConnection, type Service, type TlsMaterial } from './listener.ts'
 import { judgePeer, judgeTrust, peerRefusal, presentedFacts, type Peer } from './peer.ts'
 import type { BrokerPorts } from './ports.ts'
-import { openSessionTable, type SessionMatch } from './sessions.ts'
+import { openSessionTable, type Session, type SessionMatch } from './sessions.ts'
 import { openSourceGate } from './source-gate.ts'
 import { openUpgrader } from './websocket.ts'
 
@@ -36,8 +38,15 @@ export interface Broker {
   prepareTls(material: TlsMaterial): () => void
   /** Policy or trust changed: from here on everybody is judged by it, connected or not. Who loses nothing notices nothing. */
   regrant(): void
+  /** Connected sessions, of one device or of all, with what they are subscribed to. */
+  live(device?: DeviceId): Iterable<LiveSession>
   /** Stops accepting, ends all sessions, and resolves when their sockets are closed or the drain time is over. */
   close(): Promise<void>
+}
+
+/** A connected session, for whoever asks what a policy would mean to it. */
+export interface LiveSession extends Pick<Session, 'key' | 'device' | 'clientId' | 'issuer' | 'leaf' | 'connection'> {
+  readonly subscriptions: readonly HeldFilter[]
 }
 
 export async function openBroker(ports: BrokerPorts): Promise<Broker> {
@@ -115,6 +124,12 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
       return () => replace.forEach((each) => each?.())
     },
     regrant: () => engine.renewAll(),
+    *live(device) {
+      for (const session of device === undefined ? sessions.all() : sessions.ofDevice(device)) {
+        const { key, clientId, issuer, leaf, connection } = session
+        if (session.ending === undefined) yield { key, device: session.device, clientId, issuer, leaf, connection, subscriptions: session.held() }
+      }
+    },
     async close() {
       listener.close()
       websocket?.close()

@@ -6,6 +6,7 @@ import type { Source } from '../core/audit.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber, SessionKey, TenantId } from '../core/ids.ts'
 import type { ConnectionFacts } from '../core/policy/conditions.ts'
 import type { Grants } from '../core/policy/grants.ts'
+import type { HeldFilter } from '../core/policy/narrowing.ts'
 
 /** Whose doing it is that the server ends a session: an operator's, a change of the policy's, or its own. Only the last is an end that its Will tells of, unless the policy says otherwise. */
 export type EndedBy = 'operator' | 'policy' | 'itself'
@@ -29,6 +30,8 @@ export interface Session {
   readonly grants: Grants
   /** Set from the moment the server decided to end it: nothing is accepted from it or delivered to it any more. */
   ending: DenyReason | 'session-taken-over' | undefined
+  /** What it is subscribed to. */
+  held(): readonly HeldFilter[]
   /** Ends the session now. Resolves when its socket is closed. Ending twice is ending once. */
   end(reason: DenyReason, by: EndedBy): Promise<void>
 }

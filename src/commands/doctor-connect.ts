@@ -81,8 +81,7 @@ async function judgeOffline(desk: Desk, home: string, chain: readonly Uint8Array
   if (!judged.allow) return refusedAt('certificate', judged, steps)
   const { leaf: facts, issuer, role } = judged.value
   steps.push({ step: 'certificate', ok: true, message: `issued by ${issuer}, in force until ${time(facts.notAfter)}` })
-  const { policyFile } = configOf(home)
-  const identity = identify(facts, issuer, role !== 'trusted', role === 'trusted' ? loadPolicy(policyFile, path.basename(policyFile), 1).policy.identity : new Map())
+  const identity = identify(facts, issuer, role !== 'trusted', role === 'trusted' ? (await loadPolicy(configOf(home).policyFile, 1)).policy.identity : new Map())
   if (!identity.allow) return refusedAt('identity', identity, steps)
   const { device: id, register } = identity.value
   steps.push({ step: 'identity', ok: true, message: `it speaks for ${id}` })

@@ -1,6 +1,5 @@
 // sallyport doctor: looks at a home and says what is wrong, or will be soon. It changes nothing.
 
-import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { Config } from '../config.ts'
 import { SallyportError } from '../core/errors.ts'
@@ -51,9 +50,9 @@ export async function doctor(options: CommonOptions): Promise<void> {
 async function checkHome(home: string, config: Config, options: CommonOptions, check: Check): Promise<void> {
   const { local } = homePaths(home)
   const { policyFile } = config
-  await check('policy', () => {
-    if (!existsSync(policyFile)) throw new SallyportError('policy-invalid', 'There is no policy: everything is denied.', { fix: `Write ${policyFile}.` })
-    loadPolicy(policyFile, path.basename(policyFile), 1)
+  await check('policy', async () => {
+    const { texts } = await loadPolicy(policyFile, 1)
+    if (texts.length === 0) throw new SallyportError('policy-invalid', 'There is no policy: everything is denied.', { fix: `Write ${policyFile}.` })
     return 'it compiles'
   })
   const secrets = ['issuing.key', 'server/key.pem', 'operator/key.pem'].map((name) => [name, path.join(local, name)] as const)

@@ -1,23 +1,21 @@
 // The desk of a home in which no server runs: the files, opened under the lock for as long as one command takes.
 
-import { existsSync } from 'node:fs'
-import path from 'node:path'
 import type { Authority } from '../ca/issue.ts'
-import { EMPTY_POLICY } from '../core/policy/compile.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { openDesk } from '../desk.ts'
 import { openHome, type OpenHome } from '../home.ts'
-import { loadPolicy } from '../policy-file.ts'
+import { openPolicies, type Policies } from '../policies.ts'
+import { loadPolicy, needPolicy, readTexts } from '../policy-file.ts'
 import { configOf } from './context.ts'
 
 /** Opens it; disposing closes the home. Failures: 'home-in-use', 'home-empty', and what is wrong with the files. */
 export async function openLocalDesk(home: string): Promise<Desk> {
   const config = configOf(home)
-  const policy = existsSync(config.policyFile) ? loadPolicy(config.policyFile, path.basename(config.policyFile), 1).policy : EMPTY_POLICY
   const opened = await openLocked(home)
   try {
-    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority: openAuthorityLate(opened), policy: () => policy, clock: Date.now }, { kind: 'local' })
+    const authority = openAuthorityLate(opened)
+    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), clock: Date.now }, { kind: 'local' })
     return { ...desk, async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]()
     } }
@@ -25,6 +23,21 @@ export async function openLocalDesk(home: string): Promise<Desk> {
     await opened[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** Without a server the policy in force is the one that the next start finds on the disk. */
+async function openLocalPolicies({ paths, registry, view, audit }: OpenHome, { issuer }: Authority, policyFile: string): Promise<Policies> {
+  const policies = await openPolicies({
+    data: paths.data, policyFile, audit, clock: Date.now,
+    fleet: () => ({ registry, view, issuer }),
+    read: (file) => loadPolicy(file, 1),
+    compile: async (texts, generation) => needPolicy(readTexts(texts, generation)),
+    // One command asks one thing.
+    serially: (work) => work(),
+    warn: (message) => process.stderr.write(`sallyport: ${message}\n`),
+  })
+  policies.replace(await policies.load(policyFile))
+  return policies
 }
 
 /** Most commands sign nothing: only one that does waits for the key to be unsealed, and needs the passphrase. */

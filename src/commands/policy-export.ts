@@ -9,12 +9,12 @@ import { SallyportError } from '../core/errors.ts'
 import { printable } from '../core/ids.ts'
 import { exportMosquitto, type MosquittoSettings } from '../core/policy/export-mosquitto.ts'
 import { isComplete } from '../core/policy/import-draft.ts'
-import { describeProblem } from '../core/source-tree.ts'
 import { isHome } from '../home.ts'
-import { POLICY_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
-import { readPolicy } from '../policy-file.ts'
+import { REGISTRY_LIMITS } from '../limits.ts'
+import { loadPolicy } from '../policy-file.ts'
+import { isPolicyThere } from '../policy-file/files.ts'
 import { EXIT } from '../vocabulary.ts'
-import { configOf, emptyHome, homeOf, print, readText, withDesk, type CommonOptions } from './context.ts'
+import { configOf, emptyHome, homeOf, print, withDesk, type CommonOptions } from './context.ts'
 import { asComments, describeFinding, findingsAnswer, summaryOf } from './findings.ts'
 
 interface ExportOptions extends CommonOptions {
@@ -32,11 +32,11 @@ export async function mosquitto(options: ExportOptions): Promise<void> {
   const home = homeOf(options)
   if (options.policy === undefined && !isHome(home)) throw emptyHome(home)
   const file = options.policy === undefined ? configOf(home).policyFile : path.resolve(options.policy)
-  const read = readPolicy(path.basename(file), readText(file, POLICY_LIMITS.documentBytesMax), 1)
-  if ('problems' in read) throw new SallyportError('policy-invalid', read.problems.map(describeProblem).join('\n'))
+  if (!isPolicyThere(file)) throw new SallyportError('not-found', `There is no file ${file}.`)
+  const { policy } = await loadPolicy(file, 1)
   // A policy alone says nothing of who is in which group.
   const devices = isHome(home) ? await withDesk(options, allDevices) : undefined
-  const { text, findings } = exportMosquitto(read.policy.document, devices, settings)
+  const { text, findings } = exportMosquitto(policy.document, devices, settings)
   const complete = isComplete({ findings })
   const acl = `${headOf(path.basename(file), devices !== undefined, options.setting ?? [])}\n${text}${asComments(findings, 'What it does not hold:')}`
   if (options.out !== undefined) {

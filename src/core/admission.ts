@@ -144,6 +144,11 @@ export interface Admitted {
 // clients have them; at an end, or any other kind of space, it is not seen.
 const CLIENT_ID_FORBIDDEN = /[/+#\p{C}]|(?! )\p{Z}|^ | $/u
 
+/** Can a session be called this at all, whatever is granted? */
+export function isClientId(text: string): boolean {
+  return new TextEncoder().encode(text).length <= REGISTRY_LIMITS.clientIdBytesMax && !CLIENT_ID_FORBIDDEN.test(text)
+}
+
 /** May this CONNECT open a session? The first failing rule wins. */
 export function admit(facts: ConnectFacts): Decision<Admitted> {
   if (facts.protocol === 3) return deny('protocol-version', 'MQTT 3.1')
@@ -157,9 +162,7 @@ export function admit(facts: ConnectFacts): Decision<Admitted> {
   if (assigned && facts.protocol === 4 && !facts.clean) return deny('client-id-empty')
   // [MQTT-3.1.3-6]: never that of another session, which would be taken over, or wiped by a clean start.
   const clientId = assigned ? facts.freeClientId : facts.clientId
-  if (new TextEncoder().encode(clientId).length > REGISTRY_LIMITS.clientIdBytesMax || CLIENT_ID_FORBIDDEN.test(clientId)) {
-    return deny('client-id-invalid')
-  }
+  if (!isClientId(clientId)) return deny('client-id-invalid')
   if (facts.grants.empty) return deny('no-grant')
   const connect = facts.grants.connect(clientId)
   if (connect.effect === 'deny') return denied(connect)

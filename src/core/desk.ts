@@ -2,9 +2,9 @@
 // (src/desk.ts) and over the admin API (http/admin-client.ts). Commands hold a Desk and need not know which.
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
-import type { SourcePosition } from './errors.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
+import type { PolicyDesk } from './policy-desk.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
 import type { CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
 
@@ -93,26 +93,6 @@ export interface DetectionCleared {
   readonly state: DeviceState
 }
 
-export interface ExplainQuestion {
-  readonly device: DeviceId
-  readonly publish?: string | undefined
-  readonly subscribe?: string | undefined
-  readonly qos?: 0 | 1 | 2 | undefined
-  readonly retain?: boolean | undefined
-  readonly bytes?: number | undefined
-}
-
-export interface Explanation {
-  readonly effect: 'allow' | 'deny'
-  readonly reason: DenyReason | 'granted'
-  readonly rule?: string
-  readonly at?: SourcePosition
-  readonly bindings: Readonly<Record<string, string>>
-  readonly generation: number
-  /** Of a subscription: the QoS that SUBACK would grant. */
-  readonly grantedQos?: 0 | 1 | 2
-}
-
 export interface CaShown {
   readonly name: CaName
   readonly role: 'root' | 'issuing' | 'trusted'
@@ -133,7 +113,7 @@ export interface AuditVerdict {
 export type AuditRecord = Readonly<Record<string, unknown>>
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk {
+export interface Desk extends PolicyDesk {
   addDevice(device: NewDevice): Promise<Device>
   devices(query: DeviceQuery): Promise<Page<Device>>
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
@@ -146,7 +126,6 @@ export interface Desk {
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
   revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation>
   why(id: DeviceId): Promise<Why>
-  explain(question: ExplainQuestion): Promise<Explanation>
   cas(): Promise<readonly CaShown[]>
   /** Who is on a rung of the detection ladder, highest first. */
   detections(): Promise<readonly OnRung[]>

@@ -1,7 +1,7 @@
 // A failure is an exception: something is broken or wrongly set up, as opposed to somebody being refused. It owns the
 // one error class and the codes; how a failure is shown is the business of cli.ts and http/.
 
-import { EXIT, type DenyReason, type ExitCode } from '../vocabulary.ts'
+import { EXIT, REASONS, type DenyReason, type ExitCode } from '../vocabulary.ts'
 import type { Denied } from './decision.ts'
 
 /** What can fail, with the exit code of a command that fails so. */
@@ -66,4 +66,11 @@ export class SallyportError extends Error {
 /** Where a caller needs success, a denial becomes a failure with the same reason. */
 export function refused(denied: Denied, sentence: string): SallyportError {
   return new SallyportError('refused', sentence, { reason: denied.reason })
+}
+
+/** A refusal, for an operator who asked for success: its sentence, its detail and its fix. */
+export function failureOf(denied: Denied): SallyportError {
+  const { sentence, fix, http } = REASONS[denied.reason]
+  const detail = denied.detail === undefined ? '' : ` (${denied.detail})`
+  return new SallyportError(http === 404 ? 'not-found' : 'refused', `${sentence.replace(/\.$/, '')}${detail}.`, { fix, reason: denied.reason })
 }

@@ -21,11 +21,13 @@ export interface Problem {
   readonly at: SourcePosition
   readonly message: string
   readonly fix?: string
+  /** The id of the rule that it is in. */
+  readonly rule?: string
 }
 
-/** One line per problem: file:line:column: message (fix). */
-export function describeProblem({ at, message, fix }: Problem): string {
-  return `${at.file}:${at.line}:${at.column}: ${message}${fix === undefined ? '' : ` ${fix}`}`
+/** One line per problem: file:line:column: message fix [rule id]. */
+export function describeProblem({ at, message, fix, rule }: Problem): string {
+  return `${at.file}:${at.line}:${at.column}: ${message}${fix === undefined ? '' : ` ${fix}`}${rule === undefined ? '' : ` [rule ${rule}]`}`
 }
 
 /** By file, line and column. */
@@ -76,6 +78,7 @@ const BYTES_UNIT: Readonly<Record<string, number>> = { B: 1, KiB: 1_024, MiB: 1_
 export class TreeReader {
   readonly #problems: Problem[] = []
   #untold = 0
+  #rule: string | undefined
 
   /** File by file, in the order of the lines, whatever the order of reading. Beyond `problemsMax` they are only counted. */
   get problems(): readonly Problem[] {
@@ -86,8 +89,18 @@ export class TreeReader {
 
   report(at: SourcePosition, message: string, fix?: string): undefined {
     if (this.#isFull) this.#untold++
-    else this.#problems.push(fix === undefined ? { at, message } : { at, message, fix })
+    else this.#problems.push({ at, message, ...(fix === undefined ? {} : { fix }), ...(this.#rule === undefined ? {} : { rule: this.#rule }) })
     return undefined
+  }
+
+  /** What is reported while `read` runs is in the rule with this id. */
+  inRule<T>(id: string | undefined, read: () => T): T {
+    this.#rule = id
+    try {
+      return read()
+    } finally {
+      this.#rule = undefined
+    }
   }
 
   /** What nobody will be told needs no thought. */

@@ -5,10 +5,12 @@ import { Agent, request } from 'node:https'
 import { z } from 'zod'
 import { ADMIN_PATHS, REASONS, type DenyReason } from '../vocabulary.ts'
 import { HTTP_LIMITS } from '../limits.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, Enrolled, Explanation, Revocation, Why } from '../core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, Enrolled, Revocation, Why } from '../core/desk.ts'
 import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
-import { SallyportError } from '../core/errors.ts'
+import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
+import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
+import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, Page } from '../core/registry.ts'
 
 export interface AdminCredential {
@@ -77,6 +79,12 @@ export function openAdminClient(credential: AdminCredential): Desk {
     revoke: (target, reason) => call<Revocation>('POST', ADMIN_PATHS.revocations, { ...target, reason }),
     why: (id) => get<Why>(at(ADMIN_PATHS.deviceRefusals, id)),
     explain: (question) => call<Explanation>('POST', ADMIN_PATHS.policyExplain, question),
+    whoCan: (query) => call<WhoCan>('POST', ADMIN_PATHS.policyWhoCan, query),
+    lintFleet: (query) => call<LintPart>('POST', ADMIN_PATHS.policyLint, query),
+    diffPolicy: (query) => call<PolicyDiff>('POST', ADMIN_PATHS.policyDiff, query),
+    policy: () => get<PolicyShown>(ADMIN_PATHS.policy),
+    policyHistory: () => get<HistoryShown>(ADMIN_PATHS.policyHistory),
+    applyPolicy: (request) => call<Applied>('POST', ADMIN_PATHS.policy, request),
     cas: async () => (await get<{ items: readonly CaShown[] }>(ADMIN_PATHS.ca)).items,
     detections: async () => (await get<{ items: readonly OnRung[] }>(ADMIN_PATHS.detection)).items,
     clearDetection: (id) => call<DetectionCleared>('POST', at(ADMIN_PATHS.deviceDetectionClear, id), {}),
@@ -102,5 +110,10 @@ function answered(status: number, text: string): unknown {
   const { code, title, hint, detail } = told.data
   const reason = Object.hasOwn(REASONS, code) ? (code as DenyReason) : undefined
   const fix = hint === undefined ? {} : { fix: hint }
-  throw new SallyportError(reason === undefined ? 'internal' : status === 404 ? 'not-found' : 'refused', detail ?? title, { ...fix, ...(reason === undefined ? {} : { reason }) })
+  throw new SallyportError(reason === undefined ? failureCodeOf(code) : status === 404 ? 'not-found' : 'refused', detail ?? title, { ...fix, ...(reason === undefined ? {} : { reason }) })
+}
+
+/** A failure of the server is the same failure here: with the same exit code. */
+function failureCodeOf(code: string): FailureCode {
+  return Object.hasOwn(FAILURES, code) ? (code as FailureCode) : 'internal'
 }

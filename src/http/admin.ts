@@ -16,6 +16,7 @@ import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
 import { openOperatorGate } from './operator-gate.ts'
 import { problemOf, problemOfError, type Problem } from './problem.ts'
+import * as policyRequests from './policy-requests.ts'
 import * as requests from './requests.ts'
 
 /** PEM. `anchors` is our own root alone: foreign CAs make no operators. */
@@ -161,7 +162,14 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     const { reason, ...target } = parse(requests.revocation, r.body)
     return desk(r).revoke(target, reason)
   })
-  app.post(ADMIN_PATHS.policyExplain, (r) => desk(r).explain(parse(requests.question, r.body)))
+  const large = { bodyLimit: HTTP_LIMITS.policyBodyBytesMax }
+  app.get(ADMIN_PATHS.policy, (r) => desk(r).policy())
+  app.post(ADMIN_PATHS.policy, large, (r) => desk(r).applyPolicy(parse(policyRequests.apply, r.body)))
+  app.get(ADMIN_PATHS.policyHistory, (r) => desk(r).policyHistory())
+  app.post(ADMIN_PATHS.policyExplain, large, (r) => desk(r).explain(parse(policyRequests.question, r.body)))
+  app.post(ADMIN_PATHS.policyWhoCan, large, (r) => desk(r).whoCan(parse(policyRequests.whoCan, r.body)))
+  app.post(ADMIN_PATHS.policyDiff, large, (r) => desk(r).diffPolicy(parse(policyRequests.diff, r.body)))
+  app.post(ADMIN_PATHS.policyLint, large, (r) => desk(r).lintFleet(parse(policyRequests.lint, r.body)))
   app.get(ADMIN_PATHS.audit, async (r) => ({ items: await desk(r).auditTail(parse(requests.auditQuery, r.query).count ?? AUDIT_TAIL_DEFAULT) }))
   app.post(ADMIN_PATHS.auditVerify, (r) => desk(r).auditVerify())
 

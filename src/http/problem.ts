@@ -2,7 +2,7 @@
 // request held.
 
 import { REASONS, type DenyReason } from '../vocabulary.ts'
-import { SallyportError } from '../core/errors.ts'
+import { SallyportError, type FailureCode } from '../core/errors.ts'
 
 export interface Problem {
   readonly type: string
@@ -14,6 +14,8 @@ export interface Problem {
 }
 
 const FAILURE_STATUS = 500
+/** What is wrong with what was asked, and not with the server. */
+const STATUS_OF: Partial<Readonly<Record<FailureCode, number>>> = { 'policy-invalid': 422 }
 
 export function problemOf(reason: DenyReason, detail?: string): Problem {
   const { http, sentence, fix } = REASONS[reason]
@@ -23,6 +25,6 @@ export function problemOf(reason: DenyReason, detail?: string): Problem {
 /** What a failure may say to the outside. */
 export function problemOfError(error: unknown): Problem {
   if (error instanceof SallyportError && error.reason !== undefined) return problemOf(error.reason, error.message)
-  if (error instanceof SallyportError) return { type: `urn:sallyport:failure:${error.code}`, title: error.message, status: FAILURE_STATUS, code: error.code, ...(error.fix === undefined ? {} : { hint: error.fix }) }
+  if (error instanceof SallyportError) return { type: `urn:sallyport:failure:${error.code}`, title: error.message, status: STATUS_OF[error.code] ?? FAILURE_STATUS, code: error.code, ...(error.fix === undefined ? {} : { hint: error.fix }) }
   return { type: 'urn:sallyport:failure:internal', title: 'The server failed to do this; its log says why.', status: FAILURE_STATUS, code: 'internal' }
 }

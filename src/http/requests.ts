@@ -57,16 +57,6 @@ export const revocation = z.union([
   z.strictObject({ serial: serialNumber, reason: z.enum(REASON_NAMES) }),
 ])
 
-const TOPIC_CHARS_MAX = 65_535
-export const question = z.strictObject({
-  device: deviceId,
-  publish: z.string().max(TOPIC_CHARS_MAX).optional(),
-  subscribe: z.string().max(TOPIC_CHARS_MAX).optional(),
-  qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).optional(),
-  retain: z.boolean().optional(),
-  bytes: z.number().int().min(0).optional(),
-})
-
 const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */
 const after = z.string().max(256).optional()

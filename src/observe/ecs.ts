@@ -96,7 +96,8 @@ const textIn = (nested: Nested, name: string): string | undefined => {
   return typeof value === 'string' ? value : undefined
 }
 
-const REFUSAL_ACTIONS: ReadonlySet<unknown> = new Set<AuditEvent['kind']>(['refusal', 'refusals-suppressed'])
+/** What was asked and not given, or was given and is taken away. */
+const REFUSAL_ACTIONS: ReadonlySet<unknown> = new Set<AuditEvent['kind']>(['refusal', 'refusals-suppressed', 'subscription-lost'])
 
 /** A record as a refusal of this device, or of somebody who claimed its name, or as the count of many; undefined when it is none. */
 export function refusalOf(record: AuditRecord, device: string): RefusalSeen | undefined {
@@ -114,7 +115,8 @@ export function refusalOf(record: AuditRecord, device: string): RefusalSeen | un
   const rule = inside(record, 'rule')
   return known({
     at: Date.parse(String(record['@timestamp'])), step, reason: code, sentence, fix,
-    detail: textIn(detail, 'text'), source: textIn(source, 'ip'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic'),
+    detail: textIn(event, 'action') === 'subscription-lost' ? `it was subscribed to, until policy generation ${String(detail?.['generation'])}` : textIn(detail, 'text'),
+    source: textIn(source, 'ip'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic') ?? textIn(mqtt, 'filter'),
     rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'), claimed: isClaimed ? true : undefined,
     count: typeof detail?.['count'] === 'number' ? detail['count'] : undefined,
   }) as unknown as RefusalSeen

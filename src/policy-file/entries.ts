@@ -23,6 +23,11 @@ export class Entries {
     return this.#all.find((entry) => entry.key === key)?.keyAt
   }
 
+  textOf(key: string): string | undefined {
+    const value = this.#all.find((entry) => entry.key === key)?.value
+    return value?.kind === 'scalar' ? value.text : undefined
+  }
+
   set(key: string, keyAt: SourcePosition, value: SourceNode): void {
     this.#all.push({ key, keyAt, value })
   }

@@ -1,7 +1,7 @@
 // One rule of the line form: the lines below its first one, and the mapping that they make.
 
 import type { SourcePosition } from '../core/errors.ts'
-import { printable } from '../core/ids.ts'
+import { parseGroupName, printable } from '../core/ids.ts'
 import type { SourceNode } from '../core/source-tree.ts'
 import { Entries, textNode, type Report } from './entries.ts'
 import { CONDITION_TERMS, CONNECT_TERMS, NO_TERMS, PUBLISH_TERMS, readTerms, SUBSCRIBE_TERMS, TIME_TERMS, unknownWord, WILL_TERMS, type TermTable } from './terms.ts'
@@ -42,6 +42,12 @@ export class LineRule {
     this.kind = kind
     this.at = at
     this.#report = report
+  }
+
+  /** The id that it says, where that can be told. */
+  get id(): string | undefined {
+    const said = this.entries.textOf('id')
+    return said !== undefined && parseGroupName(said).allow ? said : undefined
   }
 
   knows(verb: string): boolean {

@@ -49,7 +49,13 @@ class LineReader {
   readonly #groups = new Entries()
   /** The rule whose lines are being read, and its id where it says none. */
   #rule: { readonly lines: LineRule; readonly id?: string } | undefined
-  readonly #report: Report = (at, message, fix) => this.#problems.report(at, message, fix)
+  /** Problems of the rule: its id may stand below them. */
+  #pending: (() => void)[] = []
+  readonly #report: Report = (at, message, fix) => {
+    this.#pending.push(() => this.#problems.report(at, message, fix))
+    if (this.#pending.length > POLICY_LIMITS.problemsMax) this.#tell()
+    return undefined
+  }
 
   line(text: string, place: { readonly file: string; readonly line: number }): void {
     const words = new Words(text, place, this.#report)
@@ -162,14 +168,21 @@ class LineReader {
     return lines
   }
 
+  #tell(): void {
+    const pending = this.#pending
+    this.#pending = []
+    this.#problems.inRule(this.#rule?.lines.id ?? this.#rule?.id, () => pending.forEach((report) => report()))
+  }
+
   #close(): void {
+    this.#tell()
     if (this.#rule === undefined) return
     const { lines: { kind, at }, id } = this.#rule
     const node = this.#rule.lines.node(id)
     this.#rule = undefined
     if (kind !== 'quarantine') return this.#top.add(LISTS[kind], at, node)
     const before = this.#top.placeOf(kind)
-    if (before !== undefined) return this.#report(at, `quarantine is said already, in line ${before.line}.`, 'Say it once, with all that it allows.')
+    if (before !== undefined) return this.#problems.report(at, `quarantine is said already, in line ${before.line}.`, 'Say it once, with all that it allows.')
     this.#top.set(kind, at, node)
   }
 }

@@ -1,6 +1,6 @@
 // policy export as a person uses it: in a home, with its registry, and of a policy alone.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/vocabulary.ts'
 import { sallyport, temporary } from './shell.ts'
@@ -55,6 +55,20 @@ describe('elsewhere', () => {
     const [plain, limited] = [await outside('--policy', PLAIN), await outside('--policy', LIMITED, '--setting', 'retain_available=false', '--setting', 'max_qos=1')]
     expect([plain.status, plain.stdout.includes('pattern read cmd/%u/+'), plain.stdout.includes('There was no registry')]).toEqual([EXIT.ok, true, true])
     expect([limited.status, limited.stderr]).toEqual([EXIT.refused, expect.stringContaining('stands in the registry: export in a home.')])
+  })
+
+  test('a deny in policy.d beside the policy is one of it', async () => {
+    using whole = temporary()
+    mkdirSync(whole.at('policy.d'))
+    writeFileSync(whole.at('p.yaml'), 'version: 1\ngrants:\n  - { id: s, to: any, subscribe: ["cmd/${device.id}/+"] }\n')
+    writeFileSync(whole.at('policy.d/no.policy'), 'deny sub cmd/+/secret\n  id no-secret\n')
+    const { stdout, stderr } = await outside('--policy', whole.at('p.yaml'))
+    expect(`${stdout}${stderr}`).toMatch(/cmd\/\+\/secret/)
+  })
+
+  test('a policy that is not there is named', async () => {
+    const { status, stderr } = await outside('--policy', place.at('gone.yaml'))
+    expect([status, stderr.includes(`There is no file ${place.at('gone.yaml')}.`)]).toEqual([EXIT.notFound, true])
   })
 
   test('without a policy there is nothing to export, and no home is made', async () => {

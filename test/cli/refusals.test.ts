@@ -1,6 +1,7 @@
 // Mistakes and hostile words on the command line: one sentence, the fix, the agreed exit code, and nothing done.
 
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/vocabulary.ts'
 import { sallyport, temporary } from './shell.ts'
@@ -40,7 +41,7 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
     ['cert revoke --reason keyCompromise', EXIT.usage, 'Name what to revoke'],
     ['cert revoke --device a-1 --serial 00', EXIT.usage, 'Name what to revoke'],
     ['cert revoke --device a-1 --reason badluck', EXIT.usage, 'Allowed choices are unspecified, keyCompromise'],
-    ['policy explain --device a-1', EXIT.usage, 'Ask for --publish TOPIC or for --subscribe FILTER'],
+    ['policy explain --device a-1', EXIT.usage, 'Ask exactly one thing: --publish, --subscribe, --receive, --will, --connect'],
     ['policy explain --device a-1 --publish a --qos 3', EXIT.usage, 'Allowed choices are 0, 1, 2'],
     ['audit tail --count 0', EXIT.usage, '--count takes a number'],
     ['serve --ports random', EXIT.usage, 'Allowed choices are auto, configured'],
@@ -179,6 +180,30 @@ describe('configuration and policy', () => {
     const { ok, problems } = JSON.parse(asked.stdout) as { ok: boolean; problems: { line: number; column: number; message: string }[] }
     expect(ok).toBe(false)
     expect(problems.map((p) => p.line)).toEqual([2, 5])
+  })
+
+  test('policy check reads what is in policy.d beside the file, in whichever form', async () => {
+    using whole = temporary()
+    mkdirSync(whole.at('policy.d'))
+    writeFileSync(whole.at('site.policy'), 'any\n  pub a\n')
+    expect((await sallyport(['policy', 'check', whole.at('site.policy')])).stdout).toBe(`${whole.at('site.policy')} is a policy.\n`)
+    writeFileSync(whole.at('policy.d/a.yaml'), 'version: 1\ngrants: [ { id: a, to: any } ]\n')
+    writeFileSync(whole.at('policy.d/.b.yaml.swp'), 'nonsense: [')
+    expect((await sallyport(['policy', 'check', whole.at('site.policy')])).stdout).toBe(`${whole.at('site.policy')} and 1 more in policy.d are a policy.\n`)
+    writeFileSync(whole.at('policy.d/c.policy'), 'any\n  id a\n  pbu x\n')
+    symlinkSync('d.yaml', whole.at('policy.d/d.yaml'))
+    const told = await sallyport(['policy', 'check', whole.at('site.policy'), '--json'])
+    expect(told.status).toBe(EXIT.configuration)
+    expect(JSON.parse(told.stdout)).toEqual({ file: whole.at('site.policy'), files: ['site.policy', 'policy.d/a.yaml', 'policy.d/c.policy'], ok: false, problems: [
+      { file: 'policy.d/c.policy', line: 2, column: 6, message: 'the rule id "a" is taken, by policy.d/a.yaml:2.', fix: 'Give every rule an id of its own.', rule: 'a' },
+      { file: 'policy.d/c.policy', line: 3, column: 3, message: 'a grant has no line "pbu".', fix: 'Did you mean "pub"?', rule: 'a' },
+      { file: 'policy.d/d.yaml', line: 1, column: 1, message: 'the file cannot be read (its links lead in a circle).', fix: 'Restore the file, or remove it.' },
+    ] })
+  })
+
+  test('policy schema prints what an editor needs, wherever it is asked', async () => {
+    const { status, stdout } = await sallyport(['policy', 'schema', '--home', place.at('no-home')])
+    expect([status, stdout]).toEqual([0, readFileSync(path.resolve(import.meta.dirname, '../../docs/policy.schema.json'), 'utf8')])
   })
 })
 

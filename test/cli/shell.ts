@@ -64,6 +64,8 @@ export class Session {
       .replaceAll(/\b[0-9a-f]{32}\b/g, 'SERIAL')
       .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, 'TIME')
       .replaceAll(/\b1[78]\d{11}\b/g, 'MS')
+      .replaceAll(/(?<= {2})[0-9a-f]{12}(?= {2})/g, 'DIGEST')
+      .replaceAll(/"bytes": \d+/g, '"bytes": N')
       .replaceAll(/"closedMs": [\d.]+/g, '"closedMs": N')
       .replaceAll(/within [\d.]+ ms/g, 'within N ms')
   }

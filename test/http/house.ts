@@ -2,7 +2,7 @@
 // the desk stand on. It judges nothing.
 
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -10,13 +10,13 @@ import type { AdminServer } from '../../src/http/admin.ts'
 import type { Desk } from '../../src/core/desk.ts'
 import type { DeviceId, GroupName, SerialNumber } from '../../src/core/ids.ts'
 import type { Organisation } from '../../src/ca/genesis.ts'
-import type { CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import { loadConfig } from '../../src/config.ts'
 import { openDesk, type SessionsPort } from '../../src/desk.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
-import { readPolicy } from '../../src/policy-file.ts'
+import { loadPolicy, needPolicy, readTexts } from '../../src/policy-file.ts'
+import { openPolicies, type Policies, type PoliciesPorts } from '../../src/policies.ts'
 import { STARTER_POLICY } from '../../src/starter.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
 import { spkiOf } from '../../src/x509/keys.ts'
@@ -38,7 +38,7 @@ export interface Answered {
 export interface House extends AsyncDisposable {
   readonly home: OpenHome
   readonly organisation: Organisation
-  readonly policy: CompiledPolicy
+  readonly policies: Policies
   readonly folder: string
   readonly root: string
   /** The operator that the first start makes. */
@@ -60,25 +60,32 @@ const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'p
 export const device = (id: string): DeviceId => id as DeviceId
 export const group = (name: string): GroupName => name as GroupName
 
+/** The policy of a home in which no server runs. */
+async function policiesOf({ paths, registry, view, audit }: OpenHome, { authority }: Organisation, ports: Partial<PoliciesPorts> = {}): Promise<Policies> {
+  const policyFile = path.join(paths.home, 'policy.yaml')
+  const policies = await openPolicies({ data: paths.data, policyFile, audit, clock: Date.now, warn: () => {}, read: (file) => loadPolicy(file, 1), compile: async (texts, generation) => needPolicy(readTexts(texts, generation)), serially: (work) => work(), fleet: () => ({ registry, view, issuer: authority.issuer }), ...ports })
+  policies.replace(await policies.load(policyFile))
+  return policies
+}
+
 export async function openHouse(): Promise<House> {
   const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-house-'))
   const home = await openHome(folder, loadConfig(folder, {}))
   const organisation = await home.organisation({ kind: 'system' }, 'make')
-  const read = readPolicy('policy.yaml', STARTER_POLICY, 1)
-  if (!('policy' in read)) throw new Error('the starter policy does not compile')
-  const { policy } = read
+  writeFileSync(path.join(folder, 'policy.yaml'), STARTER_POLICY)
+  const policies = await policiesOf(home, organisation)
   let moved: number | undefined
   const clock = (): number => moved ?? Date.now()
   const file = (name: string): string => readFileSync(path.join(folder, 'certs/local', name), 'utf8')
   const root = file('root.pem')
   const admins: AdminServer[] = []
   const desk = (sessions?: SessionsPort): Desk =>
-    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policy: () => policy, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
+    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
 
   const first = home.registry.certificates({ limit: 100 }).items.find((r) => r.profile === 'operator')
   if (first === undefined) throw new Error('no operator')
   return {
-    home, organisation, policy, folder, root, desk,
+    home, organisation, policies, folder, root, desk,
     operator: { cert: file('operator/cert.pem'), key: file('operator/key.pem'), serial: first.serial },
     clockAt: (now) => {
       moved = now
@@ -99,7 +106,7 @@ export async function openHouse(): Promise<House> {
       const admin = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policy: () => policy, clock }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, clock }, actor),
         status: () => ({ version: '0.0.0' }),
         log: () => {},
       })

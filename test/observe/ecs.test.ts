@@ -36,6 +36,14 @@ describe('a refusal as a record', () => {
     expect(refusalOf(recordOf(refusal({ claimed: 'sensor-7' })), 'sensor-7')).toMatchObject({ claimed: true })
     expect(refusalOf(recordOf(refusal({ claimed: 'sensor-7', device: 'sensor-7' as DeviceId })), 'sensor-7')?.claimed).toBeUndefined()
   })
+  test('a subscription that a change of policy took is one, with the generation and the rule', () => {
+    const lost = recordOf({ kind: 'subscription-lost', at: NOW, device: 'sensor-7' as DeviceId, clientId: 'sensor-7', filter: 'cmd/+', reason: 'subscribe-denied', generation: 4, rule: 'no', ruleAt: 'policy.yaml:3' })
+    expect(refusalOf(lost, 'sensor-7')).toMatchObject({ step: 'policy', reason: 'subscribe-denied', topic: 'cmd/+', clientId: 'sensor-7', rule: 'no', ruleAt: 'policy.yaml:3', detail: 'it was subscribed to, until policy generation 4' })
+    expect(refusalOf(lost, 'sensor-8')).toBeUndefined()
+    // Those that were only counted have no reason to tell.
+    expect(refusalOf(recordOf({ kind: 'subscriptions-lost', at: NOW, device: 'sensor-7' as DeviceId, count: 3 }), 'sensor-7')).toBeUndefined()
+  })
+
   test('that was counted comes back with its count, for the device or the claim that all of them had', () => {
     const counted = (more: Partial<AuditEvent & { kind: 'refusals-suppressed' }>) => recordOf({ kind: 'refusals-suppressed', at: NOW, step: 'policy', reason: 'publish-denied', count: 30, ...more })
     expect(refusalOf(counted({ device: 'sensor-7' as DeviceId }), 'sensor-7')).toMatchObject({ at: NOW, reason: 'publish-denied', count: 30 })

@@ -127,6 +127,18 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/store/sessions/tables.ts', find: 'queue.withdraw(counted,', replace: 'void (counted,' }],
   },
   {
+    id: 'half-of-a-policy-is-read', side: 'broker', cases: [], tests: [{ file: 'test/policy-file/files.test.ts', name: 'is refused: in ' }],
+    edits: [{ file: 'src/policy-file/files.ts', find: 'if (problems.length === 0) problems.push(...(await changedSince(policyFile, before, found)))', replace: '' }],
+  },
+  {
+    id: 'part-of-a-policy-is-passed-over', side: 'broker', cases: [], tests: [{ file: 'test/policy-file/files.test.ts', name: 'a name that a person takes for one of the policy' }],
+    edits: [{ file: 'src/policy-file/files.ts', find: 'NEARLY.test(name) && !IN_FOLDER.test(name)', replace: 'false' }],
+  },
+  {
+    id: 'instant-that-never-comes', side: 'broker', cases: [], tests: [{ file: 'test/core/policy/forms.test.ts', name: 'notAfter: 2027-13-01' }],
+    edits: [{ file: 'src/core/policy/read-conditions.ts', find: 'isDay && !Number.isNaN(instant)', replace: 'isDay' }],
+  },
+  {
     id: 'password-in-the-log', side: 'broker', cases: ['Q06'],
     edits: [{ file: 'src/broker/engine/admitting.ts', find: 'auditAdmission(link.session, packet.username !== undefined)', replace: 'auditAdmission({ ...link.session, clientId: `${link.session.clientId} ${String((packet as any).password)}` }, packet.username !== undefined)' }],
   },

@@ -6,6 +6,7 @@ import type { PolicyDocument } from '../../src/core/policy/document.ts'
 import { describeProblem, type SourceNode } from '../../src/core/source-tree.ts'
 import { readPolicy } from '../../src/policy-file.ts'
 import { readLines } from '../../src/policy-file/lines.ts'
+import { withoutRule } from '../core/policy/forms/texts.ts'
 import { asLines, asYaml, policies, said, styles } from './both-forms.ts'
 
 function documentOf(file: string, text: string): PolicyDocument {
@@ -158,7 +159,7 @@ describe('ids that nobody wrote', () => {
     const long = 'x'.repeat(64)
     expect(ids(`group ${long}\ndeny group ${long}`)).toEqual([expect.stringMatching(/^group\.[0-9a-f]{12}$/), expect.stringMatching(/^deny\.group\.[0-9a-f]{12}$/)])
     expect(problemsOf('group g\ngroup g\n  id other')).toEqual([])
-    expect(problemsOf('group g\n\ngroup g')).toEqual(['3:1: the rule id "group.g" is taken, by p.policy:1. Give every rule an id of its own.'])
+    expect(problemsOf('group g\n\ngroup g')).toEqual(['3:1: the rule id "group.g" is taken, by p.policy:1. Give every rule an id of its own. [rule group.g]'])
     expect(problemsOf('deny pub a/b\ndeny pub a/b')[0]).toMatch(/^2:1: the rule id "deny\.pub\.[0-9a-f]{12}" is taken, by p\.policy:1\./)
   })
 })
@@ -252,7 +253,14 @@ describe('what is wrong is told at its place, all at once', () => {
     ['any\n  connect session=1', '2:11: unknown term "session" of connect. Did you mean "sessions"?'],
     ['any\n  connect clientId=a*b', '2:20: only the last character of a client id pattern may be "*".'],
   ])('%j', (text, ...problems) => {
-    expect(problemsOf(text)).toEqual(problems)
+    expect(problemsOf(text).map(withoutRule)).toEqual(problems)
+  })
+
+  test.each([
+    ['group g\n  pub a+\n  sub "x', ['group.g', 'group.g']], ['group g\n  pub a+ qos<=7\n  pbu x\n  id mine', ['mine', 'mine', 'mine']], ['any\n  id a b\n  pub x y\n\nany\n  pub #x', ['a', 'a', 'any']], ['deny pub a+\n  id a/b', [undefined, undefined]],
+    ['quarantine\n  pub a+', ['quarantine']], ['gruop x\n  pub a+', ['line-1', 'line-1']], ['onDeny nothing\n  pub a', [undefined, undefined]],
+  ])('with the id of its rule, wherever that is said: %j', (text, expected) => {
+    expect(problemsOf(text).map((problem) => / \[rule (.+)\]$/.exec(problem)?.[1])).toEqual(expected)
   })
 
   test('a line that is wrong leaves the others their say', () => {

@@ -14,6 +14,7 @@ import { tlsVersion } from '../tls-peer.ts'
 import type { ConnectJudge, Opening } from './connect.ts'
 import type { Endings } from './endings.ts'
 import { boundExpiry, type Keeping } from './keeping.ts'
+import { heldFilters } from './filters.ts'
 import type { Link } from './link.ts'
 import { Outbound } from './outbound.ts'
 import type { Publishing } from './publishing.ts'
@@ -102,6 +103,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
       key: opening.key, tenant: opening.device.tenant, device: opening.device.id, clientId: opening.clientId,
       issuer: peer.issuer, serial: peer.serial, sha256: peer.sha256, leaf: peer.leaf, notAfter: peer.notAfter,
       protocol: opening.protocol, source: connection.source, connection: connectionOf(link), ending: undefined,
+      held: () => heldFilters(link.client),
       end: (reason, by) => endings.end(link, session, reason, by),
     }, opening.grants)
     ports.tellGaps(session, opening.grants)

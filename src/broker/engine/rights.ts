@@ -15,7 +15,7 @@ import { matches, parseTopicFilter, type Levels } from '../../core/topic.ts'
 import { judgeTrust } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { EndedBy, Session, SessionTable } from '../sessions.ts'
-import { toEngineFilter, toWireFilter } from './filters.ts'
+import { heldFilters, toEngineFilter, toWireFilter } from './filters.ts'
 import type { Granting } from './granting.ts'
 import type { Keeping } from './keeping.ts'
 import type { Link } from './link.ts'
@@ -120,7 +120,7 @@ export function openRights(ports: RightsPorts): Rights {
     const { client } = link
     const { sessionExpirySecondsMax: expiryMax } = grants
     if (expiryMax !== undefined && client.sessionExpiryInterval > expiryMax) client.sessionExpiryInterval = expiryMax
-    const held = Object.entries(client.subscriptions).map(([filter, { qos }]) => ({ filter: toWireFilter(filter), qos }))
+    const held = heldFilters(client)
     const { lost, lowered } = narrowing(held, [grants])
     for (const { filter, qos } of lowered) {
       const subscription = client.subscriptions[toEngineFilter(filter)]

@@ -41,8 +41,8 @@ type Judge = (when: Conditions, principal: Principal) => Answer | undefined
 
 /** One judge for each; undefined where the rule does not say it. */
 const JUDGES: Readonly<Record<ConditionName, Judge>> = {
-  source: ({ source }, { connection }) => source && answer(connection && source.includes(connection.source)),
-  tls: ({ tls }, { connection }) => tls && answer(connection && (connection.tls === tls.version || (tls.orLater && connection.tls > tls.version))),
+  source: ({ source }, { connection }) => source && answer(connection?.source === undefined ? undefined : source.includes(connection.source)),
+  tls: ({ tls }, { connection }) => tls && answer(connection?.tls === undefined ? undefined : connection.tls === tls.version || (tls.orLater && connection.tls > tls.version)),
   time: ({ time }, { now }) => time && (now === undefined ? answer(undefined) : inWindow(time, now)),
   notBefore: ({ notBefore }, { now }) => (notBefore === undefined ? undefined : now === undefined ? answer(undefined) : now >= notBefore ? answer(true) : answer(false, notBefore)),
   notAfter: ({ notAfter }, { now }) => (notAfter === undefined ? undefined : now === undefined ? answer(undefined) : now < notAfter ? answer(true, notAfter) : answer(false)),
@@ -50,6 +50,39 @@ const JUDGES: Readonly<Record<ConditionName, Judge>> = {
   // No enrollment attests a device yet: none is, and a rule that asks for it applies to nobody.
   attested: ({ attested }, principal) => (attested === undefined ? undefined : answer((principal.attested ?? false) === attested)),
   state: ({ states }, { device }) => states && answer(states.some((state) => state === device.state)),
+}
+
+export interface ConditionSeen extends Answer {
+  readonly condition: ConditionName
+}
+
+/** Each condition that the rule says, by itself. */
+export function judgeEach(when: Conditions, principal: Principal): readonly ConditionSeen[] {
+  return CONDITION_NAMES.flatMap((condition) => {
+    const said = JUDGES[condition](when, principal)
+    return said === undefined ? [] : [{ condition, ...said }]
+  })
+}
+
+/** So many half hours are more than a month: a window that does not open in that time is not waited for. */
+const STEPS_MAX = 2_000
+
+/** The first instant, from the principal's own on, at which no condition fails any longer; undefined: time alone does not bring it. */
+export function holdsFrom(when: Conditions, principal: Principal): EpochMs | undefined {
+  let { now } = principal
+  for (let step = 0; now !== undefined && step < STEPS_MAX; step++) {
+    const failing = judgeEach(when, at(principal, now)).filter(({ holds }) => holds === 'no')
+    if (failing.length === 0) return now
+    const untils = failing.map(({ until }) => until)
+    // None of them can hold before its own time: the latest decides where to look next.
+    now = untils.includes(undefined) ? undefined : Math.max(...untils.filter((until) => until !== undefined))
+  }
+  return undefined
+}
+
+/** The same principal at another time. Its certificate may be a getter, and is left one. */
+function at(principal: Principal, now: EpochMs): Principal {
+  return Object.create(principal, { now: { value: now } }) as Principal
 }
 
 export function judgeConditions(when: Conditions, principal: Principal): Judged {

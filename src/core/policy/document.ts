@@ -88,6 +88,8 @@ export interface TimeWindow {
   readonly fromMinute: number
   /** Of the day, 1–1,440. */
   readonly toMinute: number
+  /** Its IANA name. */
+  readonly zone: string
   readonly localTime: LocalTime
 }
 
@@ -143,6 +145,8 @@ export interface IdentityRule {
   readonly ca: CaName
   readonly at: SourcePosition
   readonly device: Parts
+  /** As it is written; undefined: any id. */
+  readonly idPattern: string | undefined
   readonly idMatches: (id: string) => boolean
   readonly groups: readonly Parts[]
   readonly register: 'known' | 'auto'

@@ -49,6 +49,8 @@ export interface Grants {
   will(topic: string, qos: 0 | 1 | 2, retain: boolean, bytes: number): Verdict
   /** R6: some grant admits this topic, and no rule forbids its delivery. */
   mayReceive(topic: string): boolean
+  /** The same with its reason, and not remembered: for whoever asks. */
+  receive(topic: string): Verdict
 }
 
 /** How much a device has used of its rates, all of its sessions together. */
@@ -153,6 +155,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
   const notGranted = refusal('publish-not-granted')
   const willNotGranted = refusal('will-not-granted')
   const filterNotGranted = refusal('subscribe-not-granted')
+  const notReceivable = refusal('receive-not-granted')
   const meanings = { publish: new Map<string, TopicMeaning>(), will: new Map<string, TopicMeaning>() }
   const receivable = new Map<string, boolean>()
 
@@ -238,6 +241,17 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
       return unshared === undefined ? filterNotGranted : refusal('share-not-granted', unshared.where)
     },
 
+    receive(topic) {
+      const name = parseTopicName(topic)
+      if (!name.allow) return refusal(name.reason)
+      const { levels } = name.value
+      const denied = noReceive.find((d) => matches(d.levels, levels))
+      if (denied !== undefined) return denied.denied
+      const read = reads.find((r) => matches(r.levels, levels))
+      if (read === undefined) return notReceivable
+      return { effect: 'allow', reason: 'granted', ...read.where, generation }
+    },
+
     mayReceive(topic) {
       const before = receivable.get(topic)
       if (before !== undefined) return before
@@ -278,17 +292,17 @@ function remember<T>(known: Map<string, T>, topic: string, meaning: T): void {
 }
 
 /** R5: which filters a grant admits. */
-const ADMITS: Readonly<Record<SubscribeGrant['wildcard'], (granted: Levels, filter: Levels) => boolean>> = {
+export const ADMITS: Readonly<Record<SubscribeGrant['wildcard'], (granted: Levels, filter: Levels) => boolean>> = {
   contain: contains,
   forbid: (granted, filter) => !hasWildcard(filter) && contains(granted, filter),
   filter: intersects,
 }
 
-function hasWildcard(levels: Levels): boolean {
+export function hasWildcard(levels: Levels): boolean {
   return levels.includes('+') || levels.includes('#')
 }
 
-function admitsShare({ share }: SubscribeGrant, name: string): boolean {
+export function admitsShare({ share }: SubscribeGrant, name: string): boolean {
   return share.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern))
 }
 

@@ -2,6 +2,8 @@
 // published schema agree because they all look here.
 
 export const TOP_KEYS = ['version', 'identity', 'groups', 'grants', 'deny', 'onDeny', 'strictDeny', 'retained', 'willOnKick', 'quarantine'] as const
+/** What may be long at the top of a file, and is read piece by piece. */
+export const SECTION_KEYS: readonly string[] = ['identity', 'groups', 'grants', 'deny']
 export const IDENTITY_KEYS = ['ca', 'device', 'idPattern', 'groups', 'register'] as const
 export const QUARANTINE_KEYS = ['connect', 'publish', 'subscribe', 'will'] as const
 export const GRANT_KEYS = ['id', 'to', 'when', ...QUARANTINE_KEYS] as const

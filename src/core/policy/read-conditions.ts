@@ -42,8 +42,8 @@ export class ConditionsReader {
       source: said('source', (n) => this.#source(n)),
       tls: said('tls', (n) => this.#tls(n)),
       time: said('time', (n) => this.#time(n)),
-      notBefore: said('notBefore', (n) => this.#instant(n, 'notBefore')),
-      notAfter: said('notAfter', (n) => this.#instant(n, 'notAfter')),
+      notBefore: said('notBefore', (n) => readInstant(this.#reader, n, 'notBefore')),
+      notAfter: said('notAfter', (n) => readInstant(this.#reader, n, 'notAfter')),
       certificateAge: said('certificateAge', (n) => this.#age(n)),
       attested: said('attested', (n) => this.#reader.boolean(n, 'attested')),
       states: said('state', (n) => this.#states(n)),
@@ -101,24 +101,24 @@ export class ConditionsReader {
     const map = this.#reader.map(node, 'time', TIME_KEYS)
     if (map === undefined) return undefined
     const [days, from, to, zone] = ['days', 'from', 'to', 'zone'].map((key) => map.get(key)?.value)
-    const localTime = this.#zone(zone)
+    const clock = this.#zone(zone)
     const window = {
       days: days === undefined ? DAYS.map((_, i) => i + 1) : (this.#some(days, 'days') ?? []).flatMap((n) => this.#days(n)),
       fromMinute: from === undefined ? 0 : this.#minute(from, 'from'),
       toMinute: to === undefined ? MINUTES_OF_DAY : this.#minute(to, 'to'),
     }
     const { fromMinute, toMinute } = window
-    if (localTime === undefined || fromMinute === undefined || toMinute === undefined) return undefined
+    if (clock === undefined || fromMinute === undefined || toMinute === undefined) return undefined
     if (fromMinute === MINUTES_OF_DAY || fromMinute === toMinute) return this.#reader.report(node.at, 'time: the window is empty.', 'A window that ends when it begins has no time in it; leave out from and to for the whole day.')
-    return { days: [...new Set(window.days)], fromMinute, toMinute: toMinute === 0 ? MINUTES_OF_DAY : toMinute, localTime }
+    return { days: [...new Set(window.days)], fromMinute, toMinute: toMinute === 0 ? MINUTES_OF_DAY : toMinute, ...clock }
   }
 
-  #zone(node: SourceNode | undefined): LocalTime | undefined {
+  #zone(node: SourceNode | undefined): Pick<TimeWindow, 'zone' | 'localTime'> | undefined {
     const name = node === undefined ? 'UTC' : this.#reader.string(node, 'zone')
     if (name === undefined) return undefined
     const localTime = this.#clocks.get(name) ?? this.#tools.zone(name)
     this.#clocks.set(name, localTime)
-    return typeof localTime === 'string' ? this.#reader.report(node?.at ?? { file: '', line: 1, column: 1 }, `zone: ${localTime}`, 'Write a name of the IANA time zone database, such as Europe/Berlin or UTC.') : localTime
+    return typeof localTime === 'string' ? this.#reader.report(node?.at ?? { file: '', line: 1, column: 1 }, `zone: ${localTime}`, 'Write a name of the IANA time zone database, such as Europe/Berlin or UTC.') : { zone: name, localTime }
   }
 
   /** A day, or a range: mon-fri. */
@@ -139,17 +139,6 @@ export class ConditionsReader {
     if (text === '24:00') return MINUTES_OF_DAY
     const match = TIME_OF_DAY.exec(text)
     return match === null ? this.#reader.report(node.at, `${what} must be a time of day.`, 'Write hours and minutes in quotes: "06:00".') : Number(match[1]) * 60 + Number(match[2])
-  }
-
-  #instant(node: SourceNode, what: string): EpochMs | undefined {
-    const text = this.#reader.written(node, what)
-    if (text === undefined) return undefined
-    const match = INSTANT.exec(text)
-    const [year, month, day] = [1, 2, 3].map((i) => Number(match?.[i]))
-    // What is no day of its month is taken for one of the next.
-    const isDay = match !== null && new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day)).getUTCDate() === day
-    const instant = Date.parse(text)
-    return isDay && !Number.isNaN(instant) ? instant : this.#reader.report(node.at, `${what} must be an instant.`, 'Write it as RFC 3339 has it, with its offset: 2027-03-01T06:00:00Z.')
   }
 
   /** '<90d', '>=1d', or both: '>=1d <90d'. */
@@ -174,4 +163,16 @@ export class ConditionsReader {
     const items = this.#some(node, 'state')
     return items?.flatMap((item) => this.#reader.oneOf(item, 'state', POLICY_STATES) ?? [])
   }
+}
+
+/** RFC 3339, with its offset. */
+export function readInstant(reader: TreeReader, node: SourceNode, what: string): EpochMs | undefined {
+  const text = reader.written(node, what)
+  if (text === undefined) return undefined
+  const match = INSTANT.exec(text)
+  const [year, month, day] = [1, 2, 3].map((i) => Number(match?.[i]))
+  // What is no day of its month is taken for one of the next.
+  const isDay = match !== null && new Date(Date.UTC(year ?? 0, (month ?? 0) - 1, day)).getUTCDate() === day
+  const instant = Date.parse(text)
+  return isDay && !Number.isNaN(instant) ? instant : reader.report(node.at, `${what} must be an instant.`, 'Write it as RFC 3339 has it, with its offset: 2027-03-01T06:00:00Z.')
 }

@@ -1,22 +1,12 @@
 // Reads a policy from trees with positions: every key that the grammar has, strictly. What is wrong is reported with its
 // place and a suggestion, all of it at once. It knows no syntax: YAML and the line form make the same trees.
 
-import { BROKER_LIMITS, POLICY_LIMITS, REGISTRY_LIMITS } from '../../limits.ts'
-import { parseAttributes } from '../device.ts'
-import type { SourcePosition } from '../errors.ts'
-import { parseCaName, parseDeviceId, parseGroupName, parseTenantId, printable } from '../ids.ts'
+import { POLICY_LIMITS } from '../../limits.ts'
 import { TreeReader, type MapEntry, type Problem, type SourceNode } from '../source-tree.ts'
 import { groupCircles } from './groups.ts'
-import { ConditionsReader, type ConditionTools } from './read-conditions.ts'
-import { TopicReader } from './read-topics.ts'
-import { CONNECT_KEYS, DENY_KEYS, GRANT_KEYS, IDENTITY_KEYS, NOT_IN_A_DENY, NOT_IN_A_GRANT, NOT_IN_QUARANTINE, QUARANTINE_KEYS, TARGET_KEYS, TOP_KEYS } from './keys.ts'
-import { NOTHING_GRANTED, ON_DENY, RETAINED_FATES, WILL_ON_KICK, type AttributeQuery, type ConnectTerms, type DenyRule, type GrantRule, type GroupRule, type IdentityRule, type PolicyDocument, type Target } from './document.ts'
-import type { Parts } from './template.ts'
-
-export interface DocumentTools extends ConditionTools {
-  /** Compiles a pattern of linear-time syntax that must match a whole text, or says what is wrong with it. */
-  pattern(text: string): ((value: string) => boolean) | string
-}
+import { TOP_KEYS } from './keys.ts'
+import { NOTHING_GRANTED, ON_DENY, RETAINED_FATES, WILL_ON_KICK, type DenyRule, type GrantRule, type GroupRule, type IdentityRule, type PolicyDocument } from './document.ts'
+import { idOf, placeOf, RuleReader, type DocumentTools } from './read-rules.ts'
 
 export interface PolicyReading {
   /** Absent when there are problems. */
@@ -24,306 +14,146 @@ export interface PolicyReading {
   readonly problems: readonly Problem[]
 }
 
-/** Where a certificate is all that there is, these are the variables that can be known. */
-const OF_CERTIFICATE = /^(?:cert|san|spiffe)\./
 const NAMES_TOLD_MAX = 8
 
 /** Reads a policy from one tree for each of its files. Their order does not matter. */
 export function parsePolicyDocument(trees: readonly SourceNode[], tools: DocumentTools): PolicyReading {
-  const steps = readingPolicy(trees, tools)
+  const reader = new PolicyReader(tools)
+  for (const tree of trees) finished(reader.file(tree))
+  return finished(reader.end())
+}
+
+function finished<T>(steps: Generator<void, T>): T {
   for (;;) {
     const step = steps.next()
     if (step.done === true) return step.value
   }
 }
 
-/** The same, in steps of a millisecond or so: for whoever has something else to do meanwhile. */
-export function* readingPolicy(trees: readonly SourceNode[], tools: DocumentTools): Generator<void, PolicyReading> {
-  const reader = new TreeReader()
-  const document = yield* new DocumentReader(reader, tools).document(trees)
-  return reader.problems.length > 0 ? { problems: reader.problems } : { document, problems: [] }
+/** A list or mapping at the top of a file that may be long. */
+interface Section {
+  readonly entry: MapEntry
+  count: number
+  /** One of its items, or of its entries. */
+  readonly item?: (node: SourceNode) => void
+  readonly each?: (entry: MapEntry) => void
 }
 
-type Top = ReadonlyMap<string, MapEntry>
+type Settings = Pick<PolicyDocument, 'onDeny' | 'strictDeny' | 'retained' | 'willOnKick'>
 
-class DocumentReader {
-  readonly #reader: TreeReader
-  readonly #tools: DocumentTools
-  readonly #topics: TopicReader
-  readonly #conditions: ConditionsReader
-  /** What may be said once, and where it was: by kind and name. */
-  readonly #taken = new Map<string, SourcePosition>()
+/**
+ * Reads a policy in steps of a millisecond or less, for whoever has something else to do meanwhile; and in pieces, for whom it
+ * would be too much to have all of it at once: what is long in a file may come after it.
+ */
+export class PolicyReader {
+  readonly #reader = new TreeReader()
+  readonly #rules: RuleReader
+  readonly #identity: IdentityRule[] = []
+  readonly #groups: GroupRule[] = []
+  readonly #grants: GrantRule[] = []
+  readonly #quarantine: GrantRule[] = []
+  readonly #deny: DenyRule[] = []
+  /** What is said once for all files, and where. */
+  readonly #said = new Map<string, MapEntry>()
+  /** Of the file that is being read, by the number of the entry. */
+  #sections: readonly (Section | undefined)[] = []
 
-  constructor(reader: TreeReader, tools: DocumentTools) {
-    this.#reader = reader
-    this.#tools = tools
-    this.#topics = new TopicReader(reader)
-    this.#conditions = new ConditionsReader(reader, tools)
+  constructor(tools: DocumentTools) {
+    this.#rules = new RuleReader(this.#reader, tools)
   }
 
-  *document(trees: readonly SourceNode[]): Generator<void, PolicyDocument> {
-    const tops = trees.flatMap((tree) => this.#top(tree) ?? [])
-    const groups = yield* this.#groups(tops)
-    const grants = yield* this.#rules(tops, 'grants', (node) => this.#grant(node))
-    const quarantine = tops.flatMap((top) => this.#quarantine(top.get('quarantine')) ?? [])
-    return {
-      identity: yield* this.#rules(tops, 'identity', (node) => this.#identity(node)),
-      groups,
-      grants: [...grants, ...quarantine],
-      deny: yield* this.#rules(tops, 'deny', (node) => this.#deny(node)),
-      onDeny: this.#setting(tops, 'onDeny', (node) => this.#reader.oneOf(node, 'onDeny', ON_DENY)) ?? NOTHING_GRANTED.onDeny,
-      strictDeny: this.#setting(tops, 'strictDeny', (node) => this.#reader.boolean(node, 'strictDeny')) ?? NOTHING_GRANTED.strictDeny,
-      retained: this.#setting(tops, 'retained', (node) => this.#reader.oneOf(node, 'retained', RETAINED_FATES)) ?? NOTHING_GRANTED.retained,
-      willOnKick: this.#setting(tops, 'willOnKick', (node) => this.#reader.oneOf(node, 'willOnKick', WILL_ON_KICK)) ?? NOTHING_GRANTED.willOnKick,
-    }
-  }
-
-  /** R1: an empty file is a policy, and grants nothing. */
-  #top(tree: SourceNode): Top | undefined {
-    if (tree.kind === 'map' && tree.entries.length === 0) return undefined
+  /** A file. R1: an empty one is a policy, and grants nothing. */
+  *file(tree: SourceNode): Generator<void, void> {
+    this.#sections = []
+    if (tree.kind === 'map' && tree.entries.length === 0) return
     const top = this.#reader.map(tree, 'the policy', TOP_KEYS)
-    if (top === undefined) return undefined
+    if (top === undefined || tree.kind !== 'map') return
     const version = top.get('version')
     if (version === undefined) this.#reader.report(tree.at, 'the policy has no version.', 'Begin the file with: version: 1')
     else this.#reader.integer(version.value, 'version', 1, 1)
-    return top
+    for (const key of ['onDeny', 'strictDeny', 'retained', 'willOnKick']) this.#once(top.get(key))
+    const quarantine = this.#reader.inRule('quarantine', () => this.#rules.quarantine(top.get('quarantine')))
+    if (quarantine !== undefined) this.#quarantine.push(quarantine)
+    this.#sections = tree.entries.map((entry) => this.#section(entry))
+    for (const [i, { value }] of tree.entries.entries()) yield* this.more(i, value)
   }
 
-  *#rules<T>(tops: readonly Top[], what: string, read: (node: SourceNode) => T | undefined): Generator<void, readonly T[]> {
-    const found: T[] = []
-    for (const top of tops) {
-      for (const node of this.#topics.items(top.get(what), what, POLICY_LIMITS.rulesMax)) {
+  /** What stands in the list or mapping of an entry of the file that was read last, or more of it. */
+  *more(entry: number, content: SourceNode): Generator<void, void> {
+    const section = this.#sections[entry]
+    if (section?.item !== undefined && content.kind === 'list') {
+      for (const node of content.items) {
         yield
-        const value = read(node)
-        if (value !== undefined) found.push(value)
+        if (this.#hasRoom(section)) this.#reader.inRule(idOf(node), () => section.item?.(node))
       }
     }
-    return found
+    if (section?.each !== undefined && content.kind === 'map') {
+      for (const each of content.entries) {
+        yield
+        if (this.#hasRoom(section)) section.each(each)
+      }
+    }
+  }
+
+  /** There is no more. */
+  *end(): Generator<void, PolicyReading> {
+    yield* this.#circles()
+    const document: PolicyDocument = { identity: this.#identity, groups: this.#groups, grants: [...this.#grants, ...this.#quarantine], deny: this.#deny, ...this.#settings() }
+    const { problems } = this.#reader
+    return problems.length > 0 ? { problems } : { document, problems }
+  }
+
+  /** A section with nothing in it is an empty one. */
+  #section(entry: MapEntry): Section | undefined {
+    const { key, value } = entry
+    const lists: Readonly<Record<string, (node: SourceNode) => void>> = {
+      identity: (node) => push(this.#identity, this.#rules.identity(node)),
+      grants: (node) => push(this.#grants, this.#rules.grant(node)),
+      deny: (node) => push(this.#deny, this.#rules.deny(node)),
+    }
+    const item = Object.hasOwn(lists, key) ? lists[key] : undefined
+    if ((item === undefined && key !== 'groups') || (value.kind === 'scalar' && value.value === null)) return undefined
+    if (item !== undefined) return this.#reader.list(value, key) && { entry, count: 0, item }
+    if (value.kind === 'map') return { entry, count: 0, each: (each) => push(this.#groups, this.#rules.group(each)) }
+    return this.#reader.report(value.at, 'groups must say which groups a group contains.', 'Write: groups: { plant: [line-1, line-2] }')
+  }
+
+  #hasRoom(section: Section): boolean {
+    section.count++
+    if (section.count === POLICY_LIMITS.rulesMax + 1) this.#reader.report(section.entry.keyAt, `${section.entry.key} has more than ${POLICY_LIMITS.rulesMax} entries.`)
+    return section.count <= POLICY_LIMITS.rulesMax
   }
 
   /** What holds for the whole policy is said in one of its files. */
-  #setting<T>(tops: readonly Top[], key: string, read: (node: SourceNode) => T | undefined): T | undefined {
-    const [said, ...more] = tops.flatMap((top) => top.get(key) ?? [])
-    for (const again of more) this.#reader.report(again.keyAt, `${key} is said already, in ${placeOf(said?.keyAt ?? again.keyAt)}.`, 'Say it in one file: the order of files must not matter.')
-    return said && read(said.value)
+  #once(entry: MapEntry | undefined): void {
+    if (entry === undefined) return
+    const before = this.#said.get(entry.key)
+    if (before === undefined) this.#said.set(entry.key, entry)
+    else this.#reader.report(entry.keyAt, `${entry.key} is said already, in ${placeOf(before.keyAt)}.`, 'Say it in one file: the order of files must not matter.')
   }
 
-  /** False, and reported, when `name` of this kind was taken before. */
-  #take(kind: string, name: string, at: SourcePosition, message: (first: SourcePosition) => string, fix: string): boolean {
-    const key = `${kind}/${name}`
-    const first = this.#taken.get(key)
-    if (first !== undefined) this.#reader.report(at, message(first), fix)
-    else this.#taken.set(key, at)
-    return first === undefined
-  }
-
-  *#groups(tops: readonly Top[]): Generator<void, readonly GroupRule[]> {
-    const found: GroupRule[] = []
-    for (const top of tops) {
-      for (const entry of this.#groupEntries(top.get('groups'))) {
-        yield
-        const rule = this.#group(entry)
-        if (rule !== undefined) found.push(rule)
-      }
+  #settings(): Settings {
+    const said = <T>(key: string, read: (node: SourceNode) => T | undefined): T | undefined => {
+      const entry = this.#said.get(key)
+      return entry && read(entry.value)
     }
-    for (const circle of yield* groupCircles(found)) {
+    return {
+      onDeny: said('onDeny', (node) => this.#reader.oneOf(node, 'onDeny', ON_DENY)) ?? NOTHING_GRANTED.onDeny,
+      strictDeny: said('strictDeny', (node) => this.#reader.boolean(node, 'strictDeny')) ?? NOTHING_GRANTED.strictDeny,
+      retained: said('retained', (node) => this.#reader.oneOf(node, 'retained', RETAINED_FATES)) ?? NOTHING_GRANTED.retained,
+      willOnKick: said('willOnKick', (node) => this.#reader.oneOf(node, 'willOnKick', WILL_ON_KICK)) ?? NOTHING_GRANTED.willOnKick,
+    }
+  }
+
+  *#circles(): Generator<void, void> {
+    for (const circle of yield* groupCircles(this.#groups)) {
       const names = circle.slice(0, NAMES_TOLD_MAX).map(({ group }) => group)
       const [first] = circle
       if (first !== undefined) this.#reader.report(first.at, `the groups contain each other in a circle: ${[...names, ...(names.length < circle.length ? ['…'] : []), first.group].join(' → ')}.`, 'Take one of them out of the other.')
     }
-    return found
-  }
-
-  #groupEntries(entry: MapEntry | undefined): readonly MapEntry[] {
-    if (entry === undefined || (entry.value.kind === 'scalar' && entry.value.value === null)) return []
-    const { value } = entry
-    if (value.kind !== 'map') this.#reader.report(value.at, 'groups must say which groups a group contains.', 'Write: groups: { plant: [line-1, line-2] }')
-    else if (value.entries.length > POLICY_LIMITS.rulesMax) this.#reader.report(entry.keyAt, `groups has more than ${POLICY_LIMITS.rulesMax} entries.`)
-    else return value.entries
-    return []
-  }
-
-  #group(entry: MapEntry): GroupRule | undefined {
-    const { key, keyAt } = entry
-    const group = parseGroupName(key)
-    if (!group.allow) return this.#reader.report(keyAt, `"${printable(key)}" is not a valid name of a group.`, NAMES)
-    if (!this.#take('group', key, keyAt, (first) => `the group "${key}" is described already, in ${placeOf(first)}.`, 'Describe it once, with all that it contains.')) return undefined
-    const contains = this.#topics.each(entry, `the group ${key}`, (node) => this.#name(node, 'a group', parseGroupName))
-    return { group: group.value, contains: [...new Set(contains)], at: keyAt }
-  }
-
-  #identity(node: SourceNode): IdentityRule | undefined {
-    const map = this.#reader.map(node, 'an identity rule', IDENTITY_KEYS)
-    if (map === undefined) return undefined
-    const ca = this.#named(map.get('ca'), node, 'ca', parseCaName)
-    const device = map.get('device')
-    const parts = device === undefined ? this.#reader.report(node.at, 'the identity rule does not say where the device id comes from.', 'Add, for example, device: "${cert.subject.CN}".') : this.#certificateParts(device.value, 'device')
-    if (ca !== undefined) this.#take('ca', ca, map.get('ca')?.value.at ?? node.at, (first) => `the CA "${ca}" has an identity rule already, in ${placeOf(first)}.`, 'One rule for each CA: the order of rules must not matter.')
-    const pattern = map.get('idPattern')
-    const idMatches = pattern === undefined ? () => true : this.#pattern(pattern.value)
-    const register = map.get('register')
-    const rule = {
-      groups: this.#topics.each(map.get('groups'), 'groups', (g) => this.#certificateParts(g, 'a group')),
-      register: (register && this.#reader.oneOf(register.value, 'register', ['known', 'auto'])) ?? 'known',
-    } as const
-    return ca === undefined || parts === undefined || idMatches === undefined ? undefined : { ca, at: node.at, device: parts, idMatches, ...rule }
-  }
-
-  #pattern(node: SourceNode): ((id: string) => boolean) | undefined {
-    const text = this.#reader.string(node, 'idPattern')
-    if (text === undefined) return undefined
-    const compiled = this.#tools.pattern(text)
-    return typeof compiled === 'string' ? this.#reader.report(node.at, `idPattern cannot be used: ${printable(compiled, POLICY_LIMITS.problemCharsMax)}.`, 'It is RE2 syntax: no look-around and no back references.') : compiled
-  }
-
-  #grant(node: SourceNode): GrantRule | undefined {
-    const map = this.#reader.map(node, 'a grant', GRANT_KEYS, NOT_IN_A_GRANT)
-    if (map === undefined) return undefined
-    const id = this.#id(map.get('id'), node)
-    const to = this.#target(map.get('to'), node)
-    const when = this.#when(map)
-    const rule = this.#body(map)
-    return id === undefined || to === undefined ? undefined : { id, at: node.at, to, ...when, ...rule }
-  }
-
-  #body(map: Top): Pick<GrantRule, 'connect' | 'publish' | 'subscribe' | 'will'> {
-    const connect = map.get('connect')
-    return {
-      connect: connect === undefined ? {} : this.#connect(connect.value),
-      publish: this.#topics.each(map.get('publish'), 'publish', (n) => this.#topics.publish(n)),
-      subscribe: this.#topics.each(map.get('subscribe'), 'subscribe', (n) => this.#topics.subscribe(n)),
-      will: this.#topics.each(map.get('will'), 'will', (n) => this.#topics.will(n)),
-    }
-  }
-
-  /** Short for a grant to everybody who is quarantined. */
-  #quarantine(entry: MapEntry | undefined): GrantRule | undefined {
-    if (entry === undefined) return undefined
-    const map = this.#reader.map(entry.value, 'quarantine', QUARANTINE_KEYS, NOT_IN_QUARANTINE)
-    const isFirst = this.#take('section', 'quarantine', entry.keyAt, (first) => `quarantine is said already, in ${placeOf(first)}.`, 'Say it once; a grant with the condition state: quarantined may say more.')
-    return map && isFirst && this.#take('rule', 'quarantine', entry.keyAt, (first) => `quarantine is a rule id, too, and taken by ${placeOf(first)}.`, 'Give that rule another id.') ? { id: 'quarantine', at: entry.keyAt, to: { kind: 'any' }, when: { at: entry.keyAt, states: ['quarantined'] }, ...this.#body(map) } : undefined
-  }
-
-  #deny(node: SourceNode): DenyRule | undefined {
-    const map = this.#reader.map(node, 'a deny rule', DENY_KEYS, NOT_IN_A_DENY)
-    if (map === undefined) return undefined
-    const id = this.#id(map.get('id'), node)
-    const to = this.#target(map.get('to'), node)
-    const when = this.#when(map)
-    const onDeny = map.get('onDeny')
-    const said = onDeny && this.#reader.oneOf(onDeny.value, 'onDeny', ON_DENY)
-    const denied = (n: SourceNode) => this.#topics.denied(n)
-    const rule = {
-      publish: this.#topics.each(map.get('publish'), 'publish', denied),
-      subscribe: this.#topics.each(map.get('subscribe'), 'subscribe', denied),
-      receive: this.#topics.each(map.get('receive'), 'receive', denied),
-      ...(said === undefined ? {} : { onDeny: said }),
-    }
-    return id === undefined || to === undefined ? undefined : { id, at: node.at, to, ...when, ...rule }
-  }
-
-  #when(map: Top): Pick<GrantRule, 'when'> {
-    const entry = map.get('when')
-    const when = entry && this.#conditions.conditions(entry)
-    return when === undefined ? {} : { when }
-  }
-
-  #connect(node: SourceNode): ConnectTerms {
-    const map = this.#reader.map(node, 'connect', CONNECT_KEYS)
-    const clientIds = map?.get('clientId')
-    const sessions = map?.get('sessions')
-    const expiry = map?.get('sessionExpiryMax')
-    const sessionsMax = sessions && this.#reader.integer(sessions.value, 'sessions', 1, BROKER_LIMITS.sessionsPerDeviceMax)
-    const expiryMs = expiry && this.#reader.duration(expiry.value, 'sessionExpiryMax')
-    return {
-      ...(clientIds === undefined ? {} : { clientIds: this.#topics.each(clientIds, 'clientId', (n) => this.#clientId(n)) }),
-      ...(sessionsMax === undefined ? {} : { sessionsMax }),
-      ...(expiryMs === undefined ? {} : { sessionExpirySecondsMax: Math.floor(expiryMs / 1_000) }),
-    }
-  }
-
-  #clientId(node: SourceNode): { readonly parts: Parts; readonly prefix: boolean } | undefined {
-    const text = this.#reader.string(node, 'a client id pattern')
-    if (text === undefined) return undefined
-    if (text.includes('${clientId}')) return this.#reader.report(node.at, 'a client id cannot be compared with itself.', 'Use "${device.id}".')
-    const prefix = text.endsWith('*')
-    const stem = prefix ? text.slice(0, -1) : text
-    if (stem.includes('*')) return this.#reader.report(node.at, 'only the last character of a client id pattern may be "*".')
-    const parts = this.#topics.parts(stem, node.at, 'a client id pattern')
-    return parts && { parts, prefix }
-  }
-
-  #id(entry: MapEntry | undefined, node: SourceNode): string | undefined {
-    if (entry === undefined) return this.#reader.report(node.at, 'the rule has no id.', 'Add an id: explanations and the audit log name it.')
-    const text = this.#reader.string(entry.value, 'id')
-    if (text === undefined) return undefined
-    if (!parseGroupName(text).allow) return this.#reader.report(entry.value.at, 'a rule id is 1 to 64 of A-Z a-z 0-9 _ . - and begins with a letter or digit.')
-    return this.#take('rule', text, entry.value.at, (first) => `the rule id "${text}" is taken, by ${placeOf(first)}.`, 'Give every rule an id of its own.') ? text : undefined
-  }
-
-  #target(entry: MapEntry | undefined, node: SourceNode): Target | undefined {
-    if (entry === undefined) return this.#reader.report(node.at, 'the rule does not say whom it is for.', 'Add, for example: to: { group: sensors }')
-    if (entry.value.kind === 'scalar') return this.#reader.oneOf(entry.value, 'to', ['any']) && { kind: 'any' }
-    const map = this.#reader.map(entry.value, 'to', TARGET_KEYS)
-    if (map === undefined) return undefined
-    // Of one that is none of these a word has been said already.
-    if (map.size !== 1 && entry.value.kind === 'map' && entry.value.entries.length > map.size) return undefined
-    if (map.size !== 1) return this.#reader.report(entry.value.at, 'to must name exactly one of group, device, ca, tenant or attr.', 'Everybody is written: to: any')
-    const attr = map.get('attr')
-    if (attr !== undefined) return this.#attributes(attr)
-    const [group, device, ca, tenant] = [
-      this.#named(map.get('group'), undefined, 'group', parseGroupName),
-      this.#named(map.get('device'), undefined, 'device', parseDeviceId),
-      this.#named(map.get('ca'), undefined, 'ca', parseCaName),
-      this.#named(map.get('tenant'), undefined, 'tenant', parseTenantId),
-    ]
-    if (group !== undefined) return { kind: 'group', group }
-    if (device !== undefined) return { kind: 'device', device }
-    if (tenant !== undefined) return { kind: 'tenant', tenant }
-    return ca === undefined ? undefined : { kind: 'ca', ca }
-  }
-
-  /** { model: X1, site: [north, south] }: all of them, each with one of its values. */
-  #attributes({ value }: MapEntry): Target | undefined {
-    if (value.kind !== 'map' || value.entries.length === 0) return this.#reader.report(value.at, 'attr must say which attributes a device has.', 'Write: to: { attr: { model: X1, site: [north, south] } }')
-    if (value.entries.length > REGISTRY_LIMITS.attributesPerDeviceMax) return this.#reader.report(value.at, `attr names more than ${REGISTRY_LIMITS.attributesPerDeviceMax} attributes, which no device has.`)
-    const all: AttributeQuery[] = []
-    for (const { key, keyAt, value: wanted } of value.entries) {
-      const nodes = wanted.kind === 'scalar' ? [wanted] : this.#reader.list(wanted, printable(key)) ?? []
-      const values = nodes.slice(0, POLICY_LIMITS.valuesMax).flatMap((node) => this.#reader.string(node, `the attribute ${printable(key)}`) ?? [])
-      const bad = values.map((text) => parseAttributes([[key, text]])).find((parsed) => !parsed.allow)
-      if (wanted.kind === 'list' && nodes.length === 0) this.#reader.report(wanted.at, `attr: no value is given for "${printable(key)}".`)
-      else if (nodes.length > POLICY_LIMITS.valuesMax) this.#reader.report(wanted.at, `attr: "${printable(key)}" has more than ${POLICY_LIMITS.valuesMax} values.`)
-      else if (bad !== undefined && !bad.allow) this.#reader.report(keyAt, `attr: no device can have this attribute: ${bad.detail ?? 'invalid'}.`, 'Attribute names are letters, digits and _; values have no / + # and no control characters.')
-      else if (values.length > 0) all.push({ name: key, values: [...new Set(values)] })
-    }
-    return all.length === value.entries.length ? { kind: 'attributes', all } : undefined
-  }
-
-  #named<T>(entry: MapEntry | undefined, owner: SourceNode | undefined, what: string, parse: NameParser<T>): T | undefined {
-    if (entry === undefined) return owner === undefined ? undefined : this.#reader.report(owner.at, `${what} is missing.`)
-    return this.#name(entry.value, what, parse)
-  }
-
-  #name<T>(node: SourceNode, what: string, parse: NameParser<T>): T | undefined {
-    const text = this.#reader.string(node, what)
-    if (text === undefined) return undefined
-    const parsed = parse(text)
-    return parsed.allow ? parsed.value : this.#reader.report(node.at, `${what} must be a name, not "${printable(text)}".`, NAMES)
-  }
-
-  /** Text that is filled in before there is a device. */
-  #certificateParts(node: SourceNode, what: string): Parts | undefined {
-    const text = this.#reader.string(node, what)
-    const parts = text === undefined ? undefined : this.#topics.parts(text, node.at, what)
-    const early = parts?.find((p) => 'variable' in p && !OF_CERTIFICATE.test(p.variable))
-    if (early === undefined || !('variable' in early)) return parts
-    return this.#reader.report(node.at, `${what}: \${${early.variable}} is not known yet: the certificate is read to find the device.`, 'Use a variable of the certificate, such as ${cert.subject.CN}.')
   }
 }
 
-type NameParser<T> = (text: string) => { readonly allow: boolean; readonly value?: T }
-
-const NAMES = 'Names are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.'
-
-const placeOf = ({ file, line }: SourcePosition): string => `${file}:${line}`
+function push<T>(all: T[], one: T | undefined): void {
+  if (one !== undefined) all.push(one)
+}

@@ -18,6 +18,8 @@ const WILL_HAS_NO_RATE = { rate: 'a Will is announced once for each connection.'
 
 export class TopicReader {
   readonly #reader: TreeReader
+  /** Levels that were read: ten thousand rules have few different ones, and share them. */
+  readonly #levels = new Map<string, Parts>()
 
   constructor(reader: TreeReader) {
     this.#reader = reader
@@ -54,8 +56,12 @@ export class TopicReader {
     if (map === undefined) return undefined
     const topic = this.#template(map.get('topic')?.value ?? node, 'the topic of subscribe')
     const wildcard = map.get('wildcard')
-    const mode = wildcard && this.#reader.oneOf(wildcard.value, 'wildcard', WILDCARD_MODES)
-    return topic && { topic, at: node.at, qos: this.#qos(map.get('qos')), wildcard: mode ?? 'contain', share: this.each(map.get('share'), 'share', (n) => this.#shareName(n), POLICY_LIMITS.shareNamesMax) }
+    const terms = {
+      qos: this.#qos(map.get('qos')),
+      wildcard: (wildcard && this.#reader.oneOf(wildcard.value, 'wildcard', WILDCARD_MODES)) ?? 'contain',
+      share: this.each(map.get('share'), 'share', (n) => this.#shareName(n), POLICY_LIMITS.shareNamesMax),
+    } as const
+    return topic && { topic, at: node.at, ...terms }
   }
 
   denied(node: SourceNode): DenyPattern | undefined {
@@ -69,6 +75,14 @@ export class TopicReader {
     return 'problem' in parts ? this.#reader.report(at, `${what}: ${parts.problem}`, parts.fix) : parts
   }
 
+  #level(text: string, at: SourcePosition, what: string): Parts | undefined {
+    const known = this.#levels.get(text)
+    if (known !== undefined) return known
+    const parts = this.parts(text, at, what)
+    if (parts !== undefined && this.#levels.size < POLICY_LIMITS.levelsSharedMax) this.#levels.set(text, parts)
+    return parts
+  }
+
   #sent(node: SourceNode, what: 'publish' | 'will', retainByDefault: boolean): PublishGrant | undefined {
     const map = what === 'will' ? this.#topicMap(node, what, SENT_KEYS, WILL_HAS_NO_RATE) : this.#topicMap(node, what, [...SENT_KEYS, ...RATE_KEYS])
     if (map === undefined) return undefined
@@ -76,13 +90,13 @@ export class TopicReader {
     const retain = map.get('retain')
     const bytes = map.get('maxBytes')
     const rate = this.#rate(map.get('rate'), map.get('burst'))
-    return topic && {
-      topic, at: node.at,
+    const terms = {
       qos: this.#qos(map.get('qos')),
       retain: (retain && this.#reader.boolean(retain.value, 'retain')) ?? retainByDefault,
       bytesMax: (bytes && this.#reader.bytes(bytes.value, 'maxBytes')) ?? Number.POSITIVE_INFINITY,
       ...(rate === undefined ? {} : { rate }),
     }
+    return topic && { topic, at: node.at, ...terms }
   }
 
   /** '20/s', '600/m', '100/h'. As many at once as the number says, where no burst is given. */
@@ -120,7 +134,7 @@ export class TopicReader {
     if (text === undefined) return undefined
     const levels: TemplateLevel[] = []
     for (const level of text.split('/')) {
-      const parts = level === '+' || level === '#' ? level : this.parts(level, node.at, what)
+      const parts = level === '+' || level === '#' ? level : this.#level(level, node.at, what)
       if (parts === undefined) return undefined
       levels.push(parts)
     }

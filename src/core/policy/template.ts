@@ -8,16 +8,19 @@ import { isOwnClientId, printable, type CaName, type EpochMs } from '../ids.ts'
 import { nearest } from '../source-tree.ts'
 import type { ConnectionFacts } from './conditions.ts'
 
+/** What a policy can speak of. */
+export type PolicyCertificate = Pick<CertificateFacts, 'serial' | 'sha256' | 'subject' | 'issuer' | 'subjectAltNames' | 'notBefore'>
+
 /** Whose grants are asked for. `certificate` may be a getter: it is read only when the policy speaks of it. */
 export interface Principal {
   readonly device: Device
   readonly ca: CaName
-  readonly certificate?: CertificateFacts | undefined
+  readonly certificate?: PolicyCertificate | undefined
   readonly clientId?: string
   /** Undefined where what was said earlier is judged again: its time was judged when it was said. */
   readonly now?: EpochMs | undefined
-  /** Undefined where nobody is connected. */
-  readonly connection?: ConnectionFacts | undefined
+  /** What is known of it; undefined where nobody is connected. */
+  readonly connection?: Partial<ConnectionFacts> | undefined
   /** The enrollment of the certificate proved what device it is. */
   readonly attested?: boolean
 }

@@ -268,7 +268,7 @@ describe('until', () => {
   })
   const minuteOfDay = fc.oneof(fc.integer({ min: 0, max: 1_439 }), fc.integer({ min: 0, max: 47 }).map((n) => n * 30))
   const windows = (zone: string): fc.Arbitrary<TimeWindow> => fc.record({
-    days: fc.uniqueArray(fc.integer({ min: 1, max: 7 }), { minLength: 1 }), fromMinute: minuteOfDay, toMinute: minuteOfDay.map((m) => m + 1), localTime: fc.constant(clocks.get(zone)!),
+    days: fc.uniqueArray(fc.integer({ min: 1, max: 7 }), { minLength: 1 }), fromMinute: minuteOfDay, toMinute: minuteOfDay.map((m) => m + 1), zone: fc.constant(zone), localTime: fc.constant(clocks.get(zone)!),
   }).filter(({ fromMinute, toMinute }) => fromMinute !== toMinute)
   const anywhere = fc.tuple(fc.constantFrom(...ZONES), fc.integer({ min: YEAR_2026, max: YEAR_2026 + 3 * 365 * DAY }))
   const nearAChange = fc.tuple(fc.constantFrom(...changes), fc.integer({ min: -26 * HOUR, max: 3 * HOUR })).map(([{ zone, change }, before]) => [zone, change + before] as const)

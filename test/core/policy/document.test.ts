@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { POLICY_LIMITS } from '../../../src/limits.ts'
-import { readingPolicy, type PolicyReading } from '../../../src/core/policy/read-document.ts'
+import { parsePolicyDocument, PolicyReader, type PolicyReading } from '../../../src/core/policy/read-document.ts'
 import { describeProblem, type SourceNode } from '../../../src/core/source-tree.ts'
 import { POLICY_TOOLS } from '../../../src/policy-file.ts'
 import { readYaml } from '../../../src/yaml-source.ts'
@@ -140,6 +140,13 @@ quarantine: { to: any }
     expect(problems.map((p) => /^policy\.yaml:(\d+):/.exec(p)?.[1])).toEqual(['2', '3', '5', '7', '7', '7', '7', '8', '8', '8', '10', '10', '10', '11'])
   })
 
+  test('are told with the id of their rule, where it says one', () => {
+    const inRule = (text: string): readonly (string | undefined)[] => problemsOf(text).map((problem) => / \[rule (.+)\]$/.exec(problem)?.[1])
+    expect(inRule(top('grants:\n  - { to: any, publish: ["a+"], id: late, qos: 1 }\n  - { to: any, publish: ["a+"] }\n  - { id: "a b", to: anny }'))).toEqual(['late', 'late', undefined, undefined, undefined, undefined])
+    expect(inRule(top('deny:\n  - { id: no, to: any, receive: ["a+"], when: { tls: 1.1 } }\nquarantine: { publish: ["a+"] }\nonDeny: no'))).toEqual(['no', 'no', 'quarantine', undefined])
+    expect(problemsOf(grant('publish: [ { topic: "a+", qos: 3, retain: x, maxBytes: y, rate: z, burst: 0 } ], subscribe: [ { topic: "a+", qos: 3, wildcard: x, share: ["#"] } ]'))).toHaveLength(9)
+  })
+
   test('with one problem there is no policy at all: nothing is half started', () => {
     expect(() => policyOf(`${grant('publish: [a]')}typo: 1\n`)).toThrow('unknown key "typo"')
   })
@@ -173,7 +180,7 @@ describe('bounds', () => {
   test('at most 32 attributes make a query', () => {
     const query = (count: number): string => top(`grants: [ { id: r, to: { attr: { ${Array.from({ length: count }, (_, i) => `a${i}: x`).join(', ')} } } } ]`)
     expect(problemsOf(query(32))).toEqual([])
-    expect(problemsOf(query(33))).toEqual(['policy.yaml:2:32: attr names more than 32 attributes, which no device has.'])
+    expect(problemsOf(query(33))).toEqual(['policy.yaml:2:32: attr names more than 32 attributes, which no device has. [rule r]'])
   })
 
   test('a section has at most 100,000 rules', () => {
@@ -188,20 +195,20 @@ describe('bounds', () => {
   })
 
   test('is read in steps, so that somebody else may have a turn after every rule', () => {
-    const { tree } = readYaml('p', top(`grants:\n${Array.from({ length: 50 }, (_, i) => `  - { id: r${i}, to: any }\n`).join('')}`))
-    const steps = readingPolicy(tree === undefined ? [] : [tree], POLICY_TOOLS)
+    const { tree } = readYaml('p', top(`groups: { a: [b], b: [c] }\ngrants:\n${Array.from({ length: 50 }, (_, i) => `  - { id: r${i}, to: any }\n`).join('')}`))
+    const reader = new PolicyReader(POLICY_TOOLS)
+    const steps = reader.file(tree!)
     let count = 0
     while (steps.next().done !== true) count++
-    expect(count).toBeGreaterThanOrEqual(50)
+    expect(count).toBe(52)
+    const last = reader.end()
+    let step = last.next()
+    while (step.done !== true) step = last.next()
+    expect(step.value.document?.grants).toHaveLength(50)
   })
 })
 
-function readAll(trees: readonly SourceNode[]): PolicyReading {
-  const steps = readingPolicy(trees, POLICY_TOOLS)
-  let step = steps.next()
-  while (step.done !== true) step = steps.next()
-  return step.value
-}
+const readAll = (trees: readonly SourceNode[]): PolicyReading => parsePolicyDocument(trees, POLICY_TOOLS)
 
 describe('a policy of several files', () => {
   const parts: Readonly<Record<string, string>> = {
@@ -240,10 +247,11 @@ describe('a policy of several files', () => {
   })
 
   test('ids, groups, CAs and the quarantine are taken once in all of them', () => {
-    expect(problemsIn({ a: top('grants: [ { id: r, to: any } ]'), b: top('deny: [ { id: r, to: any } ]') })).toEqual(['b:2:15: the rule id "r" is taken, by a:2. Give every rule an id of its own.'])
+    expect(problemsIn({ a: top('grants: [ { id: r, to: any } ]'), b: top('deny: [ { id: r, to: any } ]') })).toEqual(['b:2:15: the rule id "r" is taken, by a:2. Give every rule an id of its own. [rule r]'])
     expect(problemsIn({ a: groups('{ g: [x] }'), b: groups('{ g: [y] }') })).toEqual(['b:2:11: the group "g" is described already, in a:2. Describe it once, with all that it contains.'])
     expect(problemsIn({ a: identity('device: x'), b: identity('device: y') })).toEqual(['b:3:11: the CA "f" has an identity rule already, in a:3. One rule for each CA: the order of rules must not matter.'])
-    expect(problemsIn({ a: top('quarantine: {}'), b: top('quarantine: {}') })).toEqual(['b:2:1: quarantine is said already, in a:2. Say it once; a grant with the condition state: quarantined may say more.'])
+    expect(problemsIn({ a: top('quarantine: {}'), b: top('quarantine: {}') })).toEqual(['b:2:1: quarantine is said already, in a:2. Say it once; a grant with the condition state: quarantined may say more. [rule quarantine]'])
+    expect(problemsIn({ a: top('grants: [ { id: quarantine, to: any } ]'), b: top('quarantine: {}') })).toEqual(['b:2:1: quarantine is a rule id, too, and taken by a:2. Give that rule another id. [rule quarantine]'])
     expect(problemsIn({ a: groups('{ g: [h] }'), b: groups('{ h: [g] }') })).toEqual(['a:2:11: the groups contain each other in a circle: g → h → g. Take one of them out of the other.'])
   })
 

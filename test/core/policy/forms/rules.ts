@@ -142,7 +142,7 @@ export const BAD_SENSE: readonly BadForm[] = [
   [groups('{ a: [b], b: [c], c: [a], d: [a] }'), '2:11: the groups contain each other in a circle: a → b → c → a. Take one of them out of the other.'],
   [groups('{ a: [b], b: [a], c: [d], d: [c], e: [e, a] }'), '2:11: the groups contain each other in a circle: a → b → a. Take one of them out of the other.', '2:27: the groups contain each other in a circle: c → d → c. Take one of them out of the other.', '2:43: the groups contain each other in a circle: e → e. Take one of them out of the other.'],
   [groups('{ a: [b], a: [c] }'), '2:19: not valid YAML: the key "a" is there already. Write each key once.'],
-  [grants(`{ id: quarantine, to: any }\nquarantine: { publish: [a] }\n`), '4:1: quarantine is a rule id, too, and taken by policy.yaml:3. Give that rule another id.'],
+  [grants(`{ id: quarantine, to: any }\nquarantine: { publish: [a] }\n`), '3:11: the rule id "quarantine" is taken, by policy.yaml:4. Give every rule an id of its own.'],
   [grant('connect: { clientId: ["${clientId}"] }'), '3:45: a client id cannot be compared with itself. Use "${device.id}".'],
   [grant('connect: { clientId: ["${clientId}:*"] }'), '3:45: a client id cannot be compared with itself. Use "${device.id}".'],
   [grant('connect: { clientId: ["${device.idd}"] }'), '3:45: a client id pattern: there is no variable ${device.idd}. Did you mean ${device.id}?'],

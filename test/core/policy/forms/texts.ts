@@ -15,3 +15,6 @@ export const deny = (body: string): string => top(`deny:\n  - { id: r, to: any, 
 export const identities = (rule: string): string => top(`identity:\n  - ${rule}`)
 export const identity = (body: string): string => identities(`{ ca: f, ${body} }`)
 export const groups = (body: string): string => top(`groups: ${body}`)
+
+/** A problem without the rule that it is in: tables say where and what. */
+export const withoutRule = (problem: string): string => problem.replace(/ \[rule [^\]]+\]$/, '')
