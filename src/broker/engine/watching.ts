@@ -85,26 +85,37 @@ export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watchi
     for (const device of copied.values()) detection.note(device, { kind: 'two-places' })
   }
 
+  /** Whoever watches decides nothing: when it cannot look something up, the door and the messages go on as if nobody had watched. */
+  function aside<A extends readonly unknown[]>(watch: (...facts: A) => void): (...facts: A) => void {
+    return (...facts) => {
+      try {
+        watch(...facts)
+      } catch (error) {
+        ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'the detection ladder could not look at what happened')
+      }
+    }
+  }
+
   return {
-    attached(link) {
+    attached: aside((link) => {
       link.pace = paceOf(link.peer.device)
-    },
-    refusedConnect({ peer }, clientId, reason) {
+    }),
+    refusedConnect: aside(({ peer }, clientId, reason) => {
       const facts = factsOfConnect(peer.device, reason, clientId, (id) => view.device(id) !== undefined)
       if (facts.length > 0 && isDevice(peer)) for (const fact of facts) detection.note(peer.device, fact)
-    },
-    admitted(session) {
+    }),
+    admitted: aside((session) => {
       detection.note(session.device, { kind: 'connect' })
       if (isElsewhere(session)) detection.note(session.device, { kind: 'two-places' })
-    },
-    refused({ device }, { reason, topic }) {
+    }),
+    refused: aside(({ device }, { reason, topic }) => {
       const fact = factOfRequest(reason, topic)
       if (fact !== undefined) detection.note(device, fact)
-    },
-    sweep(open) {
+    }),
+    sweep: aside((open) => {
       detection.sweep()
       lookAtRates(open)
       lookAtPlaces(open, clock())
-    },
+    }),
   }
 }
