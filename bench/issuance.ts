@@ -117,7 +117,7 @@ export async function measureIssuance(home: string, count: number): Promise<Issu
   const issue = async ({ id, spki }: { id: DeviceId; spki: Uint8Array }): Promise<void> => {
     made.set(id, must(await authority.issue({ profile: 'device', commonName: id, device: id, spki }, SYSTEM)).der)
   }
-  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await noPolicy(opened, authority), clock: Date.now }, SYSTEM)
+  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await noPolicy(opened, authority), ca: opened, clock: Date.now }, SYSTEM)
   const requests = enrolled.map((id) => ({ id, csr: makeCsr(generateKey('P-256'), id) }))
   await rateOf(keyed(warmUp), issue)
   const measured = {

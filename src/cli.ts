@@ -100,6 +100,47 @@ function addCa(cli: Command): void {
     .option('--import-key-passphrase-file <file>', 'the passphrase of an encrypted key')
     .action(async (options) => (await import('./commands/ca.ts')).init(options))
   verb(ca, 'show', 'Show the CAs.', 'sallyport ca show').action(async (options) => (await import('./commands/ca.ts')).show(options))
+  addCaRotation(ca)
+  verb(ca, 'csr', 'Make a request for the next issuing CA, to be signed elsewhere. Its key stays here.', 'sallyport ca csr --out issuing-2.csr')
+    .option('--out <file>', 'where the request goes (default: it is printed)')
+    .action(async (options) => (await import('./commands/ca-import.ts')).csr(options))
+  verb(ca, 'import', 'Take in the certificate for that request. Go on with: ca rotate trust.', 'sallyport ca import --cert issuing-2.pem --chain root.pem')
+    .requiredOption('--cert <file>', 'PEM of the issuing CA')
+    .option('--chain <file>', 'PEM of the chain up to the root, where the root is not one of this home')
+    .action(async (options) => (await import('./commands/ca-import.ts')).importIssuing(options))
+  verb(ca, 'export-root-key', 'Write the key of a root to a file.', 'sallyport ca export-root-key --out root.key --passphrase-file root.pass')
+    .requiredOption('--out <file>', 'where it goes; a file that is there is not overwritten')
+    .option('--ca <name>', 'which root (default: the current one)')
+    .option('--passphrase-file <file>', 'seal it with the passphrase in this file (default: that of this home)')
+    .option('--pem', 'as encrypted PKCS#8, for other programs; needs --passphrase-file')
+    .action(async (options) => (await import('./commands/ca-root-key.ts')).exportKey(options))
+  verb(ca, 'remove-root-key', 'Take the key of a root out of this home, where an export of it is at hand.', 'sallyport ca remove-root-key --exported root.key --passphrase-file root.pass')
+    .requiredOption('--exported <file>', 'the file that ca export-root-key wrote: it is opened, and must hold that key')
+    .option('--ca <name>', 'which root (default: the current one)')
+    .option('--passphrase-file <file>', 'the passphrase of that file')
+    .option('--yes', 'do not ask')
+    .action(async (options) => (await import('./commands/ca-root-key.ts')).removeKey(options))
+}
+
+function addCaRotation(ca: Command): void {
+  const rotate = verb(ca, 'rotate', 'Replace the issuing CA, or the root, while devices are connected: which step is next, and what it does.', 'sallyport ca rotate').action(async (options) => (await import('./commands/ca-rotate.ts')).next(options))
+  const step = (name: string, description: string): Command =>
+    verb(rotate, name, description, `sallyport ca rotate ${name}`)
+      .option('--dry-run', 'say what it would do and who would break; change nothing')
+      .action(async (options, command: Command) => (await import('./commands/ca-rotate.ts')).step(name, { ...rotate.opts(), ...command.opts(), ...options }))
+  const lent = (command: Command): Command =>
+    command
+      .option('--root-key <file>', 'the key of the root, where it was taken out of this home; it is used for this step and kept nowhere')
+      .option('--root-key-passphrase-file <file>', 'the passphrase of that file')
+  lent(step('start', '1. Make the new CA.').option('--root', 'below a new root'))
+  step('trust', '2. The door takes its certificates, and devices are given both roots.')
+  lent(step('cross-sign', '3. Of a new root: old and new root vouch for each other.'))
+  step('switch', '4. New certificates come from it.')
+  step('retire', '5. The old one is trusted no longer. Refused while devices have certificates of it.')
+    .option('--force', 'revoke what is still in force, and end its sessions')
+    .option('--yes', 'do not ask')
+  step('abort', 'Give the new CA up, before the switch.')
+  verb(rotate, 'status', 'Who depends on which CA: certificates, devices, sessions.', 'sallyport ca rotate status').action(async (options) => (await import('./commands/ca-rotate.ts')).status({ ...rotate.opts(), ...options }))
 }
 
 function addDevice(cli: Command): void {

@@ -2,6 +2,8 @@
 // on. The running server hands it to the admin API; a command without a server uses it directly.
 
 import type { DenyReason, RevocationReason } from './vocabulary.ts'
+import { chainOf, rootsInForce } from './ca/chains.ts'
+import { openCaDesk, type CaDeskPorts } from './ca-desk.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { Decision } from './core/decision.ts'
@@ -12,7 +14,7 @@ import { failureOf, SallyportError } from './core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
 import type { Applied, ApplyRequest } from './core/policy-desk.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
-import type { CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
+import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
@@ -52,6 +54,8 @@ export interface DeskPorts {
   readonly view: RegistryView
   readonly audit: AuditPort
   readonly authority: Authority
+  /** The CAs themselves: their keys, and whoever has to follow when they change. */
+  readonly ca: Pick<CaDeskPorts, 'genesis' | 'connected' | 'changed'>
   readonly sessions?: SessionsPort
   /** Without it, as without a running server, an order that cannot be recorded is only a failure. */
   readonly decrees?: DecreesPort
@@ -153,13 +157,13 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki }, actor)
     if (!issued.allow) throw failureOf(issued)
     const { record, der } = issued.value
-    const root = registry.cas().find((ca) => ca.role === 'root')
+    const cas = registry.cas()
     return {
       device: id,
       serial: record.serial,
       certificate: encodePem('CERTIFICATE', der),
-      chain: [encodePem('CERTIFICATE', ports.authority.issuerDer)],
-      root: root === undefined ? '' : encodePem('CERTIFICATE', root.der),
+      chain: chainOf(record.issuer, cas).map((ca) => encodePem('CERTIFICATE', ca)),
+      root: rootsInForce(cas).map((root) => encodePem('CERTIFICATE', root.der)).join(''),
       notAfter: record.notAfter,
     }
   }
@@ -222,6 +226,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openPolicyDesk({ registry, view, issuer: ports.authority.issuer, device: known, clock, policies: { ...ports.policies, apply: (request) => ports.policies.apply(request, actor) }, sessionsOf: ports.sessions?.of }),
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
+    ...openCaDesk({ genesis: ports.ca.genesis, connected: ports.ca.connected, changed: ports.ca.changed, registry, view, clock, closed: ports.sessions?.closed }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     auditTail: async (count) => {
@@ -236,8 +241,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   }
 }
 
-function shown({ name, role, der }: { readonly name: CaName; readonly role: CaShown['role']; readonly der: Uint8Array }): CaShown {
+function shown({ name, role, state, der }: CaRecord): CaShown {
   const facts = parseCertificate(der)
   const subject = facts.allow ? facts.value.subject.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', ') : '(not readable)'
-  return { name, role, subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
+  return { name, role, state, subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
 }

@@ -4,7 +4,9 @@
 import { randomBytes } from 'node:crypto'
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { openAuthorityOnly, openOrganisation, type GenesisPorts, type Organisation } from './ca/genesis.ts'
+import { openAuthorities, type Authorities } from './ca/authorities.ts'
+import { currentCa } from './ca/chains.ts'
+import { ensureCredentials, openAuthorityOf, openAuthorityOnly, openOrganisation, publishCas, type GenesisPorts, type Organisation } from './ca/genesis.ts'
 import { collectProfiles, parseProfile, type Profiles } from './ca/profiles.ts'
 import type { Config } from './config.ts'
 import type { Actor } from './core/audit.ts'
@@ -59,6 +61,10 @@ export interface OpenHome extends AsyncDisposable {
   readonly audit: AuditLog
   /** Opens the CA, made where there is none; with the server's and operator's credentials when `credentials` is set. */
   organisation(actor: Actor, mode: 'make' | 'open'): Promise<Organisation>
+  /** Those of its CAs. The current one follows a switch by itself. */
+  readonly authorities: Authorities
+  /** Writes what follows from the CAs as they are now: their certificates, and the credentials of server and operator. `hosts`: the names of the server. */
+  followCas(hosts?: readonly string[]): Promise<void>
   /** What an import of a foreign CA needs. */
   genesis(actor: Actor): GenesisPorts
 }
@@ -113,9 +119,20 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
       clock: Date.now,
       random: (count) => randomBytes(count),
     })
+    const authorities = openAuthorities({ registry, view, open: (issuer) => openAuthorityOf(genesis({ kind: 'system' }), issuer) })
     return {
-      paths, registry, view, audit, genesis,
-      organisation: (actor, mode) => (mode === 'make' ? openOrganisation(genesis(actor)) : openAuthorityOnly(genesis(actor), false)),
+      paths, registry, view, audit, genesis, authorities,
+      async organisation(actor, mode) {
+        const opened = await (mode === 'make' ? openOrganisation(genesis(actor)) : openAuthorityOnly(genesis(actor), false))
+        authorities.adopt(opened.authority)
+        return { ...opened, authority: authorities.current }
+      },
+      async followCas(hosts = config.hosts) {
+        const ports = { ...genesis({ kind: 'system' }), hosts }
+        const [root, issuing] = [currentCa(registry.cas(), 'root'), currentCa(registry.cas(), 'issuing')]
+        publishCas(ports)
+        if (root !== undefined && issuing !== undefined) await ensureCredentials({ root, issuing, authority: authorities.current }, ports, (issuer) => authorities.of(issuer.name))
+      },
       async [Symbol.asyncDispose]() {
         await stack.disposeAsync()
       },

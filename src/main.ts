@@ -6,10 +6,10 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
-import { ensureCredentials } from './ca/genesis.ts'
+import { rootsInForce } from './ca/chains.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
-import type { EpochMs } from './core/ids.ts'
+import { expiringSoon } from './core/expiry.ts'
 import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
@@ -91,11 +91,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   isServing = true
   const foreign = readForeignCas(config.trust, home.registry.cas())
   const organisation = await home.organisation({ kind: 'system' }, 'make')
-  const fleet: FleetPorts = { registry: home.registry, view: home.view, issuer: organisation.authority.issuer }
+  const fleet: FleetPorts = { registry: home.registry, view: home.view, get issuer() { return organisation.authority.issuer } }
   await recordForeignCas(home, foreign)
   let inForce: InForce = { config, foreign, trust: openTrust([...ownCas(home), ...foreign]), tls: tlsMaterial(home, config, foreign) }
   // Operators are ours alone: no foreign CA opens the admin API.
-  const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: [encodePem('CERTIFICATE', organisation.root.der)] })
+  const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: rootsInForce(home.registry.cas()).map(({ der }) => encodePem('CERTIFICATE', der)) })
 
   await using stack = new AsyncDisposableStack()
   const store = await openSqliteSessions({ file: home.paths.sessions, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
@@ -132,6 +132,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     decrees: { decree, lift: (device) => standing.lift(device) },
     detection: watch,
     policies,
+    ca: { genesis: home.genesis, connected: () => broker.live(), changed: () => serially(followCas) },
     clock: Date.now,
   }
   const admin = await openAdminServer({
@@ -193,7 +194,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const nextPolicy = await policies.load(nextConfig.policyFile)
     const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
     const nextTrust = openTrust([...ownCas(home), ...nextForeign])
-    await ensureCredentials(organisation, { ...home.genesis({ kind: 'system' }), hosts: nextConfig.hosts })
+    await home.followCas(nextConfig.hosts)
     const nextTls = tlsMaterial(home, nextConfig, nextForeign)
     const replaceTls = prepareTls(nextTls, nextConfig.hosts)
     await recordForeignCas(home, nextForeign)
@@ -227,7 +228,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   /** The certificates of server and operator must not run out while nobody restarts the server. Policy and trust stay. */
   async function renew(): Promise<void> {
-    await ensureCredentials(organisation, { ...home.genesis({ kind: 'system' }), hosts: inForce.config.hosts })
+    await home.followCas(inForce.config.hosts)
     const tls = tlsMaterial(home, inForce.config, inForce.foreign)
     if (tls.cert === inForce.tls.cert) return
     prepareTls(tls, inForce.config.hosts)()
@@ -235,9 +236,23 @@ export async function serve(options: ServeOptions): Promise<void> {
     log.info({}, 'renewed: the server certificate')
   }
 
+  /** The CAs have changed: the door's trust, the server's certificate and its chain follow. Who has a session keeps it, unless its CA is retired. */
+  async function followCas(): Promise<void> {
+    const trust = openTrust([...ownCas(home), ...inForce.foreign])
+    await home.followCas(inForce.config.hosts)
+    const tls = tlsMaterial(home, inForce.config, inForce.foreign)
+    prepareTls(tls, inForce.config.hosts)()
+    inForce = { ...inForce, trust, tls }
+    broker.regrant()
+    home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: inForce.foreign.length })
+    log.info({ cas: home.registry.cas().map(({ name, state }) => `${name} ${state}`) }, 'the CAs have changed: trust and server certificate follow')
+  }
+
   async function warnOfExpiry(): Promise<void> {
     const held = ['server', 'operator'].map((name) => ({ name, der: new X509Certificate(readFileSync(path.join(home.paths.local, name, 'cert.pem'))).raw }))
-    for (const { name, notAfter } of expiringSoon([...held, ...ownCas(home), ...inForce.foreign], Date.now())) {
+    const looked = [...held, ...ownCas(home).filter(({ retired }) => retired !== true), ...inForce.foreign].map(({ name, der }) => ({ name, notAfter: new X509Certificate(der).validToDate.getTime() }))
+    for (const { name, notAfter } of expiringSoon(looked, Date.now())) {
+      home.audit.record({ kind: 'expiry-near', at: Date.now(), certificate: name, notAfter })
       log.warn({ certificate: name, notAfter: new Date(notAfter).toISOString() }, 'a certificate expires within 30 days')
     }
   }
@@ -266,23 +281,19 @@ function ended(signal: AbortSignal): Promise<void> {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'unknown')
 
-/** Which of these certificates expire within 30 days, or have expired already. */
-export function expiringSoon(certificates: readonly { readonly name: string; readonly der: Uint8Array }[], now: EpochMs): readonly { readonly name: string; readonly notAfter: EpochMs }[] {
-  return certificates.map(({ name, der }) => ({ name, notAfter: new X509Certificate(der).validToDate.getTime() })).filter(({ notAfter }) => notAfter - now < EXPIRY_WARNING_DAYS * LIFE.day)
-}
-
-const EXPIRY_WARNING_DAYS = 30
-
-/** A trusted CA that is recorded was trusted once; whether it is now is said by the configuration alone. */
+/**
+ * Our own, those that are retired marked as such. One that is only made is known to nobody yet. A trusted CA that is recorded was
+ * trusted once; whether it is now is said by the configuration alone.
+ */
 function ownCas(home: OpenHome): readonly TrustedCa[] {
-  return home.registry.cas().filter((ca) => ca.role !== 'trusted')
+  return home.registry.cas().filter((ca) => ca.role !== 'trusted' && ca.state !== 'created').map((ca) => ({ ...ca, retired: ca.state === 'retired' }))
 }
 
 function tlsMaterial(home: OpenHome, config: Config, foreign: readonly ForeignCa[]): TlsMaterial {
   return {
     key: readSecretFile(path.join(home.paths.server, 'key.pem')).toString('utf8'),
     cert: readFileSync(path.join(home.paths.server, 'cert.pem'), 'utf8'),
-    anchors: [...ownCas(home), ...foreign].filter((ca) => ca.role !== 'issuing').map((ca) => encodePem('CERTIFICATE', ca.der)),
+    anchors: [...ownCas(home), ...foreign].filter((ca: TrustedCa) => ca.role !== 'issuing' && ca.retired !== true).map((ca) => encodePem('CERTIFICATE', ca.der)),
     resumption: config.resumption,
   }
 }

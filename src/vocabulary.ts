@@ -78,6 +78,7 @@ export const REASONS = {
 
   'certificate-unrecorded': registry('The certificate was signed by this CA but is not in its records.', 'The CA key was used outside Sallyport. Treat it as stolen until explained.'),
   'certificate-mismatch': registry('The serial number is recorded for a different certificate.', 'The CA key was used outside Sallyport. Treat it as stolen until explained.'),
+  'certificate-issuer-retired': registry('The CA of this organisation that issued the certificate is retired.', 'Enroll the device again: sallyport device bundle ID.'),
   'certificate-revoked': registry('The certificate is revoked.', 'Revocation is final: provision the device with a new key and certificate, if it is still yours.'),
   'certificate-superseded': registry('The certificate was replaced by a newer one of this device.', 'Let the device use its newest certificate.'),
   'certificate-purpose': registry('The certificate was issued for another purpose than connecting a device.', 'Use the certificate of a device; operator and server certificates do not open this door.'),
@@ -145,6 +146,10 @@ export const REASONS = {
 
   'device-not-found': api(404, 'No device of this name is registered.', 'List the devices: sallyport device list.'),
   'certificate-not-found': api(404, 'No such certificate is recorded.', 'List the certificates: sallyport cert list.'),
+  'ca-step': api(409, 'The rotation of the CA is not at this step.', 'See which step is next: sallyport ca rotate.'),
+  'ca-in-use': api(409, 'Certificates of this CA are still in force.', 'See whose: sallyport ca rotate status. Renew or revoke them, or end them with --force.'),
+  'ca-key-missing': api(409, 'The key of the root CA is not in this home.', 'Lend it for this step: --root-key FILE, with --root-key-passphrase-file FILE when it is not sealed by this home.'),
+  'ca-key-not-exported': api(409, 'The file does not hold the key of this CA.', 'Export it first: sallyport ca export-root-key --out FILE. Then name that file.'),
   'policy-edited': api(409, 'The policy file was edited since its text came into force, and this would overwrite the edit.', 'Put the edit in force first (sallyport policy apply), or repeat with --force.'),
   'policy-cuts-all': api(409, 'With this policy no connected device would have a grant left.', 'Look at it with: sallyport policy diff --fleet. If it is meant, repeat with --force.'),
   'generation-unknown': api(404, 'No text of a policy of this generation is kept.', 'List them: sallyport policy history.'),
@@ -199,6 +204,10 @@ export const RESERVED_ROOT_PREFIX = '$'
 export const ADMIN_PATHS = {
   status: '/v1/status',
   ca: '/v1/ca',
+  caRotation: '/v1/ca/rotation',
+  caRequest: '/v1/ca/request',
+  caImport: '/v1/ca/import',
+  caKey: '/v1/ca/key',
   devices: '/v1/devices',
   device: '/v1/devices/:id',
   deviceEnroll: '/v1/devices/:id/enroll',

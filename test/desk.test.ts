@@ -211,7 +211,7 @@ describe('when the registry cannot record', () => {
     return {
       decreed,
       desk: openDesk({
-        registry, view: house.home.view, audit: house.home.audit, authority: house.organisation.authority, policies: house.policies, clock: Date.now,
+        registry, view: house.home.view, audit: house.home.audit, authority: house.organisation.authority, policies: house.policies, ca: house.home, clock: Date.now,
         sessions: { closed: (match) => Promise.resolve(void decreed.push(['closed', match])).then(() => 1) },
         decrees: { decree: (changes) => void decreed.push(...changes), lift: (id) => void decreed.push(['lifted', id]) },
       }, { kind: 'local' }),

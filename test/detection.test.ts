@@ -34,7 +34,7 @@ afterEach(() => {
 })
 afterAll(() => house[Symbol.asyncDispose]())
 
-const ports = () => ({ registry: house.home.registry, view: house.home.view, audit: house.home.audit, authority: house.organisation.authority, policies: house.policies, clock: () => now })
+const ports = () => ({ registry: house.home.registry, view: house.home.view, audit: house.home.audit, authority: house.organisation.authority, policies: house.policies, ca: house.home, clock: () => now })
 /** A ladder that has seen nothing, as after a restart of the server. */
 function restart(): void {
   watch = openWatch({ ...ports(), rules: () => rules, log: (_, facts, message) => void logged.push(`${message} ${JSON.stringify(facts)}`) })

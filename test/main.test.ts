@@ -6,15 +6,15 @@ import path from 'node:path'
 import { once } from 'node:events'
 import tls from 'node:tls'
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { forgeLeaf, forgeRoot } from '../device-sim/forge/authority.ts'
 import { loadConfig } from '../src/config.ts'
 import { LIFE } from '../src/limits.ts'
-import { expiringSoon, serve, type Ready } from '../src/main.ts'
+import { expiringSoon } from '../src/core/expiry.ts'
+import { serve, type Ready } from '../src/main.ts'
 
 afterEach(() => void vi.useRealTimers())
 
 describe('what expires', () => {
-  const named = (name: string, notAfter: number) => ({ name, der: forgeLeaf(forgeRoot('R'), 'x', { notAfter }).certificate })
+  const named = (name: string, notAfter: number) => ({ name, notAfter })
   const at = (days: number): number => Date.UTC(2030, 0, 1) + days * LIFE.day
 
   test('within 30 days is told of, at 30 days not yet; long expired, still', () => {

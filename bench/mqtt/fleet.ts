@@ -21,7 +21,7 @@ export async function makeFleet(home: string, folder: string, speakers: number, 
   ensureStarter(opened, config.policyFile)
   const actor = { kind: 'system' } as const
   const { authority } = await opened.organisation(actor, 'make')
-  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await noPolicy(opened, authority), clock: Date.now }, actor)
+  const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await noPolicy(opened, authority), ca: opened, clock: Date.now }, actor)
   const enroll = async (id: DeviceId, group: GroupName): Promise<void> => {
     await desk.addDevice({ id, groups: [group], attributes: {} })
     const key = generateKey('P-256')

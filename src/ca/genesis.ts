@@ -8,8 +8,8 @@ import path from 'node:path'
 import type { Actor } from '../core/audit.ts'
 import { judgeIssuer } from '../core/certificate-rules.ts'
 import { SallyportError, refused } from '../core/errors.ts'
-import { DEFAULT_TENANT, type CaName, type EpochMs } from '../core/ids.ts'
-import type { CaRecord, Registry } from '../core/registry.ts'
+import { DEFAULT_TENANT, type CaName, type EpochMs, type SerialNumber } from '../core/ids.ts'
+import type { CaRecord, CaState, Registry } from '../core/registry.ts'
 import { CA_LIMITS } from '../limits.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
 import { generateKey, keyHash, openPublicKey, spkiOf } from '../x509/keys.ts'
@@ -17,9 +17,10 @@ import { encodeName } from '../x509/names.ts'
 import { encodePem } from '../x509/pem.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
 import { joinCertificate, openTemplate, subjectKeyId } from '../x509/template.ts'
+import { currentCa, rootsInForce } from './chains.ts'
 import { newSerial, openAuthority, type Authority } from './issue.ts'
 import { openPassphrase, readSecretFile, sealKey, unsealKey, writeSecretFile } from './key-file.ts'
-import { ensureCredential } from './credentials.ts'
+import { ensureCredential, type AuthorityOf } from './credentials.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import { openSigner, type Signer } from './signer.ts'
 
@@ -52,8 +53,13 @@ export interface Organisation {
 
 const PUBLIC_MODE = 0o644
 
+/** The file of a CA's key, below certs/local. The first two are older than the numbers. */
+export function keyFileOf(name: CaName): string {
+  return name === ROOT ? 'root.key' : name === ISSUING ? 'issuing.key' : `${name}.key`
+}
+
 /** The way to the sealed keys during one opening. Stretching the passphrase is slow on purpose: no key is unsealed twice. */
-interface Vault {
+export interface Vault {
   readonly passphrase: Uint8Array
   /** By file: what was made or unsealed already. */
   readonly opened: Map<string, KeyObject>
@@ -61,7 +67,7 @@ interface Vault {
 
 /** Is there an organisation in this home already? */
 export function isInitialized(registry: Registry): boolean {
-  return registry.cas().some((ca) => ca.name === ISSUING)
+  return registry.cas().some((ca) => ca.role === 'issuing' && ca.state === 'current')
 }
 
 /** Makes what is missing of an organisation and opens it. Failures: 'key-unreadable', 'key-permissions', 'passphrase-wrong'. */
@@ -72,52 +78,79 @@ export async function openOrganisation(ports: GenesisPorts): Promise<Organisatio
 }
 
 /** Issues what server and operator are missing, with a CA that is open: to open its key takes a good part of a second. */
-export async function ensureCredentials(organisation: Organisation, ports: GenesisPorts): Promise<void> {
-  await ensureCredential('server', organisation, ports)
-  await ensureCredential('operator', organisation, ports)
+export async function ensureCredentials(organisation: Organisation, ports: GenesisPorts, authorityOf: AuthorityOf = async (issuer) => (issuer.name === organisation.issuing.name ? organisation.authority : openAuthorityOf(ports, issuer))): Promise<void> {
+  await ensureCredential('server', organisation, ports, authorityOf)
+  await ensureCredential('operator', organisation, ports, authorityOf)
 }
 
 /** Opens the CA itself, without touching server and operator credentials. With `mayMake`, makes it where there is none. */
 export async function openAuthorityOnly(ports: GenesisPorts, mayMake: boolean): Promise<Organisation> {
   const initialized = isInitialized(ports.registry)
   if (!initialized && !mayMake) throw new SallyportError('home-empty', 'There is no certificate authority in this home yet.', { fix: 'Make one: sallyport ca init, or start the server: sallyport serve.' })
-  const vault: Vault = { passphrase: openPassphrase(ports.paths.passphrase, !initialized), opened: new Map() }
+  const vault = openVault(ports, !initialized)
   const root = await ensureRoot(ports, vault)
   const issuing = await ensureIssuing(ports, vault, root)
-  const key = await openKey(ports, vault, 'issuing.key', issuing)
-  const authority = openAuthority({ registry: ports.registry, signer: openSigner(key), issuer: issuing, profiles: ports.profiles, clock: ports.clock, random: ports.random })
-  return { root, issuing, authority }
+  return { root, issuing, authority: await openAuthorityOf(ports, issuing, vault) }
+}
+
+export function openVault(ports: GenesisPorts, mayMake = false): Vault {
+  return { passphrase: openPassphrase(ports.paths.passphrase, mayMake), opened: new Map() }
+}
+
+/** Opens the authority of one CA that is recorded. Failures: 'key-unreadable', 'key-permissions', 'passphrase-wrong'. */
+export async function openAuthorityOf(ports: GenesisPorts, issuer: CaRecord, vault: Vault = openVault(ports)): Promise<Authority> {
+  const key = await openKey(ports, vault, issuer)
+  return openAuthority({ registry: ports.registry, signer: openSigner(key), issuer, profiles: ports.profiles, clock: ports.clock, random: ports.random })
+}
+
+/** The certificates that everybody may have, as the registry has them: all roots in force, the current one first, and the issuing CA. */
+export function publishCas({ registry, paths }: Pick<GenesisPorts, 'registry' | 'paths'>): void {
+  const cas = registry.cas()
+  writePublic(path.join(paths.local, 'root.pem'), rootsInForce(cas).map(({ der }) => encodePem('CERTIFICATE', der)).join(''))
+  const issuing = currentCa(cas, 'issuing')
+  if (issuing !== undefined) writePublic(path.join(paths.local, 'issuing.pem'), encodePem('CERTIFICATE', issuing.der))
 }
 
 async function ensureRoot(ports: GenesisPorts, vault: Vault): Promise<CaRecord> {
-  const recorded = ports.registry.cas().find((ca) => ca.name === ROOT)
-  const root = recorded ?? (await makeRoot(ports, vault))
-  writePublic(path.join(ports.paths.local, 'root.pem'), encodePem('CERTIFICATE', root.der))
+  const root = currentCa(ports.registry.cas(), 'root') ?? (await makeRoot(ports, vault))
+  publishCas(ports)
   return root
 }
 
 async function ensureIssuing(ports: GenesisPorts, vault: Vault, root: CaRecord): Promise<CaRecord> {
-  const recorded = ports.registry.cas().find((ca) => ca.name === ISSUING)
-  const issuing = recorded ?? (await makeIssuing(ports, vault, root))
-  writePublic(path.join(ports.paths.local, 'issuing.pem'), encodePem('CERTIFICATE', issuing.der))
+  const issuing = currentCa(ports.registry.cas(), 'issuing') ?? (await makeIssuing(ports, vault, root))
+  publishCas(ports)
   return issuing
 }
 
 async function makeRoot(ports: GenesisPorts, vault: Vault): Promise<CaRecord> {
-  const key = await ensureKey(ports, vault, 'root.key', ports.profiles.root)
+  const key = await ensureKey(ports, vault, ROOT, ports.profiles.root)
   const name = encodeName({ organization: ports.organization, commonName: `${ports.organization} Root` })
-  return record(ports, { name: ROOT, role: 'root', der: await certify(ports, ports.profiles.root, key, name, openSigner(key), undefined) })
+  return record(ports, { name: ROOT, role: 'root', state: 'current', der: await certify(ports, { profile: ports.profiles.root, key, subjectDer: name, signer: openSigner(key) }) })
 }
 
 async function makeIssuing(ports: GenesisPorts, vault: Vault, root: CaRecord): Promise<CaRecord> {
-  const rootKey = await openKey(ports, vault, 'root.key', root)
-  const key = await ensureKey(ports, vault, 'issuing.key', ports.profiles.issuing)
+  const rootKey = await openKey(ports, vault, root)
+  const key = await ensureKey(ports, vault, ISSUING, ports.profiles.issuing)
   const name = encodeName({ organization: ports.organization, commonName: `${ports.organization} Issuing 1` })
-  return record(ports, { name: ISSUING, role: 'issuing', der: await certify(ports, ports.profiles.issuing, key, name, openSigner(rootKey), root.der) })
+  return record(ports, { name: ISSUING, role: 'issuing', state: 'current', der: await certify(ports, { profile: ports.profiles.issuing, key, subjectDer: name, signer: openSigner(rootKey), issuer: root.der }) })
 }
 
-/** A CA certificate for this key, signed by `signer`; self-signed when there is no issuer. */
-async function certify(ports: GenesisPorts, profile: Profile, key: KeyObject, subjectDer: Uint8Array, signer: Signer, issuerCertificate: Uint8Array | undefined): Promise<Uint8Array> {
+/** What a CA certificate is made of. */
+export interface CaToCertify {
+  readonly profile: Profile
+  /** Private or public. */
+  readonly key: KeyObject
+  readonly subjectDer: Uint8Array
+  readonly signer: Signer
+  /** The issuer's certificate; without one it is self-signed. */
+  readonly issuer?: Uint8Array
+  /** For a key that has a certificate already: the serial number that is planned, the identifier by which the key is known, and an end. */
+  readonly again?: { readonly serial: SerialNumber; readonly subjectKeyId: string; readonly notBefore: EpochMs; readonly notAfter: EpochMs }
+}
+
+/** A CA certificate, linted and verified. Failures: 'certificate-unusable', 'issuance-mismatch'. */
+export async function certify(ports: GenesisPorts, { profile, key, subjectDer, signer, issuer: issuerCertificate, again }: CaToCertify): Promise<Uint8Array> {
   const issuer = issuerCertificate === undefined ? undefined : certificateParts(issuerCertificate)
   const issuerFacts = issuerCertificate === undefined ? undefined : parseCertificate(issuerCertificate)
   if (issuer?.allow === false || issuerFacts?.allow === false) throw new SallyportError('certificate-unusable', 'The root certificate cannot be read.', { fix: 'Restore data/registry.db from your backup.' })
@@ -132,9 +165,10 @@ async function certify(ports: GenesisPorts, profile: Profile, key: KeyObject, su
     keyUsage: profile.keyUsage,
     extendedKeyUsage: profile.extendedKeyUsage,
   })({
-    serial: newSerial(ports.random),
-    notBefore: seconds(Math.max(now - CA_LIMITS.backdateMs, issuerFacts?.value.notBefore ?? 0)),
-    notAfter: seconds(Math.min(now + profile.validityMs, issuerFacts?.value.notAfter ?? Number.POSITIVE_INFINITY)),
+    serial: again === undefined ? newSerial(ports.random) : Buffer.from(again.serial, 'hex'),
+    ...(again === undefined ? {} : { subjectKeyId: Buffer.from(again.subjectKeyId, 'hex') }),
+    notBefore: again?.notBefore ?? seconds(Math.max(now - CA_LIMITS.backdateMs, issuerFacts?.value.notBefore ?? 0)),
+    notAfter: again?.notAfter ?? seconds(Math.min(now + profile.validityMs, issuerFacts?.value.notAfter ?? Number.POSITIVE_INFINITY)),
     subjectDer, spki, subjectAltNames: [],
   })
   const der = joinCertificate(tbs, signer.signatureIdentifier, await signer.sign(tbs))
@@ -152,15 +186,16 @@ export interface NewCa {
   readonly name: CaName
   readonly role: CaRecord['role']
   readonly der: Uint8Array
+  readonly state: CaState
 }
 
 /** Records CAs, all of them or none. Failures: 'certificate-unusable', 'refused'. */
 export async function recordCas(ports: Pick<GenesisPorts, 'registry' | 'clock' | 'actor'>, found: readonly NewCa[]): Promise<void> {
   const at = ports.clock()
-  const cas = found.map(({ name, role, der }): CaRecord => {
+  const cas = found.map(({ name, role, der, state }): CaRecord => {
     const parts = certificateParts(der)
     if (!parts.allow) throw new SallyportError('certificate-unusable', `The certificate of ${name} cannot be read: ${parts.detail ?? parts.reason}.`)
-    return { name, role, tenant: DEFAULT_TENANT, der, spkiSha256: keyHash(parts.value.spki.raw), createdAt: at }
+    return { name, role, tenant: DEFAULT_TENANT, der, spkiSha256: keyHash(parts.value.spki.raw), createdAt: at, state, since: at }
   })
   const committed = await ports.registry.commit(
     cas.map((ca) => ({ kind: 'ca-added', ca })),
@@ -182,8 +217,8 @@ function recordedCa(registry: Registry, name: CaName): CaRecord {
 }
 
 /** The key of a CA that is not recorded yet: the one an interrupted start left behind, or a new one. */
-async function ensureKey(ports: GenesisPorts, vault: Vault, name: string, profile: Profile): Promise<KeyObject> {
-  const file = path.join(ports.paths.local, name)
+export async function ensureKey(ports: GenesisPorts, vault: Vault, name: CaName, profile: Profile): Promise<KeyObject> {
+  const file = path.join(ports.paths.local, keyFileOf(name))
   if (existsSync(file)) return unseal(vault, file)
   const key = generateKey(profile.key)
   writeSecretFile(file, await sealKey(key, vault.passphrase))
@@ -192,7 +227,7 @@ async function ensureKey(ports: GenesisPorts, vault: Vault, name: string, profil
 }
 
 /** The file is looked at in any case: one that others may read is refused, whatever is in memory. */
-async function unseal(vault: Vault, file: string): Promise<KeyObject> {
+export async function unseal(vault: Vault, file: string): Promise<KeyObject> {
   const text = readSecretFile(file).toString('utf8')
   const key = vault.opened.get(file) ?? (await unsealKey(text, vault.passphrase, file))
   vault.opened.set(file, key)
@@ -200,8 +235,8 @@ async function unseal(vault: Vault, file: string): Promise<KeyObject> {
 }
 
 /** The key of a recorded CA: it must fit the certificate. */
-async function openKey(ports: GenesisPorts, vault: Vault, name: string, ca: CaRecord): Promise<KeyObject> {
-  const file = path.join(ports.paths.local, name)
+export async function openKey(ports: GenesisPorts, vault: Vault, ca: CaRecord): Promise<KeyObject> {
+  const file = path.join(ports.paths.local, keyFileOf(ca.name))
   const key = await unseal(vault, file)
   if (keyHash(spkiOf(key)) !== ca.spkiSha256) throw new SallyportError('key-unreadable', `The key in ${file} does not belong to the recorded certificate of ${ca.name}.`, { fix: 'Restore certs/local and data from the same backup.' })
   return key

@@ -21,7 +21,7 @@ export interface CaImport {
   readonly key: string
   readonly keyPassphrase?: string
   /** PEM: the rest of the chain, up to and with the root. */
-  readonly chain?: string
+  readonly chain?: string | undefined
 }
 
 interface Opened {
@@ -45,14 +45,28 @@ export async function importCa(source: CaImport, ports: GenesisPorts): Promise<'
     if (pathLength === 0) throw unusable('This root may not sign issuing CAs (path length 0).', 'Import a root with path length 1 or more, or an issuing CA.')
     verifySignature(ca, ca, 'The root')
     await seal(key, 'root.key', ports)
-    await recordCas(ports, [{ name: ROOT, role: 'root', der: ca.der }])
+    await recordCas(ports, [{ name: ROOT, role: 'root', state: 'current', der: ca.der }])
     return 'root'
   }
   const root = climb(ca, rest, ports)
   await seal(key, 'issuing.key', ports)
   // Together: a root without its key, and without an issuing CA, is an organisation that cannot go on.
-  await recordCas(ports, [{ name: ROOT, role: 'root', der: root.der }, { name: ISSUING, role: 'issuing', der: ca.der }])
+  await recordCas(ports, [{ name: ROOT, role: 'root', state: 'current', der: root.der }, { name: ISSUING, role: 'issuing', state: 'current', der: ca.der }])
   return 'issuing'
+}
+
+/**
+ * Is this a certificate for `key` that can issue here, below one of these roots or one of its own chain? Nothing is written.
+ * Failure: 'certificate-unusable'.
+ */
+export function checkImported(source: Pick<CaImport, 'cert' | 'chain'>, key: KeyObject, ports: GenesisPorts, roots: readonly { readonly der: Uint8Array }[]): { readonly ca: Uint8Array; readonly root: Uint8Array } {
+  const [ca, ...rest] = [...open(source.cert, 'the CA certificate'), ...(source.chain === undefined ? [] : open(source.chain, 'the chain'))]
+  if (ca === undefined) throw unusable('There is no CA certificate to import.', 'Name a PEM file with --cert.')
+  judge(ca, key, ports)
+  if (ca.facts.issuerDerHex === ca.facts.subjectDerHex) throw unusable('This is a root.', 'Have the request signed by the CA that stands above it.')
+  // Ours first: a root that is known here is not recorded a second time.
+  const known = roots.map(({ der }) => readOne(der, 'a root of this home'))
+  return { ca: ca.der, root: climb(ca, [...known, ...rest], ports).der }
 }
 
 async function seal(key: KeyObject, name: string, { paths }: GenesisPorts): Promise<void> {
@@ -62,11 +76,13 @@ async function seal(key: KeyObject, name: string, { paths }: GenesisPorts): Prom
 function open(pem: string, what: string): readonly Opened[] {
   const blocks = decodePem(pem, 'CERTIFICATE')
   if (!blocks.allow) throw unusable(`${what} is not PEM: ${blocks.detail ?? ''}.`, 'Convert it: openssl x509 -in FILE -outform PEM.')
-  return blocks.value.map((der) => {
-    const facts = parseCertificate(der)
-    if (!facts.allow) throw unusable(`${what} cannot be read: ${facts.detail ?? facts.reason}.`, 'It must be one DER certificate as RFC 5280 describes it.')
-    return { der, facts: facts.value }
-  })
+  return blocks.value.map((der) => readOne(der, what))
+}
+
+function readOne(der: Uint8Array, what: string): Opened {
+  const facts = parseCertificate(der)
+  if (!facts.allow) throw unusable(`${what} cannot be read: ${facts.detail ?? facts.reason}.`, 'It must be one DER certificate as RFC 5280 describes it.')
+  return { der, facts: facts.value }
 }
 
 function openKey(source: CaImport): KeyObject {

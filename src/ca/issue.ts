@@ -9,7 +9,7 @@ import { allow, deny, type Decision } from '../core/decision.ts'
 import { ENROLLABLE_STATES } from '../core/enrollment.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
-import type { CertificateRecord, Expectation, ProfileName, Registry } from '../core/registry.ts'
+import type { CaState, CertificateRecord, Expectation, ProfileName, Registry } from '../core/registry.ts'
 import { CA_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
 import { keyFacts, openPublicKey } from '../x509/keys.ts'
@@ -57,6 +57,8 @@ export interface AuthorityPorts {
 }
 
 const SECOND_MS = 1_000
+/** States of a CA in which it may issue. */
+const ISSUING_STATES: readonly CaState[] = ['current', 'replaced']
 
 /** 16 octets, of which the first bit is 0 (positive) and the second 1 (never shorter). RFC 5280 §4.1.2.2. */
 export function newSerial(random: (count: number) => Uint8Array): Uint8Array {
@@ -145,6 +147,8 @@ export function openAuthority(ports: AuthorityPorts): Authority {
       ...(request.device === undefined ? {} : { device: request.device }),
     }
     const expected: Expectation[] = [
+      // Who asked before the switch may be answered after it; of a CA that is retired nothing comes any more.
+      { kind: 'ca-state', name: ports.issuer.name, states: ISSUING_STATES },
       { kind: 'key-free', spkiSha256: key.spkiSha256, ...(request.device === undefined ? {} : { device: request.device }) },
       ...(request.device === undefined ? [] : [
         { kind: 'device-state', id: request.device, states: ENROLLABLE_STATES } as const,

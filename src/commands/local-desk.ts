@@ -1,5 +1,6 @@
 // The desk of a home in which no server runs: the files, opened under the lock for as long as one command takes.
 
+import { currentCa } from '../ca/chains.ts'
 import type { Authority } from '../ca/issue.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
@@ -14,8 +15,9 @@ export async function openLocalDesk(home: string): Promise<Desk> {
   const config = configOf(home)
   const opened = await openLocked(home)
   try {
-    const authority = openAuthorityLate(opened)
-    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), clock: Date.now }, { kind: 'local' })
+    needCa(opened)
+    const authority = opened.authorities.current
+    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: opened.genesis, changed: () => opened.followCas() }, clock: Date.now }, { kind: 'local' })
     return { ...desk, async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]()
     } }
@@ -40,19 +42,10 @@ async function openLocalPolicies({ paths, registry, view, audit }: OpenHome, { i
   return policies
 }
 
-/** Most commands sign nothing: only one that does waits for the key to be unsealed, and needs the passphrase. */
-function openAuthorityLate(home: OpenHome): Authority {
-  const issuing = home.registry.cas().find((ca) => ca.role === 'issuing')
-  if (issuing === undefined) throw new SallyportError('home-empty', 'There is no certificate authority in this home yet.', { fix: 'Make one: sallyport ca init, or start the server: sallyport serve.' })
-  let opening: Promise<Authority> | undefined
-  return {
-    issuer: issuing.name,
-    issuerDer: issuing.der,
-    async issue(request, actor) {
-      opening ??= home.organisation(actor, 'open').then(({ authority }) => authority)
-      return (await opening).issue(request, actor)
-    },
-  }
+/** Most commands sign nothing: the key is unsealed, and the passphrase needed, when one does. */
+function needCa({ registry }: OpenHome): void {
+  if (currentCa(registry.cas(), 'issuing') !== undefined) return
+  throw new SallyportError('home-empty', 'There is no certificate authority in this home yet.', { fix: 'Make one: sallyport ca init, or start the server: sallyport serve.' })
 }
 
 async function openLocked(home: string): Promise<OpenHome> {

@@ -4,7 +4,7 @@
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { DeviceAction, DeviceState } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber } from './ids.ts'
-import type { ProfileName } from './registry.ts'
+import type { CaState, ProfileName } from './registry.ts'
 
 /** Who asked. `local` is a person at a shell of the home itself, `system` the program. */
 export type Actor =
@@ -67,6 +67,11 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-observed'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device: DeviceId; readonly sha256: Fingerprint }
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }
+  | Common & { readonly kind: 'ca-state'; readonly ca: CaName; readonly state: CaState; readonly actor: Actor }
+  /** What became of the key of a CA outside the registry: it was written to a file, taken out of the home, or lent for one step. */
+  | Common & { readonly kind: 'ca-key'; readonly ca: CaName; readonly action: 'made' | 'exported' | 'removed' | 'lent'; readonly actor: Actor }
+  /** A certificate that the server depends on expires within 30 days; said once a day. */
+  | Common & { readonly kind: 'expiry-near'; readonly certificate: string; readonly notAfter: EpochMs }
   | Common & { readonly kind: 'policy-loaded'; readonly generation: number; readonly sha256: string; readonly actor: Actor; readonly because: 'start' | 'reload' | 'apply' | 'rollback' }
   | Common & { readonly kind: 'policy-rejected'; readonly message: string }
   | Common & { readonly kind: 'policy-unresolved'; readonly device: DeviceId; readonly rule: string; readonly variable: string; readonly effect: 'grant-absent' | 'deny-widened' }

@@ -4,9 +4,10 @@
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
+import type { CaDesk } from './ca-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
-import type { CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
+import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
 
 export interface NewDevice {
   readonly id: DeviceId
@@ -33,6 +34,7 @@ export interface Enrolled {
   readonly certificate: string
   /** The issuing certificates, leaf side first, without the root. */
   readonly chain: readonly string[]
+  /** What this server is verified with: all roots in force, the current one first. */
   readonly root: string
   readonly notAfter: EpochMs
 }
@@ -96,6 +98,7 @@ export interface DetectionCleared {
 export interface CaShown {
   readonly name: CaName
   readonly role: 'root' | 'issuing' | 'trusted'
+  readonly state: CaState
   readonly subject: string
   readonly sha256: string
   readonly notAfter: EpochMs
@@ -113,7 +116,7 @@ export interface AuditVerdict {
 export type AuditRecord = Readonly<Record<string, unknown>>
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk {
+export interface Desk extends PolicyDesk, CaDesk {
   addDevice(device: NewDevice): Promise<Device>
   devices(query: DeviceQuery): Promise<Page<Device>>
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>

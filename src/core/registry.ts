@@ -32,6 +32,13 @@ export interface CertificateRecord {
   readonly revocationReason?: RevocationReason
 }
 
+/**
+ * The life of a CA of ours: created → trusted (the door knows it) → current (new certificates come from it) → replaced (the door knows
+ * it still) → retired. One that was never current can be given up: created | trusted → retired. A CA of others is trusted.
+ */
+export const CA_STATES = ['created', 'trusted', 'current', 'replaced', 'retired'] as const
+export type CaState = (typeof CA_STATES)[number]
+
 /** A certificate authority that the organisation runs or trusts. */
 export interface CaRecord {
   readonly name: CaName
@@ -41,6 +48,19 @@ export interface CaRecord {
   readonly der: Uint8Array
   readonly spkiSha256: KeyHash
   readonly createdAt: EpochMs
+  readonly state: CaState
+  /** When it came to this state. */
+  readonly since: EpochMs
+}
+
+/** A certificate that one CA of ours has given another: the same name and key as that one's own, with another signature. */
+export interface CrossCertificate {
+  readonly issuer: CaName
+  readonly serial: SerialNumber
+  /** The key that it certifies. */
+  readonly spkiSha256: KeyHash
+  readonly notAfter: EpochMs
+  readonly der: Uint8Array
 }
 
 /** Everything that can happen to the registry. Readers of the change feed see exactly these. */
@@ -57,13 +77,14 @@ export type Change =
   | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly state: 'active' | 'superseded' }
   | { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly at: EpochMs; readonly reason: RevocationReason }
   | { readonly kind: 'ca-added'; readonly ca: CaRecord }
+  | { readonly kind: 'ca-state'; readonly name: CaName; readonly state: CaState; readonly at: EpochMs }
 
 /**
  * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
- * of one id [device-exists], a second certificate of one (issuer, serial) or a second CA of one name [revision-conflict],
+ * of one id [device-exists], a second certificate of one (issuer, serial), a second CA of one name or a second current one [revision-conflict],
  * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
- * a change of something that is not there [device-not-found | certificate-not-found].
+ * a change of something that is not there [device-not-found | certificate-not-found | ca-step].
  */
 export type Expectation =
   /** [revision-conflict] */
@@ -84,6 +105,10 @@ export type Expectation =
   | { readonly kind: 'certificates-in-force'; readonly device: DeviceId; readonly max: number; readonly now: EpochMs }
   /** [state-transition] An operator certificate that is in force at `now` is in force after this commit, too; one that the commit itself issues does not count. */
   | { readonly kind: 'operators-remain'; readonly now: EpochMs }
+  /** [ca-step] The CA is there and in one of these states. */
+  | { readonly kind: 'ca-state'; readonly name: CaName; readonly states: readonly CaState[] }
+  /** [ca-in-use] No certificate of this CA for anybody but another CA and its own OCSP responder is planned, issued or active at `now`. */
+  | { readonly kind: 'ca-unused'; readonly name: CaName; readonly now: EpochMs }
   /** [revision-conflict] */
   | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly states: readonly CertificateState[] }
 
@@ -100,7 +125,7 @@ export interface Page<T> {
 
 /** What is undefined is not asked for. */
 export interface DeviceQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly group?: GroupName | undefined; readonly state?: DeviceState | undefined }
-export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly state?: CertificateState | undefined }
+export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined }
 
 /**
  * The durable registry. `commit` is atomic and durable (fsync) when its promise resolves; commits are totally ordered;
@@ -116,7 +141,10 @@ export interface Registry {
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
   certificates(query: CertificateQuery): Page<CertificateRecord>
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
+  /** In the order in which they were made. */
   cas(): readonly CaRecord[]
+  /** Those that are active. */
+  crossCertificates(): readonly CrossCertificate[]
   /** Changes after `sequence`, in order, at most `limit`. */
   changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]
   close(): void

@@ -5,9 +5,11 @@ import { Agent, request } from 'node:https'
 import { z } from 'zod'
 import { ADMIN_PATHS, REASONS, type DenyReason } from '../vocabulary.ts'
 import { HTTP_LIMITS } from '../limits.ts'
+import type { CaRequest, CaRotation, Rotated } from '../core/ca-desk.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, Enrolled, Revocation, Why } from '../core/desk.ts'
 import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
+import type { CaName } from '../core/ids.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
 import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
 import type { Explanation } from '../core/policy/explain.ts'
@@ -86,6 +88,11 @@ export function openAdminClient(credential: AdminCredential): Desk {
     policyHistory: () => get<HistoryShown>(ADMIN_PATHS.policyHistory),
     applyPolicy: (request) => call<Applied>('POST', ADMIN_PATHS.policy, request),
     cas: async () => (await get<{ items: readonly CaShown[] }>(ADMIN_PATHS.ca)).items,
+    caRotation: () => get<CaRotation>(ADMIN_PATHS.caRotation),
+    rotateCa: (request) => call<Rotated>('POST', ADMIN_PATHS.caRotation, request),
+    requestCa: () => call<CaRequest>('POST', ADMIN_PATHS.caRequest, {}),
+    importCa: async (source) => (await call<{ items: readonly CaName[] }>('POST', ADMIN_PATHS.caImport, source)).items,
+    noteCaKey: async (ca, action) => void (await call('POST', ADMIN_PATHS.caKey, { ca, action })),
     detections: async () => (await get<{ items: readonly OnRung[] }>(ADMIN_PATHS.detection)).items,
     clearDetection: (id) => call<DetectionCleared>('POST', at(ADMIN_PATHS.deviceDetectionClear, id), {}),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,

@@ -16,6 +16,7 @@ import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
 import { openOperatorGate } from './operator-gate.ts'
 import { problemOf, problemOfError, type Problem } from './problem.ts'
+import * as caRequests from './ca-requests.ts'
 import * as policyRequests from './policy-requests.ts'
 import * as requests from './requests.ts'
 
@@ -144,6 +145,15 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
 
   app.get(ADMIN_PATHS.status, () => ports.status())
   app.get(ADMIN_PATHS.ca, async (r) => ({ items: await desk(r).cas() }))
+  app.get(ADMIN_PATHS.caRotation, (r) => desk(r).caRotation())
+  app.post(ADMIN_PATHS.caRotation, (r) => desk(r).rotateCa(parse(caRequests.rotate, r.body)))
+  app.post(ADMIN_PATHS.caRequest, (r) => desk(r).requestCa())
+  app.post(ADMIN_PATHS.caImport, async (r) => ({ items: await desk(r).importCa(parse(caRequests.source, r.body)) }))
+  app.post(ADMIN_PATHS.caKey, async (r) => {
+    const { ca, action } = parse(caRequests.key, r.body)
+    await desk(r).noteCaKey(ca, action)
+    return { ca, action }
+  })
   app.get(ADMIN_PATHS.devices, (r) => desk(r).devices(parse(requests.deviceQuery, r.query)))
   app.post(ADMIN_PATHS.devices, { bodyLimit: HTTP_LIMITS.bulkBodyBytesMax }, async (r, reply) => {
     if (isBulk(r.body)) return { results: await addAll(desk(r), parse(requests.newDevices, r.body).devices) }

@@ -6,7 +6,7 @@ import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
-import { parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId } from '../core/ids.ts'
+import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId } from '../core/ids.ts'
 import { CERTIFICATE_STATES } from '../core/registry.ts'
 
 /** A refusal of one field, with its own reason code. */
@@ -21,6 +21,7 @@ function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, str
 
 export const deviceId = parsed(parseDeviceId)
 export const serialNumber = parsed(parseSerialNumber)
+export const caName = parsed(parseCaName)
 const groupName = parsed(parseGroupName)
 
 const attributes = z.record(z.string(), z.string()).transform((value, context) => {

@@ -3,7 +3,7 @@
 
 import { allow, deny, unreachable, type Decision } from '../core/decision.ts'
 import type { Device } from '../core/device.ts'
-import type { CertificateRecord, CertificateState, Change } from '../core/registry.ts'
+import type { CaState, CertificateRecord, CertificateState, Change } from '../core/registry.ts'
 
 export type DeviceChange = Extract<Change, { kind: 'device-state' | 'device-described' }>
 export type CertificateChange = Extract<Change, { kind: 'certificate-issued' | 'certificate-state' | 'certificate-revoked' }>
@@ -14,6 +14,20 @@ const CERTIFICATE_STEPS: Readonly<Record<Exclude<CertificateState, 'planned'>, r
   active: ['issued', 'active'],
   superseded: ['planned', 'issued', 'active', 'superseded'],
   revoked: ['planned', 'issued', 'active', 'superseded'],
+}
+
+/** The state that a CA gets → the states from which it may. One that was current is replaced before it retires. */
+const CA_STEPS: Readonly<Record<CaState, readonly CaState[]>> = {
+  created: [],
+  trusted: ['created'],
+  current: ['trusted'],
+  replaced: ['current'],
+  retired: ['created', 'trusted', 'replaced'],
+}
+
+/** Whether the life of a CA has this step; [ca-step] otherwise. */
+export function caStep(name: string, from: CaState, to: CaState): Decision<void> {
+  return CA_STEPS[to].includes(from) ? allow(undefined) : deny('ca-step', `${name} is ${from}, and does not become ${to}`)
 }
 
 /** The device after the change, one revision later; [state-transition] when it is retired and would come back, and for a hold of a device that is not held. */

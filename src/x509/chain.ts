@@ -16,6 +16,8 @@ export interface TrustedCa {
   readonly role: 'root' | 'issuing' | 'trusted'
   readonly tenant: TenantId
   readonly der: Uint8Array
+  /** It is known, so that the reason is known, and vouches for nobody. */
+  readonly retired?: boolean
 }
 
 interface Path {
@@ -52,7 +54,7 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
     if (!link.allow) throw new TypeError(`the certificate of CA ${ca.name} cannot be read: ${link.detail ?? link.reason}`)
     return link.value
   })
-  const isAnchor = (link: Link): boolean => link.ca?.role === 'root' || link.ca?.role === 'trusted'
+  const isAnchor = (link: Link): boolean => link.ca?.retired !== true && (link.ca?.role === 'root' || link.ca?.role === 'trusted')
   const verified = new Map<string, boolean>()
 
   function isSignedBy(child: Link, issuer: Link): boolean {
@@ -100,11 +102,18 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
       // A verified link that leads nowhere says more than one that did not verify.
       broken = higher
     }
-    return broken ?? missingIssuer(child, path.length === 1)
+    return retiredIssuer(child) ?? broken ?? missingIssuer(child, path.length === 1)
+  }
+
+  /** That a CA is retired says more than that a newer one of its name did not sign. */
+  function retiredIssuer(child: Link): Denied | undefined {
+    const retired = known.find((k) => k.ca?.retired === true && isNamedBy(child, k) && isSignedBy(child, k))
+    return retired === undefined ? undefined : deny('certificate-issuer-retired', retired.ca?.name)
   }
 
   function missingIssuer(child: Link, isLeaf: boolean): Denied {
-    const unpresented = known.find((k) => isNamedBy(child, k))
+    const named = known.filter((k) => isNamedBy(child, k))
+    const unpresented = named.find((k) => isSignedBy(child, k)) ?? named[0]
     if (unpresented !== undefined && isSignedBy(child, unpresented)) return deny('tls-chain-incomplete', `${unpresented.ca?.name ?? 'an intermediate'} was not presented`)
     if (unpresented !== undefined) return badSignature(child, `not signed by ${unpresented.ca?.name ?? 'its issuer'}`)
     // A root that the peer brought along is not a self-signed leaf: its leaf has an issuer, and we do not trust it.
@@ -126,6 +135,9 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
     if (anchor !== undefined) return deny('certificate-is-ca', anchor.ca?.name)
     const path = climb(leaf, pool, [leaf])
     if ('allow' in path) return untrusted(leaf, path)
+    // Its root may vouch for it still, and so may a root that vouches for its root.
+    const retired = retiredIssuer(leaf)
+    if (retired !== undefined) return retired
     for (const [i, issuer] of path.entries()) {
       if (i === 0) continue
       const judged = judgeIssuer(issuer.facts, i - 1, now)
@@ -157,7 +169,7 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
 
   return {
     judge,
-    roleOf: (name) => cas.find((ca) => ca.name === name)?.role,
+    roleOf: (name) => cas.find((ca) => ca.name === name && ca.retired !== true)?.role,
     issuerOf: (leaf) => known.find((k) => k.facts.subjectDerHex === leaf.issuerDerHex && (leaf.authorityKeyId === undefined || leaf.authorityKeyId === k.facts.subjectKeyId))?.ca?.name,
   }
 }

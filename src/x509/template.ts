@@ -29,6 +29,8 @@ export interface TemplateValues {
   readonly subjectDer: Uint8Array
   readonly spki: Uint8Array
   readonly subjectAltNames: readonly SubjectAltName[]
+  /** Of a key that has an identifier already, by which others know it; otherwise it is computed. */
+  readonly subjectKeyId?: Uint8Array
 }
 
 export type CertificateTemplate = (values: TemplateValues) => Uint8Array
@@ -96,9 +98,9 @@ export function openTemplate(facts: TemplateFacts): CertificateTemplate {
   ]
   const authority = authorityKeyId === undefined ? [] : [extension(OID.authorityKeyIdentifier, false, encode(new pkijs.AuthorityKeyIdentifier({ keyIdentifier: new asn1js.OctetString({ valueHex: Uint8Array.from(authorityKeyId).buffer }) }).toSchema()))]
 
-  return ({ serial, notBefore, notAfter, subjectDer, spki, subjectAltNames }) => {
+  return ({ serial, notBefore, notAfter, subjectDer, spki, subjectAltNames, subjectKeyId: identifier = subjectKeyId(spki) }) => {
     const varying = [
-      extension(OID.subjectKeyIdentifier, false, tlv(TAG.octetString, subjectKeyId(spki))),
+      extension(OID.subjectKeyIdentifier, false, tlv(TAG.octetString, identifier)),
       ...authority,
       ...(subjectAltNames.length === 0 ? [] : [extension(OID.subjectAltName, false, altNames(subjectAltNames))]),
     ]

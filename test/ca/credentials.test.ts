@@ -25,7 +25,7 @@ beforeEach(async () => {
 })
 afterEach(() => place[Symbol.dispose]())
 
-const ensure = (kind: 'server' | 'operator' = 'server', hosts: readonly string[] = []): Promise<'kept' | 'issued'> => ensureCredential(kind, organisation, genesisPorts(place, hosts))
+const ensure = (kind: 'server' | 'operator' = 'server', hosts: readonly string[] = []): Promise<'kept' | 'issued'> => ensureCredential(kind, organisation, genesisPorts(place, hosts), () => Promise.resolve(organisation.authority))
 const file = (name: string, kind = 'server'): string => path.join(place.dir.file('local'), kind, name)
 const serial = (kind = 'server'): SerialNumber => new X509Certificate(readFileSync(file('cert.pem', kind))).serialNumber.toLowerCase() as SerialNumber
 const change = (name: string, edit: (text: string) => string): void => writeFileSync(file(name), edit(readFileSync(file(name), 'utf8')))
@@ -72,10 +72,27 @@ describe('the server', () => {
     expect(await ensure('server', ['::ffff:192.0.2.1'])).toBe('kept')
   })
 
+  test('keeps its certificate when the roots beside it are gone or others, and gets them back', async () => {
+    await ensure()
+    const [before, roots] = [serial(), readFileSync(file('ca.pem'), 'utf8')]
+    for (const spoil of [() => rmSync(file('ca.pem')), () => writeFileSync(file('ca.pem'), 'x')]) {
+      spoil()
+      expect(await ensure()).toBe('kept')
+      expect([serial(), readFileSync(file('ca.pem'), 'utf8')]).toEqual([before, roots])
+    }
+  })
+
+  test('keeps its certificate when the chain behind it is another, and gets the right one', async () => {
+    await ensure()
+    const whole = readFileSync(file('cert.pem'), 'utf8')
+    change('cert.pem', (text) => text.slice(0, text.indexOf('-----END CERTIFICATE-----\n') + 26))
+    expect(await ensure()).toBe('kept')
+    expect(readFileSync(file('cert.pem'), 'utf8')).toBe(whole)
+  })
+
   test.each<[string, () => void]>([
     ['the certificate is gone', () => rmSync(file('cert.pem'))],
     ['the key is gone', () => rmSync(file('key.pem'))],
-    ['the root is gone', () => rmSync(file('ca.pem'))],
     ['the certificate is no PEM', () => writeFileSync(file('cert.pem'), 'x')],
     ['the certificate is damaged', () => change('cert.pem', (text) => text.replace(/^(-----BEGIN CERTIFICATE-----\n)./, '$1x'))],
     ['the certificate is another', () => writeFileSync(file('cert.pem'), readFileSync(path.join(place.dir.file('local'), 'issuing.pem')))],
@@ -98,7 +115,7 @@ describe('the server', () => {
     await ensure()
     const before = filesOf(path.dirname(file('x')))
     const refusing = { ...organisation, authority: { ...organisation.authority, issue: () => Promise.resolve({ allow: false, reason: 'registry-unavailable' } as const) } }
-    const error = await ensureCredential('server', refusing, genesisPorts(place, ['new.example'])).catch((e: unknown) => e)
+    const error = await ensureCredential('server', refusing, genesisPorts(place, ['new.example']), () => Promise.resolve(refusing.authority)).catch((e: unknown) => e)
     expect(error).toBeInstanceOf(SallyportError)
     expect(error).toMatchObject({ code: 'refused', reason: 'registry-unavailable' })
     expect(filesOf(path.dirname(file('x')))).toEqual(before)

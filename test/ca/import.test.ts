@@ -95,7 +95,7 @@ describe('what can be imported', () => {
   })
 
   test('a home that trusts CAs of others has none of its own yet', async () => {
-    await place.make({ kind: 'ca-added', ca: { name: 'factory' as never, role: 'trusted', tenant: 'default' as never, der: makeCa({ name: 'F' }).der, spkiSha256: 'a'.repeat(64) as never, createdAt: NOW } })
+    await place.make({ kind: 'ca-added', ca: { name: 'factory' as never, role: 'trusted', tenant: 'default' as never, der: makeCa({ name: 'F' }).der, spkiSha256: 'a'.repeat(64) as never, createdAt: NOW, state: 'trusted', since: NOW } })
     expect(await importCa(source(root), genesisPorts(place))).toBe('root')
   })
 })

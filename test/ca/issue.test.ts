@@ -49,7 +49,7 @@ describe('a certificate', () => {
     expect(record).toMatchObject({ issuer: ISSUING, profile: 'device', device: 'sensor-1', state: 'active', createdAt: NOW })
     expect(place.registry.certificate(ISSUING, record.serial)).toEqual(record)
     expect(toHex(place.registry.certificateDer(ISSUING, record.serial)!)).toBe(toHex(der))
-    expect(place.registry.changesAfter(2, 10).map(({ change }) => change.kind)).toEqual(['certificate-planned', 'certificate-issued'])
+    expect(place.registry.changesAfter(0, 10).map(({ change }) => change.kind).slice(-2)).toEqual(['certificate-planned', 'certificate-issued'])
     expect(place.registry.audit.waiting(0, 10).map((row) => JSON.parse(JSON.stringify(row)))).toMatchObject([
       { event: { kind: 'certificate-planned', serial: record.serial, device: 'sensor-1', actor: ACTOR } },
       { event: { kind: 'certificate-issued', serial: record.serial, device: 'sensor-1', actor: ACTOR, sha256: record.sha256 } },

@@ -9,9 +9,9 @@ import { collectProfiles, parseProfile, type Profiles } from '../../src/ca/profi
 import { openSigner } from '../../src/ca/signer.ts'
 import type { Actor } from '../../src/core/audit.ts'
 import type { Decision } from '../../src/core/decision.ts'
-import type { DeviceId } from '../../src/core/ids.ts'
+import { DEFAULT_TENANT, type DeviceId } from '../../src/core/ids.ts'
 import type { Change, Registry } from '../../src/core/registry.ts'
-import { spkiOf } from '../../src/x509/keys.ts'
+import { keyHash, spkiOf } from '../../src/x509/keys.ts'
 import { openRegistry, type SqliteRegistry } from '../../src/store/sqlite/registry.ts'
 import { readYaml } from '../../src/yaml-source.ts'
 import { device as deviceRecord } from '../contract/records.ts'
@@ -63,6 +63,8 @@ export function openPlace(): Place {
 
 /** Ports of an authority over an issuing CA whose key lies in memory. */
 export function authorityPorts(place: Place, ca: Ca = makeCa({ name: 'Issuing', pathLength: 0 })): AuthorityPorts {
+  // What is committed later comes after it. A second authority of one place finds the CA there.
+  void place.registry.commit([{ kind: 'ca-added', ca: { name: ISSUING, role: 'issuing', tenant: DEFAULT_TENANT, der: ca.der, spkiSha256: keyHash(spkiOf(ca.key)), createdAt: NOW, state: 'current', since: NOW } }], [], [])
   return { registry: place.registry, signer: openSigner(ca.key), issuer: { name: ISSUING, der: ca.der }, profiles: shippedProfiles(), clock: place.clock, random: (count) => randomBytes(count) }
 }
 

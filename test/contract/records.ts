@@ -28,8 +28,8 @@ export function planned(name: string, of: string | undefined, facts: Partial<Cer
   }
 }
 
-export function ca(name: string, key = name): CaRecord {
-  return { name: name as CaName, role: 'issuing', tenant: DEFAULT_TENANT, der: derOf(name), spkiSha256: keyOf(key), createdAt: NOW }
+export function ca(name: string, key = name, facts: Partial<CaRecord> = {}): CaRecord {
+  return { name: name as CaName, role: 'issuing', tenant: DEFAULT_TENANT, der: derOf(name), spkiSha256: keyOf(key), createdAt: NOW, state: 'trusted', since: NOW, ...facts }
 }
 
 export const added = (id: string, facts: Partial<Device> = {}): Change => ({ kind: 'device-added', device: device(id, facts) })

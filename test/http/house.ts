@@ -80,7 +80,7 @@ export async function openHouse(): Promise<House> {
   const root = file('root.pem')
   const admins: AdminServer[] = []
   const desk = (sessions?: SessionsPort): Desk =>
-    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
+    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
 
   const first = home.registry.certificates({ limit: 100 }).items.find((r) => r.profile === 'operator')
   if (first === undefined) throw new Error('no operator')
@@ -106,7 +106,7 @@ export async function openHouse(): Promise<House> {
       const admin = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, clock }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock }, actor),
         status: () => ({ version: '0.0.0' }),
         log: () => {},
       })

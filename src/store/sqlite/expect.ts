@@ -28,6 +28,8 @@ function endedBy(changes: readonly Change[]): ReadonlySet<string> {
   return new Set(changes.flatMap((c) => (c.kind === 'certificate-revoked' || (c.kind === 'certificate-state' && c.state === 'superseded') ? [`${c.issuer}/${c.serial}`] : [])))
 }
 
+const IN_FORCE = ['planned', 'issued', 'active'] as const
+
 export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const deviceNow = db.prepare('SELECT state, revision FROM devices WHERE id = ?')
   const certificateNow = db.prepare('SELECT state FROM certificates WHERE issuer = ? AND serial = ?')
@@ -35,6 +37,8 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const keyTaken = db.prepare("SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND (device IS NOT ? OR state = 'revoked') LIMIT 1")
   const otherIssuer = db.prepare('SELECT issuer FROM certificates WHERE device = ? AND issuer <> ? LIMIT 1')
   const inForce = db.prepare("SELECT spki_sha256 AS key FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
+  const caNow = db.prepare('SELECT state FROM cas WHERE name = ?')
+  const inUse = db.prepare("SELECT serial FROM certificates WHERE state = ? AND issuer = ? AND not_after > ? AND profile NOT IN ('root', 'issuing', 'ocsp-responder') LIMIT 1")
   const operators = db.prepare("SELECT issuer || '/' || serial AS name FROM certificates WHERE state = 'active' AND profile = 'operator' AND not_after > ?")
 
   return (expected, changes) => {
@@ -69,6 +73,15 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
         const ended = endedBy(changes)
         const remain = operators.all(expected.now).some((row) => !ended.has(String(row['name'])))
         return remain ? HOLDS : deny('state-transition', 'this is the last operator certificate in force')
+      }
+      case 'ca-state': {
+        const state = caNow.get(expected.name)?.['state']
+        return expected.states.some((s) => s === state) ? HOLDS : deny('ca-step', `${expected.name} is ${String(state ?? 'not there')}`)
+      }
+      case 'ca-unused': {
+        // One search by the index for each of the three states.
+        const used = IN_FORCE.map((state) => inUse.get(state, expected.name, expected.now)).find((row) => row !== undefined)
+        return used === undefined ? HOLDS : deny('ca-in-use', `${expected.name}/${String(used['serial'])}`)
       }
       case 'certificate-state': {
         const state = certificateNow.get(expected.issuer, expected.serial)?.['state']

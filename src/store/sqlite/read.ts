@@ -5,7 +5,7 @@ import type { CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry }
 import type { Device } from '../../core/device.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
-import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
 
@@ -49,7 +49,7 @@ const DEVICE_FILTERS: Readonly<Record<string, string>> = {
   state: 'state = ?',
 }
 
-const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', state: 'state = ?' }
+const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', issuer: 'issuer = ?', state: 'state = ?' }
 
 function whereAlso(table: Readonly<Record<string, string>>, filters: readonly string[]): string {
   return filters.map((name) => `${table[name]} AND `).join('')
@@ -66,6 +66,7 @@ export function prepareReader(db: DatabaseSync): Reader {
   )
   const body = db.prepare('SELECT der FROM certificates JOIN certificate_bodies USING (number) WHERE issuer = ? AND serial = ?')
   const cas = prepareTuples(db, `SELECT ${CA_COLUMNS} FROM cas ORDER BY created_at, name`)
+  const crosses = prepareTuples(db, "SELECT issuer, serial, spki_sha256, not_after, der FROM certificates JOIN certificate_bodies USING (number) WHERE profile IN ('root', 'issuing') AND state = 'active' ORDER BY number")
   const feed = db.prepare('SELECT sequence, change FROM feed WHERE sequence > ? ORDER BY sequence LIMIT ?')
   const last = db.prepare('SELECT max(sequence) AS sequence FROM feed')
   const allDevices = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id > ? ORDER BY id LIMIT ?`)
@@ -92,7 +93,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     certificates(query: CertificateQuery) {
       const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
       const [issuer = '', serial = ''] = (query.after ?? '').split('/')
-      return toPage(certificatePage({ device: query.device, state: query.state }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
+      return toPage(certificatePage({ device: query.device, issuer: query.issuer, state: query.state }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
     },
     certificateDer(issuer, serial) {
       const row = body.get(issuer, serial)
@@ -100,6 +101,9 @@ export function prepareReader(db: DatabaseSync): Reader {
     },
     cas() {
       return cas.all().map((row) => parseCa(row))
+    },
+    crossCertificates() {
+      return crosses.all().map(parseCross)
     },
     changesAfter(sequence, limit) {
       return feed

@@ -131,6 +131,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     certificates: (query) => guarded(() => reader.certificates(query)),
     certificateDer: (issuer, serial) => guarded(() => reader.certificateDer(issuer, serial)),
     cas: () => guarded(() => reader.cas()),
+    crossCertificates: () => guarded(() => reader.crossCertificates()),
     changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
     load: (into) => guarded(() => reader.load(into)),
     onCommit: onCommit.add,

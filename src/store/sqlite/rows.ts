@@ -3,12 +3,12 @@
 
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import type { Device } from '../../core/device.ts'
-import type { CaRecord, CertificateRecord } from '../../core/registry.ts'
+import type { CaRecord, CertificateRecord, CrossCertificate } from '../../core/registry.ts'
 
 export const DEVICE_COLUMNS = 'id, tenant, groups, attributes, state, created_at, revision, hold'
 export const CERTIFICATE_COLUMNS =
   'issuer, serial, profile, device, state, spki_sha256, sha256, not_before, not_after, created_at, revoked_at, revocation_reason'
-export const CA_COLUMNS = 'name, role, tenant, der, spki_sha256, created_at'
+export const CA_COLUMNS = 'name, role, tenant, der, spki_sha256, created_at, state, since'
 
 /** A row in the order of its columns: much cheaper than an object, and a fleet has 100,000 of them to load. */
 export type Tuple = readonly SQLOutputValue[]
@@ -90,7 +90,7 @@ export function certificateValues(record: CertificateRecord): SQLInputValue[] {
 
 /** Of CA_COLUMNS. */
 export function parseCa(row: Tuple): CaRecord {
-  const [name, role, tenant, der, spkiSha256, createdAt] = row
+  const [name, role, tenant, der, spkiSha256, createdAt, state, since] = row
   return {
     name: name as CaRecord['name'],
     role: role as CaRecord['role'],
@@ -98,9 +98,23 @@ export function parseCa(row: Tuple): CaRecord {
     der: der as Uint8Array,
     spkiSha256: spkiSha256 as CaRecord['spkiSha256'],
     createdAt: createdAt as number,
+    state: state as CaRecord['state'],
+    since: since as number,
+  }
+}
+
+/** Of issuer, serial, spki_sha256, not_after, der. */
+export function parseCross(row: Tuple): CrossCertificate {
+  const [issuer, serial, spkiSha256, notAfter, der] = row
+  return {
+    issuer: issuer as CrossCertificate['issuer'],
+    serial: serial as CrossCertificate['serial'],
+    spkiSha256: spkiSha256 as CrossCertificate['spkiSha256'],
+    notAfter: notAfter as number,
+    der: der as Uint8Array,
   }
 }
 
 export function caValues(ca: CaRecord): SQLInputValue[] {
-  return [ca.name, ca.role, ca.tenant, ca.der, ca.spkiSha256, ca.createdAt]
+  return [ca.name, ca.role, ca.tenant, ca.der, ca.spkiSha256, ca.createdAt, ca.state, ca.since]
 }

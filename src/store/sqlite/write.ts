@@ -5,8 +5,8 @@ import type { DatabaseSync } from 'node:sqlite'
 import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
 import type { CaName, DeviceId, SerialNumber } from '../../core/ids.ts'
-import type { CaRecord, CertificateRecord, Change } from '../../core/registry.ts'
-import { certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
+import type { CaRecord, CaState, CertificateRecord, Change } from '../../core/registry.ts'
+import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
@@ -17,7 +17,7 @@ const DONE = allow(undefined)
 export function prepareChanges(db: DatabaseSync): MakeChange {
   const devices = prepareDeviceChanges(db)
   const certificates = prepareCertificateChanges(db)
-  const addCa = prepareCaChanges(db)
+  const cas = prepareCaChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -39,7 +39,9 @@ export function prepareChanges(db: DatabaseSync): MakeChange {
       case 'certificate-revoked':
         return certificates.change(change)
       case 'ca-added':
-        return addCa(change.ca)
+        return cas.add(change.ca)
+      case 'ca-state':
+        return cas.change(change)
       default:
         return unreachable(change)
     }
@@ -118,14 +120,32 @@ function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateR
   }
 }
 
-function prepareCaChanges(db: DatabaseSync): (ca: CaRecord) => Decision<void> {
-  const find = db.prepare('SELECT 1 FROM cas WHERE name = ?')
+function prepareCaChanges(db: DatabaseSync): { add(ca: CaRecord): Decision<void>; change(change: Extract<Change, { kind: 'ca-state' }>): Decision<void> } {
+  const find = db.prepare('SELECT role, state FROM cas WHERE name = ?')
+  const current = db.prepare("SELECT name FROM cas WHERE role = ? AND state = 'current'")
   const keyOfLeaf = db.prepare("SELECT 1 FROM certificates WHERE spki_sha256 = ? AND profile NOT IN ('root', 'issuing') LIMIT 1")
-  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`)
-  return (ca) => {
-    if (find.get(ca.name) !== undefined) return deny('revision-conflict', `a CA ${ca.name} is recorded already`)
-    if (keyOfLeaf.get(ca.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a certificate that is no CA')
-    insert.run(...caValues(ca))
-    return DONE
+  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+  const update = db.prepare('UPDATE cas SET state = ?, since = ? WHERE name = ?')
+  const second = (role: string, state: CaState): Decision<void> => {
+    const other = state === 'current' ? current.get(role) : undefined
+    return other === undefined ? DONE : deny('revision-conflict', `${String(other['name'])} is current`)
+  }
+  return {
+    add(ca) {
+      if (find.get(ca.name) !== undefined) return deny('revision-conflict', `a CA ${ca.name} is recorded already`)
+      if (keyOfLeaf.get(ca.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a certificate that is no CA')
+      const only = second(ca.role, ca.state)
+      if (only.allow) insert.run(...caValues(ca))
+      return only
+    },
+    change({ name, state, at }) {
+      const row = find.get(name)
+      if (row === undefined) return deny('ca-step', `there is no CA ${name}`)
+      const step = row['role'] === 'trusted' ? deny('ca-step', `${name} is a CA of others`) : caStep(name, row['state'] as CaState, state)
+      if (!step.allow) return step
+      const only = second(String(row['role']), state)
+      if (only.allow) update.run(state, at, name)
+      return only
+    },
   }
 }
