@@ -64,9 +64,10 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
     if (judged.value === 'done') return { ...base, outcome: 'done', told: ['It was done before.'], next: rotation.next }
     if (dryRun) {
       const broken = step === 'retire' ? await brokenBy(rotation) : NOBODY
-      return { ...base, outcome: 'would', told: toldOf(step, rotation, request), breaks: broken.devices, breaksCount: broken.count, next: step }
+      return { ...base, outcome: 'would', told: toldOf(step, rotation, request, broken.others), breaks: broken.devices, breaksCount: broken.count, next: step }
     }
     const ended = step === 'retire' ? await endCertificates(rotation, request.force === true) : NOTHING_ENDED
+    await endCrosses(planStep(step, rotation, facts, clock()).changes.filter(({ state }) => state === 'retired').map(({ name }) => name))
     const made = await make(step, request, cas, rotation)
     const plan = planStep(step, rotation, facts, clock())
     if (plan.changes.length > 0) {
@@ -139,7 +140,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
     const cas = registry.cas()
     const gone = new Set(replaced.map(({ name }) => name))
     const uses = await Promise.all(cas.filter((ca) => gone.has(ca.name)).map((ca) => useOf(ca, cas, 0)))
-    return { devices: uses.flatMap(({ devices }) => devices).slice(0, CA_LIFE_LIMITS.devicesNamedMax), count: uses.reduce((sum, { only }) => sum + only, 0), inForce: uses.reduce((sum, { certificates }) => sum + certificates, 0) }
+    return { devices: uses.flatMap(({ devices }) => devices).slice(0, CA_LIFE_LIMITS.devicesNamedMax), count: uses.reduce((sum, { only }) => sum + only, 0), inForce: uses.reduce((sum, { certificates }) => sum + certificates, 0), others: uses.reduce((sum, { others }) => sum + others, 0) }
   }
 
   /**
@@ -161,6 +162,13 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
       }
     }
     return ended
+  }
+
+  /** No root in force vouches any longer for one that retires. That the retired one vouches for its successor harms nobody, and helps who knows it alone. */
+  async function endCrosses(retiring: readonly CaName[]): Promise<void> {
+    const keys = new Set(registry.cas().filter(({ name, role }) => role === 'root' && retiring.includes(name)).map(({ spkiSha256 }) => spkiSha256))
+    const records = registry.crossCertificates().flatMap(({ issuer, serial, spkiSha256 }) => (keys.has(spkiSha256) ? [registry.certificate(issuer, serial)] : [])).filter((record) => record !== undefined)
+    if (records.length > 0) await revoke(records)
   }
 
   async function revoke(records: readonly CertificateRecord[]): Promise<number> {
@@ -213,20 +221,22 @@ interface Broken {
   readonly count: number
   /** Certificates of devices that are in force, also of those that have another one. */
   readonly inForce: number
+  /** Of operators, servers and others. */
+  readonly others: number
 }
 
 type Ended = Pick<Rotated, 'breaks' | 'breaksCount' | 'revoked' | 'sessionsClosed'>
 
-const NOBODY: Broken = { devices: [], count: 0, inForce: 0 }
+const NOBODY: Broken = { devices: [], count: 0, inForce: 0, others: 0 }
 const NOTHING_ENDED: Ended = { breaks: [], breaksCount: 0, revoked: 0, sessionsClosed: 0 }
 
 function named({ devices, count }: Broken): string {
   return count === 0 ? 'none' : `${devices.slice(0, CA_LIFE_LIMITS.devicesInSentenceMax).join(', ')}${count > CA_LIFE_LIMITS.devicesInSentenceMax ? ' …' : ''}`
 }
 
-function toldOf(step: RotationStep, rotation: Rotation, { root, force }: RotateRequest): readonly string[] {
+function toldOf(step: RotationStep, rotation: Rotation, { root, force }: RotateRequest, others: number): readonly string[] {
   if (step === 'start') return [DOES.start, root === true ? 'The root is replaced, too.' : `It stands below ${rotation.current.root ?? 'the root'}.`]
-  if (step === 'retire') return [DOES.retire, `It is about ${rotation.replaced.map(({ name }) => name).join(', ')}.`, ...(force === true ? ['What is in force is revoked, and its sessions end.'] : [])]
+  if (step === 'retire') return [DOES.retire, `It is about ${rotation.replaced.map(({ name }) => name).join(', ')}.`, ...(others > 0 ? [`${others} certificate${others === 1 ? '' : 's'} of operators and of the server end with it; this home has new ones, copies elsewhere do not.`] : []), ...(force === true ? ['What is in force is revoked, and its sessions end.'] : [])]
   return [DOES[step]]
 }
 

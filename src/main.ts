@@ -9,6 +9,7 @@ import type { TlsMaterial } from './broker/listener.ts'
 import { rootsInForce } from './ca/chains.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
+import type { ExpirySeen } from './core/ca-desk.ts'
 import { expiringSoon } from './core/expiry.ts'
 import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
@@ -77,6 +78,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     return done
   }
   let isServing = false
+  let expiring: readonly ExpirySeen[] = []
   const policies = await openPolicies({
     data: home.paths.data, policyFile: config.policyFile, audit: home.audit, clock: Date.now, serially,
     warn: (message) => log.warn({}, message),
@@ -143,7 +145,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health }),
+    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring }),
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
@@ -250,10 +252,11 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   async function warnOfExpiry(): Promise<void> {
     const held = ['server', 'operator'].map((name) => ({ name, der: new X509Certificate(readFileSync(path.join(home.paths.local, name, 'cert.pem'))).raw }))
-    const looked = [...held, ...ownCas(home).filter(({ retired }) => retired !== true), ...inForce.foreign].map(({ name, der }) => ({ name, notAfter: new X509Certificate(der).validToDate.getTime() }))
-    for (const { name, notAfter } of expiringSoon(looked, Date.now())) {
-      home.audit.record({ kind: 'expiry-near', at: Date.now(), certificate: name, notAfter })
-      log.warn({ certificate: name, notAfter: new Date(notAfter).toISOString() }, 'a certificate expires within 30 days')
+    const looked = [...held, ...ownCas(home).filter(({ retired }) => retired !== true), ...inForce.foreign].map(({ name, der }) => ({ certificate: name, notAfter: new X509Certificate(der).validToDate.getTime() }))
+    expiring = expiringSoon(looked, Date.now())
+    for (const { certificate, notAfter } of expiring) {
+      home.audit.record({ kind: 'expiry-near', at: Date.now(), certificate, notAfter })
+      log.warn({ certificate, notAfter: new Date(notAfter).toISOString() }, 'a certificate expires within 30 days')
     }
   }
 

@@ -1,8 +1,10 @@
 // sallyport doctor: looks at a home and says what is wrong, or will be soon. It changes nothing.
 
+import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import type { Config } from '../config.ts'
 import { SallyportError } from '../core/errors.ts'
+import { expiringSoon } from '../core/expiry.ts'
 import { homePaths, isHome } from '../home.ts'
 import { loadPolicy } from '../policy-file.ts'
 import { readSecretFile } from '../ca/key-file.ts'
@@ -17,8 +19,6 @@ interface Finding {
   readonly message: string
   readonly fix?: string
 }
-
-const SOON_MS = 30 * 86_400_000
 
 type Check = (name: string, look: () => string | Promise<string>) => Promise<void>
 
@@ -55,18 +55,19 @@ async function checkHome(home: string, config: Config, options: CommonOptions, c
     if (texts.length === 0) throw new SallyportError('policy-invalid', 'There is no policy: everything is denied.', { fix: `Write ${policyFile}.` })
     return 'it compiles'
   })
-  const secrets = ['issuing.key', 'server/key.pem', 'operator/key.pem'].map((name) => [name, path.join(local, name)] as const)
+  const secrets = [...keysIn(local), 'server/key.pem', 'operator/key.pem'].map((name) => [name, path.join(local, name)] as const)
   for (const [name, file] of [...secrets, ['passphrase', config.passphraseFile ?? path.join(local, 'passphrase')] as const]) {
     await check(`secret ${name}`, () => (readSecretFile(file), 'only its owner can read it'))
   }
   for (const name of ['server', 'operator']) await check(`certificate ${name}`, () => lifeOf(path.join(local, name, 'cert.pem')))
+  for (const { name, file } of config.trust) await check(`trusted CA ${name}`, () => lifeOf(file, 'Have its owner issue it anew, and name the new file in trust: of sallyport.yaml.'))
   await check('server', async () => {
     const endpoints = await endpointsOf(home)
     return endpoints === undefined ? 'none runs' : `runs as process ${endpoints.pid}, MQTT on port ${endpoints.mqtt.port}`
   })
   await check('certificate authority', () => withDesk(options, async (desk) => {
-    const soon = (await desk.cas()).find((ca) => ca.notAfter - Date.now() < SOON_MS)
-    if (soon !== undefined) throw new SallyportError('certificate-unusable', `The CA ${soon.name} expires ${time(soon.notAfter)}.`, { fix: 'Replace it in time.' })
+    const [soon] = expiringSoon((await desk.cas()).filter(({ state }) => state !== 'retired'), Date.now())
+    if (soon !== undefined) throw new SallyportError('certificate-unusable', `The CA ${soon.name} expires ${time(soon.notAfter)}.`, { fix: `Replace it in time: sallyport ca rotate${soon.role === 'root' ? ' start --root' : ''}.` })
     return 'no CA expires within 30 days'
   }))
   await check('audit log', () => withDesk(options, async (desk) => {
@@ -76,11 +77,17 @@ async function checkHome(home: string, config: Config, options: CommonOptions, c
   }))
 }
 
-function lifeOf(file: string): string {
+/** The keys of CAs that are here. One that issues and is not here is found out when it is used; a root's may be elsewhere. */
+function keysIn(local: string): readonly string[] {
+  const keys = existsSync(local) ? readdirSync(local).filter((name) => name.endsWith('.key')).toSorted() : []
+  return keys.length === 0 ? ['issuing.key'] : keys
+}
+
+function lifeOf(file: string, fix = 'Restart the server, or send it SIGHUP: it then issues a new one.'): string {
   const certificate = parseCertificate(required(decodePem(readText(file), 'CERTIFICATE'))[0] ?? new Uint8Array())
   const { notAfter } = required(certificate)
   // The next start issues it anew before it runs out; one that is this old was made by a server that never restarts.
-  if (notAfter - Date.now() < SOON_MS) throw new SallyportError('certificate-unusable', `It expires ${time(notAfter)}.`, { fix: 'Restart the server, or send it SIGHUP: it then issues a new one.' })
+  if (expiringSoon([{ notAfter }], Date.now()).length > 0) throw new SallyportError('certificate-unusable', `It expires ${time(notAfter)}.`, { fix })
   return `in force until ${time(notAfter)}`
 }
 

@@ -6,7 +6,7 @@ import type { AuditEvent } from '../../src/core/audit.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import type { Decision } from '../../src/core/decision.ts'
 import type { DeviceId, GroupName, SerialNumber } from '../../src/core/ids.ts'
-import type { CertificateState, Change, Committed, Expectation, Registry } from '../../src/core/registry.ts'
+import type { CaState, CertificateState, Change, Committed, Expectation, Registry } from '../../src/core/registry.ts'
 import { added, CA, ca, derOf, device, eventOf, issued, keyOf, NOW, plan, planned, printOf, revoked, serialOf, superseded } from './records.ts'
 
 export interface RegistryUnderTest {
@@ -91,6 +91,63 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
       test('a CA, with its bytes', async () => {
         await must({ kind: 'ca-added', ca: ca('root') }, { kind: 'ca-added', ca: ca('issuing-1') })
         expect(registry.cas().toSorted((a, b) => a.name.localeCompare(b.name))).toEqual([ca('issuing-1'), ca('root')])
+      })
+
+      test('a CA lives from made to retired, one step at a time, and one of a role is current', async () => {
+        const state = (name: string, to: CaState): Change => ({ kind: 'ca-state', name: name as typeof CA, state: to, at: NOW + 1 })
+        await must({ kind: 'ca-added', ca: ca('issuing-1', 'k1', { state: 'current' }) }, { kind: 'ca-added', ca: ca('issuing-2', 'k2', { state: 'created' }) })
+        expect(await outcome([{ kind: 'ca-added', ca: ca('issuing-3', 'k3', { state: 'current' }) }])).toBe('revision-conflict')
+        expect(await outcome([state('issuing-2', 'current')])).toBe('ca-step')
+        await must(state('issuing-2', 'trusted'))
+        expect(await outcome([state('issuing-2', 'current')])).toBe('revision-conflict')
+        expect(await outcome([state('issuing-1', 'retired')])).toBe('ca-step')
+        await must(state('issuing-1', 'replaced'), state('issuing-2', 'current'))
+        expect(registry.cas().map((c) => [c.name, c.state, c.since])).toEqual([['issuing-1', 'replaced', NOW + 1], ['issuing-2', 'current', NOW + 1]])
+        await must(state('issuing-1', 'retired'))
+        for (const to of ['trusted', 'current', 'replaced'] as const) expect(await outcome([state('issuing-1', to)])).toBe('ca-step')
+        expect(await outcome([state('nobody', 'trusted')])).toBe('ca-step')
+      })
+
+      test('a CA of others has no such life', async () => {
+        await must({ kind: 'ca-added', ca: ca('factory', 'k', { role: 'trusted' }) })
+        expect(await outcome([{ kind: 'ca-state', name: 'factory' as typeof CA, state: 'current', at: NOW }])).toBe('ca-step')
+      })
+
+      test('ca-state: holds in the states that are named', async () => {
+        await must({ kind: 'ca-added', ca: ca('issuing-1', 'k1', { state: 'current' }) })
+        expect(await outcome([], { kind: 'ca-state', name: CA, states: ['current', 'replaced'] })).toBe('allowed')
+        expect(await outcome([], { kind: 'ca-state', name: CA, states: ['replaced'] })).toBe('ca-step')
+        expect(await outcome([], { kind: 'ca-state', name: 'nobody' as typeof CA, states: ['current'] })).toBe('ca-step')
+      })
+
+      test('ca-unused: nothing of it is planned or in force; what is revoked, expired, of a CA or of another CA does not count', async () => {
+        const unused = (now = NOW): Promise<string> => outcome([], { kind: 'ca-unused', name: CA, now })
+        await must(added('a'), plan('other', undefined, { issuer: 'other' as typeof CA }), plan('cross', undefined, { profile: 'root' }), plan('ocsp', undefined, { profile: 'ocsp-responder' }))
+        expect(await unused()).toBe('allowed')
+        await must(plan('x', 'a'))
+        expect(await unused()).toBe('ca-in-use')
+        expect(await unused(NOW + 1_000_000)).toBe('allowed')
+        await must(issued('x'))
+        expect(await unused()).toBe('ca-in-use')
+        await must(revoked('x'))
+        expect(await unused()).toBe('allowed')
+      })
+
+      test('crossCertificates: what CAs have given each other, while it is active', async () => {
+        await must(plan('x', undefined), issued('x'), plan('cross', undefined, { profile: 'root' }))
+        expect(registry.crossCertificates()).toEqual([])
+        await must(issued('cross'))
+        expect(registry.crossCertificates()).toEqual([{ issuer: CA, serial: serialOf('cross'), spkiSha256: keyOf('cross'), notAfter: planned('cross', undefined).notAfter, der: derOf('cross') }])
+        await must(revoked('cross'))
+        expect(registry.crossCertificates()).toEqual([])
+      })
+
+      test('certificates of one CA are found by it, page by page', async () => {
+        await must(plan('x', undefined), plan('y', undefined), plan('z', undefined, { issuer: 'other' as typeof CA }))
+        const first = registry.certificates({ issuer: CA, state: 'planned', limit: 1 })
+        const second = registry.certificates({ issuer: CA, state: 'planned', limit: 1, after: first.next })
+        expect([...first.items, ...second.items].map((c) => c.serial).toSorted()).toEqual([serialOf('x'), serialOf('y')].toSorted())
+        expect(second.next).toBeUndefined()
       })
 
       test('an observed certificate comes with its device in one commit', async () => {
