@@ -23,6 +23,8 @@ export interface CaDeskPorts {
   readonly view: RegistryView
   readonly clock: () => EpochMs
   readonly genesis: (actor: Actor) => GenesisPorts
+  /** One after the other. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
   /** The CA of each connected session. Without a server nobody is connected. */
   readonly connected?: (() => Iterable<{ readonly issuer: CaName }>) | undefined
   /** States of CAs have changed: what follows from them is put in force before it resolves. */
@@ -198,13 +200,13 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
         expiring: expiringSoon(own, clock()),
       }
     },
-    rotateCa,
-    requestCa: () => whileNothingIsOnItsWay(() => requestIssuing(ports.genesis(actor))),
-    importCa: (source) => whileNothingIsOnItsWay(async () => {
+    rotateCa: (request) => ports.alone(() => rotateCa(request)),
+    requestCa: () => ports.alone(() => whileNothingIsOnItsWay(() => requestIssuing(ports.genesis(actor)))),
+    importCa: (source) => ports.alone(() => whileNothingIsOnItsWay(async () => {
       const made = await importIssuing(ports.genesis(actor), source)
       await ports.changed?.()
       return made
-    }),
+    })),
     noteCaKey: note,
   }
 

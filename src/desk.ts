@@ -55,7 +55,7 @@ export interface DeskPorts {
   readonly audit: AuditPort
   readonly authority: Authority
   /** The CAs themselves: their keys, and whoever has to follow when they change. */
-  readonly ca: Pick<CaDeskPorts, 'genesis' | 'connected' | 'changed'>
+  readonly ca: Pick<CaDeskPorts, 'genesis' | 'alone' | 'connected' | 'changed'>
   readonly sessions?: SessionsPort
   /** Without it, as without a running server, an order that cannot be recorded is only a failure. */
   readonly decrees?: DecreesPort
@@ -226,7 +226,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openPolicyDesk({ registry, view, issuer: ports.authority.issuer, device: known, clock, policies: { ...ports.policies, apply: (request) => ports.policies.apply(request, actor) }, sessionsOf: ports.sessions?.of }),
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
-    ...openCaDesk({ genesis: ports.ca.genesis, connected: ports.ca.connected, changed: ports.ca.changed, registry, view, clock, closed: ports.sessions?.closed }, actor),
+    ...openCaDesk({ genesis: ports.ca.genesis, alone: ports.ca.alone, connected: ports.ca.connected, changed: ports.ca.changed, registry, view, clock, closed: ports.sessions?.closed }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     auditTail: async (count) => {

@@ -63,6 +63,8 @@ export interface OpenHome extends AsyncDisposable {
   organisation(actor: Actor, mode: 'make' | 'open'): Promise<Organisation>
   /** Those of its CAs. The current one follows a switch by itself. */
   readonly authorities: Authorities
+  /** One after the other: two that change the CAs at once would make two keys for one name. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
   /** Writes what follows from the CAs as they are now: their certificates, and the credentials of server and operator. `hosts`: the names of the server. */
   followCas(hosts?: readonly string[]): Promise<void>
   /** What an import of a foreign CA needs. */
@@ -119,6 +121,7 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
       clock: Date.now,
       random: (count) => randomBytes(count),
     })
+    let working: Promise<unknown> = Promise.resolve()
     const authorities = openAuthorities({ registry, view, open: (issuer) => openAuthorityOf(genesis({ kind: 'system' }), issuer) })
     return {
       paths, registry, view, audit, genesis, authorities,
@@ -126,6 +129,11 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
         const opened = await (mode === 'make' ? openOrganisation(genesis(actor)) : openAuthorityOnly(genesis(actor), false))
         authorities.adopt(opened.authority)
         return { ...opened, authority: authorities.current }
+      },
+      alone: (work) => {
+        const done = working.then(work)
+        working = done.catch(() => {})
+        return done
       },
       async followCas(hosts = config.hosts) {
         const ports = { ...genesis({ kind: 'system' }), hosts }

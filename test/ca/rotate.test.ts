@@ -4,7 +4,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { chainOf, currentCa, issuerOfServer, rootOf, rootsInForce, serverChain } from '../../src/ca/chains.ts'
 import { ensureCredentials, ISSUING, keyFileOf, openAuthorityOf, openOrganisation, ROOT, type GenesisPorts } from '../../src/ca/genesis.ts'
 import { sealKey } from '../../src/ca/key-file.ts'
@@ -19,6 +19,12 @@ import { has } from '../e2e/program.ts'
 import { openssl } from '../x509/openssl.ts'
 import { makeCa } from '../x509/forge.ts'
 import { ACTOR, addDevice, filesOf, genesisPorts, issued, openPlace, requestOf, withCommits, type Place } from './organisation.ts'
+
+// Keys are sealed and opened at every step here; how slow that must be is another test's business.
+vi.mock(import('../../src/limits.ts'), async (original) => {
+  const real = await original()
+  return { ...real, CA_LIMITS: { ...real.CA_LIMITS, scryptLogN: 4 as 17 } }
+})
 
 let place: Place
 let ports: GenesisPorts
