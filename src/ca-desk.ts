@@ -84,7 +84,8 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
   /** What a step makes beside what it says of states. */
   async function make(step: RotationStep, request: RotateRequest, cas: readonly CaRecord[], { current, incomingRoot }: Rotation): Promise<readonly string[]> {
     const genesis = ports.genesis(actor)
-    if (request.rootKey !== undefined) await note(current.root, 'lent')
+    const above = cas.find(({ name }) => name === current.root)
+    if (request.rootKey !== undefined && above !== undefined && !isKeyHere(genesis, above)) await note(above.name, 'lent')
     if (step === 'start') return (await makeSuccessor(genesis, { root: request.root === true, loan: request.rootKey })).map((name) => `${name} is created.`)
     const [old, fresh] = [current.root, incomingRoot?.name].map((name) => cas.find((ca) => ca.name === name))
     if (step !== 'cross-sign' || old === undefined || fresh === undefined) return []
@@ -130,7 +131,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
     }
     const root = ca.role === 'issuing' ? rootOf(ca, cas)?.name : undefined
     const { name, state, since, der } = ca
-    return { name, role: ca.role === 'root' ? 'root' : 'issuing', state, since, notAfter: notAfterOf(der), ...(root === undefined ? {} : { root }), ...counted, devices, sessions }
+    return { name, role: ca.role === 'root' ? 'root' : 'issuing', state, since, notAfter: notAfterOf(der), ...(root === undefined ? {} : { root }), ...counted, devices: devices.toSorted(), sessions }
   }
 
   function hasOther(device: DeviceId, than: CaName, inForce: ReadonlySet<CaName>): boolean {

@@ -15,6 +15,7 @@ interface StepOptions extends CommonOptions {
 }
 
 const DEVICES_SHOWN = 20
+const SECOND_MS = 1_000
 
 /** Which step is next, and what it would do. */
 export async function next(options: CommonOptions): Promise<void> {
@@ -73,5 +74,5 @@ export async function status(options: CommonOptions): Promise<void> {
 function rowOf({ name, role, state, since, certificates, only, sessions, notAfter }: CaUse, all: number): readonly string[] {
   const share = role === 'root' ? '-' : `${all === 0 ? 0 : Math.round((100 * certificates) / all)} %`
   const count = (n: number): string => (role === 'root' ? '-' : String(n))
-  return [name, role, state, time(since), count(certificates), share, count(only), count(sessions), time(notAfter)]
+  return [name, role, state, time(Math.floor(since / SECOND_MS) * SECOND_MS), count(certificates), share, count(only), count(sessions), time(notAfter)]
 }
