@@ -15,7 +15,6 @@ import type { CaName, DeviceId, EpochMs, SerialNumber } from './core/ids.ts'
 import type { CaRecord, CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import { judgeStep, planStep, rotationOf, type CaFacts, type Rotation, type RotationStep } from './core/rotation.ts'
 import { CA_LIFE_LIMITS } from './ca-limits.ts'
-import { REGISTRY_LIMITS } from './limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
 
 export interface CaDeskPorts {
@@ -29,8 +28,7 @@ export interface CaDeskPorts {
   readonly connected?: (() => Iterable<{ readonly issuer: CaName }>) | undefined
   /** States of CAs have changed: what follows from them is put in force before it resolves. */
   readonly changed?: (() => Promise<void>) | undefined
-  /** How many sessions a recorded revocation has closed. */
-  readonly closed?: ((match: { readonly issuer: CaName; readonly serial: SerialNumber }) => Promise<number>) | undefined
+  readonly sessions?: { /** How many sessions a recorded revocation has closed. */ closed(match: { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<number> } | undefined
 }
 
 /** The sentence of a step that is next, or would be done. */
@@ -68,7 +66,8 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
       const broken = step === 'retire' ? await brokenBy(rotation) : NOBODY
       return { ...base, outcome: 'would', told: toldOf(step, rotation, request, broken.others), breaks: broken.devices, breaksCount: broken.count, next: step }
     }
-    const ended = step === 'retire' ? await endCertificates(rotation, request.force === true) : NOTHING_ENDED
+    const { whole, ...ended } = step === 'retire' ? await endCertificates(rotation, request.force === true) : NOTHING_ENDED
+    if (!whole) return { ...base, ...ended, outcome: 'part', told: [`${ended.revoked} certificates are revoked, and there are more.`], next: step }
     await endCrosses(planStep(step, rotation, facts, clock()).changes.filter(({ state }) => state === 'retired').map(({ name }) => name))
     const made = await make(step, request, cas, rotation)
     const plan = planStep(step, rotation, facts, clock())
@@ -104,7 +103,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
     for (const state of states) {
       let after: string | undefined
       do {
-        const page = registry.certificates({ issuer, state, after, limit: REGISTRY_LIMITS.pageSizeMax })
+        const page = registry.certificates({ issuer, state, after, limit: CA_LIFE_LIMITS.lookedAtOnceMax })
         const now = clock()
         yield page.items.filter(({ notAfter }) => notAfter > now)
         await setImmediate()
@@ -153,7 +152,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
   async function endCertificates(rotation: Rotation, force: boolean): Promise<Ended> {
     const broken = await brokenBy(rotation)
     if (broken.inForce > 0 && !force) throw failureOf(deny('ca-in-use', `${broken.inForce} of devices, of ${broken.count} of them the only one: ${named(broken)}`))
-    const ended = { breaks: broken.devices, breaksCount: broken.count, revoked: 0, sessionsClosed: 0 }
+    const ended = { breaks: broken.devices, breaksCount: broken.count, revoked: 0, sessionsClosed: 0, whole: true }
     for (const { name } of rotation.replaced) {
       // What is revoked leaves its state: the first page is always what remains.
       for (const state of ['planned', 'issued', 'active'] as const) {
@@ -161,6 +160,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
           const records = page.filter(({ profile }) => profile !== 'root' && profile !== 'issuing' && profile !== 'ocsp-responder')
           for (let at = 0; at < records.length; at += CA_LIFE_LIMITS.revokedPerCommitMax) ended.sessionsClosed += await revoke(records.slice(at, at + CA_LIFE_LIMITS.revokedPerCommitMax))
           ended.revoked += records.length
+          if (ended.revoked >= CA_LIFE_LIMITS.revokedPerRequestMax) return { ...ended, whole: false }
         }
       }
     }
@@ -182,7 +182,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
       records.map(({ issuer, serial, device }): AuditEvent => ({ kind: 'certificate-revoked', at, issuer, serial, revocationReason: 'cessationOfOperation', actor, ...(device === undefined ? {} : { device }) })),
     )
     if (!committed.allow) throw failureOf(committed)
-    const counts = await Promise.all(records.map(({ issuer, serial }) => ports.closed?.({ issuer, serial }) ?? Promise.resolve(0)))
+    const counts = await Promise.all(records.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
     return counts.reduce((sum, n) => sum + n, 0)
   }
 
@@ -228,10 +228,10 @@ interface Broken {
   readonly others: number
 }
 
-type Ended = Pick<Rotated, 'breaks' | 'breaksCount' | 'revoked' | 'sessionsClosed'>
+type Ended = Pick<Rotated, 'breaks' | 'breaksCount' | 'revoked' | 'sessionsClosed'> & { /** Nothing is left. */ readonly whole: boolean }
 
 const NOBODY: Broken = { devices: [], count: 0, inForce: 0, others: 0 }
-const NOTHING_ENDED: Ended = { breaks: [], breaksCount: 0, revoked: 0, sessionsClosed: 0 }
+const NOTHING_ENDED: Ended = { breaks: [], breaksCount: 0, revoked: 0, sessionsClosed: 0, whole: true }
 
 function named({ devices, count }: Broken): string {
   return count === 0 ? 'none' : `${devices.slice(0, CA_LIFE_LIMITS.devicesInSentenceMax).join(', ')}${count > CA_LIFE_LIMITS.devicesInSentenceMax ? ' …' : ''}`

@@ -5,8 +5,11 @@ export const CA_LIFE_LIMITS = {
   devicesNamedMax: 100,
   /** Those that one sentence names. */
   devicesInSentenceMax: 10,
-  /** Certificates that a retirement revokes at once: more would hold the registry for too long. */
-  revokedPerCommitMax: 200,
+  /** Certificates that are looked at, or that a retirement revokes, in one turn of the event loop: more would be noticed at the door. */
+  lookedAtOnceMax: 250,
+  revokedPerCommitMax: 50,
+  /** Those that one request revokes: a command that waits for longer than that would think that nobody answers. It asks again. */
+  revokedPerRequestMax: 10_000,
   /** A key that is lent: larger than RSA-4096 in any form, sealed or PEM. */
   keyCharsMax: 16_384,
 } as const

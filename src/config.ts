@@ -78,7 +78,7 @@ const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 /** A path that looks the same to whoever reads it: nothing encoded, no query. */
 const PATH = /^\/[A-Za-z0-9._~/-]{0,127}$/
 /** The names of our own CAs: a foreign CA of the same name would have its certificates recorded as ours. */
-const OWN_CA_NAME = /^(?:root|issuing)(?:-\d+)?$/
+const OWN_CA_NAMES: readonly string[] = ['root', 'issuing-1']
 
 /** Reads the configuration of a home. Failure: 'config-invalid' with all problems. */
 export function loadConfig(home: string, environment: Readonly<Record<string, string | undefined>>, flags: ConfigFlags = {}): Config {
@@ -238,7 +238,7 @@ function trustOf(reader: TreeReader, node: SourceNode, home: string): TrustedFil
   const parsed = text === undefined ? undefined : parseCaName(text)
   if (parsed?.allow === false) return reader.report(name.value.at, `"${printable(text ?? '')}" is not a CA name.`, 'Names are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.')
   if (parsed === undefined || where === undefined) return undefined
-  if (OWN_CA_NAME.test(parsed.value)) return reader.report(name.value.at, `"${parsed.value}" is the name of our own CA.`, 'Choose another name for the trusted one.')
+  if (OWN_CA_NAMES.includes(parsed.value)) return reader.report(name.value.at, `"${parsed.value}" is the name of our own CA.`, 'Choose another name for the trusted one.')
   const resolved = path.resolve(home, where)
   if (!existsSync(resolved)) return reader.report(file.value.at, `there is no file "${printable(where)}" in the home.`, 'Name the PEM file of the CA, from the home or with its full path.')
   return { name: parsed.value, file: resolved }

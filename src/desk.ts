@@ -226,7 +226,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openPolicyDesk({ registry, view, issuer: ports.authority.issuer, device: known, clock, policies: { ...ports.policies, apply: (request) => ports.policies.apply(request, actor) }, sessionsOf: ports.sessions?.of }),
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
-    ...openCaDesk({ genesis: ports.ca.genesis, alone: ports.ca.alone, connected: ports.ca.connected, changed: ports.ca.changed, registry, view, clock, closed: ports.sessions?.closed }, actor),
+    ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     auditTail: async (count) => {

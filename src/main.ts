@@ -134,7 +134,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     decrees: { decree, lift: (device) => standing.lift(device) },
     detection: watch,
     policies,
-    ca: { genesis: home.genesis, alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
+    ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     clock: Date.now,
   }
   const admin = await openAdminServer({

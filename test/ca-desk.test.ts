@@ -2,13 +2,14 @@
 
 import { readFileSync, renameSync } from 'node:fs'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { CA_LIFE_LIMITS } from '../src/ca-limits.ts'
 import { openDesk } from '../src/desk.ts'
 import type { Desk } from '../src/core/desk.ts'
 import type { CaName } from '../src/core/ids.ts'
 import type { RotationStep } from '../src/core/rotation.ts'
-import { filesOf, withCommits } from './ca/organisation.ts'
-import { device, openHouse, type House } from './http/house.ts'
+import { ACTOR, filesOf, requestOf, withCommits } from './ca/organisation.ts'
+import { openHouse, type House } from './http/house.ts'
 
 vi.mock(import('../src/limits.ts'), async (original) => {
   const real = await original()
@@ -17,17 +18,19 @@ vi.mock(import('../src/limits.ts'), async (original) => {
 // Three commits for what one would do, so that one can be interrupted between two.
 vi.mock(import('../src/ca-limits.ts'), async (original) => {
   const real = await original()
-  return { ...real, CA_LIFE_LIMITS: { ...real.CA_LIFE_LIMITS, revokedPerCommitMax: 2 as 200, devicesNamedMax: 3 as 100 } }
+  return { ...real, CA_LIFE_LIMITS: { ...real.CA_LIFE_LIMITS, revokedPerCommitMax: 2 as 50, lookedAtOnceMax: 3 as 250, devicesNamedMax: 3 as 100 } }
 })
 
 let house: House
+let now = Date.now()
 beforeEach(async () => {
   house = await openHouse()
+  now = Date.now()
 })
 afterEach(() => house[Symbol.asyncDispose]())
 
 const ports = (registry = house.home.registry) => ({
-  registry, view: house.home.view, audit: house.home.audit, authority: house.organisation.authority, policies: house.policies, clock: Date.now,
+  registry, view: house.home.view, audit: house.home.audit, authority: house.organisation.authority, policies: house.policies, clock: () => now,
   ca: { genesis: (actor: Parameters<typeof house.home.genesis>[0]) => ({ ...house.home.genesis(actor), registry }), alone: house.home.alone, changed: () => house.home.followCas() },
 })
 const desk = (registry = house.home.registry): Desk => openDesk(ports(registry), { kind: 'local' })
@@ -78,6 +81,19 @@ describe('a retirement', () => {
     expect(left).toEqual([])
   })
 
+  test('of more than one request does goes on with the next, and retires when nothing is left', async () => {
+    Object.assign(CA_LIFE_LIMITS, { revokedPerRequestMax: 3 })
+    onTestFinished(() => void Object.assign(CA_LIFE_LIMITS, { revokedPerRequestMax: 10_000 }))
+    const answers: unknown[] = []
+    for (let outcome = 'part'; outcome === 'part';) {
+      const done = await desk().rotateCa({ step: 'retire', force: true })
+      answers.push([done.outcome, done.revoked])
+      outcome = done.outcome
+    }
+    expect(answers).toEqual([['part', 3], ['part', 3], ['did', 1]])
+    expect(states()).toContain('issuing-1 retired')
+  })
+
   test('that was not forced, and is refused, ends nothing', async () => {
     const before = house.home.view.sequence
     expect(await failure(desk().rotateCa({ step: 'retire' }))).toMatchObject({ reason: 'ca-in-use', message: expect.stringContaining('5 of devices, of 5 of them the only one: d-') })
@@ -87,11 +103,7 @@ describe('a retirement', () => {
   test('is not overtaken by a certificate that is on its way: it comes to nothing', async () => {
     const old = await house.home.authorities.of('issuing-1' as CaName)
     await desk().rotateCa({ step: 'retire', force: true })
-    const { spki } = await import('../src/x509/csr.ts').then(async ({ parseCsr, makeCsr }) => {
-      const read = parseCsr(makeCsr((await import('../src/x509/keys.ts')).generateKey('P-256'), 'd-1'))
-      return read.allow ? read.value : expect.fail(read.reason)
-    })
-    expect(await old.issue({ profile: 'device', commonName: 'd-1', device: device('d-1'), spki }, { kind: 'local' })).toMatchObject({ allow: false, reason: 'ca-step' })
+    expect(await old.issue(requestOf('d-1'), ACTOR)).toMatchObject({ allow: false, reason: 'ca-step' })
   })
 
   test('leaves an operator who can undo the next mistake', async () => {
@@ -109,6 +121,21 @@ describe('the server and the operator', () => {
     await house.home.organisation({ kind: 'system' }, 'make')
     expect(read()).toEqual(before)
     expect((await house.home.organisation({ kind: 'system' }, 'open')).authority.issuer).toBe('issuing-2')
+  })
+})
+
+describe('what expires', () => {
+  test('is told of 30 days ahead, of every CA that is not retired', async () => {
+    await steps('start', 'trust')
+    const expiring = async (): Promise<readonly string[]> => (await desk().caRotation()).expiring.map(({ certificate }) => certificate)
+    const { notAfter } = (await desk().cas()).find(({ name }) => name === 'issuing-1')!
+    now = notAfter - 30 * 86_400_000
+    expect(await expiring()).toEqual([])
+    now += 1
+    expect(await expiring()).toContain('issuing-1')
+    await desk().rotateCa({ step: 'abort' })
+    now = notAfter
+    expect(await expiring()).toEqual(['issuing-1'])
   })
 })
 

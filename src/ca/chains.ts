@@ -8,7 +8,7 @@ import { openPublicKey } from '../x509/keys.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
 
 /** States in which the door takes certificates of a CA. */
-export const STATES_IN_FORCE: readonly CaState[] = ['trusted', 'current', 'replaced']
+const STATES_IN_FORCE: readonly CaState[] = ['trusted', 'current', 'replaced']
 
 export const isInForce = (ca: Pick<CaRecord, 'state'>): boolean => STATES_IN_FORCE.includes(ca.state)
 

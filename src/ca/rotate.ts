@@ -23,8 +23,9 @@ import { openRootKey } from './root-key.ts'
 import { openSigner } from './signer.ts'
 
 /** The name of the next CA of this role. Numbers are not given twice: what is recorded under a name is of one key for good. */
-export function nextName(cas: readonly CaRecord[], role: 'root' | 'issuing'): { readonly name: CaName; readonly number: number } {
-  const numbers = cas.filter((ca) => ca.role === role).map(({ name }) => Number(/-(\d+)$/.exec(name)?.[1] ?? 1))
+function nextName(cas: readonly CaRecord[], role: 'root' | 'issuing'): { readonly name: CaName; readonly number: number } {
+  // Whatever has such a name: a CA of others may have had it first.
+  const numbers = cas.flatMap(({ name }) => (name === role ? [1] : name.startsWith(`${role}-`) && /^[1-9]\d{0,5}$/.test(name.slice(role.length + 1)) ? [Number(name.slice(role.length + 1))] : []))
   const number = Math.max(0, ...numbers) + 1
   return { name: `${role}-${number}` as CaName, number }
 }

@@ -36,7 +36,13 @@ export async function step(name: string, options: StepOptions): Promise<void> {
       const would = await desk.rotateCa({ step: wanted, dryRun: true, force })
       await confirm(options, `${listed(would.breaks, would.breaksCount)}\nRevoke what they have of the old CA, and retire it?`)
     }
-    const done = await desk.rotateCa({ step: wanted, root, dryRun, force, rootKey })
+    let done = await desk.rotateCa({ step: wanted, root, dryRun, force, rootKey })
+    while (done.outcome === 'part') {
+      process.stderr.write(`${done.revoked} certificates revoked so far …\n`)
+      const more = await desk.rotateCa({ step: wanted, force })
+      // Who would be out is what the first answer said: they are out by now.
+      done = { ...more, breaks: done.breaks, breaksCount: done.breaksCount, revoked: done.revoked + more.revoked, sessionsClosed: done.sessionsClosed + more.sessionsClosed }
+    }
     print(options, done, () => toldOf(done))
   })
 }

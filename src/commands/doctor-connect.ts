@@ -115,16 +115,16 @@ function refusedAt(step: StepSeen['step'], { reason, detail }: { readonly reason
 
 async function ownCas(desk: Desk): Promise<readonly TrustedCa[]> {
   // What is trusted of others is said by the configuration, whatever a server has recorded.
-  return (await desk.cas()).flatMap(({ name, role, pem }) => (role === 'trusted' ? [] : anchorOf(name, role, pem)))
+  return (await desk.cas()).flatMap(({ name, role, state, pem }) => (role === 'trusted' || state === 'created' ? [] : anchorOf(name, role, pem, state === 'retired')))
 }
 
 function trustedCas(home: string): readonly TrustedCa[] {
   return configOf(home).trust.flatMap(({ name, file }) => anchorOf(name, 'trusted', readText(file)))
 }
 
-function anchorOf(name: CaName, role: TrustedCa['role'], pem: string): readonly TrustedCa[] {
+function anchorOf(name: CaName, role: TrustedCa['role'], pem: string, retired = false): readonly TrustedCa[] {
   const [der] = required(decodePem(pem, 'CERTIFICATE'))
-  return der === undefined ? [] : [{ name, role, tenant: DEFAULT_TENANT, der }]
+  return der === undefined ? [] : [{ name, role, tenant: DEFAULT_TENANT, der, retired }]
 }
 
 function keyFits(leaf: Uint8Array, key: string): boolean {

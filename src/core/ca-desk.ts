@@ -66,8 +66,8 @@ export interface RotateRequest {
 
 export interface Rotated {
   readonly step: RotationStep
-  /** `done`: it had been done before. `would`: it was a dry run. */
-  readonly outcome: 'did' | 'done' | 'would'
+  /** `done`: it had been done before. `would`: it was a dry run. `part`: there is more than one request does: ask again. */
+  readonly outcome: 'did' | 'done' | 'would' | 'part'
   /** What was done, or would be, line by line. */
   readonly told: readonly string[]
   /** Devices that are out by it, or would be, as many as are named. */

@@ -63,7 +63,7 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
   test('every verb explains itself, with an example', async () => {
     const { stdout } = await sallyport(['--help'])
     expect(stdout).toContain('Commands:')
-    for (const verb of ['serve', 'ca init', 'ca show', 'device add', 'device set', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device quarantine', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy schema', 'policy explain', 'policy export mosquitto', 'policy import mosquitto', 'policy import emqx', 'policy import aws', 'detection list', 'detection clear', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
+    for (const verb of ['serve', 'ca init', 'ca show', 'ca rotate', 'ca rotate status', 'ca csr', 'device add', 'device set', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device quarantine', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy schema', 'policy explain', 'policy export mosquitto', 'policy import mosquitto', 'policy import emqx', 'policy import aws', 'detection list', 'detection clear', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
       const help = await sallyport([...words(verb), '--help'])
       expect(help.status, verb).toBe(0)
       expect(help.stdout, verb).toMatch(new RegExp(`Example:\\n {2}sallyport ${verb}`))

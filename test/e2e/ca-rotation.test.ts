@@ -174,7 +174,7 @@ describe('a rotation of the issuing CA', () => {
   test('ends with nobody out when everybody has moved, by names and by numbers', async () => {
     for (const id of ['s-1', 's-2']) await bundle(id)
     const root = rootsNow()
-    const [first] = [await session('s-1', root)]
+    const first = await session('s-1', root)
     for (const name of ['start', 'trust', 'switch'] as const) {
       await step(name)
       expect(await getsIn('s-2', root)).toBe(true)
@@ -190,7 +190,7 @@ describe('a rotation of the issuing CA', () => {
     }
     const second = await session('s-1', root, 's-1:new')
     expect(await failure(step('retire'))).toMatchObject({ reason: 'ca-in-use', message: expect.stringContaining('none') })
-    const closed = closing(first!)
+    const closed = closing(first)
     const left = (await desk.device('s-1' as DeviceId)).certificates.find((c) => c.issuer === ('issuing-1' as CaName))
     await desk.revoke({ serial: left!.serial }, 'superseded')
     await closed
@@ -211,6 +211,15 @@ describe('a rotation of the issuing CA', () => {
     expect((await desk.device('s-1' as DeviceId)).certificates).toMatchObject([{ issuer: 'issuing-2' }])
     expect(await getsIn('s-1', rootsNow())).toBe(true)
   }, 60_000)
+
+  test('is asked for in the words of the API, and in no others', async () => {
+    for (const wrong of [{ step: 'destroy' }, { step: 'start', root: 'yes' }, { step: 'start', rootKey: { text: 'x'.repeat(100_000) } }, { step: 'start', rootKey: { text: 'x', file: '/etc/passwd' } }, {}]) {
+      expect(await failure(desk.rotateCa(wrong as never))).toMatchObject({ code: 'refused', reason: 'request-invalid' })
+    }
+    expect(await failure(desk.importCa({ cert: 'no certificate' }))).toMatchObject({ code: 'refused', message: expect.stringContaining('No request') })
+    expect(await failure(desk.noteCaKey('../root' as CaName, 'removed'))).toMatchObject({ reason: 'request-invalid' })
+    expect(Object.keys(await use())).toEqual(['root', 'issuing-1'])
+  })
 
   test('that is given up leaves everything as it was, and the next one has the next number', async () => {
     await bundle('s-1')
