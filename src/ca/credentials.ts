@@ -1,5 +1,5 @@
 // The credentials that the program holds itself: the server's certificate and the operator's. Each is kept while it is good
-// (key and certificate fit, recorded as active, of the right CA, the right names, a third of its life left) and issued anew
+// (key and certificate fit, recorded as active, of the right CA, in force, the right names, a third of its life left) and issued anew
 // otherwise. The chain and the roots beside it follow the CAs without a new certificate.
 
 import { existsSync, readFileSync } from 'node:fs'
@@ -85,9 +85,13 @@ function goodLeaf(files: Readonly<Record<'cert' | 'key', string>>, altNames: rea
   const { value: leaf } = facts
   const record = ports.registry.certificate(issuer.name, leaf.serial as SerialNumber)
   const now = ports.clock()
+  const ca = parseCertificate(issuer.der)
+  const caNotBefore = ca.allow ? ca.value.notBefore : 0
   const isGood =
     record?.state === 'active' &&
     record.sha256 === leaf.sha256 &&
+    // One that was issued while the clock was ahead would be refused by everybody until then. Before its CA there is no better one.
+    leaf.notBefore <= Math.max(now, caNotBefore) &&
     leaf.notAfter - now > (leaf.notAfter - leaf.notBefore) / 3 &&
     covers(leaf, altNames) &&
     isKeyOf(key, leaf.key.spkiSha256)

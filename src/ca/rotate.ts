@@ -5,7 +5,8 @@ import type { KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { KeyLoan } from '../core/ca-desk.ts'
-import { refused, SallyportError } from '../core/errors.ts'
+import { deny } from '../core/decision.ts'
+import { failureOf, refused, SallyportError } from '../core/errors.ts'
 import type { CaName, SerialNumber } from '../core/ids.ts'
 import type { AuditEvent } from '../core/audit.ts'
 import type { CaRecord, CertificateRecord } from '../core/registry.ts'
@@ -121,7 +122,7 @@ export async function importIssuing(ports: GenesisPorts, source: Pick<CaImport, 
   const cas = ports.registry.cas()
   const { name } = nextName(cas, 'issuing')
   const file = path.join(ports.paths.local, keyFileOf(name))
-  if (!existsSync(file)) throw new SallyportError('refused', 'No request of this home waits for a certificate.', { fix: 'Make one: sallyport ca csr --out FILE. A CA with a key of its own is imported into an empty home: sallyport ca init.' })
+  if (!existsSync(file)) throw failureOf(deny('ca-step', 'no request of this home waits for a certificate: ca csr'))
   const key = await unseal(openVault(ports), file)
   const roots = cas.filter((ca) => ca.role === 'root' && isInForce(ca))
   const { ca, root } = checkImported(source, key, ports, roots)

@@ -423,7 +423,7 @@ describe('a CA that is signed elsewhere', () => {
   })
 
   test('is refused for another key, without its chain, when it is no CA, or when nothing was asked for', async () => {
-    await expect(importIssuing(ports, { cert: pem(elsewhere.der) })).rejects.toMatchObject({ code: 'refused', message: expect.stringContaining('No request') })
+    await expect(importIssuing(ports, { cert: pem(elsewhere.der) })).rejects.toMatchObject({ reason: 'ca-step', message: expect.stringContaining('no request') })
     const ca = await signed()
     await expect(importIssuing(ports, { cert: pem(makeCa({ name: 'Other', under: elsewhere, pathLength: 0 }).der), chain: pem(elsewhere.der) })).rejects.toMatchObject({ code: 'certificate-unusable', message: expect.stringContaining('key') })
     await expect(importIssuing(ports, { cert: pem(ca.der) })).rejects.toMatchObject({ message: expect.stringContaining('above this CA is missing') })

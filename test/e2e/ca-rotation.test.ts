@@ -216,7 +216,9 @@ describe('a rotation of the issuing CA', () => {
     for (const wrong of [{ step: 'destroy' }, { step: 'start', root: 'yes' }, { step: 'start', rootKey: { text: 'x'.repeat(100_000) } }, { step: 'start', rootKey: { text: 'x', file: '/etc/passwd' } }, {}]) {
       expect(await failure(desk.rotateCa(wrong as never))).toMatchObject({ code: 'refused', reason: 'request-invalid' })
     }
-    expect(await failure(desk.importCa({ cert: 'no certificate' }))).toMatchObject({ code: 'refused', message: expect.stringContaining('No request') })
+    expect(await failure(desk.importCa({ cert: 'no certificate' }))).toMatchObject({ reason: 'ca-step', message: expect.stringContaining('no request') })
+    await desk.requestCa()
+    expect(await failure(desk.importCa({ cert: 'no certificate' }))).toMatchObject({ code: 'refused', reason: 'request-invalid', message: expect.stringContaining('not PEM') })
     expect(await failure(desk.noteCaKey('../root' as CaName, 'removed'))).toMatchObject({ reason: 'request-invalid' })
     expect(Object.keys(await use())).toEqual(['root', 'issuing-1'])
   })
