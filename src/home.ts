@@ -13,6 +13,7 @@ import { describeProblem } from './core/source-tree.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
 import { isLineForm } from './policy-file/source.ts'
+import { finishRestore, isRestorePending } from './restore-swap.ts'
 import { STARTER_CONFIG, STARTER_LINES, STARTER_POLICY } from './starter.ts'
 import { lockHome } from './store/sqlite/lock.ts'
 import { openRegistry, type SqliteRegistry } from './store/sqlite/registry.ts'
@@ -78,7 +79,7 @@ function loadProfiles(): Profiles {
 
 /** Has a first start happened here? */
 export function isHome(home: string): boolean {
-  return existsSync(homePaths(home).registry)
+  return existsSync(homePaths(home).registry) || isRestorePending(home)
 }
 
 function makeFolders(paths: HomePaths): void {
@@ -91,6 +92,13 @@ function makeFolders(paths: HomePaths): void {
   }
 }
 
+/** Finishes a restore that was killed half way: the configuration is one of its files, and is read before the home is opened. */
+export function settleRestore(home: string): void {
+  if (!isRestorePending(home)) return
+  using _lock = lockHome(homePaths(home).lock)
+  finishRestore(home)
+}
+
 /** Opens a home under its lock. Failures: 'home-in-use', 'home-not-writable', 'database-corrupt', 'database-newer'. */
 export async function openHome(home: string, config: Config): Promise<OpenHome> {
   process.umask(0o077)
@@ -99,6 +107,8 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
   const stack = new AsyncDisposableStack()
   try {
     stack.use(lockHome(paths.lock))
+    // A restore that was killed half way is finished before anything is read.
+    finishRestore(paths.home)
     const registry = openRegistry(paths.registry, { clock: Date.now })
     stack.defer(() => registry.close())
     const view = stack.use(openView(registry))
