@@ -10,6 +10,7 @@ import type { Config } from './config.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
 import { describeProblem } from './core/source-tree.ts'
+import { LIFE } from './limits.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
 import { isLineForm } from './policy-file/source.ts'
@@ -64,6 +65,9 @@ export interface OpenHome extends AsyncDisposable {
   genesis(actor: Actor): GenesisPorts
 }
 
+/** A certificate that expired this long ago is no longer one that the door expects. */
+const EXPIRED_KEPT_MS = 30 * LIFE.day
+
 const PROFILES = path.resolve(import.meta.dirname, '../certs/profiles')
 
 function loadProfiles(): Profiles {
@@ -111,7 +115,7 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
     finishRestore(paths.home)
     const registry = openRegistry(paths.registry, { clock: Date.now })
     stack.defer(() => registry.close())
-    const view = stack.use(openView(registry))
+    const view = stack.use(openView(registry, Date.now() - EXPIRED_KEPT_MS))
     const audit = await openAuditLog({ file: paths.audit, outbox: registry.audit, clock: Date.now })
     stack.defer(() => audit.close())
     const genesis = (actor: Actor): GenesisPorts => ({

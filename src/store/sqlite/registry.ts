@@ -132,6 +132,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     certificateDer: (issuer, serial) => guarded(() => reader.certificateDer(issuer, serial)),
     cas: () => guarded(() => reader.cas()),
     changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
+    certificateBySha256: (sha256) => guarded(() => reader.certificateBySha256(sha256)),
     load: (into) => guarded(() => reader.load(into)),
     onCommit: onCommit.add,
     reserveRoom() {
