@@ -46,6 +46,11 @@ export function count(tally: Tally, change: Change): void {
   else tally.others += 1
 }
 
+/** Devices that an audit log knows and `registry` does not: somebody has to add them again. */
+export function devicesToAdd(replayed: readonly Replayed[], registry: Known): readonly string[] {
+  return [...new Set(replayed.flatMap((event) => (event.kind === 'device-added' && registry.device(event.device) === undefined ? [event.device] : [])))]
+}
+
 type Known = Pick<Registry, 'certificate' | 'device' | 'cas'>
 
 /**
@@ -83,6 +88,8 @@ export function changesOfReplay(replayed: readonly Replayed[], registry: Known):
         changes.push({ kind: 'device-state', id: event.device, state: event.state })
         break
       }
+      case 'device-added':
+        break
     }
   }
   return changes

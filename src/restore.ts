@@ -13,9 +13,9 @@ import { failureOf, SallyportError } from './core/errors.ts'
 import type { CaName, SerialNumber } from './core/ids.ts'
 import type { CertificateRecord, Change } from './core/registry.ts'
 import { homePaths, type HomePaths } from './home.ts'
-import { replayAfter } from './observe/replay.ts'
+import { replayAfter, type Replayed } from './observe/replay.ts'
 import { BEFORE_PREFIX, clearReady, decideRestore, finishRestore, READY_PREFIX } from './restore-swap.ts'
-import { changesOfReplay, count, emptyTally, eventsOf, tallyOf, type Tally } from './restore-replay.ts'
+import { changesOfReplay, count, devicesToAdd, emptyTally, eventsOf, tallyOf, type Tally } from './restore-replay.ts'
 import { syncPath, type BackupReader } from './store/sqlite/backup-file.ts'
 import { lockHome } from './store/sqlite/lock.ts'
 import { openRegistry, type SqliteRegistry } from './store/sqlite/registry.ts'
@@ -44,6 +44,8 @@ export interface Restored {
   readonly newer: Newer
   /** What was taken over, or given up. */
   readonly tally: Tally
+  /** Devices that only an audit log knows, without their groups and attributes: they have to be added again. */
+  readonly toAdd: readonly string[]
   readonly right: readonly string[]
   readonly wrong: readonly string[]
   /** Where what was there before is kept; undefined when nothing was. */
@@ -113,7 +115,7 @@ async function restoreInto(options: RestoreOptions, paths: HomePaths, { backup: 
   const own = path.join(paths.local, 'passphrase')
   const verdict = await judgeExtracted(options.file, ready, manifest, options.passphrase ?? (existsSync(own) ? Buffer.from(readFileSync(own, 'utf8').trim()) : undefined))
   const news = await newsOf(options, paths, manifest)
-  const tally = await takeOver(path.join(ready, REGISTRY_PART), news, manifest, options.clock)
+  const { tally, toAdd } = await takeOver(path.join(ready, REGISTRY_PART), news, manifest, options.clock)
   atStep('taken over')
   const mark: RestoredMark = { at: options.clock(), backupAt: manifest.createdAt, sequence: manifest.registry.sequence, newer: news.newer, skipNumbers: 1 + Math.max(1, Math.ceil((options.clock() - manifest.createdAt) / 1_000)) }
   writeSecretFile(path.join(ready, RESTORED), JSON.stringify(mark))
@@ -123,7 +125,7 @@ async function restoreInto(options: RestoreOptions, paths: HomePaths, { backup: 
   decideRestore(paths.home, { ready: name, before, names: [...new Set([...manifest.parts.map((part) => part.name), ...movedAway(manifest), RESTORED])] })
   atStep('decided')
   finishRestore(paths.home, atStep)
-  return { manifest, newer: news.newer, tally, ...verdict, before: hadHome ? path.join(paths.home, before) : undefined }
+  return { manifest, newer: news.newer, tally, toAdd, ...verdict, before: hadHome ? path.join(paths.home, before) : undefined }
 }
 
 /** What belongs to files that are replaced, and would be taken for theirs. */
@@ -145,6 +147,8 @@ interface News {
   readonly newer: Newer
   /** Pages of changes that the backup does not have. */
   readonly changes: (registry: SqliteRegistry) => Iterable<readonly Change[]>
+  /** Where they come from an audit log: what stands there. */
+  readonly replayed?: readonly Replayed[]
   /** They are counted, and not made. */
   readonly isGivenUp: boolean
 }
@@ -156,7 +160,7 @@ async function newsOf(options: RestoreOptions, paths: HomePaths, manifest: Backu
   if (options.audit !== undefined) {
     if (present !== undefined && changedSince(present) > 0) throw new SallyportError('refused', 'The registry of this home is readable and newer than the backup.', { fix: 'Take over what it knows with --reimport instead of --audit: it knows more.' })
     const replayed = await replayAfter(options.audit, manifest.registry.audit)
-    return { newer: 'audit', changes: (registry) => [changesOfReplay(replayed, registry)], isGivenUp: false }
+    return { newer: 'audit', replayed, changes: (registry) => [changesOfReplay(replayed, registry)], isGivenUp: false }
   }
   if (present === undefined) {
     if (!existsSync(paths.registry) && existsSync(paths.audit) && !options.acceptLoss) {
@@ -218,9 +222,10 @@ function wouldForget(tally: Tally, manifest: BackupManifest): SallyportError {
 }
 
 /** Tells the registry of the new home what it does not know. A change of a feed that does not fit it ends the restore. */
-async function takeOver(file: string, news: News, manifest: BackupManifest, clock: () => number): Promise<Tally> {
+async function takeOver(file: string, news: News, manifest: BackupManifest, clock: () => number): Promise<Pick<Restored, 'tally' | 'toAdd'>> {
   using registry = openRegistry(file, { clock })
   const tally = emptyTally()
+  const toAdd = news.replayed === undefined ? [] : devicesToAdd(news.replayed, registry)
   for (const page of news.changes(registry)) {
     const taken = news.isGivenUp ? page : await commitAll(registry, page, clock())
     for (const change of taken) count(tally, change)
@@ -228,7 +233,7 @@ async function takeOver(file: string, news: News, manifest: BackupManifest, cloc
   const event: AuditEvent = { kind: 'home-restored', at: clock(), because: sentence(news.newer, manifest, tally), actor: { kind: 'local' } }
   const committed = await registry.commit([], [], [event])
   if (!committed.allow) throw failureOf(committed)
-  return tally
+  return { tally, toAdd }
 }
 
 /** A page of changes is one commit; what it plans itself is known to the events of its later changes. */

@@ -39,7 +39,7 @@ export async function restore(file: string, options: CommonOptions & { readonly 
   })
   const secret = loadConfig(home, process.env).passphraseFile ?? path.join(home, 'certs/local/passphrase')
   print(options, { home, ...restored }, () => [
-    `${home} is restored: ${summary(restored.manifest)}.`, newsSentence(restored), ...lines(restored),
+    `${home} is restored: ${summary(restored.manifest)}.`, newsSentence(restored), ...(restored.toAdd.length === 0 ? [] : [`Devices that have to be added again, for the log does not know their groups: ${restored.toAdd.join(', ')}.`]), ...lines(restored),
     ...(restored.before === undefined ? [] : [`What was there before is in ${restored.before}: delete it when you are sure.`]),
     ...(restored.manifest.passphrase ? [] : [`The passphrase is not in the backup: the server needs it in ${secret}.`]),
   ].join('\n'))

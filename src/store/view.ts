@@ -45,7 +45,11 @@ export interface OpenView extends RegistryView, Disposable {
 export function openView(registry: FollowedRegistry, expiredBefore: EpochMs = 0): OpenView {
   const tables = emptyTables(expiredBefore)
   const followers = listeners<FeedRow>()
-  let sequence = registry.load({ device: tables.device, certificate: tables.certificate, ended: (issuer, serial, state) => tables.ended.set(issuer, serial, state) })
+  let sequence = registry.load({
+    device: (device) => tables.device(device),
+    certificate: (record) => tables.certificate(record),
+    ended: (issuer, serial, state) => tables.ended.set(issuer, serial, state),
+  })
   let following = false
   let missed = false
 

@@ -6,7 +6,7 @@ import type { CertificateState } from '../../src/core/registry.ts'
 import { openSerialSet } from '../../src/store/serial-set.ts'
 
 test('after any entries it says what a Map says, of what is there and of what is not', () => {
-  const serial = fc.oneof(fc.constantFrom('01', '010', '00', 'ff', 'ffff'), fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: 2, maxLength: 40 }))
+  const serial = fc.oneof(fc.constantFrom('01', '010', '00', 'ff', 'ffff'), fc.uint8Array({ minLength: 1, maxLength: 20 }).map((bytes) => Buffer.from(bytes).toString('hex')))
   const name = fc.tuple(fc.constantFrom('issuing-1', 'issuing-10', 'root'), serial)
   const entry = fc.tuple(name, fc.constantFrom<CertificateState>('planned', 'issued', 'active', 'superseded', 'revoked'))
   fc.assert(fc.property(fc.array(entry, { maxLength: 400 }), fc.array(name, { maxLength: 50 }), (entries, others) => {
