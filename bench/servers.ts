@@ -62,6 +62,8 @@ interface MosquittoStart {
   readonly acl?: string
   /** Further lines of its configuration; they win over ours. */
   readonly settings?: readonly string[]
+  /** Further lines of its listener. */
+  readonly listener?: readonly string[]
 }
 
 export interface Mosquitto extends Target {
@@ -132,12 +134,12 @@ export function openServers(): Servers {
     bare: (files) => reported('bare tls.createServer', './bare-server.ts', files),
     engine: (files) => reported('aedes as published', './engine-server.ts', files),
 
-    async mosquitto(files, work, { core, acl, settings = [] } = {}) {
+    async mosquitto(files, work, { core, acl, settings = [], listener = [] } = {}) {
       if (mosquittoVersion() === undefined) return undefined
       const port = await freePort()
       const [conf, aclFile] = [path.join(work, `mosquitto-${port}.conf`), path.join(work, `mosquitto-${port}.acl`)]
       if (acl !== undefined) writeFileSync(aclFile, acl, { mode: 0o600 })
-      const configuration = mosquittoConf(port, files, [...settings, ...(acl === undefined ? [] : [`acl_file ${aclFile}`])])
+      const configuration = mosquittoConf(port, files, [...settings, ...(acl === undefined ? [] : [`acl_file ${aclFile}`])], listener)
       writeFileSync(conf, configuration)
       const [command, ...args] = pinned(core, [MOSQUITTO, '-c', conf])
       const child = spawn(command, args, { stdio: 'ignore' })
@@ -172,13 +174,13 @@ export function mosquittoVersion(): string | undefined {
 }
 
 /** Everything that costs it CPU and that the others do not do is off: no log, no persistence, no delay. */
-function mosquittoConf(port: number, { key, cert, ca }: ServerFiles, settings: readonly string[]): string {
+function mosquittoConf(port: number, { key, cert, ca }: ServerFiles, settings: readonly string[], listener: readonly string[]): string {
   const isSet = (line: string): boolean => settings.some((s) => s.split(' ')[0] === line.split(' ')[0])
   return [
     ...['user root', 'log_type none', 'connection_messages false', 'persistence false', 'set_tcp_nodelay true', 'allow_anonymous false'].filter((line) => !isSet(line)),
     ...settings,
     `listener ${port} 127.0.0.1`, `cafile ${ca}`, `certfile ${cert}`, `keyfile ${key}`,
-    'require_certificate true', 'use_identity_as_username true', 'ciphers_tls1.3 TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384', '',
+    'require_certificate true', 'use_identity_as_username true', 'ciphers_tls1.3 TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384', ...listener, '',
   ].join('\n')
 }
 

@@ -62,6 +62,7 @@ function program(): Command {
   addCert(cli)
   addPolicy(cli)
   addDetection(cli)
+  addBackup(cli)
   addRest(cli)
   return cli
 }
@@ -286,6 +287,25 @@ function addDetection(cli: Command): void {
   const detection = cli.command('detection').description('Devices that behave as if somebody else had them.').exitOverride()
   verb(detection, 'list', 'Who is on the ladder: on which rung, since when, until when, and why.', 'sallyport detection list').action(async (options) => (await import('./commands/detection.ts')).list(options))
   verb(detection, 'clear <id>', 'Take a device off the ladder, and take back what the ladder did to it.', 'sallyport detection clear sensor-7').action(async (id, options) => (await import('./commands/detection.ts')).clear(id, options))
+}
+
+function addBackup(cli: Command): void {
+  const backup = cli.command('backup').description('Backups of a home.').exitOverride()
+  verb(backup, 'create', 'Save a home in one file, beside a running server, too.', 'sallyport backup create --out acme.backup')
+    .requiredOption('--out <file>', 'where it goes; nothing is written over')
+    .option('--sessions', 'with what is kept for sessions: queues, retained messages, Wills')
+    .option('--with-passphrase', 'with the passphrase of the CA: the file is then all that a thief needs')
+    .action(async (options) => (await import('./commands/backup.ts')).create(options))
+  verb(backup, 'verify <file>', 'Look whether a backup is whole: hashes, databases, audit chain, CA key.', 'sallyport backup verify acme.backup')
+    .option('--passphrase-file <file>', 'the passphrase that has to open the CA key')
+    .action(async (file, options) => (await import('./commands/backup.ts')).verify(file, options))
+  verb(backup, 'restore <file>', 'Make a home from a backup. What the home there knows and the backup does not is never forgotten without a word.', 'sallyport backup restore acme.backup --home ./acme')
+    .option('--reimport', 'take over what the registry of the home knows and the backup does not')
+    .option('--audit <file>', 'take revocations over from this audit log, which goes on after the backup')
+    .option('--accept-loss', 'go back all the same')
+    .option('--passphrase-file <file>', 'the passphrase that has to open the CA key')
+    .option('--yes', 'do not ask')
+    .action(async (file, options) => (await import('./commands/backup.ts')).restore(file, options))
 }
 
 function addRest(cli: Command): void {

@@ -18,6 +18,7 @@ import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, 
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
+import { REGISTRY_LIMITS } from './limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 import { encodePem } from './x509/pem.ts'
@@ -168,9 +169,20 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
+  /** Those that have ended, too: the view holds only what is in force. */
+  function allCertificatesOf(device: DeviceId): readonly CertificateRecord[] {
+    const found: CertificateRecord[] = []
+    for (let after: string | undefined, more = true; more; more = after !== undefined) {
+      const page = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
+      found.push(...page.items)
+      after = page.next
+    }
+    return found
+  }
+
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
-      const records = 'device' in target ? view.certificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
       const plan = planRevocation(records, reason, clock())
       if (!plan.allow) throw failureOf(plan)
       const { changes, expected, revoked } = plan.value
@@ -208,7 +220,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     revoke,
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
-    device: async (id) => ({ ...known(id), certificates: [...view.certificatesOf(id)].toSorted((a, b) => b.createdAt - a.createdAt) }),
+    device: async (id) => ({ ...known(id), certificates: allCertificatesOf(id).toSorted((a, b) => b.createdAt - a.createdAt) }),
     certificates: (query: CertificateQuery): Promise<Page<CertificateRecord>> => Promise.resolve(registry.certificates(query)),
     certificate: async (serial) => {
       const [record] = registry.certificatesBySerial(serial)

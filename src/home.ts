@@ -12,9 +12,11 @@ import type { Config } from './config.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
 import { describeProblem } from './core/source-tree.ts'
+import { LIFE } from './limits.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
 import { isLineForm } from './policy-file/source.ts'
+import { finishRestore, isRestorePending } from './restore-swap.ts'
 import { STARTER_CONFIG, STARTER_LINES, STARTER_POLICY } from './starter.ts'
 import { lockHome } from './store/sqlite/lock.ts'
 import { openRegistry, type SqliteRegistry } from './store/sqlite/registry.ts'
@@ -71,6 +73,9 @@ export interface OpenHome extends AsyncDisposable {
   genesis(actor: Actor): GenesisPorts
 }
 
+/** A certificate that expired this long ago is no longer one that the door expects. */
+const EXPIRED_KEPT_MS = 30 * LIFE.day
+
 const PROFILES = path.resolve(import.meta.dirname, '../certs/profiles')
 
 function loadProfiles(): Profiles {
@@ -86,7 +91,7 @@ function loadProfiles(): Profiles {
 
 /** Has a first start happened here? */
 export function isHome(home: string): boolean {
-  return existsSync(homePaths(home).registry)
+  return existsSync(homePaths(home).registry) || isRestorePending(home)
 }
 
 function makeFolders(paths: HomePaths): void {
@@ -99,6 +104,13 @@ function makeFolders(paths: HomePaths): void {
   }
 }
 
+/** Finishes a restore that was killed half way: the configuration is one of its files, and is read before the home is opened. */
+export function settleRestore(home: string): void {
+  if (!isRestorePending(home)) return
+  using _lock = lockHome(homePaths(home).lock)
+  finishRestore(home)
+}
+
 /** Opens a home under its lock. Failures: 'home-in-use', 'home-not-writable', 'database-corrupt', 'database-newer'. */
 export async function openHome(home: string, config: Config): Promise<OpenHome> {
   process.umask(0o077)
@@ -107,9 +119,11 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
   const stack = new AsyncDisposableStack()
   try {
     stack.use(lockHome(paths.lock))
+    // A restore that was killed half way is finished before anything is read.
+    finishRestore(paths.home)
     const registry = openRegistry(paths.registry, { clock: Date.now })
     stack.defer(() => registry.close())
-    const view = stack.use(openView(registry))
+    const view = stack.use(openView(registry, Date.now() - EXPIRED_KEPT_MS))
     const audit = await openAuditLog({ file: paths.audit, outbox: registry.audit, clock: Date.now })
     stack.defer(() => audit.close())
     const genesis = (actor: Actor): GenesisPorts => ({

@@ -6,6 +6,7 @@ import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
+import { RESTORED } from './backup.ts'
 import { rootsInForce } from './ca/chains.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
@@ -26,6 +27,7 @@ import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
 import { openRouter } from './router/memory.ts'
+import { restoredMark, whatIsUnknown } from './restore.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
 import { openTrust, type Trust, type TrustedCa } from './x509/chain.ts'
@@ -262,6 +264,13 @@ export async function serve(options: ServeOptions): Promise<void> {
     }
   }
 
+  /** A home that was restored without newer records has forgotten what came after its backup: it says so until somebody has looked. */
+  function warnOfRestore(): void {
+    const mark = restoredMark(home.paths.home)
+    const unknown = mark === undefined ? undefined : whatIsUnknown(mark)
+    if (unknown !== undefined) log.warn({ file: path.join(home.paths.home, RESTORED) }, unknown)
+  }
+
   writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url } }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
@@ -269,6 +278,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
   options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await warnOfExpiry()
+  warnOfRestore()
   log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, devices: home.view.size.devices }, 'ready')
 
   await ended(options.signal)

@@ -76,7 +76,7 @@ export const REASONS = {
   'certificate-key-id-missing': certificate('The certificate has no authority or subject key identifier.', 'Issue the certificate again with both identifiers.'),
   'certificate-chain-too-long': certificate('The presented chain has more certificates than allowed.', 'Send only the leaf and its intermediates.'),
 
-  'certificate-unrecorded': registry('The certificate was signed by this CA but is not in its records.', 'The CA key was used outside Sallyport. Treat it as stolen until explained.'),
+  'certificate-unrecorded': registry('The certificate was signed by this CA but is not in its records.', 'After a restore: take newer records over (sallyport backup restore FILE --reimport), or enroll the device again. Otherwise the CA key was used outside Sallyport: treat it as stolen until explained.'),
   'certificate-mismatch': registry('The serial number is recorded for a different certificate.', 'The CA key was used outside Sallyport. Treat it as stolen until explained.'),
   'certificate-issuer-retired': registry('The CA of this organisation that issued the certificate is retired.', 'Enroll the device again: sallyport device bundle ID.'),
   'certificate-revoked': registry('The certificate is revoked.', 'Revocation is final: provision the device with a new key and certificate, if it is still yours.'),

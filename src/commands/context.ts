@@ -10,7 +10,7 @@ import { loadConfig, type Config } from '../config.ts'
 import type { Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { homePaths, isHome } from '../home.ts'
+import { homePaths, isHome, settleRestore } from '../home.ts'
 import { EXIT, REASONS } from '../vocabulary.ts'
 
 const HTTPS_PORT = 443
@@ -25,7 +25,9 @@ export interface CommonOptions {
 }
 
 export function homeOf(options: CommonOptions): string {
-  return path.resolve(options.home ?? process.env['SALLYPORT_HOME'] ?? '.')
+  const home = path.resolve(options.home ?? process.env['SALLYPORT_HOME'] ?? '.')
+  settleRestore(home)
+  return home
 }
 
 export function configOf(home: string): Config {

@@ -2,12 +2,16 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
+import { lastBackup, RESTORED } from '../backup.ts'
 import type { Config } from '../config.ts'
 import { SallyportError } from '../core/errors.ts'
 import { expiringSoon } from '../core/expiry.ts'
 import { homePaths, isHome } from '../home.ts'
 import { loadPolicy } from '../policy-file.ts'
 import { readSecretFile } from '../ca/key-file.ts'
+import { BACKUP_LIMITS } from '../backup-limits.ts'
+import { restoredMark, whatIsUnknown } from '../restore.ts'
+import { checkDatabase, registryFacts, revocationsAgainstFeed } from '../store/sqlite/snapshot.ts'
 import { EXIT } from '../vocabulary.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import { decodePem } from '../x509/pem.ts'
@@ -65,6 +69,7 @@ async function checkHome(home: string, config: Config, options: CommonOptions, c
     const endpoints = await endpointsOf(home)
     return endpoints === undefined ? 'none runs' : `runs as process ${endpoints.pid}, MQTT on port ${endpoints.mqtt.port}`
   })
+  await checkRecords(home, check)
   await check('certificate authority', () => withDesk(options, async (desk) => {
     const [soon] = expiringSoon((await desk.cas()).filter(({ state }) => state !== 'retired'), Date.now())
     if (soon !== undefined) throw new SallyportError('certificate-unusable', `The CA ${soon.name} expires ${time(soon.notAfter)}.`, { fix: `Replace it in time: sallyport ca rotate${soon.role === 'root' ? ' start --root' : ''}.` })
@@ -81,6 +86,35 @@ async function checkHome(home: string, config: Config, options: CommonOptions, c
 function keysIn(local: string): readonly string[] {
   const keys = existsSync(local) ? readdirSync(local).filter((name) => name.endsWith('.key')).toSorted() : []
   return keys.length === 0 ? ['issuing.key'] : keys
+}
+
+/** What the home remembers, and whether it could be had again. */
+async function checkRecords(home: string, check: Check): Promise<void> {
+  const { registry } = homePaths(home)
+  await check('registry', () => {
+    checkDatabase(registry)
+    const { sequence, counts } = registryFacts(registry)
+    return `it is whole: ${counts.devices} devices, ${counts.certificates} certificates, place ${sequence} of the feed`
+  })
+  await check('revocations', () => {
+    const strayed = revocationsAgainstFeed(registry)
+    if (strayed.length > 0) throw new SallyportError('database-corrupt', `The certificates and the feed disagree about what is revoked: ${strayed.join(', ')}.`, { fix: 'Somebody wrote into the registry by hand. Compare with a backup: sallyport backup restore FILE --home DIR.' })
+    return 'the certificates and the feed agree'
+  })
+  await check('backup', () => {
+    const last = lastBackup(home)
+    if (last === undefined) return 'none was made yet: sallyport backup create --out FILE'
+    if (Date.now() - last.at > BACKUP_LIMITS.ageMs) throw new SallyportError('not-found', `The last one was made ${time(last.at)}.`, { fix: 'Make one every day: sallyport backup create --out FILE.' })
+    return `the last one was made ${time(last.at)}: ${last.file}`
+  })
+  const mark = restoredMark(home)
+  if (mark !== undefined) {
+    await check('restored', () => {
+      const unknown = whatIsUnknown(mark)
+      if (unknown !== undefined) throw new SallyportError('not-found', unknown, { fix: `When that is done: delete ${path.join(home, RESTORED)}.` })
+      return `from a backup of ${time(mark.backupAt)}; nothing is missing`
+    })
+  }
 }
 
 function lifeOf(file: string, fix = 'Restart the server, or send it SIGHUP: it then issues a new one.'): string {

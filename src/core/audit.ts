@@ -80,5 +80,7 @@ export type AuditEvent =
   | Common & { readonly kind: 'detection'; readonly device: DeviceId; readonly from: Rung; readonly to: Rung; readonly because: string; readonly signal?: Signal; readonly count?: number; readonly until?: EpochMs; readonly actor?: Actor }
   /** Events that a full disk kept out of the log. */
   | Common & { readonly kind: 'audit-lost'; readonly count: number }
+  /** The home was restored from a backup; `because` says of when, and what was taken over from newer records. */
+  | Common & { readonly kind: 'home-restored'; readonly because: string; readonly actor: Actor }
   | Common & { readonly kind: 'server-started'; readonly version: string }
   | Common & { readonly kind: 'server-stopped' }

@@ -19,6 +19,7 @@ export const FAILURES = {
   'database-corrupt': EXIT.configuration,
   'database-newer': EXIT.configuration,
   'audit-unwritable': EXIT.configuration,
+  'backup-unusable': EXIT.configuration,
   'certificate-unusable': EXIT.configuration,
   'store-overloaded': EXIT.failed,
   'issuance-mismatch': EXIT.failed,

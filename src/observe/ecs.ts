@@ -42,6 +42,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'trust-loaded': 'configuration',
   detection: 'intrusion_detection',
   'audit-lost': 'process',
+  'home-restored': 'configuration',
   'server-started': 'process',
   'server-stopped': 'process',
 }

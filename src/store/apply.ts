@@ -42,12 +42,16 @@ export function deviceAfter(device: Device, change: DeviceChange): Decision<Devi
   return allow({ ...rest, state: change.state, revision, ...(change.hold === undefined ? {} : { hold: change.hold }) })
 }
 
+/** Does the life cycle have this step? */
+export function isStep(from: CertificateState, change: CertificateChange): boolean {
+  // Only the signature makes a plan a certificate, whatever state it is born in.
+  if (change.kind === 'certificate-issued') return CERTIFICATE_STEPS.issued.includes(from)
+  return CERTIFICATE_STEPS[change.kind === 'certificate-revoked' ? 'revoked' : change.state].includes(from)
+}
+
 /** The certificate after the change; [state-transition] when its life cycle has no such step. */
 export function certificateAfter(record: CertificateRecord, change: CertificateChange): Decision<CertificateRecord> {
-  const to = change.kind === 'certificate-revoked' ? 'revoked' : change.state
-  // Only the signature makes a plan a certificate, whatever state it is born in.
-  const from = change.kind === 'certificate-issued' ? CERTIFICATE_STEPS.issued : CERTIFICATE_STEPS[to]
-  if (!from.includes(record.state)) return deny('state-transition', `${record.issuer}/${record.serial} is ${record.state}, not ${from.join(' or ')}`)
+  if (!isStep(record.state, change)) return deny('state-transition', `${record.issuer}/${record.serial} is ${record.state}, and has no such step`)
   switch (change.kind) {
     case 'certificate-issued':
       return allow({ ...record, state: change.state, sha256: change.sha256 })

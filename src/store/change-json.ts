@@ -8,11 +8,19 @@ import type { Change } from '../core/registry.ts'
 const BYTES = 'der'
 
 export function changeToJson(change: Change): string {
-  return JSON.stringify(change, (key, value: unknown) => (key === BYTES && value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value))
+  // A Buffer turns itself into an object of numbers before the replacer sees it, so its owner is asked for the bytes.
+  return JSON.stringify(change, function (this: Readonly<Record<string, unknown>>, key, value: unknown) {
+    const bytes = key === BYTES ? this[key] : undefined
+    return bytes instanceof Uint8Array ? Buffer.from(bytes).toString('base64') : value
+  })
 }
 
 function reviveBytes(key: string, value: unknown): unknown {
-  return key === BYTES && typeof value === 'string' ? new Uint8Array(Buffer.from(value, 'base64')) : value
+  if (key !== BYTES) return value
+  if (typeof value === 'string') return new Uint8Array(Buffer.from(value, 'base64'))
+  // Feeds of earlier versions have the numbers of a Buffer.
+  const { data } = value as { readonly data: readonly number[] }
+  return Uint8Array.from(data)
 }
 
 const KINDS_WITH_BYTES: ReadonlySet<Change['kind']> = new Set(['certificate-issued', 'certificate-observed', 'ca-added'])

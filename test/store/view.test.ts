@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import type { CaName, DeviceId } from '../../src/core/ids.ts'
 import type { CertificateRecord, Change } from '../../src/core/registry.ts'
 import { REGISTRY_LIMITS } from '../../src/limits.ts'
+import { certificateAfter } from '../../src/store/apply.ts'
 import { openRegistry } from '../../src/store/sqlite/registry.ts'
 import { openView, type FeedRow, type FollowedRegistry, type OpenView } from '../../src/store/view.ts'
 import { added, CA, ca, device, issued, NOW, plan, planned, printOf, revoked, serialOf, superseded } from '../contract/records.ts'
@@ -17,7 +18,15 @@ const id = (text: string): DeviceId => text as DeviceId
 function fakeRegistry(): FollowedRegistry & { commit(...changes: Change[]): void; elsewhere(...changes: Change[]): void; reads: number; followers: number; broken: boolean } {
   const feed: FeedRow[] = []
   const followers = new Set<(rows: readonly FeedRow[]) => void>()
+  const records = new Map<string, CertificateRecord>()
+  const keep = (change: Change): void => {
+    if ('certificate' in change) records.set(change.certificate.serial, change.certificate)
+    const record = 'serial' in change ? records.get(change.serial) : undefined
+    const after = record === undefined || !('serial' in change) ? undefined : certificateAfter(record, change)
+    if (after?.allow === true) records.set(after.value.serial, after.value)
+  }
   const write = (changes: readonly Change[]): readonly FeedRow[] => {
+    changes.forEach(keep)
     const rows = changes.map((change, i) => ({ sequence: feed.length + i + 1, change }))
     feed.push(...rows)
     return rows
@@ -29,6 +38,22 @@ function fakeRegistry(): FollowedRegistry & { commit(...changes: Change[]): void
       return followers.size
     },
     load: () => feed.length,
+    certificate(issuer, serial) {
+      this.reads++
+      if (this.broken) throw new Error('the disk is gone')
+      const record = records.get(serial)
+      return record?.issuer === issuer ? record : undefined
+    },
+    certificateBySha256(sha256) {
+      this.reads++
+      if (this.broken) throw new Error('the disk is gone')
+      return [...records.values()].find((record) => record.sha256 === sha256)
+    },
+    certificates({ device: owner }) {
+      this.reads++
+      if (this.broken) throw new Error('the disk is gone')
+      return { items: [...records.values()].filter((record) => record.device === owner) }
+    },
     changesAfter(sequence, limit) {
       this.reads++
       if (this.broken) throw new Error('the disk is gone')
@@ -47,6 +72,8 @@ function fakeRegistry(): FollowedRegistry & { commit(...changes: Change[]): void
     },
   }
 }
+
+const isEnded = ({ state }: CertificateRecord): boolean => state === 'revoked' || state === 'superseded'
 
 const changesOf = (view: OpenView): [number, string][] => {
   const heard: [number, string][] = []
@@ -74,12 +101,15 @@ describe('following', () => {
     registry.commit(issued('x'))
     expect(states()).toEqual(['active', 'active', ['active']])
     registry.commit(plan('y', 'a'), superseded('x'))
-    expect(states()).toEqual(['superseded', 'superseded', ['superseded', 'planned']])
+    expect(states()).toEqual(['superseded', 'superseded', ['planned']])
     registry.commit(revoked('x'))
-    expect(states()).toEqual(['revoked', 'revoked', ['revoked', 'planned']])
+    expect(states()).toEqual(['revoked', 'revoked', ['planned']])
+    // Of a device that has nothing in force, what it had is told: it says why it is refused.
+    registry.commit(revoked('y'))
+    expect(states()).toEqual(['revoked', 'revoked', ['revoked', 'revoked']])
     expect(view.certificate('other' as CaName, serialOf('x'))).toBeUndefined()
     expect(view.certificate(CA, 'constructor')).toBeUndefined()
-    expect(view.size).toEqual({ devices: 1, certificates: 2 })
+    expect(view.size).toEqual({ devices: 1, certificates: 2, ended: 2 })
   })
 
   test('an observed certificate, and one without a device, are there; a CA is not its business', () => {
@@ -158,6 +188,49 @@ describe('following', () => {
   })
 })
 
+describe('what has ended', () => {
+  test('who is in force is told without a read, and only what has ended is read', () => {
+    const registry = fakeRegistry()
+    using view = openView(registry)
+    registry.commit(added('a'), plan('x', 'a'), issued('x'), plan('y', 'a'), issued('y'), revoked('y'))
+    registry.reads = 0
+    expect([view.certificate(CA, serialOf('x'))?.state, view.certificateBySha256(printOf('x'))?.state, view.certificatesOf(id('a')).length, registry.reads]).toEqual(['active', 'active', 1, 0])
+    expect([view.certificate(CA, serialOf('y'))?.revocationReason, registry.reads]).toEqual(['keyCompromise', 1])
+  })
+
+  test('a registry that cannot be read lets nobody in who is revoked, and keeps nobody out who is in force', () => {
+    const registry = fakeRegistry()
+    using view = openView(registry)
+    registry.commit(added('a'), plan('x', 'a'), issued('x'), plan('y', 'a'), issued('y'), revoked('y'))
+    registry.broken = true
+    expect([view.certificate(CA, serialOf('y'))?.state, view.certificateBySha256(printOf('y')), view.certificate(CA, serialOf('x'))?.state]).toEqual(['revoked', undefined, 'active'])
+  })
+
+  test('a superseded certificate can still be revoked, and a revoked one has no step left', () => {
+    const registry = fakeRegistry()
+    using view = openView(registry)
+    registry.commit(added('a'), plan('x', 'a'), issued('x'), superseded('x'), revoked('x'))
+    expect(view.certificate(CA, serialOf('x'))?.state).toBe('revoked')
+    registry.elsewhere(revoked('x'))
+    expect(() => view.refresh()).toThrow(expect.objectContaining({ code: 'database-corrupt' }))
+  })
+
+  test('what expired before the given moment has ended, and one a millisecond later has not', async () => {
+    using dir = tempDir()
+    using registry = openRegistry(dir.file('r.db'), { clock: () => NOW })
+    await registry.commit([added('a'), plan('x', 'a'), issued('x')], [], [])
+    const [record] = registry.certificates({}).items
+    const notAfter = record?.notAfter ?? 0
+    using one = openView(registry, notAfter + 1)
+    using other = openView(registry, notAfter)
+    expect([one.size.ended, other.size.ended]).toEqual([1, 0])
+    expect(one.certificate(CA, serialOf('x'))).toEqual(record)
+    // It is not lost for the life cycle.
+    await registry.commit([revoked('x')], [], [])
+    expect([one.certificate(CA, serialOf('x'))?.state, other.certificate(CA, serialOf('x'))?.state]).toEqual(['revoked', 'revoked'])
+  })
+})
+
 describe('failing', () => {
   test.each<[string, Change]>([
     ['a state of a device that is not there', { kind: 'device-state', id: id('none'), state: 'active' }], ['a description of one', { kind: 'device-described', id: id('none'), groups: [], attributes: {} }],
@@ -211,11 +284,11 @@ describe('beside SQLite', () => {
         for (const found of here.devices({ limit: 100 }).items) expect(one.device(found.id)).toEqual(found)
         for (const found of certificates) {
           expect(one.certificate(found.issuer, found.serial)).toEqual(found)
-          expect(one.certificatesOf(id(found.device ?? ''))).toContainEqual(found)
+          if (!isEnded(found)) expect(one.certificatesOf(id(found.device ?? ''))).toContainEqual(found)
         }
         const signed = certificates.filter((c) => c.sha256 !== undefined)
         expect(signed.map((c) => c.sha256 && one.certificateBySha256(c.sha256))).toEqual(signed)
-        expect(one.size).toEqual({ devices: here.devices({ limit: 100 }).items.length, certificates: certificates.length })
+        expect(one.size).toEqual({ devices: here.devices({ limit: 100 }).items.length, certificates: certificates.length, ended: certificates.filter(isEnded).length })
       }
       expect(heard.map(([sequence]) => sequence)).toEqual(heard.map((_, i) => i + 1))
       expect(heard.length).toBe(view.sequence)

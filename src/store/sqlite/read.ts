@@ -1,8 +1,9 @@
 // What the registry answers: single records, pages in the order of their key, the feed. It reads and never writes.
 
-import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
 import type { Device } from '../../core/device.ts'
+import type { Fingerprint } from '../../core/ids.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
@@ -12,12 +13,15 @@ type Reads = Omit<Registry, 'commit' | 'close'>
 export interface Loaded {
   device(device: Device): void
   certificate(record: CertificateRecord): void
+  ended(issuer: CertificateRecord['issuer'], serial: string, state: CertificateRecord['state']): void
 }
 
 export interface Reader extends Reads {
   /** The place of the last change; 0 before the first. */
   lastSequence(): number
-  /** Hands over every device and certificate as of one moment and returns its place in the feed. */
+  /** The signed certificate whose bytes have this hash. */
+  certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
+  /** Hands over every device and certificate as of one moment, of those that have ended only their names, and returns its place in the feed. */
   load(into: Loaded): number
 }
 
@@ -70,7 +74,10 @@ export function prepareReader(db: DatabaseSync): Reader {
   const feed = db.prepare('SELECT sequence, change FROM feed WHERE sequence > ? ORDER BY sequence LIMIT ?')
   const last = db.prepare('SELECT max(sequence) AS sequence FROM feed')
   const allDevices = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id > ? ORDER BY id LIMIT ?`)
-  const allCertificates = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE number > ? ORDER BY number LIMIT ?`)
+  const bySha256 = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE sha256 = ?`)
+  // By the index of states: of the ended ones no row is read, and there may be millions of them.
+  const standing = db.prepare(`SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE state IN ('planned', 'issued', 'active')`, { returnArrays: true })
+  const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
@@ -99,6 +106,10 @@ export function prepareReader(db: DatabaseSync): Reader {
       const row = body.get(issuer, serial)
       return row === undefined ? undefined : (row['der'] as Uint8Array)
     },
+    certificateBySha256(sha256) {
+      const row = bySha256.get(sha256)
+      return row === undefined ? undefined : parseCertificate(row)
+    },
     cas() {
       return cas.all().map((row) => parseCa(row))
     },
@@ -115,13 +126,30 @@ export function prepareReader(db: DatabaseSync): Reader {
       try {
         const interned: Interned = new Map()
         for (const row of pages(allDevices, '', (last) => last[0])) into.device(parseDevice(row, interned))
-        for (const row of pages(allCertificates, 0, (last) => last.at(-1))) into.certificate(parseCertificate(row))
+        loadStanding(standing, into)
+        for (const state of ['superseded', 'revoked'] as const) {
+          for (const row of ended.iterate(state)) {
+            const [issuer, serial] = row as unknown as Tuple
+            into.ended(issuer as CertificateRecord['issuer'], serial as string, state)
+          }
+        }
         return lastSequence()
       } finally {
         if (db.isTransaction) db.exec('COMMIT')
       }
     },
   }
+}
+
+/** In the order in which they were recorded: a device's newest certificate is its last. */
+function loadStanding(standing: StatementSync, into: Loaded): void {
+  const found: { readonly number: number; readonly record: CertificateRecord }[] = []
+  for (const row of standing.iterate()) {
+    const tuple = row as unknown as Tuple
+    found.push({ number: Number(tuple.at(-1)), record: parseCertificate(tuple) })
+  }
+  found.sort((a, b) => a.number - b.number)
+  for (const { record } of found) into.certificate(record)
 }
 
 /** All rows, a page at a time: neither a call for each row nor the whole table at once. */

@@ -133,6 +133,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     cas: () => guarded(() => reader.cas()),
     crossCertificates: () => guarded(() => reader.crossCertificates()),
     changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
+    certificateBySha256: (sha256) => guarded(() => reader.certificateBySha256(sha256)),
     load: (into) => guarded(() => reader.load(into)),
     onCommit: onCommit.add,
     reserveRoom() {

@@ -1,0 +1,147 @@
+// What happened after a backup, told to the registry that was restored: counted and named for people, made into changes where only
+// an audit log is left, and into the events by which the new audit log remembers it.
+
+import { createHash } from 'node:crypto'
+import type { AuditEvent } from './core/audit.ts'
+import type { CaName, KeyHash, SerialNumber } from './core/ids.ts'
+import type { Change, Registry } from './core/registry.ts'
+import type { DeviceState } from './core/device.ts'
+import { BACKUP_LIMITS } from './backup-limits.ts'
+import type { Replayed } from './observe/replay.ts'
+import { parseCertificate } from './x509/certificate.ts'
+
+interface Named {
+  count: number
+  /** The first of them. */
+  readonly names: string[]
+}
+
+export interface Tally {
+  readonly revocations: Named
+  readonly certificates: Named
+  readonly devices: Named
+  others: number
+}
+
+export function emptyTally(): Tally {
+  const none = (): Named => ({ count: 0, names: [] })
+  return { revocations: none(), certificates: none(), devices: none(), others: 0 }
+}
+
+export function tallyOf(pages: Iterable<readonly Change[]>): Tally {
+  const tally = emptyTally()
+  for (const page of pages) for (const change of page) count(tally, change)
+  return tally
+}
+
+export function count(tally: Tally, change: Change): void {
+  const one = (named: Named, name: string): void => {
+    named.count += 1
+    if (named.names.length < BACKUP_LIMITS.namesShownMax) named.names.push(name)
+  }
+  if (change.kind === 'certificate-revoked') one(tally.revocations, change.serial)
+  // A plan is the other half of what is issued.
+  else if (change.kind === 'certificate-issued') one(tally.certificates, change.serial)
+  else if (change.kind === 'device-added') one(tally.devices, change.device.id)
+  else tally.others += 1
+}
+
+/** Devices that an audit log knows and `registry` does not: somebody has to add them again. */
+export function devicesToAdd(replayed: readonly Replayed[], registry: Known): readonly string[] {
+  return [...new Set(replayed.flatMap((event) => (event.kind === 'device-added' && registry.device(event.device) === undefined ? [event.device] : [])))]
+}
+
+type Known = Pick<Registry, 'certificate' | 'device' | 'cas'>
+
+/**
+ * The changes that an audit log asks for, as far as `registry` does not know them already. A certificate that was issued since is recorded
+ * as planned: listed, revocable, and refused at the door, for its key and bytes are not in the log. A revocation is never left out.
+ * Of devices the log has no groups and attributes: who was added since has to be added again.
+ */
+export function changesOfReplay(replayed: readonly Replayed[], registry: Known): readonly Change[] {
+  const changes: Change[] = []
+  const [planned, revoked, states] = [new Set<string>(), new Set<string>(), new Map<string, DeviceState>()]
+  const plan = (event: Pick<Extract<Replayed, { kind: 'certificate-issued' }>, 'issuer' | 'serial' | 'at' | 'profile' | 'device'>): void => {
+    const name = `${event.issuer}/${event.serial}`
+    if (planned.has(name) || registry.certificate(event.issuer, event.serial) !== undefined) return
+    planned.add(name)
+    const { device, issuer, serial, profile, at } = event
+    changes.push({ kind: 'certificate-planned', certificate: { issuer, serial, profile, state: 'planned', spkiSha256: unknownKey(issuer, serial), notBefore: at, notAfter: endOf(issuer, registry, at), createdAt: at, ...(device === undefined || registry.device(device) === undefined ? {} : { device }) } })
+  }
+  for (const event of replayed) {
+    switch (event.kind) {
+      case 'certificate-issued':
+        plan(event)
+        break
+      case 'certificate-revoked': {
+        plan({ ...event, profile: 'device' })
+        const name = `${event.issuer}/${event.serial}`
+        if (revoked.has(name) || registry.certificate(event.issuer, event.serial)?.state === 'revoked') break
+        revoked.add(name)
+        changes.push({ kind: 'certificate-revoked', issuer: event.issuer, serial: event.serial, at: event.at, reason: event.reason })
+        break
+      }
+      case 'device-changed': {
+        const state = states.get(event.device) ?? registry.device(event.device)?.state
+        if (state === undefined || state === event.state || state === 'retired') break
+        states.set(event.device, event.state)
+        changes.push({ kind: 'device-state', id: event.device, state: event.state })
+        break
+      }
+      case 'device-added':
+        break
+    }
+  }
+  return changes
+}
+
+/** A key that nobody has: the log does not say which it was. */
+function unknownKey(issuer: CaName, serial: SerialNumber): KeyHash {
+  return createHash('sha256').update(`unknown key of ${issuer}/${serial}`).digest('hex') as KeyHash
+}
+
+/** No certificate outlives its issuer; one whose issuer is not known is listed for as long as it could be in use. */
+function endOf(issuer: CaName, registry: Known, at: number): number {
+  const ca = registry.cas().find(({ name }) => name === issuer)
+  const facts = ca === undefined ? undefined : parseCertificate(ca.der)
+  return facts?.allow === true ? facts.value.notAfter : at + UNKNOWN_LIFE_MS
+}
+const UNKNOWN_LIFE_MS = 10 * 366 * 86_400_000
+
+const ACTION = { pending: 'register', active: 'resume', suspended: 'suspend', quarantined: 'quarantine', retired: 'retire' } as const satisfies Record<DeviceState, string>
+const ACTOR = { kind: 'local' } as const
+
+/** How the audit log remembers a change that is made a second time. */
+export function eventsOf(change: Change, certificate: Registry['certificate'], at: number): readonly AuditEvent[] {
+  switch (change.kind) {
+    case 'device-added':
+      return [{ kind: 'device-added', at, device: change.device.id, actor: ACTOR }]
+    case 'device-state':
+      return [{ kind: 'device-changed', at, device: change.id, action: ACTION[change.state], state: change.state, actor: ACTOR, because: BECAUSE }]
+    case 'certificate-planned': {
+      const { issuer, serial, profile, device } = change.certificate
+      return [{ kind: 'certificate-planned', at, issuer, serial, profile, actor: ACTOR, ...(device === undefined ? {} : { device }) }]
+    }
+    case 'certificate-issued': {
+      const record = certificate(change.issuer, change.serial)
+      return [{ kind: 'certificate-issued', at, issuer: change.issuer, serial: change.serial, sha256: change.sha256, profile: record?.profile ?? 'device', actor: ACTOR, ...(record?.device === undefined ? {} : { device: record.device }) }]
+    }
+    case 'certificate-observed': {
+      const { issuer, serial, device, sha256 } = change.certificate
+      return device === undefined || sha256 === undefined ? [] : [{ kind: 'certificate-observed', at, issuer, serial, device, sha256 }]
+    }
+    case 'certificate-revoked': {
+      const device = certificate(change.issuer, change.serial)?.device
+      return [{ kind: 'certificate-revoked', at, issuer: change.issuer, serial: change.serial, revocationReason: change.reason, actor: ACTOR, ...(device === undefined ? {} : { device }) }]
+    }
+    case 'ca-added':
+      return [{ kind: 'ca-added', at, ca: change.ca.name, actor: ACTOR }]
+    case 'ca-state':
+      return [{ kind: 'ca-state', at, ca: change.name, state: change.state, actor: ACTOR }]
+    // Neither has an event of its own; the restore counts them.
+    case 'device-described':
+    case 'certificate-state':
+      return []
+  }
+}
+const BECAUSE = 'Taken over by a restore.'

@@ -1,0 +1,73 @@
+// docs/backup.md as it is written: its commands, run in its order beside a server that runs, with a device that is stolen after the backup.
+
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { LAUNCH } from './program.ts'
+
+const PAGE = readFileSync(path.resolve(import.meta.dirname, '../../docs/backup.md'), 'utf8')
+const [backUp, copyLog, restore] = [...PAGE.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, text = '']) => text)
+
+const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-backup-page-'))
+let server: ChildProcess | undefined
+afterAll(() => {
+  server?.kill('SIGKILL')
+  rmSync(folder, { recursive: true, force: true })
+})
+
+/** What a person pastes into a shell. */
+function shell(text = ''): { readonly status: number | null; readonly output: string } {
+  const { SALLYPORT_HOME: _, SALLYPORT_PASSPHRASE_FILE: __, ...inherited } = process.env
+  const { status, stdout, stderr } = spawnSync('sh', ['-ec', text], { cwd: folder, encoding: 'utf8', env: { ...inherited, PATH: `${folder}/bin:${inherited['PATH'] ?? ''}` } })
+  return { status, output: stdout + stderr }
+}
+
+async function serve(): Promise<string> {
+  const child = spawn(process.execPath, [LAUNCH, 'serve', '--ports', 'auto', '--home', 'acme'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  server = child
+  let output = ''
+  for await (const chunk of child.stderr) {
+    output += String(chunk)
+    if (output.includes('"msg":"ready"')) break
+  }
+  child.stderr?.resume()
+  return output
+}
+
+async function kill(): Promise<void> {
+  if (server === undefined) return
+  const exit = once(server, 'exit')
+  server.kill('SIGKILL')
+  await exit
+}
+
+test('back up, lose the disk, restore: who was revoked after the backup stays out, and the others come in', { timeout: 120_000 }, async () => {
+  for (const name of ['bin', 'backups', 'safe']) mkdirSync(path.join(folder, name))
+  writeFileSync(path.join(folder, 'bin/sallyport'), `#!/bin/sh\nexec '${process.execPath}' '${LAUNCH}' "$@"\n`)
+  chmodSync(path.join(folder, 'bin/sallyport'), 0o755)
+  await serve()
+  for (const id of ['good', 'stolen']) expect(shell(`sallyport device add ${id} --group sensors --home acme && sallyport device bundle ${id} --out ${id} --home acme`).status).toBe(0)
+
+  const backedUp = shell(backUp)
+  expect(backedUp.output).toMatch(/The passphrase of the CA is not in it[\s\S]*ok {3}the audit log is intact[\s\S]*ok {3}the key of the issuing CA opens and fits its certificate/)
+  expect(backedUp.status).toBe(0)
+  expect(shell('sallyport cert revoke --device stolen --reason keyCompromise --yes --home acme && sallyport audit tail --home acme').status).toBe(0)
+  expect(shell(copyLog).status).toBe(0)
+
+  await kill()
+  rmSync(path.join(folder, 'acme'), { recursive: true })
+  const restored = shell(restore)
+  expect(restored.output).toMatch(/Taken over from the audit log: 1 revocations/)
+  expect(restored.output).not.toMatch(/BAD/)
+  expect(restored.status).toBe(0)
+
+  await serve()
+  const connect = (id: string) => shell(`sallyport doctor connect --cert ${id}/device.pem --key ${id}/device.key --home acme`)
+  expect(connect('good')).toMatchObject({ status: 0 })
+  const refused = connect('stolen')
+  expect(refused.output).toMatch(/revoked/)
+  expect(refused.status).not.toBe(0)
+})
