@@ -15,6 +15,7 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
+import { openEnrollmentDesk } from './enrollment-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
@@ -224,6 +225,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
+    ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

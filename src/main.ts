@@ -14,6 +14,8 @@ import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
+import { openEnrollServer, type EnrollTls } from './enroll/server.ts'
+import { openEnrollmentDoor } from './enrollment-desk.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import type { FleetPorts } from './fleet.ts'
 import { connectedAs, openHeldSessions } from './held-sessions.ts'
@@ -34,6 +36,7 @@ export interface Ready {
   readonly mqtt: Address
   readonly websocket: (Address & { readonly path: string }) | undefined
   readonly admin: { readonly url: string }
+  readonly enroll: Address
   readonly rootSha256: string
   readonly demo: Demo | undefined
   /** This start made the home. */
@@ -146,6 +149,21 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
+  const enrollTls = ({ key, cert, anchors }: TlsMaterial): EnrollTls => ({ key, cert, anchors })
+  const enroll = await openEnrollServer({
+    listen: config.listen.enroll,
+    tls: enrollTls(inForce.tls),
+    enrollments: {
+      ...openEnrollmentDoor({ registry: home.registry, view: home.view, authority: organisation.authority, clock: Date.now }),
+      // The one that signs first: strongSwan reads them in this order.
+      caCertificates: () => ownCas(home).toSorted((a, b) => Number(a.role === 'root') - Number(b.role === 'root')).map(({ der }) => der),
+      labels: () => [organisation.authority.issuer],
+    },
+    audit: home.audit,
+    clock: Date.now,
+    log: (level, facts, message) => log[level](facts, message),
+  })
+  stack.defer(() => enroll.close())
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
@@ -207,7 +225,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   function prepareTls(tls: TlsMaterial, hosts: readonly string[]): () => void {
-    const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts)]
+    const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts), enroll.prepare(enrollTls(tls))]
     return () => replace.forEach((each) => each())
   }
 
@@ -244,14 +262,14 @@ export async function serve(options: ServeOptions): Promise<void> {
     }
   }
 
-  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url } }, null, 2)}\n`)
+  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, enroll: enroll.address }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
-  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, enroll: enroll.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await warnOfExpiry()
-  log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, devices: home.view.size.devices }, 'ready')
+  log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, enroll: enroll.address, devices: home.view.size.devices }, 'ready')
 
   await ended(options.signal)
   await reloading

@@ -9,7 +9,7 @@ import { allow, deny, type Decision } from '../core/decision.ts'
 import { ENROLLABLE_STATES } from '../core/enrollment.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
-import type { CertificateRecord, Expectation, ProfileName, Registry } from '../core/registry.ts'
+import type { CertificateRecord, Change, Expectation, ProfileName, Registry } from '../core/registry.ts'
 import { CA_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
 import { keyFacts, openPublicKey } from '../x509/keys.ts'
@@ -27,6 +27,8 @@ export interface IssueRequest {
   readonly spki: Uint8Array
   readonly device?: DeviceId
   readonly subjectAltNames?: readonly SubjectAltName[]
+  /** What is done with the plan, or not at all: a credential is used up. */
+  readonly along?: { readonly changes: readonly Change[]; readonly audit: readonly AuditEvent[] }
 }
 
 export interface Issued {
@@ -151,7 +153,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
         { kind: 'certificates-in-force', device: request.device, max: CA_LIMITS.certificatesInForceMax, now } as const,
       ]),
     ]
-    const planned = await ports.registry.commit([{ kind: 'certificate-planned', certificate: record }], expected, [auditOf('certificate-planned', record, now, actor)])
+    const planned = await ports.registry.commit([...(request.along?.changes ?? []), { kind: 'certificate-planned', certificate: record }], expected, [...(request.along?.audit ?? []), auditOf('certificate-planned', record, now, actor)])
     if (!planned.allow) return planned
 
     const subjectDer = encodeName({ commonName: request.commonName, organization: request.organization })

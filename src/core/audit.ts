@@ -3,13 +3,16 @@
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { DeviceAction, DeviceState } from './device.ts'
-import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber, TokenName } from './ids.ts'
 import type { ProfileName } from './registry.ts'
+import type { EnrollmentState } from './token.ts'
 
 /** Who asked. `local` is a person at a shell of the home itself, `system` the program. */
 export type Actor =
   | { readonly kind: 'operator'; readonly name: string }
   | { readonly kind: 'device'; readonly name: string }
+  /** Whoever holds this enrollment token. */
+  | { readonly kind: 'token'; readonly name: string }
   | { readonly kind: 'local' }
   | { readonly kind: 'system' }
 
@@ -66,6 +69,10 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly sha256: Fingerprint; readonly actor: Actor }
   | Common & { readonly kind: 'certificate-observed'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device: DeviceId; readonly sha256: Fingerprint }
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
+  | Common & { readonly kind: 'token-created' | 'token-revoked'; readonly token: TokenName; readonly actor: Actor }
+  | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source }
+  | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
+  | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }
   | Common & { readonly kind: 'policy-loaded'; readonly generation: number; readonly sha256: string; readonly actor: Actor; readonly because: 'start' | 'reload' | 'apply' | 'rollback' }
   | Common & { readonly kind: 'policy-rejected'; readonly message: string }

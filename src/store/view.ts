@@ -152,6 +152,11 @@ function emptyTables(): Tables {
         return
       }
       case 'ca-added':
+      case 'token-added':
+      case 'token-used':
+      case 'token-revoked':
+      case 'enrollment-requested':
+      case 'enrollment-decided':
         return
     }
   }

@@ -6,6 +6,7 @@ import type { Device } from '../../core/device.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+import { prepareTokenReads } from './tokens.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
 
@@ -70,10 +71,12 @@ export function prepareReader(db: DatabaseSync): Reader {
   const last = db.prepare('SELECT max(sequence) AS sequence FROM feed')
   const allDevices = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id > ? ORDER BY id LIMIT ?`)
   const allCertificates = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE number > ? ORDER BY number LIMIT ?`)
+  const tokenReads = prepareTokenReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
     lastSequence,
+    ...tokenReads,
     device(id) {
       const row = device.get(id)
       return row === undefined ? undefined : parseDevice(row)
