@@ -72,7 +72,8 @@ function refuse(reason: 'token-not-found' | 'enrollment-not-found', detail: stri
   throw failureOf({ allow: false, reason, detail })
 }
 
-function shown({ secretSha256: _, ...rest }: TokenRecord): TokenShown {
+function shown(token: TokenRecord): TokenShown {
+  const { secretSha256: _, ...rest } = token
   return rest
 }
 
