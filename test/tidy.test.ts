@@ -64,7 +64,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-sim': ['vocabulary'],
 }
 /** Rooms that compose others; only they and each other may import them. */
-const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'enrollment-desk', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history']
+const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'enrollment-desk', 'held-sessions', 'renewal', 'policies', 'policy-apply', 'policy-desk', 'policy-history']
 
 /** Third-party package → the only rooms that may know it. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
