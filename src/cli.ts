@@ -60,6 +60,7 @@ function program(): Command {
   addCa(cli)
   addDevice(cli)
   addCert(cli)
+  addEnrollment(cli)
   addPolicy(cli)
   addDetection(cli)
   addBackup(cli)
@@ -196,6 +197,34 @@ function addCert(cli: Command): void {
     .addOption(new Option('--reason <reason>', 'why, as RFC 5280 names it').choices(Object.keys(REVOCATION_REASONS)).default('unspecified'))
     .option('--yes', 'do not ask')
     .action(async (options) => (await import('./commands/cert.ts')).revoke(options))
+}
+
+function addEnrollment(cli: Command): void {
+  const token = cli.command('token').description('Enrollment tokens: passwords for a first certificate.').exitOverride()
+  verb(token, 'create', 'Make a token. Its secret is shown now and never again.', 'sallyport token create --id sensor-9 --expires 24h')
+    .option('--id <id>', 'for this device')
+    .option('--pattern <pattern>', 'for every device whose id fits, as in line-1-*')
+    .option('--register', 'a device that is not registered is registered with its first use')
+    .option('--group <name>', 'the groups of devices that it registers (repeatable)', many)
+    .option('--uses <count>', 'how many devices or keys it is good for', '1')
+    .option('--expires <duration>', 'how long it can be used: 90s, 15m, 24h, 30d', '24h')
+    .option('--cidr <network>', 'only from this network (repeatable)', many)
+    .addOption(new Option('--approve <how>', 'operator: each enrollment waits until one approves it').choices(['auto', 'operator']).default('auto'))
+    .action(async (options) => (await import('./commands/token.ts')).create(options))
+  verb(token, 'list', 'List tokens, without their secrets.', 'sallyport token list')
+    .option('--after <cursor>', 'the "next" of the page before')
+    .option('--limit <count>', 'tokens on a page')
+    .action(async (options) => (await import('./commands/token.ts')).list(options))
+  verb(token, 'revoke <name>', 'End a token. Who has its certificate keeps it.', 'sallyport token revoke 7QF2M9AK').action(async (name, options) => (await import('./commands/token.ts')).revoke(name, options))
+  const enrollment = cli.command('enrollment').description('Enrollments that wait for an operator.').exitOverride()
+  verb(enrollment, 'list', 'Who waits, from where, with which key.', 'sallyport enrollment list')
+    .addOption(new Option('--state <state>', 'those in this state').choices(['pending', 'approved', 'rejected']).default('pending'))
+    .option('--after <cursor>', 'the "next" of the page before')
+    .option('--limit <count>', 'enrollments on a page')
+    .action(async (options) => (await import('./commands/token.ts')).enrollments(options))
+  for (const [name, state, what] of [['approve', 'approved', 'It gets its certificate when it asks again.'], ['reject', 'rejected', 'This key gets none with this token.']] as const) {
+    verb(enrollment, `${name} <id>`, what, `sallyport enrollment ${name} 7QF2M9AK-9f86d081884c`).action(async (id, options) => (await import('./commands/token.ts')).decide(id, state, options))
+  }
 }
 
 function addPolicy(cli: Command): void {

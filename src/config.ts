@@ -9,6 +9,8 @@ import { readDetection } from './core/detection/read-rules.ts'
 import type { DetectionRules } from './core/detection/rules.ts'
 import { SallyportError } from './core/errors.ts'
 import { parseCaName, printable, type CaName } from './core/ids.ts'
+import { readRenewal } from './core/read-renewal.ts'
+import type { RenewalRules } from './core/renewal.ts'
 import { describeProblem, TreeReader, type MapEntry, type Problem, type SourceNode } from './core/source-tree.ts'
 import { BROKER_LIMITS, X509_LIMITS } from './limits.ts'
 import { readYaml } from './yaml-source.ts'
@@ -36,7 +38,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number]
 
 export interface Config {
   readonly organisation: string
-  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly websocket: WebSocketListen | undefined }
+  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined }
   /** Names and addresses for the server certificate, besides localhost and its addresses. */
   readonly hosts: readonly string[]
   /** The name that devices are told to connect to: the first of `hosts:` in the file, or localhost. */
@@ -48,6 +50,7 @@ export interface Config {
   /** The longest keep-alive, in seconds, that a client is given. */
   readonly keepAliveSecondsMax: number
   readonly detection: DetectionRules
+  readonly renewal: RenewalRules
   readonly logLevel: LogLevel
   /** Absolute. */
   readonly policyFile: string
@@ -97,13 +100,13 @@ export function loadConfig(home: string, environment: Readonly<Record<string, st
   if (badHost !== undefined) throw new SallyportError('config-invalid', `${JSON.stringify(badHost)} is not a host name or an address.`, { fix: 'Give --host a DNS name or an IP address.' })
   const passphraseFile = environment['SALLYPORT_PASSPHRASE_FILE']
   // Whoever is told to call the admin API by its address must find that address in the certificate.
-  const { mqtt, admin, websocket } = found.listen
-  const listened = [mqtt, admin, ...(websocket === undefined ? [] : [websocket])].map(({ host }) => host).filter((host) => !EVERYWHERE.includes(host))
+  const { mqtt, admin, enroll, websocket } = found.listen
+  const listened = [mqtt, admin, enroll, ...(websocket === undefined ? [] : [websocket])].map(({ host }) => host).filter((host) => !EVERYWHERE.includes(host))
   const hosts = [...new Set([...ownNames(), ...listened, ...found.hosts, ...flagHosts])]
   if (hosts.length > HOSTS_MAX) throw new SallyportError('config-invalid', `At most ${HOSTS_MAX} names fit into the server certificate, and there are ${hosts.length}.`, { fix: 'Give fewer --host, or shorten hosts: in sallyport.yaml.' })
   return {
     ...found,
-    listen: flags.portsAuto === true ? { mqtt: { ...mqtt, port: 0 }, admin: { ...admin, port: 0 }, websocket: websocket && { ...websocket, port: 0 } } : found.listen,
+    listen: flags.portsAuto === true ? { mqtt: { ...mqtt, port: 0 }, admin: { ...admin, port: 0 }, enroll: { ...enroll, port: 0 }, websocket: websocket && { ...websocket, port: 0 } } : found.listen,
     hosts,
     announcedHost: flagHosts[0] ?? found.hosts[0] ?? 'localhost',
     logLevel: levelFromEnvironment ?? found.logLevel,
@@ -135,9 +138,9 @@ function ownNames(): readonly string[] {
 type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
-  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'log', 'policy'])
+  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'renewal', 'log', 'policy'])
   const section = (entry: MapEntry | undefined, name: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> => (entry && reader.map(entry.value, name, keys)) ?? new Map()
-  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'websocket'])
+  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'enroll', 'websocket'])
   const tls = section(top?.get('tls'), 'tls', ['resumption'])
   const limits = section(top?.get('limits'), 'limits', ['sourceRatePerSecond', 'sourceBurst', 'packetBytesMax', 'keepAliveSecondsMax'])
   const log = section(top?.get('log'), 'log', ['level'])
@@ -163,7 +166,7 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
   const sourceRatePerSecond = integer(limits.get('sourceRatePerSecond'), 'limits.sourceRatePerSecond', BROKER_LIMITS.sourceRatePerSecond, RATE_MAX)
   return {
     organisation: organisationOf(reader, top?.get('organisation')),
-    listen: { mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443), websocket: webSocketDoor(listen.get('websocket')) },
+    listen: { mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443), enroll: door(listen.get('enroll'), 'listen.enroll', '::', 8443), websocket: webSocketDoor(listen.get('websocket')) },
     hosts: hostsOf(reader, top?.get('hosts')),
     trust: trustedOf(reader, top?.get('trust'), home),
     resumption: (resumption && reader.oneOf(resumption.value, 'tls.resumption', ['on', 'off'])) === 'on',
@@ -171,6 +174,7 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
     packetBytesMax: limitOf(reader, limits.get('packetBytesMax')),
     keepAliveSecondsMax: integer(limits.get('keepAliveSecondsMax'), 'limits.keepAliveSecondsMax', BROKER_LIMITS.keepAliveSecondsMax, KEEP_ALIVE_MAX),
     detection: readDetection(reader, top?.get('detection')?.value),
+    renewal: readRenewal(reader, top?.get('renewal')?.value),
     logLevel: (level && reader.oneOf(level.value, 'log.level', LOG_LEVELS)) ?? 'info',
     policyFile: path.resolve(home, string(top?.get('policy'), 'policy', 'policy.yaml')),
   }

@@ -17,6 +17,7 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
+import { openEnrollmentDesk } from './enrollment-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
@@ -241,6 +242,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
+    ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

@@ -189,6 +189,8 @@ export const REGISTRY_LIMITS = {
   attributeValueBytesMax: 128,
   clientIdBytesMax: 128,
   pageSizeDefault: 100,
+  /** A token that asks for approval, and a machine that asks with one key after the other: requests that wait for an operator. */
+  enrollmentsWaitingMax: 10_000,
   pageSizeMax: 1_000,
   /** Rows of one CSV file. */
   csvRowsMax: 100_000,

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { RESTORED } from './backup.ts'
-import { rootsInForce } from './ca/chains.ts'
+import { isInForce, rootsInForce } from './ca/chains.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { ExpirySeen } from './core/ca-desk.ts'
@@ -16,6 +16,8 @@ import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
+import { openEnrollServer, type EnrollTls } from './enroll/server.ts'
+import { openEnrollmentDoor } from './enrollment-desk.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import type { FleetPorts } from './fleet.ts'
 import { connectedAs, openHeldSessions } from './held-sessions.ts'
@@ -26,6 +28,7 @@ import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
+import { openRenewal } from './renewal.ts'
 import { openRouter } from './router/memory.ts'
 import { restoredMark, whatIsUnknown } from './restore.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
@@ -37,6 +40,7 @@ export interface Ready {
   readonly mqtt: Address
   readonly websocket: (Address & { readonly path: string }) | undefined
   readonly admin: { readonly url: string }
+  readonly enroll: Address
   readonly rootSha256: string
   readonly demo: Demo | undefined
   /** This start made the home. */
@@ -106,6 +110,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   stack.defer(() => store.close())
   const standing = stack.use(openDecreedView(home.view))
   const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
+  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
     port: config.listen.mqtt.port,
@@ -125,6 +130,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     store,
     observe: (peer) => observeForeign(home, peer, Date.now),
     detection: watch,
+    renewal,
   })
   stack.defer(() => broker.close())
   const desk: DeskPorts = {
@@ -151,6 +157,26 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
+  const enrollTls = ({ key, cert, anchors }: TlsMaterial): EnrollTls => ({ key, cert, anchors })
+  const enroll = await openEnrollServer({
+    listen: config.listen.enroll,
+    tls: enrollTls(inForce.tls),
+    enrollments: {
+      ...openEnrollmentDoor({ registry: home.registry, authority: organisation.authority, clock: Date.now }),
+      renew: ({ leaf, csr }) => renewal.renew({ presented: leaf, csr, mayBeLate: true }).then((renewed) => (renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed)),
+      // The one that signs first: strongSwan reads them in this order.
+      caCertificates: () => {
+        const cas = home.registry.cas().filter((ca) => ca.role !== 'trusted' && isInForce(ca))
+        const place = ({ role, state }: (typeof cas)[number]): number => (role === 'root' ? 2 : 0) + (state === 'current' ? 0 : 1)
+        return [...cas.toSorted((a, b) => place(a) - place(b)), ...home.registry.crossCertificates()].map(({ der }) => der)
+      },
+      labels: () => [organisation.authority.issuer],
+    },
+    audit: home.audit,
+    clock: Date.now,
+    log: (level, facts, message) => log[level](facts, message),
+  })
+  stack.defer(() => enroll.close())
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
@@ -212,7 +238,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   function prepareTls(tls: TlsMaterial, hosts: readonly string[]): () => void {
-    const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts)]
+    const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts), enroll.prepare(enrollTls(tls))]
     return () => replace.forEach((each) => each())
   }
 
@@ -271,15 +297,15 @@ export async function serve(options: ServeOptions): Promise<void> {
     if (unknown !== undefined) log.warn({ file: path.join(home.paths.home, RESTORED) }, unknown)
   }
 
-  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url } }, null, 2)}\n`)
+  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, enroll: enroll.address }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
-  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, enroll: enroll.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await warnOfExpiry()
   warnOfRestore()
-  log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, devices: home.view.size.devices }, 'ready')
+  log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, enroll: enroll.address, devices: home.view.size.devices }, 'ready')
 
   await ended(options.signal)
   await reloading

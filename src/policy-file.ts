@@ -28,7 +28,7 @@ const CIDR = /^([0-9A-Fa-f:.]+?)(?:\/(\d{1,3}))?$/
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIP(address) === 6 ? 'ipv6' : 'ipv4')
 
 /** An IPv4 address and its mapped form (::ffff:10.0.0.1), as a dual-stack socket shows it, are the same to a BlockList. */
-function networkOf(text: string): ((address: string) => boolean) | string {
+export function networkOf(text: string): ((address: string) => boolean) | string {
   const [, address = '', bits] = CIDR.exec(text) ?? []
   const longest = familyOf(address) === 'ipv6' ? 128 : 32
   const prefix = Number(bits ?? longest)

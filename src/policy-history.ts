@@ -42,7 +42,7 @@ export interface PolicyHistory {
 }
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
-const actor = z.union([z.object({ kind: z.enum(['operator', 'device']), name: z.string() }), z.object({ kind: z.enum(['local', 'system']) })])
+const actor = z.union([z.object({ kind: z.enum(['operator', 'device', 'token']), name: z.string() }), z.object({ kind: z.enum(['local', 'system']) })])
 const version = z.object({
   generation: z.number().int().positive(), at: z.number(), actor, because: z.enum(BECAUSE), of: z.number().int().exactOptional(), sha256,
   files: z.array(z.object({ name: z.string(), sha256, bytes: z.number().int().nonnegative() })),

@@ -138,9 +138,16 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
       return [{ kind: 'ca-added', at, ca: change.ca.name, actor: ACTOR }]
     case 'ca-state':
       return [{ kind: 'ca-state', at, ca: change.name, state: change.state, actor: ACTOR }]
-    // Neither has an event of its own; the restore counts them.
+    case 'token-added':
+      return [{ kind: 'token-created', at, token: change.token.name, actor: ACTOR }]
+    case 'token-revoked':
+      return [{ kind: 'token-revoked', at, token: change.name, actor: ACTOR }]
+    // None of these has an event without the request that it was part of; the restore counts them.
     case 'device-described':
     case 'certificate-state':
+    case 'token-used':
+    case 'enrollment-requested':
+    case 'enrollment-decided':
       return []
   }
 }

@@ -70,6 +70,7 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 # listen:
 #   mqtt: { host: "::", port: 8883 }
 #   admin: { host: 127.0.0.1, port: 9443 }
+#   enroll: { host: "::", port: 8443 }                                # EST: https://HOST:8443/.well-known/est
 #   websocket: { host: "::", port: 8884, path: /mqtt, origins: [] }   # off unless it is here; origins: web pages that may connect
 # hosts: [mqtt.example.org]          # further names in the server certificate
 # policy: policy.yaml               # and every *.yaml and *.policy in policy.d beside it

@@ -134,8 +134,26 @@ export const REASONS = {
   'csr-malformed': enrollment(400, 'The certificate request is not a well-formed PKCS#10 request.', 'Send one PEM or DER PKCS#10 request.'),
   'csr-signature-invalid': enrollment(400, 'The certificate request is not signed by the key that it asks to certify.', 'Make the request with the private key of the device.'),
   'csr-name-mismatch': enrollment(403, 'The certificate request names another device.', 'Ask for the id of the device that is enrolled, or leave the subject empty.'),
+  'csr-subject-changed': enrollment(400, 'The request asks for another subject, or other alternative names, than the certificate that it renews.', 'Make the request with the subject of the present certificate, /CN= and the device id, and without alternative names.'),
+  'renewal-same-key': enrollment(403, 'The certificate is to be renewed for a new key, and this is the key that it has.', 'Make a new key on the device, or set renewal.sameKey: allowed in sallyport.yaml.'),
+  'renewal-rate': enrollment(429, 'The device asks for its next certificate too often.', 'Let the device use the certificate that it was given, and back off when it is refused.'),
   'key-weak': enrollment(400, 'The key is too weak or of a kind that is not accepted.', 'Use ECDSA P-256 or P-384, Ed25519, or RSA of 2048, 3072 or 4096 bits.'),
   'key-in-use': enrollment(409, 'This public key already belongs to another device, to a CA, or to a revoked certificate.', 'Make a new key on the device.'),
+  'credential-missing': enrollment(401, 'The request brought no credential.', 'Send a token (HTTP Basic with the device id as user name and the token as password, or Bearer), or a certificate.'),
+  'token-unknown': enrollment(401, 'This is no enrollment token, or not its secret.', 'Check how it was copied: case counts. Make a new one: sallyport token create --id ID.'),
+  'token-locked': enrollment(429, 'Too many wrong tokens came from this address.', 'Wait for what Retry-After says; find out who guesses. Other addresses are not concerned.'),
+  'token-revoked': enrollment(403, 'The token was revoked.', 'Make a new one: sallyport token create --id ID.'),
+  'token-expired': enrollment(403, 'The token has expired.', 'Make a new one: sallyport token create --id ID.'),
+  'token-used-up': enrollment(403, 'The token was used as often as it may be.', 'Make a new one: sallyport token create --id ID. If it was not this device, somebody else has its token: look at sallyport token list.'),
+  'token-device': enrollment(403, 'The token is for another device.', 'Use the token that was made for this device id.'),
+  'token-source': enrollment(403, 'The token may not be used from this address.', 'Enroll from a network that the token names, or make one without --cidr.'),
+  'enrollment-pending': enrollment(202, 'An operator has to approve this enrollment.', 'Approve it: sallyport enrollment approve ID. The device asks again by itself.'),
+  'enrollment-rejected': enrollment(403, 'An operator rejected this enrollment.', 'Ask with another key and another token, if it is your device.'),
+  'enrollment-not-found': enrollment(404, 'No such request waits.', 'List them: sallyport enrollment list.'),
+  'token-not-found': enrollment(404, 'There is no token of this name.', 'List them: sallyport token list.'),
+  'enrollment-rate': enrollment(429, 'Too many requests came from this address.', 'Wait for what Retry-After says; let the devices back off with jitter.'),
+  'enrollment-operation': enrollment(404, 'There is no such operation.', 'Compare the path with docs/enrollment.md.'),
+  'channel-binding': enrollment(403, 'The request is not bound to this connection.', 'Let the client put tls-unique (TLS 1.2) or tls-exporter (TLS 1.3) into the challengePassword of its request.'),
   'certificates-limit': enrollment(409, 'The device already has as many certificates in force as allowed.', 'Revoke the one that is no longer used: sallyport cert revoke --serial S --reason superseded.'),
   'device-exists': enrollment(409, 'A device of this name is already registered.', 'Choose another id, or use the device that is there.'),
   'device-id-invalid': enrollment(400, 'This is not a device id.', 'Device ids are 1 to 64 of A-Z a-z 0-9 _ . - and begin with a letter or digit.'),
@@ -200,7 +218,7 @@ export type Signal = keyof typeof SIGNALS
 /** Topic roots that no device may publish to and no grant may name. */
 export const RESERVED_ROOT_PREFIX = '$'
 
-/** The admin API. `:id` and `:serial` are filled in by the caller, percent-encoded. */
+/** The admin API. What begins with a colon is filled in by the caller, percent-encoded. */
 export const ADMIN_PATHS = {
   status: '/v1/status',
   ca: '/v1/ca',
@@ -218,6 +236,10 @@ export const ADMIN_PATHS = {
   certificates: '/v1/certificates',
   certificate: '/v1/certificates/:serial',
   revocations: '/v1/revocations',
+  tokens: '/v1/tokens',
+  tokenRevoke: '/v1/tokens/:token/revoke',
+  enrollments: '/v1/enrollments',
+  enrollmentDecision: '/v1/enrollments/:request/decision',
   policy: '/v1/policy',
   policyHistory: '/v1/policy/history',
   policyExplain: '/v1/policy/explain',

@@ -59,12 +59,13 @@ const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 const nameOf = (host: string): string => (EVERYWHERE.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host)
 const whereTo = (host: string): string => (EVERYWHERE.includes(host) ? ', on every address of this machine' : '')
 
-function welcome(home: string, { mqtt, websocket, admin, rootSha256, demo, fresh }: Ready): string {
+function welcome(home: string, { mqtt, websocket, admin, enroll, rootSha256, demo, fresh }: Ready): string {
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
     `MQTT over mutual TLS  mqtts://${nameOf(mqtt.host)}:${mqtt.port}   (3.1.1 and 5${whereTo(mqtt.host)})`,
     ...(websocket === undefined ? [] : [`MQTT over WebSocket   wss://${nameOf(websocket.host)}:${websocket.port}${websocket.path}   (mutual TLS${whereTo(websocket.host)})`]),
+    `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
     `Admin API             ${admin.url}`,
     `CA fingerprint        SHA256 ${rootSha256}`,
     '',

@@ -3,13 +3,16 @@
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { DeviceAction, DeviceState } from './device.ts'
-import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber } from './ids.ts'
-import type { CaState, ProfileName } from './registry.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber, TokenName } from './ids.ts'
+import type { CaState, CertificateRecord, ProfileName } from './registry.ts'
+import type { EnrollmentState } from './token.ts'
 
 /** Who asked. `local` is a person at a shell of the home itself, `system` the program. */
 export type Actor =
   | { readonly kind: 'operator'; readonly name: string }
   | { readonly kind: 'device'; readonly name: string }
+  /** Whoever holds this enrollment token. */
+  | { readonly kind: 'token'; readonly name: string }
   | { readonly kind: 'local' }
   | { readonly kind: 'system' }
 
@@ -30,6 +33,21 @@ export interface Presented {
 
 interface Common {
   readonly at: EpochMs
+}
+
+/** A newer certificate of the device took its place; `because` names it. */
+interface SupersededEvent extends Common {
+  readonly kind: 'certificate-superseded'
+  readonly issuer: CaName
+  readonly serial: SerialNumber
+  readonly device?: DeviceId
+  readonly because: string
+  readonly actor: Actor
+}
+
+export function supersededEvent({ issuer, serial, device, state }: CertificateRecord, by: SerialNumber, at: EpochMs, actor: Actor): SupersededEvent {
+  const because = state === 'active' ? `the device has connected with its newer certificate ${by}` : `it was never used, and ${by} takes its place`
+  return { kind: 'certificate-superseded', at, issuer, serial, because, actor, ...(device === undefined ? {} : { device }) }
 }
 
 export type AuditEvent =
@@ -65,7 +83,14 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-planned'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly actor: Actor }
   | Common & { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly sha256: Fingerprint; readonly actor: Actor }
   | Common & { readonly kind: 'certificate-observed'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device: DeviceId; readonly sha256: Fingerprint }
+  /** The device has connected with it for the first time. */
+  | Common & { readonly kind: 'certificate-activated'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly actor: Actor }
+  | SupersededEvent
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
+  | Common & { readonly kind: 'token-created' | 'token-revoked'; readonly token: TokenName; readonly actor: Actor }
+  | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source }
+  | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
+  | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }
   | Common & { readonly kind: 'ca-state'; readonly ca: CaName; readonly state: CaState; readonly actor: Actor }
   /** What became of the key of a CA outside the registry: it was written to a file, taken out of the home, or lent for one step. */

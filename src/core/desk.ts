@@ -5,6 +5,7 @@ import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabu
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
+import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
@@ -116,7 +117,7 @@ export interface AuditVerdict {
 export type AuditRecord = Readonly<Record<string, unknown>>
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
   addDevice(device: NewDevice): Promise<Device>
   devices(query: DeviceQuery): Promise<Page<Device>>
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>

@@ -19,6 +19,8 @@ export type SerialNumber = Branded<'SerialNumber'>
 export type Fingerprint = Branded<'Fingerprint'>
 /** SHA-256 of a SubjectPublicKeyInfo in DER, as 64 lower-case hex characters. */
 export type KeyHash = Branded<'KeyHash'>
+/** The part of an enrollment token by which it is found; its secret is another part. */
+export type TokenName = Branded<'TokenName'>
 /** What the engine calls a session: tenant/device/client id. Only `sessionKey` makes one. */
 export type SessionKey = Branded<'SessionKey'>
 /** Milliseconds since 1970-01-01T00:00:00Z. */
@@ -54,6 +56,13 @@ export function parseTenantId(text: string): Decision<TenantId> {
 
 export function parseCaName(text: string): Decision<CaName> {
   return isName(text, REGISTRY_LIMITS.groupCharsMax) ? allow(text as CaName) : deny('request-invalid', `CA name ${printable(text)}`)
+}
+
+/** Crockford's base 32: no letter that is taken for a digit. */
+const TOKEN_NAME = /^[0-9A-HJKMNP-TV-Z]{8}$/
+
+export function parseTokenName(text: string): Decision<TokenName> {
+  return TOKEN_NAME.test(text) ? allow(text as TokenName) : deny('request-invalid', `token name ${printable(text)}`)
 }
 
 export function parseSerialNumber(text: string): Decision<SerialNumber> {

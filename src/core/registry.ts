@@ -5,7 +5,8 @@ import type { RevocationReason } from '../vocabulary.ts'
 import type { AuditEvent } from './audit.ts'
 import type { Decision } from './decision.ts'
 import type { Device, DeviceState, Hold } from './device.ts'
-import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId, TokenName } from './ids.ts'
+import type { EnrollmentRecord, EnrollmentState, TokenRecord, TokenUse } from './token.ts'
 
 /** planned → issued → active → superseded | revoked. Expiry is not a state: it follows from notAfter and the clock. */
 export const CERTIFICATE_STATES = ['planned', 'issued', 'active', 'superseded', 'revoked'] as const
@@ -78,13 +79,20 @@ export type Change =
   | { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly at: EpochMs; readonly reason: RevocationReason }
   | { readonly kind: 'ca-added'; readonly ca: CaRecord }
   | { readonly kind: 'ca-state'; readonly name: CaName; readonly state: CaState; readonly at: EpochMs }
+  | { readonly kind: 'token-added'; readonly token: TokenRecord }
+  /** Counted once for a device and a key, however often it is said. */
+  | { readonly kind: 'token-used'; readonly name: TokenName; readonly device: DeviceId; readonly spkiSha256: KeyHash; readonly at: EpochMs }
+  | { readonly kind: 'token-revoked'; readonly name: TokenName; readonly at: EpochMs }
+  | { readonly kind: 'enrollment-requested'; readonly enrollment: EnrollmentRecord }
+  | { readonly kind: 'enrollment-decided'; readonly id: string; readonly state: Exclude<EnrollmentState, 'pending'>; readonly at: EpochMs }
 
 /**
  * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
  * of one id [device-exists], a second certificate of one (issuer, serial), a second CA of one name or a second current one [revision-conflict],
  * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
- * a change of something that is not there [device-not-found | certificate-not-found | ca-step].
+ * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found],
+ * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
  */
 export type Expectation =
   /** [revision-conflict] */
@@ -100,7 +108,7 @@ export type Expectation =
   | { readonly kind: 'key-free'; readonly spkiSha256: KeyHash; readonly device?: DeviceId }
   /**
    * [certificates-limit] With this commit the device has at most `max` certificates in force or on their way at `now`:
-   * those that the commit plans or observes count, older ones of the same keys do not.
+   * those that the commit plans or observes count, older ones of the same keys and those that it ends do not.
    */
   | { readonly kind: 'certificates-in-force'; readonly device: DeviceId; readonly max: number; readonly now: EpochMs }
   /** [state-transition] An operator certificate that is in force at `now` is in force after this commit, too; one that the commit itself issues does not count. */
@@ -127,6 +135,10 @@ export interface Page<T> {
 export interface DeviceQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly group?: GroupName | undefined; readonly state?: DeviceState | undefined }
 export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined }
 
+export interface PageQuery { readonly after?: string | undefined; readonly limit?: number | undefined }
+/** Those that wait, unless another state is asked for. */
+export interface EnrollmentQuery extends PageQuery { readonly state?: EnrollmentState | undefined }
+
 /**
  * The durable registry. `commit` is atomic and durable (fsync) when its promise resolves; commits are totally ordered;
  * changes, their audit events and their places in the feed are one transaction. Failures throw SallyportError
@@ -145,6 +157,12 @@ export interface Registry {
   cas(): readonly CaRecord[]
   /** Those that are active. */
   crossCertificates(): readonly CrossCertificate[]
+  token(name: TokenName): TokenRecord | undefined
+  tokens(query: PageQuery): Page<TokenRecord>
+  /** Was this token used by this device with this key? */
+  tokenUsed(name: TokenName, use: TokenUse): boolean
+  enrollment(id: string): EnrollmentRecord | undefined
+  enrollments(query: EnrollmentQuery): Page<EnrollmentRecord>
   /** Changes after `sequence`, in order, at most `limit`. */
   changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]
   close(): void

@@ -9,11 +9,13 @@ import type { CaRequest, CaRotation, Rotated } from '../core/ca-desk.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, Enrolled, Revocation, Why } from '../core/desk.ts'
 import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
+import type { TokenMade, TokenShown } from '../core/enrollment-desk.ts'
 import type { CaName } from '../core/ids.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
 import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
 import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, Page } from '../core/registry.ts'
+import type { EnrollmentRecord } from '../core/token.ts'
 
 export interface AdminCredential {
   readonly url: string
@@ -63,7 +65,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -95,6 +97,11 @@ export function openAdminClient(credential: AdminCredential): Desk {
     noteCaKey: async (ca, action) => void (await call('POST', ADMIN_PATHS.caKey, { ca, action })),
     detections: async () => (await get<{ items: readonly OnRung[] }>(ADMIN_PATHS.detection)).items,
     clearDetection: (id) => call<DetectionCleared>('POST', at(ADMIN_PATHS.deviceDetectionClear, id), {}),
+    createTokens: async (tokens) => (await call<{ items: readonly TokenMade[] }>('POST', ADMIN_PATHS.tokens, { tokens })).items,
+    tokens: ({ after, limit }) => get<Page<TokenShown>>(ADMIN_PATHS.tokens, { after, limit }),
+    revokeToken: (name) => call<TokenShown>('POST', at(ADMIN_PATHS.tokenRevoke, name), {}),
+    enrollments: ({ after, limit, state }) => get<Page<EnrollmentRecord>>(ADMIN_PATHS.enrollments, { after, limit, state }),
+    decideEnrollment: (id, state) => call<EnrollmentRecord>('POST', at(ADMIN_PATHS.enrollmentDecision, id), { state }),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
     [Symbol.asyncDispose]() {

@@ -172,6 +172,12 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     const { reason, ...target } = parse(requests.revocation, r.body)
     return desk(r).revoke(target, reason)
   })
+  const param = (request: FastifyRequest, name: string): unknown => (request.params as Record<string, unknown>)[name]
+  app.get(ADMIN_PATHS.tokens, (r) => desk(r).tokens(parse(requests.pageQuery, r.query)))
+  app.post(ADMIN_PATHS.tokens, { bodyLimit: HTTP_LIMITS.bulkBodyBytesMax }, async (r) => ({ items: await desk(r).createTokens(parse(requests.newTokens, r.body).tokens) }))
+  app.post(ADMIN_PATHS.tokenRevoke, (r) => desk(r).revokeToken(parse(requests.tokenName, param(r, 'token'))))
+  app.get(ADMIN_PATHS.enrollments, (r) => desk(r).enrollments(parse(requests.enrollmentQuery, r.query)))
+  app.post(ADMIN_PATHS.enrollmentDecision, (r) => desk(r).decideEnrollment(parse(requests.enrollmentId, param(r, 'request')), parse(requests.decision, r.body).state))
   const large = { bodyLimit: HTTP_LIMITS.policyBodyBytesMax }
   app.get(ADMIN_PATHS.policy, (r) => desk(r).policy())
   app.post(ADMIN_PATHS.policy, large, (r) => desk(r).applyPolicy(parse(policyRequests.apply, r.body)))

@@ -3,11 +3,13 @@
 
 import { z } from 'zod'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
+import { TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
-import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId } from '../core/ids.ts'
+import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
 import { CERTIFICATE_STATES } from '../core/registry.ts'
+import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
 /** A refusal of one field, with its own reason code. */
 function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
@@ -58,10 +60,27 @@ export const revocation = z.union([
   z.strictObject({ serial: serialNumber, reason: z.enum(REASON_NAMES) }),
 ])
 
+export const tokenName = parsed(parseTokenName)
+const target = z.union([z.strictObject({ device: deviceId }), z.strictObject({ pattern: parsed(parsePattern) })])
+const newToken = z.strictObject({
+  target,
+  register: z.boolean().default(false),
+  groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).default([]),
+  networks: z.array(z.string().max(64)).max(TOKEN_LIMITS.networksMax).default([]),
+  approve: z.enum(['auto', 'operator']).default('auto'),
+  uses: z.number().int().min(1).max(TOKEN_LIMITS.usesMax).default(1),
+  lifeMs: z.number().int().min(1).max(TOKEN_LIMITS.lifeMaxMs),
+})
+export const newTokens = z.strictObject({ tokens: z.array(newToken).min(1).max(REGISTRY_LIMITS.pageSizeMax) })
+export const decision = z.strictObject({ state: z.enum(['approved', 'rejected']) })
+export const enrollmentId = z.string().max(32)
+
 const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */
 const after = z.string().max(256).optional()
 
 export const deviceQuery = z.strictObject({ after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional() })
+export const pageQuery = z.strictObject({ after, limit })
+export const enrollmentQuery = z.strictObject({ after, limit, state: z.enum(ENROLLMENT_STATES).optional() })
 export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional() })
 export const auditQuery = z.strictObject({ count: limit })

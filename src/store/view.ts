@@ -217,6 +217,11 @@ function emptyTables(expiredBefore: EpochMs): Tables {
       }
       case 'ca-added':
       case 'ca-state':
+      case 'token-added':
+      case 'token-used':
+      case 'token-revoked':
+      case 'enrollment-requested':
+      case 'enrollment-decided':
         return
     }
   }

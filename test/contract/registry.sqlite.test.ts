@@ -1,9 +1,10 @@
 import { openRegistry, type SqliteRegistry } from '../../src/store/sqlite/registry.ts'
 import { tempDir } from '../store/temp.ts'
 import { NOW } from './records.ts'
-import { registryContract } from './registry.ts'
+import { registryContract, type RegistryUnderTest } from './registry.ts'
+import { registryTokensContract } from './registry-tokens.ts'
 
-registryContract('SQLite', async () => {
+const sqlite = async (): Promise<RegistryUnderTest> => {
   const dir = tempDir()
   let open: SqliteRegistry | undefined
   return {
@@ -11,4 +12,7 @@ registryContract('SQLite', async () => {
     audited: async () => open?.audit.waiting(0, 1_000).map((row) => row.event) ?? [],
     remove: async () => dir[Symbol.dispose](),
   }
-})
+}
+
+registryContract('SQLite', sqlite)
+registryTokensContract('SQLite', sqlite)

@@ -7,6 +7,7 @@ import type { Fingerprint } from '../../core/ids.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+import { prepareTokenReads } from './tokens.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
 
@@ -78,10 +79,12 @@ export function prepareReader(db: DatabaseSync): Reader {
   // By the index of states: of the ended ones no row is read, and there may be millions of them.
   const standing = db.prepare(`SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE state IN ('planned', 'issued', 'active')`, { returnArrays: true })
   const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
+  const tokenReads = prepareTokenReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
     lastSequence,
+    ...tokenReads,
     device(id) {
       const row = device.get(id)
       return row === undefined ? undefined : parseDevice(row)

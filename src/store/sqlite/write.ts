@@ -8,6 +8,7 @@ import type { CaName, DeviceId, SerialNumber } from '../../core/ids.ts'
 import type { CaRecord, CaState, CertificateRecord, Change } from '../../core/registry.ts'
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+import { prepareTokenChanges } from './tokens.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
 export type MakeChange = (change: Change) => Decision<void>
@@ -18,6 +19,7 @@ export function prepareChanges(db: DatabaseSync): MakeChange {
   const devices = prepareDeviceChanges(db)
   const certificates = prepareCertificateChanges(db)
   const cas = prepareCaChanges(db)
+  const changeToken = prepareTokenChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -42,6 +44,12 @@ export function prepareChanges(db: DatabaseSync): MakeChange {
         return cas.add(change.ca)
       case 'ca-state':
         return cas.change(change)
+      case 'token-added':
+      case 'token-used':
+      case 'token-revoked':
+      case 'enrollment-requested':
+      case 'enrollment-decided':
+        return changeToken(change)
       default:
         return unreachable(change)
     }

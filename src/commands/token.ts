@@ -1,0 +1,113 @@
+// sallyport token create | list | revoke, and enrollment list | approve | reject.
+
+import type { NewToken, TokenShown } from '../core/enrollment-desk.ts'
+import { SallyportError } from '../core/errors.ts'
+import { parseDeviceId, parseGroupName, parseTokenName, printable } from '../core/ids.ts'
+import { parsePattern, type EnrollmentState, type TokenTarget } from '../core/token.ts'
+import { TOKEN_LIMITS } from '../enrollment-limits.ts'
+import { networkOf } from '../policy-file.ts'
+import { print, required, table, time, withDesk, type CommonOptions } from './context.ts'
+import { limitOf } from './device.ts'
+
+interface PageOptions extends CommonOptions {
+  readonly after?: string
+  readonly limit?: string
+}
+
+interface CreateOptions extends CommonOptions {
+  readonly id?: string
+  readonly pattern?: string
+  readonly register?: boolean
+  readonly group?: readonly string[]
+  readonly uses: string
+  readonly expires: string
+  readonly cidr?: readonly string[]
+  readonly approve: NewToken['approve']
+}
+
+export async function create(options: CreateOptions): Promise<void> {
+  const token: NewToken = {
+    target: targetOf(options),
+    register: options.register === true,
+    groups: (options.group ?? []).map((name) => required(parseGroupName(name))),
+    networks: (options.cidr ?? []).map(parseNetwork),
+    approve: options.approve,
+    uses: usesOf(options.uses),
+    lifeMs: durationOf(options.expires),
+  }
+  if (token.groups.length > 0 && !token.register) throw new SallyportError('usage', '--group is for devices that the token registers.', { fix: 'Give --register, too; the groups of a device that is registered are set with device set.' })
+  await withDesk(options, async (desk) => {
+    const [made] = await desk.createTokens([token])
+    if (made === undefined) throw new SallyportError('internal', 'no token was made')
+    print(options, made, () => `${made.token}\nThe token for ${targetText(token.target)}, ${token.uses === 1 ? 'good once' : `good ${token.uses} times`}, until ${time(made.expiresAt)}. It is shown now and never again; its name is ${made.name}.`)
+  })
+}
+
+function targetOf({ id, pattern }: CreateOptions): TokenTarget {
+  if ((id === undefined) === (pattern === undefined)) throw new SallyportError('usage', 'Say for whom: --id ID or --pattern PATTERN.')
+  return id === undefined ? { pattern: required(parsePattern(pattern ?? '')) } : { device: required(parseDeviceId(id)) }
+}
+
+const targetText = (target: TokenTarget): string => ('device' in target ? target.device : `all of ${target.pattern}`)
+
+function parseNetwork(text: string): string {
+  const test = networkOf(text)
+  if (typeof test === 'string') throw new SallyportError('usage', `--cidr: ${test}`, { fix: 'Write an address or a network: 10.0.0.0/8, 2001:db8::/32.' })
+  return text
+}
+
+function usesOf(text: string): number {
+  const uses = Number(text)
+  if (!Number.isInteger(uses) || uses < 1 || uses > TOKEN_LIMITS.usesMax) throw new SallyportError('usage', `--uses takes a number from 1 to ${TOKEN_LIMITS.usesMax}.`)
+  return uses
+}
+
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+function durationOf(text: string): number {
+  const [, count = '', unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
+  const ms = Number(count) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? 0)
+  if (ms < 1 || ms > TOKEN_LIMITS.lifeMaxMs) throw new SallyportError('usage', `--expires takes a duration of at most 366d, not ${printable(text)}.`, { fix: 'Write 90s, 15m, 24h or 30d.' })
+  return ms
+}
+
+export async function list(options: PageOptions): Promise<void> {
+  const limit = limitOf(options.limit)
+  await withDesk(options, async (desk) => {
+    const page = await desk.tokens({ after: options.after, limit })
+    print(options, page, () => `${table([['TOKEN', 'FOR', 'USED', 'STATE', 'EXPIRES'], ...page.items.map((t) => [t.name, targetText(t.target), `${t.uses} of ${t.usesMax}`, stateOf(t, Date.now()), time(t.expiresAt)])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
+  })
+}
+
+function stateOf(token: TokenShown, now: number): string {
+  if (token.revokedAt !== undefined) return 'revoked'
+  if (token.expiresAt <= now) return 'expired'
+  return token.uses < token.usesMax ? 'open' : 'used up'
+}
+
+export async function revoke(name: string, options: CommonOptions): Promise<void> {
+  const token = required(parseTokenName(name))
+  await withDesk(options, async (desk) => {
+    const revoked = await desk.revokeToken(token)
+    print(options, revoked, () => `${revoked.name} is revoked. ${revoked.uses === 0 ? 'Nobody has used it.' : `It was used ${revoked.uses} times; who has a certificate keeps it.`}`)
+  })
+}
+
+interface EnrollmentsOptions extends PageOptions {
+  readonly state: EnrollmentState
+}
+
+export async function enrollments(options: EnrollmentsOptions): Promise<void> {
+  const limit = limitOf(options.limit)
+  await withDesk(options, async (desk) => {
+    const page = await desk.enrollments({ after: options.after, limit, state: options.state })
+    print(options, page, () => `${table([['ENROLLMENT', 'DEVICE', 'FROM', 'SINCE', 'KEY (SHA-256)'], ...page.items.map((e) => [e.id, e.device, e.source, time(e.createdAt), e.spkiSha256])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
+  })
+}
+
+export async function decide(id: string, state: Exclude<EnrollmentState, 'pending'>, options: CommonOptions): Promise<void> {
+  await withDesk(options, async (desk) => {
+    const decided = await desk.decideEnrollment(id, state)
+    print(options, decided, () => `${decided.id} is ${decided.state}. ${decided.state === 'approved' ? `${decided.device} gets its certificate when it asks again.` : `${decided.device} gets no certificate with this key and token.`}`)
+  })
+}

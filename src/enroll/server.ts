@@ -1,0 +1,173 @@
+// The enrollment door: HTTPS to whoever comes, with a client certificate or without. Everything that costs something comes after a
+// bound: connections, handshakes, headers, bodies, requests of one address. It knows HTTP; what is answered is the business of est.ts.
+
+import { constants } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer } from 'node:https'
+import { createSecureContext, type TLSSocket } from 'node:tls'
+import { REASONS } from '../vocabulary.ts'
+import type { Source } from '../core/audit.ts'
+import { deny, type Denied } from '../core/decision.ts'
+import { SallyportError } from '../core/errors.ts'
+import { printable, type EpochMs } from '../core/ids.ts'
+import type { AuditSink } from '../core/registry.ts'
+import { sourceAddress, sourceKey } from '../core/source.ts'
+import { fullBucket, takeToken, type Bucket } from '../core/token-bucket.ts'
+import { ENROLL_LIMITS } from '../enrollment-limits.ts'
+import { AUDIT_LIMITS } from '../limits.ts'
+import { answerEst, operationOf, refusal, type Enrollments, type EstAnswer } from './est.ts'
+import { openGuesses } from './guesses.ts'
+
+export interface EnrollTls {
+  readonly key: string
+  readonly cert: string
+  /** PEM. Named to clients, so that they choose a certificate of these CAs. */
+  readonly anchors: readonly string[]
+}
+
+export interface EnrollServerPorts {
+  readonly listen: { readonly host: string; readonly port: number }
+  readonly tls: EnrollTls
+  readonly enrollments: Enrollments
+  readonly audit: AuditSink
+  readonly clock: () => EpochMs
+  readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+}
+
+export interface EnrollServer {
+  readonly address: { readonly host: string; readonly port: number }
+  /** Gets a new certificate ready; nothing fails once the way to put it in force is made. */
+  prepare(tls: EnrollTls): () => void
+  close(): Promise<void>
+}
+
+const TLS_OPTIONS = {
+  minVersion: 'TLSv1.2',
+  requestCert: true,
+  // A certificate that has expired may still be renewed: it is judged here, by the registry. OpenSSL has seen the proof of possession in any case.
+  rejectUnauthorized: false,
+  // A session that is resumed shows no certificate, and yet counts as authorised.
+  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
+  sessionIdContext: 'sallyport-enroll',
+} as const
+
+interface Asked {
+  readonly request: IncomingMessage
+  readonly socket: TLSSocket
+  readonly source: Source
+}
+
+const RATE = { perSecond: ENROLL_LIMITS.sourcePerSecond, burst: ENROLL_LIMITS.sourceBurst }
+
+/** Opens the port. Failure: 'port-in-use'. */
+export async function openEnrollServer(ports: EnrollServerPorts): Promise<EnrollServer> {
+  const guesses = openGuesses()
+  const withinRate = sourceRates(ports.clock)
+  const context = ({ key, cert, anchors }: EnrollTls): { key: string; cert: string; ca: string[] } => ({ key, cert, ca: [...anchors] })
+  const server = createServer({
+    ...TLS_OPTIONS, ...context(ports.tls),
+    handshakeTimeout: ENROLL_LIMITS.handshakeMs,
+    headersTimeout: ENROLL_LIMITS.requestMs, requestTimeout: ENROLL_LIMITS.requestMs, keepAliveTimeout: ENROLL_LIMITS.idleMs, connectionsCheckingInterval: 1_000,
+    maxHeaderSize: ENROLL_LIMITS.headerBytesMax,
+  })
+  server.maxConnections = ENROLL_LIMITS.connectionsMax
+  server.maxHeadersCount = ENROLL_LIMITS.headersMax
+  // node:tls reports what fails and leaves the socket open.
+  server.on('tlsClientError', (_, socket) => void socket.destroy())
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
+    const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
+    socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+  })
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response))
+
+  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Of a request whose connection is gone there is no socket to ask any more.
+    const socket = request.socket as TLSSocket
+    const asked: Asked = { request, socket, source: { address: sourceAddress(socket.remoteAddress), port: socket.remotePort ?? 0 } }
+    try {
+      send(asked, response, await answer(asked))
+    } catch (error) {
+      if (socket.destroyed) return
+      ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'an enrollment failed')
+      send(asked, response, refusal(deny('registry-unavailable'), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }))
+    }
+  }
+
+  async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
+    if (!withinRate(source.address)) return refusal(deny('enrollment-rate'), { headers: { 'Retry-After': '1' } })
+    const [method = '', path = ''] = [request.method, request.url]
+    // What nobody serves has no body that anybody reads.
+    const body = operationOf(method, path, ports.enrollments.labels()).allow ? await bodyOf(request) : Buffer.alloc(0)
+    if (body === undefined) return refusal(deny('csr-malformed', `a body of more than ${ENROLL_LIMITS.bodyBytesMax} bytes`), { status: 413, headers: { Connection: 'close' } })
+    return answerEst({ method, path, body, source, authorization: request.headers.authorization, userAgent: request.headers['user-agent'], leaf: socket.getPeerX509Certificate()?.raw }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
+  }
+
+  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {
+    if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
+    // Content-Length always: strongSwan does not read a chunked answer.
+    response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })
+    response.end(body)
+  }
+
+  function record({ request: { method, url }, source }: Asked, { reason, detail }: Denied, claimed: string | undefined): void {
+    const text = `${method ?? ''} ${url ?? ''}${detail === undefined ? '' : `: ${detail}`}`
+    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }) })
+  }
+
+  await listening(server, ports.listen)
+  const bound = server.address() as { address: string; port: number }
+  return {
+    address: { host: bound.address, port: bound.port },
+    prepare(tls) {
+      const fresh = { ...TLS_OPTIONS, ...context(tls) }
+      createSecureContext(fresh) // Throws before anything is given up.
+      return () => server.setSecureContext(fresh)
+    },
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
+
+/** Undefined when there is more of it than is read. What is left stays where it is: to destroy the request would be to destroy the way to answer. */
+function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      chunks.push(chunk)
+      if (length <= ENROLL_LIMITS.bodyBytesMax) return
+      request.pause().removeAllListeners('data')
+      resolve(undefined)
+    })
+    request.once('end', () => resolve(Buffer.concat(chunks)))
+    request.once('error', reject)
+    request.once('close', () => reject(new Error('the request ended before its body did')))
+  })
+}
+
+/** Whether an address has a request left. */
+function sourceRates(clock: () => EpochMs): (address: string) => boolean {
+  const buckets = new Map<string, Bucket>()
+  return (address) => {
+    const key = sourceKey(address)
+    const bucket = buckets.get(key) ?? fullBucket(RATE, clock())
+    buckets.delete(key)
+    buckets.set(key, bucket)
+    const oldest = buckets.size > ENROLL_LIMITS.sourcesRememberedMax ? buckets.keys().next() : undefined
+    if (oldest?.done === false) buckets.delete(oldest.value)
+    return takeToken(bucket, RATE, clock())
+  }
+}
+
+function listening(server: ReturnType<typeof createServer>, { host, port }: EnrollServerPorts['listen']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      reject(new SallyportError('port-in-use', `Cannot listen on ${host}:${port} for enrollment (${cause.code ?? ''}).`, { fix: 'Stop the program that has the port, set listen.enroll in sallyport.yaml, or start with --ports auto.', cause }))
+    })
+    server.listen(port, host, () => resolve())
+  })
+}
