@@ -204,13 +204,21 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
     rotateCa: (request) => ports.alone(() => rotateCa(request)),
     requestCa: () => ports.alone(() => whileNothingIsOnItsWay(() => requestIssuing(ports.genesis(actor)))),
     importCa: (source) => ports.alone(() => whileNothingIsOnItsWay(async () => {
-      const made = await importIssuing(ports.genesis(actor), source).catch((error: unknown) => {
-        throw asked(error)
-      })
+      const made = await imported(source)
       await ports.changed?.()
       return made
     })),
     noteCaKey: note,
+  }
+
+  /** A certificate that cannot be used was brought along: that is no fault of this server. */
+  async function imported(source: Parameters<CaDesk['importCa']>[0]): Promise<readonly CaName[]> {
+    try {
+      return await importIssuing(ports.genesis(actor), source)
+    } catch (cause) {
+      if (!(cause instanceof SallyportError) || cause.code !== 'certificate-unusable') throw cause
+      throw new SallyportError('refused', `${cause.message} ${cause.fix ?? ''}`.trimEnd(), { reason: 'request-invalid', cause })
+    }
   }
 
   async function whileNothingIsOnItsWay<T>(work: () => Promise<T>): Promise<T> {
@@ -243,11 +251,6 @@ function toldOf(step: RotationStep, rotation: Rotation, { root, force }: RotateR
   if (step === 'start') return [DOES.start, root === true ? 'The root is replaced, too.' : `It stands below ${rotation.current.root ?? 'the root'}.`]
   if (step === 'retire') return [DOES.retire, `It is about ${rotation.replaced.map(({ name }) => name).join(', ')}.`, ...(others > 0 ? [`${others} certificate${others === 1 ? '' : 's'} of operators and of the server end with it; this home has new ones, copies elsewhere do not.`] : []), ...(force === true ? ['What is in force is revoked, and its sessions end.'] : [])]
   return [DOES[step]]
-}
-
-/** A certificate that cannot be used was brought along: that is no fault of this server. */
-function asked(error: unknown): unknown {
-  return error instanceof SallyportError && error.code === 'certificate-unusable' ? new SallyportError('refused', `${error.message} ${error.fix ?? ''}`.trimEnd(), { reason: 'request-invalid', cause: error }) : error
 }
 
 function subjectOf(ca: CaRecord | undefined): string {

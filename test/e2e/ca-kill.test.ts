@@ -1,6 +1,7 @@
 // A rotation of a server that is killed after every step: the next start is where the last one was, and the steps go on.
 
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { get } from 'node:https'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { encodePem } from '../../src/x509/pem.ts'
@@ -63,8 +64,8 @@ describe.skipIf(!has('mosquitto_pub'))('with a mosquitto client (needs mosquitto
   }, 120_000)
 })
 
-describe('doctor', () => {
-  test('tells of a CA of others that expires within 30 days, and of one that does not it does not', () => {
+describe('what expires soon', () => {
+  test('of CAs of others: doctor, the log, the audit log and the status tell of it, and of what does not they do not', async () => {
     run('ca', 'init')
     const checks = (days: number): readonly { check: string; ok: boolean; message: string }[] => {
       const ca = makeCa({ name: 'Factory' }, { notBefore: time(Date.now() - 86_400_000), notAfter: time(Math.floor(Date.now() / 1_000) * 1_000 + days * 86_400_000) })
@@ -74,6 +75,18 @@ describe('doctor', () => {
     }
     expect(checks(31)).toMatchObject([{ ok: true }])
     expect(checks(29)).toMatchObject([{ ok: false, message: expect.stringContaining('It expires') }])
+    await program.serve()
+    expect(program.output).toContain('"certificate":"factory"')
+    const read = (name: string): Buffer => readFileSync(file(`certs/local/operator/${name}.pem`))
+    const status = await new Promise<string>((resolve, reject) => {
+      const asked = get(new URL('/v1/status', program.endpoints.admin.url), { key: read('key'), cert: read('cert'), ca: read('ca') }, (response) => void response.setEncoding('utf8').once('data', resolve))
+      asked.once('error', reject)
+    })
+    expect(JSON.parse(status)).toMatchObject({ expiring: [{ certificate: 'factory' }] })
+    await program.stop()
+    const told = readFileSync(file('data/audit.ndjson'), 'utf8').split('\n').filter((line) => line.includes('"expiry-near"'))
+    expect(told).toHaveLength(1)
+    expect(told[0]).toContain('"certificate":"factory"')
   }, 60_000)
 })
 
