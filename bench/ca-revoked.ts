@@ -20,7 +20,7 @@ import { openServers, type Target } from './servers.ts'
 const { values: flags } = parseArgs({ options: { quick: { type: 'boolean', default: false } } })
 const COUNTS = flags.quick ? [0, 10_000, 100_000] : [0, 1_000_000, 10_000_000]
 const CRLS = flags.quick ? [0, 1_000] : [0, 100_000, 1_000_000]
-const [DEVICES, ROUNDS, CONNECTS] = flags.quick ? [20, 2, 40] : [100, 9, 200]
+const [DEVICES, ROUNDS, CONNECTS] = flags.quick ? [20, 2, 40] : [100, 7, 100]
 const LOOKUPS = 200_000
 
 const work = mkdtempSync(path.join(os.tmpdir(), 'sallyport-bench-'))
@@ -38,9 +38,10 @@ function table(count: number): void {
   const since = performance.now()
   for (let i = 1; i <= count; i++) {
     const serial = serialOf(i)
-    const before = performance.now()
+    const before = process.threadCpuUsage()
     set.set('issuing-1', serial, 'revoked')
-    slowest = Math.max(slowest, performance.now() - before)
+    const { user, system } = process.threadCpuUsage(before)
+    slowest = Math.max(slowest, (user + system) / 1_000)
   }
   const filled = performance.now() - since
   const time = (offset: number): number => {
@@ -53,7 +54,7 @@ function table(count: number): void {
     return each
   }
   const [hit, miss] = [time(0), time(count)]
-  say(`table, ${named(count)}: ${(set.bytes / 1e6).toFixed(1)} MB; look-up ${hit.toFixed(0)} ns (there), ${miss.toFixed(0)} ns (not there); filled in ${filled.toFixed(0)} ms, slowest entry ${slowest.toFixed(2)} ms`)
+  say(`table, ${named(count)}: ${(set.bytes / 1e6).toFixed(1)} MB; look-up ${hit.toFixed(0)} ns (there), ${miss.toFixed(0)} ns (not there); filled in ${filled.toFixed(0)} ms, slowest entry ${slowest.toFixed(2)} ms of CPU`)
 }
 
 /** Revoked certificates, straight into the tables; indexes and triggers are made again afterwards. */
@@ -66,8 +67,9 @@ function insertRevoked(home: string, count: number): void {
   db.prepare(`
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
     INSERT INTO certificates (issuer, serial, profile, device, state, spki_sha256, sha256, not_before, not_after, created_at, revoked_at, revocation_reason)
-    SELECT 'issuing-1', lower(hex(randomblob(16))), 'device', NULL, 'revoked', lower(hex(randomblob(32))), lower(hex(randomblob(32))), ?, ?, ?, ?, 'unspecified' FROM n`)
-    .run(count, Date.now(), Date.now() + 31_536_000_000, Date.now(), Date.now())
+    SELECT 'issuing-1', printf('%016x', i * ?) || lower(hex(randomblob(8))), 'device', NULL, 'revoked', lower(hex(randomblob(32))), lower(hex(randomblob(32))), ?, ?, ?, ?, 'unspecified' FROM n`)
+    // In the order of the index: ten million in any other take ten minutes.
+    .run(count, Math.floor(2 ** 53 / count), Date.now(), Date.now() + 31_536_000_000, Date.now(), Date.now())
   for (const { sql } of later) db.exec(String(sql))
   db.exec('COMMIT')
   db.close()
@@ -91,7 +93,7 @@ async function crlOf(home: string, count: number): Promise<string> {
   const now = utcTime(new Date())
   const algorithm = der(0x30, Buffer.from('06082a8648ce3d040302', 'hex'))
   const entries = Array.from({ length: count }, (_, i) => der(0x30, der(0x02, Buffer.from(`4${serialOf(i + 1).slice(1)}`, 'hex')), now))
-  const list = der(0x30, der(0x02, Buffer.from([1])), algorithm, parts.value.subject.raw, now, utcTime(new Date(Date.now() + 86_400_000)), ...(count === 0 ? [] : [der(0x30, ...entries)]))
+  const list = der(0x30, der(0x02, Buffer.from([1])), algorithm, parts.value.subject.raw, now, utcTime(new Date(Date.now() + 86_400_000)), ...(count === 0 ? [] : [der(0x30, Buffer.concat(entries))]))
   const whole = der(0x30, list, algorithm, der(0x03, Buffer.from([0]), sign('sha256', list, key)))
   return `-----BEGIN X509 CRL-----\n${whole.toString('base64').replaceAll(/.{64}/g, '$&\n')}\n-----END X509 CRL-----\n`
 }

@@ -11,6 +11,7 @@ import { loadConfig } from '../src/config.ts'
 import { openHome, settleRestore } from '../src/home.ts'
 import { restoreBackup, restoredMark, whatIsUnknown, type RestoreOptions } from '../src/restore.ts'
 import { spkiOf } from '../src/x509/keys.ts'
+import { sallyport } from './cli/shell.ts'
 import { device, newKey, openHouse, type Credential, type House } from './http/house.ts'
 
 const PASSPHRASE = 'certs/local/passphrase'
@@ -100,6 +101,33 @@ describe('a backup', () => {
     const config = loadConfig(house.folder, { SALLYPORT_PASSPHRASE_FILE: at('elsewhere') })
     expect(() => createBackup({ home: house.folder, config, out: at('no.backup'), sessions: false, passphrase: true, program: '0.0.0', clock: Date.now })).toThrow(/outside the home/)
     expect(existsSync(at('no.backup'))).toBe(false)
+  })
+
+  test('made again and again while devices are added is whole each time: feed and audit head are of one moment', { timeout: 120_000 }, async () => {
+    await using busy = await openHouse()
+    let isDone = false
+    const adding = (async () => {
+      for (let i = 0; !isDone; i++) await busy.desk().addDevice({ id: device(`d${i}`), groups: [], attributes: {} })
+    })()
+    const sequences: number[] = []
+    for (let i = 0; i < 4; i++) {
+      const out = at(`busy-${i}.backup`)
+      expect(await sallyport(['backup', 'create', '--home', busy.folder, '--out', out])).toMatchObject({ status: 0 })
+      const verdict = await verifyBackup(out, undefined)
+      expect(verdict.wrong).toEqual([])
+      sequences.push(verdict.manifest.registry.sequence)
+    }
+    isDone = true
+    await adding
+    // It was not still while they were made.
+    expect(new Set(sequences).size).toBe(4)
+    await restore(at('busy-home'), { file: at('busy-3.backup') })
+    await using opened = await openHome(at('busy-home'), loadConfig(at('busy-home'), {}))
+    expect(await opened.audit.verify()).toMatchObject({ intact: true })
+    // Every device has its record, also those whose event was waiting in the registry.
+    const added = readFileSync(path.join(at('busy-home'), 'data/audit.ndjson'), 'utf8').split('"action":"device-added"').length - 1
+    expect(added).toBe(opened.view.size.devices)
+    expect(opened.view.size.devices).toBeGreaterThan(0)
   })
 
   test('is not written over', () => {
