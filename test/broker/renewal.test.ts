@@ -255,7 +255,7 @@ describe('what goes wrong on the way', () => {
     expect(heard.filter(({ certificate }) => certificate !== undefined)).toHaveLength(RENEWAL_LIMITS.burst)
     expect(heard.filter(({ code }) => code === 'renewal-rate')).toHaveLength(50 - RENEWAL_LIMITS.burst)
     expect(statesOf(device.id).filter((state) => state === 'active' || state === 'issued' || state === 'planned')).toEqual(['active', 'issued'])
-    const last = heard.filter(({ certificate }) => certificate !== undefined).at(-1)!
+    const last = heard.findLast(({ certificate }) => certificate !== undefined)!
     const key = keys[RENEWAL_LIMITS.burst - 1]!
     expect(await tryConnect(house, { id: device.id, cert: `${last.certificate}${last.chain?.join('')}`, key: pemOf(key), serial: device.serial }, connectPacket(device.id, 4))).toBe(0)
     await activated(device.id)
