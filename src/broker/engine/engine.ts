@@ -123,7 +123,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const hooks = openMessageHooks({
     broker: ports, publishing,
     linkOf: (client) => links.get(client),
-    answerRequest: openRenewing({ broker: ports, publishing, onRefusal: refused }),
+    answerRequest: openRenewing({ broker: ports, publishing, linksOf: (device) => sessions.ofDevice(device).flatMap((each) => linkOf(each) ?? []), onRefusal: refused }),
     onRefusal: refused,
     onUnavailable: (link) => endings.fault(link, deny('store-unavailable')),
     stillGranted(session, held) {

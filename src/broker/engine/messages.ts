@@ -58,7 +58,7 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     if (session.ending !== undefined) return answer(no('the session is ending'))
     const inTurn = packet.qos === 0 ? atOnce : link.answers.enter()
     if (verdict.effect === 'deny') return inTurn(() => refuse(link, session, packet, verdict, answer))
-    if (isBelowDeviceRoot(packet.topic)) return void request(link, session, packet, inTurn, answer)
+    if (isBelowDeviceRoot(packet.topic)) return void request(session, packet, inTurn, answer)
     const { messageId } = packet
     // What the store remembers of an exchange ends with its session, as the exchange does.
     const received = packet.qos === 2 && messageId !== undefined && link.outbound?.kept === true ? { key: session.key, packetId: messageId } : undefined
@@ -68,9 +68,9 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
   }
 
   /** It is for the server itself: neither routed nor retained nor queued. It is acknowledged when its answer is decided. */
-  async function request(link: Link, session: Session, packet: EnginePacket, inTurn: (answer: () => void) => void, answer: Answer): Promise<void> {
+  async function request(session: Session, packet: EnginePacket, inTurn: (answer: () => void) => void, answer: Answer): Promise<void> {
     if (packet.qos === 0) answer(null)
-    await ports.answerRequest(link, session, packet)
+    await ports.answerRequest(session, packet)
     if (packet.qos > 0) inTurn(() => answer(null))
   }
 

@@ -1,8 +1,9 @@
-// Renewal at the MQTT door: a device publishes its request below its own $device/ topic, and its answer goes to the session that
-// asked, to nobody else. What may be renewed is judged behind the port; here a request is read, and an answer worded.
+// Renewal at the MQTT door: a device publishes its request below its own $device/ topic, and its answer goes to that device, on
+// whichever of its connections has subscribed to it, and to nobody else. What may be renewed is judged behind the port; here a request is read, and an answer worded.
 
 import { REASONS, type DenyReason } from '../../vocabulary.ts'
 import { deny, type Decision, type Denied } from '../../core/decision.ts'
+import type { DeviceId } from '../../core/ids.ts'
 import { isOwnTopic, OWN_QOS_MAX, renewTopicOf } from '../../core/policy/own-topics.ts'
 import { matches, parseTopicFilter, parseTopicName } from '../../core/topic.ts'
 import type { Qos } from '../../core/message.ts'
@@ -17,20 +18,23 @@ import type { EnginePacket } from './surface.ts'
 export interface RenewingPorts {
   readonly broker: Pick<BrokerPorts, 'renewal' | 'clock' | 'log'>
   readonly publishing: Pick<Publishing, 'hand'>
-  onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string }): void
+  /** The connections of this device. */
+  readonly linksOf: (device: DeviceId) => readonly Link[]
+  readonly onRefusal: (session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string }) => void
 }
 
 /** Answers a request that the session's grants have let through. Resolves when the answer is decided, and sent where somebody hears it. */
-export type AnswerRequest = (link: Link, session: Session, packet: EnginePacket) => Promise<void>
+export type AnswerRequest = (session: Session, packet: EnginePacket) => Promise<void>
 
-export function openRenewing({ broker, publishing, onRefusal }: RenewingPorts): AnswerRequest {
-  return async (link, session, { topic, payload, properties }) => {
+export function openRenewing({ broker, publishing, linksOf, onRefusal }: RenewingPorts): AnswerRequest {
+  return async (session, { topic, payload, properties }) => {
     const bytes = Buffer.from(payload)
     const said = { responseTopic: properties?.['responseTopic'], correlationData: properties?.['correlationData'] }
     const outcome = await decide(session, bytes)
     if (!outcome.allow) onRefusal(session, { reason: outcome.reason, topic, ...(outcome.detail === undefined ? {} : { detail: outcome.detail }) })
     const answer = outcome.allow ? accepted(outcome.value) : rejected(outcome)
-    await hand(link, session, answerTopic(session, said.responseTopic) ?? `${renewTopicOf(session.device)}/${outcome.allow ? 'accepted' : 'rejected'}`, answer, said.correlationData)
+    const answerOn = answerTopic(session, said.responseTopic) ?? `${renewTopicOf(session.device)}/${outcome.allow ? 'accepted' : 'rejected'}`
+    await Promise.all(linksOf(session.device).map((link) => hand(link, session, answerOn, answer, said.correlationData)))
   }
 
   async function decide(session: Session, payload: Buffer): Promise<Decision<RenewedCertificate>> {
@@ -44,10 +48,10 @@ export function openRenewing({ broker, publishing, onRefusal }: RenewingPorts): 
     }
   }
 
-  /** Only to the session that asked, and only where it has subscribed to the answer. */
-  async function hand(link: Link, session: Session, topic: string, answer: Readonly<Record<string, unknown>>, correlationData: unknown): Promise<void> {
-    const { outbound, client } = link
-    if (outbound === undefined || session.ending !== undefined || client.closed) return
+  /** To connections of the device that asked, and only where they have subscribed to the answer. Nothing is kept for those that are away. */
+  async function hand(link: Link, asking: Session, topic: string, answer: Readonly<Record<string, unknown>>, correlationData: unknown): Promise<void> {
+    const { outbound, client, session } = link
+    if (outbound === undefined || session === undefined || session.ending !== undefined || client.closed) return
     const levels = topic.split('/')
     const held = Object.entries(client.subscriptions).filter(([filter]) => {
       const parsed = parseTopicFilter(toWireFilter(filter))
@@ -57,7 +61,7 @@ export function openRenewing({ broker, publishing, onRefusal }: RenewingPorts): 
     const qos = Math.min(OWN_QOS_MAX, Math.max(...held.map(([, subscription]) => subscription?.qos ?? 0))) as Qos
     const identifiers = held.flatMap(([, subscription]) => subscription?.si ?? [])
     const properties = { contentType: 'application/json', ...(correlationData instanceof Uint8Array ? { correlationData: Uint8Array.from(correlationData) } : {}) }
-    const message = { topic, payload: Buffer.from(JSON.stringify(answer)), qos, retain: false, properties, publisher: session.key, receivedAt: broker.clock(), expiresAt: undefined }
+    const message = { topic, payload: Buffer.from(JSON.stringify(answer)), qos, retain: false, properties, publisher: asking.key, receivedAt: broker.clock(), expiresAt: undefined }
     try {
       await publishing.hand(outbound, message, qos, false, identifiers)
     } catch (cause) {
