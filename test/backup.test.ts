@@ -105,10 +105,11 @@ describe('a backup', () => {
 
   test('made again and again while devices are added is whole each time: feed and audit head are of one moment', { timeout: 120_000 }, async () => {
     await using busy = await openHouse()
-    let isDone = false
-    const adding = (async () => {
-      for (let i = 0; !isDone; i++) await busy.desk().addDevice({ id: device(`d${i}`), groups: [], attributes: {} })
-    })()
+    const enough = new AbortController()
+    const keepAdding = async (): Promise<void> => {
+      for (let i = 0; !enough.signal.aborted; i++) await busy.desk().addDevice({ id: device(`d${i}`), groups: [], attributes: {} })
+    }
+    const adding = keepAdding()
     const sequences: number[] = []
     for (let i = 0; i < 4; i++) {
       const out = at(`busy-${i}.backup`)
@@ -117,7 +118,7 @@ describe('a backup', () => {
       expect(verdict.wrong).toEqual([])
       sequences.push(verdict.manifest.registry.sequence)
     }
-    isDone = true
+    enough.abort()
     await adding
     // It was not still while they were made.
     expect(new Set(sequences).size).toBe(4)
