@@ -1,5 +1,5 @@
 // Every bound of the program in one place, each with its unit in the name and the attack that it stops; those of the
-// detection ladder are in detection-limits.ts. It imports nothing. Relations between bounds are asserted at the end, so that
+// detection ladder are in detection-limits.ts, of renewal in renewal-limits.ts. It imports nothing. Relations between bounds are asserted at the end, so that
 // a change of one cannot silently break another.
 
 const KiB = 1024
@@ -176,15 +176,6 @@ export const CA_LIMITS = {
   scryptLogN: 17,
   scryptR: 8,
   scryptP: 1,
-} as const
-
-/** The next certificate of a device that has one. */
-export const RENEWAL_LIMITS = {
-  /** A signature and three commits for each: requests of one device, tokens per second and burst, at all doors together. */
-  perSecond: 1 / 60,
-  burst: 10,
-  /** Devices of which is remembered how much of this they have used; who asked longest ago is forgotten. */
-  devicesTrackedMax: 65_536,
 } as const
 
 /** Names and values that the registry keeps. */
