@@ -1,4 +1,4 @@
-// The bounds of tokens, of the enrollment door and of renewals, with the attack that each stops. They stand beside limits.ts, which is as long as a
+// The bounds of tokens and of the enrollment door, with the attack that each stops. They stand beside limits.ts, which is as long as a
 // file may be; it imports nothing.
 
 const KiB = 1024
@@ -37,13 +37,4 @@ export const ENROLL_LIMITS = {
   approvalRetrySeconds: 60,
   /** And when the CA cannot sign just now. */
   issuanceRetrySeconds: 10,
-} as const
-
-/** The next certificate of a device that has one. */
-export const RENEWAL_LIMITS = {
-  /** A signature and three commits for each: requests of one device, tokens per second and burst, at all doors together. */
-  perSecond: 1 / 60,
-  burst: 10,
-  /** Devices of which is remembered how much of this they have used; who asked longest ago is forgotten. */
-  devicesTrackedMax: 65_536,
 } as const

@@ -1,6 +1,6 @@
-// Every bound of the program in one place, each with its unit in the name and the attack that it stops; those of the
-// detection ladder are in detection-limits.ts, those of backups in backup-limits.ts. It imports nothing. Relations between
-// bounds are asserted at the end, so that a change of one cannot silently break another.
+// Every bound of the program in one place, each with its unit in the name and the attack that it stops; those of a noun that has many stand
+// in a file of that name: detection-limits.ts, enrollment-limits.ts … It imports nothing. Relations between bounds are asserted at the end,
+// so that a change of one cannot silently break another.
 
 const KiB = 1024
 const MiB = 1024 * KiB

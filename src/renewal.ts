@@ -9,7 +9,7 @@ import type { CaName, DeviceId, EpochMs, SerialNumber } from './core/ids.ts'
 import { judgeRenewal, planFirstUse, type RenewalRules } from './core/renewal.ts'
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import { fullBucket, takeToken, type Bucket } from './core/token-bucket.ts'
-import { RENEWAL_LIMITS } from './enrollment-limits.ts'
+import { RENEWAL_LIMITS } from './renewal-limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 

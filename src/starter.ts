@@ -88,5 +88,9 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 #   twoPlaces: { observe: 6, throttle: 120, quarantine: off, suspend: off }     # one certificate from two addresses at once, in an hour
 #   rate: { observe: 60, throttle: 300, quarantine: off, suspend: off, perSecond: 100, times: 20 }   # seconds in 10 minutes with at least
 #                                    # so many messages and so many times what is usual for the device
+# renewal:                           # docs/renewal.md
+#   graceDays: 30                    # how long after its end a certificate is still renewed, at a door for renewals alone; 0: never
+#   groups: {}                       # the same of devices in a group, { line-1: 90 }; of several the shortest counts
+#   sameKey: allowed                 # or refused: the next certificate must be for a new key
 # log: { level: info }
 `
