@@ -185,6 +185,18 @@ export const TOKEN_LIMITS = {
   networksMax: 64,
 } as const
 
+/** A file of devices that an operator imports. */
+export const IMPORT_LIMITS = {
+  /** What is remembered of every row (its id, and the key that it brings) to find it a second time: about 200 bytes each. */
+  rowsMax: 1_000_000,
+  /** A line without an end. A row with a certificate request of RSA 4096 has 2 KiB. */
+  rowBytesMax: 64 * KiB,
+  /** Rows that are registered together, and whose results are written with one fsync. More would hold the event loop of the server for too long. */
+  batchRows: 128,
+  /** A file in which every row is bad: problems that are printed; all are counted, and a real run writes all. */
+  problemsShownMax: 20,
+} as const
+
 /** The enrollment door: HTTPS to everybody, before anybody is known. */
 export const ENROLL_LIMITS = {
   /** A request in PEM, or in base64 with a line break after every few letters. */
