@@ -9,6 +9,8 @@ import { readDetection } from './core/detection/read-rules.ts'
 import type { DetectionRules } from './core/detection/rules.ts'
 import { SallyportError } from './core/errors.ts'
 import { parseCaName, printable, type CaName } from './core/ids.ts'
+import { readRenewal } from './core/read-renewal.ts'
+import type { RenewalRules } from './core/renewal.ts'
 import { describeProblem, TreeReader, type MapEntry, type Problem, type SourceNode } from './core/source-tree.ts'
 import { BROKER_LIMITS, X509_LIMITS } from './limits.ts'
 import { readYaml } from './yaml-source.ts'
@@ -48,6 +50,7 @@ export interface Config {
   /** The longest keep-alive, in seconds, that a client is given. */
   readonly keepAliveSecondsMax: number
   readonly detection: DetectionRules
+  readonly renewal: RenewalRules
   readonly logLevel: LogLevel
   /** Absolute. */
   readonly policyFile: string
@@ -135,7 +138,7 @@ function ownNames(): readonly string[] {
 type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
-  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'log', 'policy'])
+  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'renewal', 'log', 'policy'])
   const section = (entry: MapEntry | undefined, name: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> => (entry && reader.map(entry.value, name, keys)) ?? new Map()
   const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'enroll', 'websocket'])
   const tls = section(top?.get('tls'), 'tls', ['resumption'])
@@ -171,6 +174,7 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
     packetBytesMax: limitOf(reader, limits.get('packetBytesMax')),
     keepAliveSecondsMax: integer(limits.get('keepAliveSecondsMax'), 'limits.keepAliveSecondsMax', BROKER_LIMITS.keepAliveSecondsMax, KEEP_ALIVE_MAX),
     detection: readDetection(reader, top?.get('detection')?.value),
+    renewal: readRenewal(reader, top?.get('renewal')?.value),
     logLevel: (level && reader.oneOf(level.value, 'log.level', LOG_LEVELS)) ?? 'info',
     policyFile: path.resolve(home, string(top?.get('policy'), 'policy', 'policy.yaml')),
   }

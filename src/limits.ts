@@ -178,13 +178,6 @@ export const CA_LIMITS = {
   scryptP: 1,
 } as const
 
-/** Enrollment tokens, and the door at which they are shown. */
-export const TOKEN_LIMITS = {
-  usesMax: 1_000_000,
-  lifeMaxMs: 366 * DAY,
-  networksMax: 64,
-} as const
-
 /** A file of devices that an operator imports. */
 export const IMPORT_LIMITS = {
   /** What is remembered of every row (its id, and the key that it brings) to find it a second time: about 200 bytes each. */
@@ -195,32 +188,6 @@ export const IMPORT_LIMITS = {
   batchRows: 128,
   /** A file in which every row is bad: problems that are printed; all are counted, and a real run writes all. */
   problemsShownMax: 20,
-} as const
-
-/** The enrollment door: HTTPS to everybody, before anybody is known. */
-export const ENROLL_LIMITS = {
-  /** A request in PEM, or in base64 with a line break after every few letters. */
-  bodyBytesMax: 64 * KiB,
-  headerBytesMax: 16 * KiB,
-  headersMax: 64,
-  /** Slowloris: a request that is not whole by then is cut off, and so is a handshake. */
-  requestMs: 15 * SECOND,
-  handshakeMs: 10 * SECOND,
-  idleMs: 30 * SECOND,
-  connectionsMax: 2_000,
-  /** Floods: requests of one address (of an IPv6 network of 64 bits), and connections. */
-  sourcePerSecond: 50,
-  sourceBurst: 200,
-  /** Guessing: so many wrong tokens of one address in a row are free; then it waits, twice as long each time. */
-  guessesFree: 5,
-  guessLockMinMs: SECOND,
-  guessLockMaxMs: HOUR,
-  /** Addresses that are remembered for it; of more, the longest unseen is forgotten. */
-  sourcesRememberedMax: 65_536,
-  /** How long a device waits before it asks again about what an operator has to approve. */
-  approvalRetrySeconds: 60,
-  /** And when the CA cannot sign just now. */
-  issuanceRetrySeconds: 10,
 } as const
 
 /** Names and values that the registry keeps. */

@@ -26,6 +26,7 @@ import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
+import { openRenewal } from './renewal.ts'
 import { openRouter } from './router/memory.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
@@ -105,6 +106,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   stack.defer(() => store.close())
   const standing = stack.use(openDecreedView(home.view))
   const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
+  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
     port: config.listen.mqtt.port,
@@ -124,6 +126,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     store,
     observe: (peer) => observeForeign(home, peer, Date.now),
     detection: watch,
+    renewal,
   })
   stack.defer(() => broker.close())
   const desk: DeskPorts = {
@@ -155,6 +158,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     tls: enrollTls(inForce.tls),
     enrollments: {
       ...openEnrollmentDoor({ registry: home.registry, view: home.view, authority: organisation.authority, clock: Date.now }),
+      renew: ({ leaf, csr }) => renewal.renew({ presented: leaf, csr, mayBeLate: true }).then((renewed) => (renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed)),
       // The one that signs first: strongSwan reads them in this order.
       caCertificates: () => ownCas(home).toSorted((a, b) => Number(a.role === 'root') - Number(b.role === 'root')).map(({ der }) => der),
       labels: () => [organisation.authority.issuer],

@@ -186,7 +186,7 @@ describe('a token that asks for an operator', () => {
     const key = newKey()
     expect([await show(token, id, key), await show(token, id, key)]).toEqual(['enrollment-pending', 'enrollment-pending'])
     expect(usesOf(token)).toBe(0)
-    const [waiting] = (await desk.enrollments({})).items.filter((e) => e.device === id)
+    const waiting = (await desk.enrollments({})).items.find((e) => e.device === id)
     await desk.decideEnrollment(waiting!.id, 'approved')
     expect(await show(token, id, key)).toContain(id)
     expect(usesOf(token)).toBe(1)

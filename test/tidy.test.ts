@@ -42,12 +42,13 @@ function roomOf(file: string): string {
   return second.replace(/\.(ts|cjs)$/, '')
 }
 
-const LEAVES = ['vocabulary', 'limits', 'detection-limits']
+const LEAVES = ['vocabulary', 'limits', 'detection-limits', 'enrollment-limits']
 /** room → rooms that it may import, besides itself. What is not listed composes and may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   vocabulary: [],
   limits: [],
   'detection-limits': [],
+  'enrollment-limits': [],
   core: LEAVES,
   x509: [...LEAVES, 'core'],
   ca: [...LEAVES, 'core', 'x509'],
@@ -64,7 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-sim': ['vocabulary'],
 }
 /** Rooms that compose others; only they and each other may import them. */
-const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'enrollment-desk', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history']
+const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'enrollment-desk', 'held-sessions', 'renewal', 'policies', 'policy-apply', 'policy-desk', 'policy-history']
 
 /** Third-party package → the only rooms that may know it. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {

@@ -1,7 +1,7 @@
 // What the broker room is handed by main.ts, and nothing else: the view, the trust, the policy, the clock and the audit.
 // No sibling room is imported; whoever composes the program decides what stands behind these.
 
-import type { AuditSink, RegistryView } from '../core/registry.ts'
+import type { AuditSink, CertificateRecord, RegistryView } from '../core/registry.ts'
 import type { Decision } from '../core/decision.ts'
 import type { Fact } from '../core/detection/signals.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
@@ -36,6 +36,21 @@ export interface DetectionPort {
   sweep(): void
 }
 
+/** A certificate that was issued, DER, with those of its issuing CAs. */
+export interface RenewedCertificate {
+  readonly record: CertificateRecord
+  readonly der: Uint8Array
+  readonly chain: readonly Uint8Array[]
+}
+
+/** The next certificates of devices that are connected. */
+export interface RenewalPort {
+  /** For the holder of the presented certificate (DER). `csr` is PEM or DER. */
+  renew(request: { readonly csr: string | Uint8Array; readonly presented: Uint8Array; readonly mayBeLate: boolean }): Promise<Decision<RenewedCertificate>>
+  /** Somebody was admitted with this certificate. Never rejects, and nobody waits for it. */
+  used(certificate: { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<void>
+}
+
 export interface BrokerPorts {
   readonly host: string
   readonly port: number
@@ -66,4 +81,5 @@ export interface BrokerPorts {
    */
   readonly observe: (peer: Peer) => Promise<Decision<void>>
   readonly detection: DetectionPort
+  readonly renewal: RenewalPort
 }

@@ -2,7 +2,7 @@
 // back and compare it with the plan, commit, hand out. A crash at any step leaves a recorded orphan, never a certificate
 // that is not recorded.
 
-import type { Actor, AuditEvent } from '../core/audit.ts'
+import { supersededEvent, type Actor, type AuditEvent } from '../core/audit.ts'
 import type { CertificateFacts, KeyFacts, SubjectAltName } from '../core/certificate.ts'
 import { keyProblem } from '../core/certificate-rules.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
@@ -29,6 +29,10 @@ export interface IssueRequest {
   readonly subjectAltNames?: readonly SubjectAltName[]
   /** What is done with the plan, or not at all: a credential is used up. */
   readonly along?: { readonly changes: readonly Change[]; readonly audit: readonly AuditEvent[] }
+  /** 'issued': it waits for its first use. Active at once where nothing is said. */
+  readonly state?: 'issued' | 'active'
+  /** Certificates that were never used, which end with the commit of the plan. */
+  readonly ends?: readonly CertificateRecord[]
 }
 
 export interface Issued {
@@ -41,7 +45,7 @@ export interface Authority {
   readonly issuerDer: Uint8Array
   /**
    * Issues one certificate, recorded before and after. Asking again for the same device and key gives the same certificate
-   * while it is in force; who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use,
+   * while it is in force (where it is to wait for its first use: while it waits); who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use,
    * certificates-limit, device-<state>, revision-conflict. Failures: 'certificate-unusable' when the CA itself is not in
    * force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
    */
@@ -97,7 +101,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   function issuedBefore(request: IssueRequest, spkiSha256: string, now: EpochMs): Issued | undefined {
     if (request.device === undefined) return undefined
     const isIt = (r: CertificateRecord): boolean =>
-      r.spkiSha256 === spkiSha256 && r.profile === request.profile && (r.state === 'active' || r.state === 'issued') && r.notAfter > now && r.issuer === ports.issuer.name
+      r.spkiSha256 === spkiSha256 && r.profile === request.profile && (r.state === 'issued' || (r.state === 'active' && request.state !== 'issued')) && r.notAfter > now && r.issuer === ports.issuer.name
     let after: string | undefined
     do {
       // Expired and revoked certificates stay on record: those of short life fill more than one page.
@@ -118,7 +122,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     const weak = keyProblem(key)
     if (weak !== undefined) return deny('key-weak', weak)
     if (request.device === undefined) return issueNew(request, key, actor)
-    const asked = [request.device, request.profile, key.spkiSha256].join('/')
+    const asked = [request.device, request.profile, request.state ?? 'active', key.spkiSha256].join('/')
     const running = underway.get(asked)
     if (running !== undefined) return running
     const before = issuedBefore(request, key.spkiSha256, ports.clock())
@@ -153,7 +157,12 @@ export function openAuthority(ports: AuthorityPorts): Authority {
         { kind: 'certificates-in-force', device: request.device, max: CA_LIMITS.certificatesInForceMax, now } as const,
       ]),
     ]
-    const planned = await ports.registry.commit([...(request.along?.changes ?? []), { kind: 'certificate-planned', certificate: record }], expected, [...(request.along?.audit ?? []), auditOf('certificate-planned', record, now, actor)])
+    const { ends = [], along = { changes: [], audit: [] } } = request
+    const planned = await ports.registry.commit(
+      [...along.changes, ...ends.map(({ issuer, serial }) => ({ kind: 'certificate-state', issuer, serial, state: 'superseded' }) as const), { kind: 'certificate-planned', certificate: record }],
+      [...expected, ...ends.map(({ issuer, serial, state }) => ({ kind: 'certificate-state', issuer, serial, states: [state] }) as const)],
+      [...along.audit, ...ends.map((ended) => supersededEvent(ended, record.serial, now, actor)), auditOf('certificate-planned', record, now, actor)],
+    )
     if (!planned.allow) return planned
 
     const subjectDer = encodeName({ commonName: request.commonName, organization: request.organization })
@@ -162,9 +171,10 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request })
     if (issuerKey === undefined || !isCertificateSignedBy(der, issuerKey)) throw mismatch(record, 'the signature does not verify')
 
-    const issued: CertificateRecord = { ...record, state: 'active', sha256: facts.sha256 }
+    const state = request.state ?? 'active'
+    const issued: CertificateRecord = { ...record, state, sha256: facts.sha256 }
     const committed = await ports.registry.commit(
-      [{ kind: 'certificate-issued', issuer: record.issuer, serial: record.serial, sha256: facts.sha256, der, state: 'active' }],
+      [{ kind: 'certificate-issued', issuer: record.issuer, serial: record.serial, sha256: facts.sha256, der, state }],
       [{ kind: 'certificate-state', issuer: record.issuer, serial: record.serial, states: ['planned'] }],
       [{ ...auditOf('certificate-issued', record, ports.clock(), actor), sha256: facts.sha256 } as AuditEvent],
     )

@@ -4,7 +4,7 @@
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { DeviceAction, DeviceState } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber, TokenName } from './ids.ts'
-import type { ProfileName } from './registry.ts'
+import type { CertificateRecord, ProfileName } from './registry.ts'
 import type { EnrollmentState } from './token.ts'
 
 /** Who asked. `local` is a person at a shell of the home itself, `system` the program. */
@@ -33,6 +33,21 @@ export interface Presented {
 
 interface Common {
   readonly at: EpochMs
+}
+
+/** A newer certificate of the device took its place; `because` names it. */
+interface SupersededEvent extends Common {
+  readonly kind: 'certificate-superseded'
+  readonly issuer: CaName
+  readonly serial: SerialNumber
+  readonly device?: DeviceId
+  readonly because: string
+  readonly actor: Actor
+}
+
+export function supersededEvent({ issuer, serial, device, state }: CertificateRecord, by: SerialNumber, at: EpochMs, actor: Actor): SupersededEvent {
+  const because = state === 'active' ? `the device has connected with its newer certificate ${by}` : `it was never used, and ${by} takes its place`
+  return { kind: 'certificate-superseded', at, issuer, serial, because, actor, ...(device === undefined ? {} : { device }) }
 }
 
 export type AuditEvent =
@@ -68,6 +83,9 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-planned'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly actor: Actor }
   | Common & { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly sha256: Fingerprint; readonly actor: Actor }
   | Common & { readonly kind: 'certificate-observed'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device: DeviceId; readonly sha256: Fingerprint }
+  /** The device has connected with it for the first time. */
+  | Common & { readonly kind: 'certificate-activated'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly actor: Actor }
+  | SupersededEvent
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
   | Common & { readonly kind: 'token-created' | 'token-revoked'; readonly token: TokenName; readonly actor: Actor }
   | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source }

@@ -87,7 +87,7 @@ export type Expectation =
   | { readonly kind: 'key-free'; readonly spkiSha256: KeyHash; readonly device?: DeviceId }
   /**
    * [certificates-limit] With this commit the device has at most `max` certificates in force or on their way at `now`:
-   * those that the commit plans or observes count, older ones of the same keys do not.
+   * those that the commit plans or observes count, older ones of the same keys and those that it ends do not.
    */
   | { readonly kind: 'certificates-in-force'; readonly device: DeviceId; readonly max: number; readonly now: EpochMs }
   /** [state-transition] An operator certificate that is in force at `now` is in force after this commit, too; one that the commit itself issues does not count. */

@@ -6,7 +6,7 @@ import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
 import type { Source } from '../core/audit.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
-import { ENROLL_LIMITS } from '../limits.ts'
+import { ENROLL_LIMITS } from '../enrollment-limits.ts'
 import { certsOnly, csrAttributes } from '../x509/pkcs7.ts'
 import { decodeBody } from './body.ts'
 import { tokenOf } from './credential.ts'
@@ -20,7 +20,7 @@ interface Certified {
 export interface Enrollments {
   withToken(request: { readonly token: string; readonly device?: string | undefined; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
   /** `leaf` is the certificate whose key the peer has proven to hold. */
-  readonly renew?: (request: { readonly leaf: Uint8Array; readonly csr: Uint8Array; readonly source: Source }) => Promise<Decision<Certified>>
+  renew(request: { readonly leaf: Uint8Array; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
   /** What devices verify servers and each other with, root last. DER. */
   caCertificates(): readonly Uint8Array[]
   /** The names of CAs that may stand in the path. */
@@ -106,7 +106,6 @@ async function enroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> 
 }
 
 async function reenroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> {
-  if (ports.enrollments.renew === undefined) return refusal(deny('enrollment-operation'))
   if (request.leaf === undefined) return refusal(deny('credential-missing', 'a certificate is renewed with that certificate'))
   const csr = decodeBody(request.body)
   if (!csr.allow) return refusal(csr)

@@ -3,7 +3,7 @@
 
 import { sourceKey } from '../core/source.ts'
 import type { EpochMs } from '../core/ids.ts'
-import { ENROLL_LIMITS } from '../limits.ts'
+import { ENROLL_LIMITS } from '../enrollment-limits.ts'
 
 interface Account {
   wrong: number

@@ -6,13 +6,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import { createSecureContext, type TLSSocket } from 'node:tls'
 import { REASONS } from '../vocabulary.ts'
+import type { Source } from '../core/audit.ts'
 import { deny, type Denied } from '../core/decision.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink } from '../core/registry.ts'
 import { sourceAddress, sourceKey } from '../core/source.ts'
 import { fullBucket, takeToken, type Bucket } from '../core/token-bucket.ts'
-import { AUDIT_LIMITS, ENROLL_LIMITS } from '../limits.ts'
+import { ENROLL_LIMITS } from '../enrollment-limits.ts'
+import { AUDIT_LIMITS } from '../limits.ts'
 import { answerEst, operationOf, refusal, type Enrollments, type EstAnswer } from './est.ts'
 import { openGuesses } from './guesses.ts'
 
@@ -49,6 +51,12 @@ const TLS_OPTIONS = {
   sessionIdContext: 'sallyport-enroll',
 } as const
 
+interface Asked {
+  readonly request: IncomingMessage
+  readonly socket: TLSSocket
+  readonly source: Source
+}
+
 const RATE = { perSecond: ENROLL_LIMITS.sourcePerSecond, burst: ENROLL_LIMITS.sourceBurst }
 
 /** Opens the port. Failure: 'port-in-use'. */
@@ -74,18 +82,19 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
   server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response))
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    // Of a request whose connection is gone there is no socket to ask any more.
+    const socket = request.socket as TLSSocket
+    const asked: Asked = { request, socket, source: { address: sourceAddress(socket.remoteAddress), port: socket.remotePort ?? 0 } }
     try {
-      send(request, response, await answer(request))
+      send(asked, response, await answer(asked))
     } catch (error) {
-      if (request.socket.destroyed) return
+      if (socket.destroyed) return
       ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'an enrollment failed')
-      send(request, response, refusal(deny('registry-unavailable'), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }))
+      send(asked, response, refusal(deny('registry-unavailable'), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }))
     }
   }
 
-  async function answer(request: IncomingMessage): Promise<EstAnswer> {
-    const socket = request.socket as TLSSocket
-    const source = { address: sourceAddress(socket.remoteAddress), port: socket.remotePort ?? 0 }
+  async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
     if (!withinRate(source.address)) return refusal(deny('enrollment-rate'), { headers: { 'Retry-After': '1' } })
     const [method = '', path = ''] = [request.method, request.url]
     // What nobody serves has no body that anybody reads.
@@ -94,16 +103,16 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     return answerEst({ method, path, body, source, authorization: request.headers.authorization, userAgent: request.headers['user-agent'], leaf: socket.getPeerX509Certificate()?.raw }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
   }
 
-  function send(request: IncomingMessage, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {
-    if (denied !== undefined && denied.reason !== 'enrollment-pending') record(request, denied, claimed)
+  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {
+    if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
     // Content-Length always: strongSwan does not read a chunked answer.
     response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })
     response.end(body)
   }
 
-  function record({ socket, method, url }: IncomingMessage, { reason, detail }: Denied, claimed: string | undefined): void {
+  function record({ request: { method, url }, source }: Asked, { reason, detail }: Denied, claimed: string | undefined): void {
     const text = `${method ?? ''} ${url ?? ''}${detail === undefined ? '' : `: ${detail}`}`
-    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source: { address: sourceAddress(socket.remoteAddress), port: socket.remotePort ?? 0 }, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }) })
+    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }) })
   }
 
   await listening(server, ports.listen)
@@ -122,16 +131,22 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
   }
 }
 
-/** Undefined when there is more of it than is read. */
-async function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > ENROLL_LIMITS.bodyBytesMax) return undefined
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
+/** Undefined when there is more of it than is read. What is left stays where it is: to destroy the request would be to destroy the way to answer. */
+function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let length = 0
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length
+      chunks.push(chunk)
+      if (length <= ENROLL_LIMITS.bodyBytesMax) return
+      request.pause().removeAllListeners('data')
+      resolve(undefined)
+    })
+    request.once('end', () => resolve(Buffer.concat(chunks)))
+    request.once('error', reject)
+    request.once('close', () => reject(new Error('the request ended before its body did')))
+  })
 }
 
 /** Whether an address has a request left. */

@@ -3,7 +3,8 @@
 
 import { z } from 'zod'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
-import { REGISTRY_LIMITS, TOKEN_LIMITS, X509_LIMITS } from '../limits.ts'
+import { TOKEN_LIMITS } from '../enrollment-limits.ts'
+import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
 import { parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'

@@ -31,6 +31,8 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'certificate-planned': 'configuration',
   'certificate-issued': 'configuration',
   'certificate-observed': 'configuration',
+  'certificate-activated': 'configuration',
+  'certificate-superseded': 'configuration',
   'certificate-revoked': 'configuration',
   'token-created': 'configuration',
   'token-revoked': 'configuration',

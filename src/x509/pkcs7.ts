@@ -7,10 +7,12 @@ const OID_SIGNED_DATA = Uint8Array.of(0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 
 const CONTEXT_0 = 0xa0
 const VERSION_1 = tlv(TAG.integer, Uint8Array.of(1))
 
-/** A certs-only message of these certificates, DER. It is a SET: its elements are in the order of their encodings. X.690 §11.6. */
+/**
+ * A certs-only message of these certificates, in this order, which scripts rely on: what signs stands before the root. It is a SET, which DER
+ * would sort; CMS takes BER (RFC 5652 §1).
+ */
 export function certsOnly(certificates: readonly Uint8Array[]): Uint8Array {
-  const ordered = certificates.toSorted((a, b) => Buffer.compare(a, b))
-  const signedData = tlv(TAG.sequence, VERSION_1, tlv(TAG.set), tlv(TAG.sequence, OID_DATA), tlv(CONTEXT_0, ...ordered), tlv(TAG.set))
+  const signedData = tlv(TAG.sequence, VERSION_1, tlv(TAG.set), tlv(TAG.sequence, OID_DATA), tlv(CONTEXT_0, ...certificates), tlv(TAG.set))
   return tlv(TAG.sequence, OID_SIGNED_DATA, tlv(CONTEXT_0, signedData))
 }
 

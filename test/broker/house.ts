@@ -13,6 +13,7 @@ import { loadConfig } from '../../src/config.ts'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { DEFAULT_RULES, type DetectionRules } from '../../src/core/detection/rules.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type SerialNumber } from '../../src/core/ids.ts'
+import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { AuditSink, CaRecord, CertificateRecord } from '../../src/core/registry.ts'
 import type { DeviceState } from '../../src/core/device.ts'
@@ -23,6 +24,7 @@ import { BROKER_LIMITS } from '../../src/limits.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import type { Organisation } from '../../src/ca/genesis.ts'
 import { readPolicy } from '../../src/policy-file.ts'
+import { openRenewal } from '../../src/renewal.ts'
 import { openRouter } from '../../src/router/memory.ts'
 import { openSqliteSessions } from '../../src/store/sessions/sqlite.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
@@ -151,6 +153,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     },
   }
   const log = (level: string, facts: object, message: string): void => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`)
+  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => DEFAULT_RENEWAL, clock, log })
   let rules: DetectionRules = { ...DEFAULT_RULES, upTo: options.detection === undefined ? 'none' : DEFAULT_RULES.upTo, ...options.detection }
   const startWatch = (): Watch => openWatch({ rules: () => rules, registry: home.registry, view: home.view, audit, clock, log })
   let watch = startWatch()
@@ -176,6 +179,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     router: openRouter(),
     store: options.wrapStore?.(store) ?? store,
     observe: (peer) => observeForeign(home, peer, clock),
+    renewal,
     detection: {
       note: (device, fact) => watch.note(device, fact),
       isThrottled: (device) => watch.isThrottled(device),

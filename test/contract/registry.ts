@@ -245,6 +245,14 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         expect(await outcome([plan('w', 'a')], limit)).toBe('allowed')
       })
 
+      test('certificates-in-force: what the same commit ends makes room, and what it only touches does not', async () => {
+        const limit: Expectation = { kind: 'certificates-in-force', device: id('a'), max: 2, now: NOW }
+        await must(added('a'), plan('x', 'a'), plan('y', 'a'))
+        expect(await outcome([plan('z', 'a')], limit)).toBe('certificates-limit')
+        expect(await outcome([superseded('y'), plan('z', 'a')], limit)).toBe('allowed')
+        expect(await outcome([issued('z'), plan('w', 'a')], limit)).toBe('certificates-limit')
+      })
+
       test('certificates-in-force: a certificate is out of force at the very millisecond of notAfter', async () => {
         await must(added('a'), plan('x', 'a', { notAfter: NOW + 10 }))
         expect(await outcome([plan('y', 'a')], { kind: 'certificates-in-force', device: id('a'), max: 1, now: NOW + 9 })).toBe('certificates-limit')

@@ -1,6 +1,6 @@
 // Whether a token opens the door: each condition beside its nearest neighbour.
 
-import fc from 'fast-check'
+import { assert, constantFrom, property, string } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { DeviceId, TokenName } from '../../src/core/ids.ts'
 import { enrollmentId, isTarget, judgeToken, parsePattern, type TokenFacts, type TokenRecord } from '../../src/core/token.ts'
@@ -55,8 +55,8 @@ describe('a pattern', () => {
   })
 
   test('fits what a regular expression of the same meaning fits', () => {
-    const piece = fc.string({ unit: fc.constantFrom('a', 'b', '-', '*'), minLength: 1, maxLength: 8 })
-    fc.assert(fc.property(piece, fc.string({ unit: fc.constantFrom('a', 'b', '-'), minLength: 1, maxLength: 10 }), (pattern, text) => {
+    const piece = string({ unit: constantFrom('a', 'b', '-', '*'), minLength: 1, maxLength: 8 })
+    assert(property(piece, string({ unit: constantFrom('a', 'b', '-'), minLength: 1, maxLength: 10 }), (pattern, text) => {
       expect(isTarget({ pattern }, id(text))).toBe(new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(text))
     }), { numRuns: 2_000 })
   })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { openGuesses } from '../../src/enroll/guesses.ts'
-import { ENROLL_LIMITS } from '../../src/limits.ts'
+import { ENROLL_LIMITS } from '../../src/enrollment-limits.ts'
 
 const NOW = 1_800_000_000_000
 

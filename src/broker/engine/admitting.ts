@@ -168,6 +168,8 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     if (connack === undefined) return endings.fault(link, deny('packet-too-large', `CONNACK, of which the client takes ${client.maximumPacketSize} bytes`))
     link.routedAt = publishing.count
     link.output.write(connack)
+    // It answers at once wherever the certificate does not wait for its first use.
+    void broker.renewal.used(link.session)
     // The engine takes note of its CONNACK just after it has told us.
     queueMicrotask(() => {
       const resumed = link.outbound?.start()

@@ -34,6 +34,7 @@ import { installPacketGate } from './packet-gate.ts'
 import { openPublishing } from './publishing.ts'
 import { openPurge } from './purge.ts'
 import { openRates } from './rates.ts'
+import { openRenewing } from './renewing.ts'
 import { openRetained } from './retained.ts'
 import { openRights } from './rights.ts'
 import { takeSeat } from './seat.ts'
@@ -122,6 +123,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const hooks = openMessageHooks({
     broker: ports, publishing,
     linkOf: (client) => links.get(client),
+    answerRequest: openRenewing({ broker: ports, publishing, onRefusal: refused }),
     onRefusal: refused,
     onUnavailable: (link) => endings.fault(link, deny('store-unavailable')),
     stillGranted(session, held) {

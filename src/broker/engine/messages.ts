@@ -5,12 +5,14 @@ import { REASONS, type DenyReason } from '../../vocabulary.ts'
 import type { Qos } from '../../core/message.ts'
 import type { Verdict } from '../../core/policy/grants.ts'
 import type { HeldFilter } from '../../core/policy/narrowing.ts'
+import { isBelowDeviceRoot } from '../../core/policy/own-topics.ts'
 import { refusalAck } from '../replies.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session } from '../sessions.ts'
 import { messageOf, publisherOf } from './application-message.ts'
 import { toWireFilter } from './filters.ts'
 import type { Link } from './link.ts'
+import type { AnswerRequest } from './renewing.ts'
 import type { Publishing, PublishOutcome } from './publishing.ts'
 import type { EngineClient, EnginePacket, EngineSubscription } from './surface.ts'
 
@@ -33,6 +35,8 @@ export interface MessagePorts {
   readonly broker: BrokerPorts
   readonly publishing: Publishing
   linkOf(client: EngineClient): Link | undefined
+  /** What a device asks of the server, below its own $device/ topics. */
+  readonly answerRequest: AnswerRequest
   onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string; readonly verdict?: Verdict }): void
   /** The QoS with which a filter is granted that was granted and stored a moment ago; undefined: no longer, and it is stored no longer. */
   stillGranted(session: Session, held: HeldFilter): Qos | undefined
@@ -54,12 +58,20 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     if (session.ending !== undefined) return answer(no('the session is ending'))
     const inTurn = packet.qos === 0 ? atOnce : link.answers.enter()
     if (verdict.effect === 'deny') return inTurn(() => refuse(link, session, packet, verdict, answer))
+    if (isBelowDeviceRoot(packet.topic)) return void request(link, session, packet, inTurn, answer)
     const { messageId } = packet
     // What the store remembers of an exchange ends with its session, as the exchange does.
     const received = packet.qos === 2 && messageId !== undefined && link.outbound?.kept === true ? { key: session.key, packetId: messageId } : undefined
     const facts = { publisher: (link.publisher ??= publisherOf(session)), ...(received === undefined ? {} : { received }) }
     if (packet.qos === 0) answer(null)
     ports.publishing.publish(messageOf(packet, session.key, ports.broker.clock(), link.userProperties), facts, (outcome) => inTurn(() => conclude(link, session, packet, outcome, answer)))
+  }
+
+  /** It is for the server itself: neither routed nor retained nor queued. It is acknowledged when its answer is decided. */
+  async function request(link: Link, session: Session, packet: EnginePacket, inTurn: (answer: () => void) => void, answer: Answer): Promise<void> {
+    if (packet.qos === 0) answer(null)
+    await ports.answerRequest(link, session, packet)
+    if (packet.qos > 0) inTurn(() => answer(null))
   }
 
   function conclude(link: Link, session: Session, packet: EnginePacket, outcome: PublishOutcome, answer: Answer): void {

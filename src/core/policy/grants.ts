@@ -9,6 +9,7 @@ import { contains, intersects, matches, parseTopicFilter, parseTopicName, type L
 import type { CompiledPolicy } from './compile.ts'
 import { judgeConditions, STATES_OF_GRANT } from './conditions.ts'
 import type { Conditions, ConnectTerms, DenyPattern, DenyRule, GrantRule, OnDeny, PublishGrant, Rate, SubscribeGrant } from './document.ts'
+import { isBelowDeviceRoot, isOwnFilter, isOwnTopic, judgeOwnPublish, OWN_QOS_MAX } from './own-topics.ts'
 import { resolveParts, resolveTemplate, type Principal, type Resolved, type Template } from './template.ts'
 
 export type { Principal } from './template.ts'
@@ -151,7 +152,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
   const sessionsMax = smallest(rules.map((r) => r.connect.sessionsMax))
   const sessionExpirySecondsMax = smallest(rules.map((r) => r.connect.sessionExpirySecondsMax))
 
-  const connectAllowed: Verdict = { effect: 'allow', reason: 'granted', bindings: {}, generation }
+  const plainlyAllowed: Verdict = { effect: 'allow', reason: 'granted', bindings: {}, generation }
   const notGranted = refusal('publish-not-granted')
   const willNotGranted = refusal('will-not-granted')
   const filterNotGranted = refusal('subscribe-not-granted')
@@ -210,10 +211,14 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
 
     connect(clientId) {
       const failing = clientIds.find((rule) => !rule.admits(clientId))
-      return failing === undefined ? connectAllowed : refusal('client-id-mismatch', failing.where)
+      return failing === undefined ? plainlyAllowed : refusal('client-id-mismatch', failing.where)
     },
 
     publish(topic, qos, retain, bytes) {
+      if (isBelowDeviceRoot(topic)) {
+        const own = judgeOwnPublish(device.id, topic, qos, retain, bytes)
+        return own === 'granted' ? plainlyAllowed : refusal(own)
+      }
       return judgeSend(meaningOf(topic, publishes, meanings.publish, false), qos, retain, bytes, notGranted)
     },
 
@@ -225,6 +230,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
       const filter = parseTopicFilter(text)
       if (!filter.allow) return refusal(filter.reason)
       const { levels, share } = filter.value
+      if (share === undefined && isOwnFilter(device.id, levels)) return { ...plainlyAllowed, grantedQos: qos < OWN_QOS_MAX ? qos : OWN_QOS_MAX }
       const denied = noSubscribe.find((d) => contains(d.levels, levels)) ?? (policy.strictDeny ? noReceive.find((d) => intersects(d.levels, levels)) : undefined)
       if (denied !== undefined) return denied.denied
       // Of several grants the one with the highest QoS, so that the order in which they stand does not matter.
@@ -242,6 +248,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
     },
 
     receive(topic) {
+      if (isOwnTopic(device.id, topic)) return plainlyAllowed
       const name = parseTopicName(topic)
       if (!name.allow) return refusal(name.reason)
       const { levels } = name.value
@@ -253,6 +260,7 @@ export function grantsFor(policy: CompiledPolicy, principal: Principal, meter?: 
     },
 
     mayReceive(topic) {
+      if (isOwnTopic(device.id, topic)) return true
       const before = receivable.get(topic)
       if (before !== undefined) return before
       const name = parseTopicName(topic)

@@ -34,7 +34,7 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const caWithKey = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const keyTaken = db.prepare("SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND (device IS NOT ? OR state = 'revoked') LIMIT 1")
   const otherIssuer = db.prepare('SELECT issuer FROM certificates WHERE device = ? AND issuer <> ? LIMIT 1')
-  const inForce = db.prepare("SELECT spki_sha256 AS key FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
+  const inForce = db.prepare("SELECT spki_sha256 AS key, issuer || '/' || serial AS name FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
   const operators = db.prepare("SELECT issuer || '/' || serial AS name FROM certificates WHERE state = 'active' AND profile = 'operator' AND not_after > ?")
 
   return (expected, changes) => {
@@ -62,7 +62,8 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
       case 'certificates-in-force': {
         const coming = certificatesComing(changes, expected.device)
         const keys = new Set<unknown>(coming.map((c) => c.spkiSha256))
-        const others = inForce.all(expected.device, expected.now).filter((row) => !keys.has(row['key'])).length
+        const ended = endedBy(changes)
+        const others = inForce.all(expected.device, expected.now).filter((row) => !keys.has(row['key']) && !ended.has(String(row['name']))).length
         return others + coming.length <= expected.max ? HOLDS : deny('certificates-limit', `${expected.device} would have ${others + coming.length} of at most ${expected.max}`)
       }
       case 'operators-remain': {

@@ -1,0 +1,49 @@
+// The bounds of tokens, of the enrollment door and of renewals, with the attack that each stops. They stand beside limits.ts, which is as long as a
+// file may be; it imports nothing.
+
+const KiB = 1024
+const SECOND = 1_000
+const HOUR = 3_600 * SECOND
+const DAY = 24 * HOUR
+
+/** Enrollment tokens, and the door at which they are shown. */
+export const TOKEN_LIMITS = {
+  usesMax: 1_000_000,
+  lifeMaxMs: 366 * DAY,
+  networksMax: 64,
+} as const
+
+/** The enrollment door: HTTPS to everybody, before anybody is known. */
+export const ENROLL_LIMITS = {
+  /** A request in PEM, or in base64 with a line break after every few letters. */
+  bodyBytesMax: 64 * KiB,
+  headerBytesMax: 16 * KiB,
+  headersMax: 64,
+  /** Slowloris: a request that is not whole by then is cut off, and so is a handshake. */
+  requestMs: 15 * SECOND,
+  handshakeMs: 10 * SECOND,
+  idleMs: 30 * SECOND,
+  connectionsMax: 2_000,
+  /** Floods: requests of one address (of an IPv6 network of 64 bits), and connections. */
+  sourcePerSecond: 50,
+  sourceBurst: 200,
+  /** Guessing: so many wrong tokens of one address in a row are free; then it waits, twice as long each time. */
+  guessesFree: 5,
+  guessLockMinMs: SECOND,
+  guessLockMaxMs: HOUR,
+  /** Addresses that are remembered for it; of more, the longest unseen is forgotten. */
+  sourcesRememberedMax: 65_536,
+  /** How long a device waits before it asks again about what an operator has to approve. */
+  approvalRetrySeconds: 60,
+  /** And when the CA cannot sign just now. */
+  issuanceRetrySeconds: 10,
+} as const
+
+/** The next certificate of a device that has one. */
+export const RENEWAL_LIMITS = {
+  /** A signature and three commits for each: requests of one device, tokens per second and burst, at all doors together. */
+  perSecond: 1 / 60,
+  burst: 10,
+  /** Devices of which is remembered how much of this they have used; who asked longest ago is forgotten. */
+  devicesTrackedMax: 65_536,
+} as const

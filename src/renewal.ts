@@ -1,0 +1,158 @@
+// Renewal over an open home: the one way to a next certificate for whoever has one, whatever door it is asked for at; and what
+// follows when the next certificate is used. It joins the rules of core/renewal with the CA and the registry.
+
+import type { Authority, Issued } from './ca/issue.ts'
+import { supersededEvent, type Actor } from './core/audit.ts'
+import type { CertificateFacts } from './core/certificate.ts'
+import { allow, deny, type Decision } from './core/decision.ts'
+import type { CaName, DeviceId, EpochMs, SerialNumber } from './core/ids.ts'
+import { judgeRenewal, planFirstUse, type RenewalRules } from './core/renewal.ts'
+import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
+import { fullBucket, takeToken, type Bucket } from './core/token-bucket.ts'
+import { RENEWAL_LIMITS } from './enrollment-limits.ts'
+import { parseCertificate } from './x509/certificate.ts'
+import { parseCsr } from './x509/csr.ts'
+
+export interface RenewalRequest {
+  /** PEM or DER. */
+  readonly csr: string | Uint8Array
+  /** The certificate, DER, with which the requester has proved who it is: the holder of its key, and nobody else. */
+  readonly presented: Uint8Array
+  /** A door for renewals alone, at which a certificate may be shown that expired a while ago. */
+  readonly mayBeLate: boolean
+}
+
+export interface Renewed extends Issued {
+  readonly device: DeviceId
+  /** The certificates of the issuing CAs, DER, leaf side first, without the root. */
+  readonly chain: readonly Uint8Array[]
+}
+
+export interface Renewal {
+  /**
+   * The next certificate of this device, which waits for its first use. Asked again with the same key, before that use: the same
+   * certificate. Reasons: those of `judgeRenewal` and of `Authority.issue`, csr-malformed, renewal-rate.
+   */
+  renew(request: RenewalRequest): Promise<Decision<Renewed>>
+  /**
+   * Somebody has proved to hold the key of this certificate. Where it waited for its first use it is in force from here on, and
+   * those that it replaces are superseded, in one commit. Never rejects: where the registry fails, everything stays as it was
+   * until the next use. Nothing is done, and nothing read from a disk, for a certificate that does not wait.
+   */
+  used(certificate: { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<void>
+}
+
+export interface RenewalPorts {
+  readonly registry: Registry
+  readonly view: RegistryView
+  readonly authority: Authority
+  readonly rules: () => RenewalRules
+  readonly clock: () => EpochMs
+  readonly log: (level: 'warn', facts: Readonly<Record<string, unknown>>, message: string) => void
+}
+
+const RATE = { perSecond: RENEWAL_LIMITS.perSecond, burst: RENEWAL_LIMITS.burst }
+
+export function openRenewal(ports: RenewalPorts): Renewal {
+  const { registry, view, authority, clock } = ports
+  const rates = new Map<DeviceId, Bucket>()
+  /** The last request of a device that is under way. */
+  const lines = new Map<DeviceId, Promise<unknown>>()
+  /** First uses on their way to the registry. */
+  const using = new Map<string, Promise<void>>()
+
+  /** One after the other: of two keys that a device asks for at once the later is the one that it gets to keep. */
+  async function inLine<T>(device: DeviceId, work: () => Promise<T>): Promise<T> {
+    const before = lines.get(device) ?? Promise.resolve()
+    const done = before.then(work)
+    const settled = done.then(() => undefined, () => undefined)
+    lines.set(device, settled)
+    try {
+      return await done
+    } finally {
+      if (lines.get(device) === settled) lines.delete(device)
+    }
+  }
+
+  function withinRate(device: DeviceId): boolean {
+    const now = clock()
+    const bucket = rates.get(device) ?? fullBucket(RATE, now)
+    rates.delete(device)
+    rates.set(device, bucket)
+    if (rates.size > RENEWAL_LIMITS.devicesTrackedMax) {
+      const oldest = rates.keys().next()
+      if (oldest.done !== true) rates.delete(oldest.value)
+    }
+    return takeToken(bucket, RATE, now)
+  }
+
+  async function renew({ csr, presented, mayBeLate }: RenewalRequest): Promise<Decision<Renewed>> {
+    const certificate = parseCertificate(presented)
+    if (!certificate.allow) return certificate
+    const record = view.certificateBySha256(certificate.value.sha256)
+    const device = record?.device
+    if (record === undefined || device === undefined) return deny('certificate-unrecorded')
+    // Before anything is parsed that the requester may choose.
+    if (!withinRate(device)) return deny('renewal-rate')
+    return inLine(device, () => renewInTurn(device, certificate.value, { csr, mayBeLate }))
+  }
+
+  async function renewInTurn(id: DeviceId, presented: CertificateFacts, { csr, mayBeLate }: Pick<RenewalRequest, 'csr' | 'mayBeLate'>): Promise<Decision<Renewed>> {
+    const parsed = parseCsr(csr)
+    if (!parsed.allow) return parsed
+    const actor: Actor = { kind: 'device', name: id }
+    const judge = () => {
+      const record = view.certificateBySha256(presented.sha256)
+      return judgeRenewal({
+        csr: parsed.value, presented, record, mayBeLate,
+        device: view.device(id),
+        ofDevice: view.certificatesOf(id),
+        isOurs: registry.cas().some(({ name, role }) => name === record?.issuer && role !== 'trusted'),
+        now: clock(),
+        rules: ports.rules(),
+      })
+    }
+    const first = judge()
+    if (!first.allow) return first
+    // Who may renew with a certificate that waits for its first use has just used it.
+    const record = view.certificateBySha256(presented.sha256)
+    if (record?.state === 'issued') await used(record)
+    const plan = judge()
+    if (!plan.allow) return plan
+    const { spki, ends } = plan.value
+    const issued = await authority.issue({ profile: 'device', commonName: id, device: id, spki, state: 'issued', ends }, actor)
+    return issued.allow ? allow({ ...issued.value, device: id, chain: [authority.issuerDer] }) : issued
+  }
+
+  function used({ issuer, serial }: { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<void> {
+    const record = view.certificate(issuer, serial)
+    if (record?.state !== 'issued') return Promise.resolve()
+    const name = `${issuer}/${serial}`
+    const running = using.get(name)
+    if (running !== undefined) return running
+    const started = putInForce(record).finally(() => using.delete(name))
+    using.set(name, started)
+    return started
+  }
+
+  async function putInForce(record: CertificateRecord): Promise<void> {
+    const { device, issuer, serial } = record
+    if (device === undefined) return
+    const plan = planFirstUse(record, view.certificatesOf(device))
+    if (plan === undefined) return
+    const at = clock()
+    const actor: Actor = { kind: 'device', name: device }
+    try {
+      const committed = await registry.commit(plan.changes, plan.expected, [
+        { kind: 'certificate-activated', at, issuer, serial, device, actor },
+        ...plan.superseded.map((old) => supersededEvent(old, serial, at, actor)),
+      ])
+      // One of them changed meanwhile: what it is now is judged at the next use.
+      if (!committed.allow) ports.log('warn', { device, serial, reason: committed.reason, detail: committed.detail }, 'a renewed certificate was used, and could not be put in force')
+    } catch (cause) {
+      ports.log('warn', { device, serial, error: cause instanceof Error ? cause.message : 'unknown' }, 'the registry could not record the first use of a certificate: the older one stays in force until the next')
+    }
+  }
+
+  return { renew, used }
+}
