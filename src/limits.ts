@@ -178,18 +178,6 @@ export const CA_LIMITS = {
   scryptP: 1,
 } as const
 
-/** A file of devices that an operator imports. */
-export const IMPORT_LIMITS = {
-  /** What is remembered of every row (its id, and the key that it brings) to find it a second time: about 200 bytes each. */
-  rowsMax: 1_000_000,
-  /** A line without an end. A row with a certificate request of RSA 4096 has 2 KiB. */
-  rowBytesMax: 64 * KiB,
-  /** Rows that are registered together, and whose results are written with one fsync. More would hold the event loop of the server for too long. */
-  batchRows: 128,
-  /** A file in which every row is bad: problems that are printed; all are counted, and a real run writes all. */
-  problemsShownMax: 20,
-} as const
-
 /** Names and values that the registry keeps. */
 export const REGISTRY_LIMITS = {
   deviceIdCharsMax: 64,

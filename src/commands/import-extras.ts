@@ -18,6 +18,7 @@ export interface ExtraOptions {
   readonly out?: string
   readonly expires: string
   readonly perPage: string
+  readonly resume?: boolean
 }
 
 export interface Reached {
@@ -44,13 +45,13 @@ const PUBLIC_MODE = 0o644
 const PER_PAGE_MAX = 24
 
 /** Failures: 'usage', 'home-not-writable'. */
-export async function openExtras(desk: Desk, { bundle, out, expires, perPage }: ExtraOptions, reached: Reached): Promise<Extra> {
+export async function openExtras(desk: Desk, { bundle, out, expires, perPage, resume }: ExtraOptions, reached: Reached): Promise<Extra> {
   if (bundle === undefined) return certificates(desk, out)
   if (out === undefined) throw new SallyportError('usage', `--bundle ${bundle} needs --out.`)
   if (bundle !== 'sheet') return bundles(desk, bundle, out, reached)
   const count = Number(perPage)
   if (!Number.isInteger(count) || count < 1 || count > PER_PAGE_MAX) throw new SallyportError('usage', `--per-page takes a number from 1 to ${PER_PAGE_MAX}.`)
-  return sheet(desk, { out, perPage: count, lifeMs: durationOf(expires), url: `https://${reached.host.includes(':') ? `[${reached.host}]` : reached.host}:${reached.estPort}/.well-known/est` })
+  return sheet(desk, { out, perPage: count, resume: resume === true, lifeMs: durationOf(expires), url: `https://${reached.host.includes(':') ? `[${reached.host}]` : reached.host}:${reached.estPort}/.well-known/est` })
 }
 
 /** Does the work for the rows that are registered; a refusal by the desk is the result of its row. */
@@ -100,7 +101,7 @@ function bundles(desk: Desk, format: BundleFormat, out: string, connectTo: Reach
   }
 }
 
-function sheet(desk: Desk, options: { readonly out: string; readonly perPage: number; readonly lifeMs: number; readonly url: string }): Extra {
+function sheet(desk: Desk, options: { readonly out: string; readonly perPage: number; readonly resume: boolean; readonly lifeMs: number; readonly url: string }): Extra {
   const pages = openSheet(options)
   return {
     async add(rows) {

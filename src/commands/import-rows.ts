@@ -11,7 +11,7 @@ import type { NewDevice } from '../core/desk.ts'
 import { parseAttributes } from '../core/device.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable } from '../core/ids.ts'
-import { IMPORT_LIMITS } from '../limits.ts'
+import { IMPORT_LIMITS } from '../enrollment-limits.ts'
 import { REASONS } from '../vocabulary.ts'
 import { newDevice } from './device.ts'
 

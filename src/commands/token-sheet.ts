@@ -12,6 +12,7 @@ export interface SheetOptions {
   readonly perPage: number
   /** Of EST, without a last slash. */
   readonly url: string
+  readonly resume: boolean
 }
 
 export interface Sheet {
@@ -26,29 +27,31 @@ const PRIVATE_MODE = 0o600
 const entrySchema = z.object({ device: z.string(), token: z.string(), expiresAt: z.number() })
 type Entry = z.infer<typeof entrySchema>
 
-/** Failure: 'refused', when the sheet is there. */
-export function openSheet({ out, perPage, url }: SheetOptions): Sheet {
-  if (existsSync(out)) throw new SallyportError('refused', `${out} exists: a sheet is not overwritten.`, { fix: 'Choose another --out, or remove it.' })
+/** Begins a sheet, or goes on with one that was interrupted. Failure: 'refused', when the sheet, or a part of another, is there. */
+export function openSheet({ out, perPage, url, resume }: SheetOptions): Sheet {
+  // An interruption between the last two steps leaves both: then the sheet is made again, of the same passwords.
+  if (existsSync(out) && !(resume && existsSync(`${out}.making`))) throw new SallyportError('refused', `${out} exists: a sheet is not overwritten.`, { fix: 'Choose another --out, or remove it.' })
   const waiting = `${out}.making`
+  if (!resume && existsSync(waiting)) throw new SallyportError('refused', `${waiting} is there: an import that makes this sheet was interrupted.`, { fix: 'Go on with that one (--resume), or remove the file: its passwords are then lost.' })
   const entries = existsSync(waiting) ? readEntries(waiting) : []
   const devices = new Set(entries.map(({ device }) => device))
-  const descriptor = openSync(waiting, 'a', PRIVATE_MODE)
   return {
     has: (device) => devices.has(device),
     add(tokens) {
       const added = tokens.flatMap(({ target, token, expiresAt }) => ('device' in target ? [{ device: target.device, token, expiresAt }] : []))
+      const descriptor = openSync(waiting, 'a', PRIVATE_MODE)
       appendFileSync(descriptor, added.map((entry) => `${JSON.stringify(entry)}\n`).join(''))
       fdatasyncSync(descriptor)
+      closeSync(descriptor)
       for (const entry of added) {
         entries.push(entry)
         devices.add(entry.device)
       }
     },
     finish() {
-      closeSync(descriptor)
       writeSheet(`${out}.new`, entries, perPage, url)
       renameSync(`${out}.new`, out)
-      rmSync(waiting)
+      rmSync(waiting, { force: true })
       return entries.length
     },
   }
@@ -91,7 +94,7 @@ function writeSheet(file: string, entries: readonly Entry[], perPage: number, ur
 }
 
 /** What the QR code says: JSON with where to enroll, as whom, and with what. */
-export function qrText({ device, token }: Pick<Entry, 'device' | 'token'>, url: string): string {
+function qrText({ device, token }: Pick<Entry, 'device' | 'token'>, url: string): string {
   return JSON.stringify({ est: url, id: device, token })
 }
 
