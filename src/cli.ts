@@ -153,6 +153,7 @@ function addDevice(cli: Command): void {
     .option('--tenant <name>', 'the tenant that it belongs to (default: default)')
     .option('--file <csv>', 'a CSV file with the columns id, group (several: a;b) and attributes')
     .action(async (id, options) => (await import('./commands/device.ts')).add(id, options))
+  addDeviceImport(device)
   verb(device, 'set <id>', 'Change its groups and attributes, for its live sessions, too.', 'sallyport device set sensor-7 --group line-2 --attr model=k3 --unset site')
     .option('--group <name>', 'all of its groups from now on (repeatable)', many)
     .option('--no-groups', 'it is in no group any longer')
@@ -168,7 +169,8 @@ function addDevice(cli: Command): void {
     .action(async (options) => (await import('./commands/device.ts')).list(options))
   verb(device, 'show <id>', 'Show a device and its certificates.', 'sallyport device show sensor-7').action(async (id, options) => (await import('./commands/device.ts')).show(id, options))
   verb(device, 'bundle <id>', 'Make key and certificate of a device.', 'sallyport device bundle sensor-7 --out ./sensor-7')
-    .requiredOption('--out <dir>', 'the folder for device.pem, chain.pem, ca.pem, device.key and connection.json')
+    .requiredOption('--out <path>', 'the folder for device.pem, chain.pem, ca.pem, device.key and connection.json, or the file of another format')
+    .addOption(new Option('--format <format>', 'a folder of PEM files, a zip archive of them, or a header for firmware in C').choices(['pem', 'zip', 'c-header']).default('pem'))
     .option('--force', 'replace a key that is there')
     .action(async (id, options) => (await import('./commands/device.ts')).bundle(id, options))
   verb(device, 'enroll <id>', 'Sign a request that the device made.', 'sallyport device enroll sensor-7 --csr sensor-7.csr --out sensor-7.pem')
@@ -180,6 +182,18 @@ function addDevice(cli: Command): void {
       .option('--yes', 'do not ask')
       .action(async (id, options) => (await import('./commands/device.ts')).change(id, action, options))
   }
+}
+
+function addDeviceImport(device: Command): void {
+  verb(device, 'import <file>', 'Register a file of devices: CSV, or NDJSON where its name ends so. Interrupted, it is resumed. Exit code 4 when a row is refused.', 'sallyport device import devices.csv --group sensors --dry-run')
+    .option('--group <name>', 'a group for every device, besides its own (repeatable)', many)
+    .option('--dry-run', 'judge every row, and write nothing')
+    .addOption(new Option('--bundle <kind>', 'what every device gets').choices(['pem', 'zip', 'c-header', 'sheet']))
+    .option('--out <path>', 'the folder for bundles and certificates, or the file of the sheet')
+    .option('--expires <duration>', 'how long the one-time passwords of a sheet can be used', '30d')
+    .option('--per-page <count>', 'one-time passwords on a page of the sheet', '6')
+    .option('--resume', 'go on where an interrupted import stopped')
+    .action(async (file, options) => (await import('./commands/device-import.ts')).importFile(file, options))
 }
 
 function addCert(cli: Command): void {

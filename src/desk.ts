@@ -7,7 +7,7 @@ import { openCaDesk, type CaDeskPorts } from './ca-desk.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { Decision } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { failureOf, SallyportError } from './core/errors.ts'
@@ -92,6 +92,17 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
     if (!committed.allow) throw failureOf(committed)
     return device
+  }
+
+  async function addDeviceOfMany(device: NewDevice): Promise<DeviceAdded> {
+    try {
+      await addDevice(device)
+      return { ok: true }
+    } catch (error) {
+      // A registry that takes nothing now has refused the time, not the device.
+      if (!(error instanceof SallyportError) || error.reason === undefined || error.reason === 'registry-unavailable') throw error
+      return { ok: false, code: error.reason, message: error.message }
+    }
   }
 
   async function describeDevice(id: DeviceId, { groups, attributes, revision }: DeviceDescription): Promise<Device> {
@@ -215,6 +226,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
 
   return {
     addDevice,
+    addDevices: (devices) => Promise.all(devices.map(addDeviceOfMany)),
     describeDevice,
     changeDevice,
     enroll,

@@ -1,10 +1,22 @@
-// The bounds of tokens and of the enrollment door, with the attack that each stops. They stand beside limits.ts, which is as long as a
+// The bounds of tokens, of imports and of the enrollment door, with the attack that each stops. They stand beside limits.ts, which is as long as a
 // file may be; it imports nothing.
 
 const KiB = 1024
 const SECOND = 1_000
 const HOUR = 3_600 * SECOND
 const DAY = 24 * HOUR
+
+/** A file of devices that an operator imports. */
+export const IMPORT_LIMITS = {
+  /** What is remembered of every row (its id, and the key that it brings) to find it a second time: about 200 bytes each. */
+  rowsMax: 1_000_000,
+  /** A line without an end. A row with a certificate request of RSA 4096 has 2 KiB. */
+  rowBytesMax: 64 * KiB,
+  /** Rows that are registered together, and whose results are written with one fsync. More would hold the event loop of the server for too long. */
+  batchRows: 128,
+  /** A file in which every row is bad: problems that are printed; all are counted, and a real run writes all. */
+  problemsShownMax: 20,
+} as const
 
 /** Enrollment tokens, and the door at which they are shown. */
 export const TOKEN_LIMITS = {

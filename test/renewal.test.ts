@@ -32,7 +32,7 @@ beforeEach(async () => {
   rules = DEFAULT_RENEWAL
   logged.length = 0
   const spkiSha256 = randomBytes(32).toString('hex') as KeyHash
-  await place.make({ kind: 'ca-added', ca: { name: ISSUING, role: 'issuing', tenant: deviceRecord('x').tenant, der: CA.der, spkiSha256, createdAt: place.now } }, { kind: 'device-added', device: deviceRecord(ID, { groups: ['line-1' as GroupName] }) })
+  await place.make({ kind: 'ca-added', ca: { name: ISSUING, role: 'issuing', tenant: deviceRecord('x').tenant, der: CA.der, spkiSha256, createdAt: place.now, state: 'current', since: place.now } }, { kind: 'device-added', device: deviceRecord(ID, { groups: ['line-1' as GroupName] }) })
 })
 afterEach(() => {
   view[Symbol.dispose]()

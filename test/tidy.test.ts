@@ -87,6 +87,8 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   pino: ['observe'],
   commander: ['cli', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
+  fflate: ['commands'],
+  uqr: ['commands'],
   'node:sqlite': ['store'],
 }
 

@@ -1,14 +1,15 @@
 // sallyport device add | set | list | show | bundle | enroll | suspend | resume | quarantine | retire.
 
 import { existsSync } from 'node:fs'
-import { writeBundle } from '../bundle.ts'
+import { writeBundle, type ConnectTo } from '../bundle.ts'
 import { writeSecretFile } from '../ca/key-file.ts'
 import type { Decision } from '../core/decision.ts'
-import type { DeviceDescription, NewDevice } from '../core/desk.ts'
+import type { Desk, DeviceDescription, NewDevice } from '../core/desk.ts'
 import { DEVICE_STATES, parseAttributes, type DeviceAction } from '../core/device.ts'
 import { SallyportError } from '../core/errors.ts'
-import { DEFAULT_TENANT, parseDeviceId, parseGroupName, parseTenantId, printable } from '../core/ids.ts'
+import { DEFAULT_TENANT, parseDeviceId, parseGroupName, parseTenantId, printable, type DeviceId } from '../core/ids.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
+import type { BundleFormat } from './bundle-format.ts'
 import { configOf, confirm, endpointsOf, print, readText, required, table, time, withDesk, type CommonOptions } from './context.ts'
 
 interface AddOptions extends CommonOptions {
@@ -127,6 +128,7 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
 
 interface BundleOptions extends CommonOptions {
   readonly out: string
+  readonly format: BundleFormat
   readonly force?: boolean
 }
 
@@ -135,9 +137,18 @@ export async function bundle(id: string, options: BundleOptions): Promise<void> 
   await withDesk(options, async (desk, home) => {
     const { announcedHost, listen } = configOf(home)
     const port = (await endpointsOf(home))?.mqtt.port ?? listen.mqtt.port
-    const enrolled = await writeBundle(desk, device, { folder: options.out, connectTo: { host: announcedHost, port }, existingKey: options.force === true ? 'replace' : 'refuse' })
+    const connectTo = { host: announcedHost, port }
+    if (options.format !== 'pem') return bundleFile(desk, device, { ...options, format: options.format }, connectTo)
+    const enrolled = await writeBundle(desk, device, { folder: options.out, connectTo, existingKey: options.force === true ? 'replace' : 'refuse' })
     print(options, { device, serial: enrolled.serial, notAfter: enrolled.notAfter, out: options.out }, () => `${options.out}: device.pem, chain.pem, ca.pem, device.key, connection.json\nThe key was made here and is nowhere else. The certificate ${enrolled.serial} expires ${time(enrolled.notAfter)}.`)
   })
+}
+
+async function bundleFile(desk: Desk, device: DeviceId, { format, ...options }: BundleOptions & { readonly format: 'zip' | 'c-header' }, connectTo: ConnectTo): Promise<void> {
+  if (existsSync(options.out) && options.force !== true) throw new SallyportError('refused', `${options.out} exists: a key is not overwritten.`, { fix: 'Choose another --out, or give --force.' })
+  const { writePacked } = await import('./bundle-format.ts')
+  const { serial, notAfter } = await writePacked(desk, device, { format, out: options.out, connectTo })
+  print(options, { device, serial, notAfter, out: options.out }, () => `${options.out}: key, certificate, chain and root of ${device}\nThe key was made here and is nowhere else. The certificate ${serial} expires ${time(notAfter)}.`)
 }
 
 interface EnrollOptions extends CommonOptions {

@@ -64,7 +64,7 @@ function usesOf(text: string): number {
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
-function durationOf(text: string): number {
+export function durationOf(text: string): number {
   const [, count = '', unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
   const ms = Number(count) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? 0)
   if (ms < 1 || ms > TOKEN_LIMITS.lifeMaxMs) throw new SallyportError('usage', `--expires takes a duration of at most 366d, not ${printable(text)}.`, { fix: 'Write 90s, 15m, 24h or 30d.' })

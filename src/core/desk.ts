@@ -18,6 +18,9 @@ export interface NewDevice {
   readonly tenant?: TenantId | undefined
 }
 
+/** What became of one device of many: refused ones say why and stop no other. */
+export type DeviceAdded = { readonly ok: true } | { readonly ok: false; readonly code: string; readonly message: string }
+
 /** What is to be another thing of a device. What is undefined stays. */
 export interface DeviceDescription {
   /** All of its groups from now on. */
@@ -119,6 +122,8 @@ export type AuditRecord = Readonly<Record<string, unknown>>
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
 export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
   addDevice(device: NewDevice): Promise<Device>
+  /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
+  addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>
   devices(query: DeviceQuery): Promise<Page<Device>>
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
   /** Groups and attributes, in force for connected sessions when it resolves. */

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { ADMIN_PATHS, REASONS, type DenyReason } from '../vocabulary.ts'
 import { HTTP_LIMITS } from '../limits.ts'
 import type { CaRequest, CaRotation, Rotated } from '../core/ca-desk.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, Enrolled, Revocation, Why } from '../core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, Enrolled, Revocation, Why } from '../core/desk.ts'
 import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
 import type { TokenMade, TokenShown } from '../core/enrollment-desk.ts'
@@ -30,6 +30,8 @@ const CONNECTIONS_MAX = 4
 const ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 const problem = z.object({ code: z.string(), title: z.string(), status: z.number(), hint: z.string().optional(), detail: z.string().optional() })
+
+const addedSchema = z.object({ results: z.array(z.union([z.object({ ok: z.literal(true) }), z.object({ ok: z.literal(false), code: z.string(), message: z.string() })])) })
 
 type Method = 'GET' | 'POST' | 'PATCH'
 type Query = Readonly<Record<string, string | number | undefined>>
@@ -73,6 +75,10 @@ export function openAdminClient(credential: AdminCredential): Desk {
 
   return {
     addDevice: (device) => call<Device>('POST', ADMIN_PATHS.devices, device),
+    addDevices: async (devices) => {
+      const { results } = addedSchema.parse(await call('POST', ADMIN_PATHS.devices, { devices }))
+      return results.map(addedOf)
+    },
     devices: (query) => get<Page<Device>>(ADMIN_PATHS.devices, { ...query }),
     device: (id) => get(at(ADMIN_PATHS.device, id)),
     describeDevice: (id, description) => call<Device>('PATCH', at(ADMIN_PATHS.device, id), description),
@@ -109,6 +115,12 @@ export function openAdminClient(credential: AdminCredential): Desk {
       return Promise.resolve()
     },
   }
+}
+
+/** What is no refusal of the device is a failure of the server. */
+function addedOf(row: DeviceAdded): DeviceAdded {
+  if (row.ok || (Object.hasOwn(REASONS, row.code) && row.code !== 'registry-unavailable')) return row
+  throw new SallyportError(failureCodeOf(row.code), row.message)
 }
 
 function answered(status: number, text: string): unknown {

@@ -1,0 +1,208 @@
+// sallyport device import: a file of devices, row by row. It reads the file twice: once to judge it as a whole, so that a file
+// that cannot be read to its end changes nothing, and once to do it. What each row became is on disk before the next rows.
+
+import { SallyportError } from '../core/errors.ts'
+import { REASONS, EXIT } from '../vocabulary.ts'
+import { deny, type Decision } from '../core/decision.ts'
+import type { Desk } from '../core/desk.ts'
+import type { Device } from '../core/device.ts'
+import { judgeEnrollment } from '../core/enrollment.ts'
+import { DEFAULT_TENANT, parseGroupName, printable } from '../core/ids.ts'
+import { IMPORT_LIMITS } from '../enrollment-limits.ts'
+import { REGISTRY_LIMITS } from '../limits.ts'
+import { parseCsr } from '../x509/csr.ts'
+import { configOf, endpointsOf, print, required, withDesk, type CommonOptions } from './context.ts'
+import { openExtras, type Extra, type ExtraOptions } from './import-extras.ts'
+import { digestOf, openResults, type Results, type RowResult } from './import-results.ts'
+import { readRows, type ImportRow } from './import-rows.ts'
+
+export interface ImportOptions extends CommonOptions, ExtraOptions {
+  readonly group?: readonly string[]
+  readonly dryRun?: boolean
+  readonly resume?: boolean
+}
+
+export async function importFile(file: string, options: ImportOptions): Promise<void> {
+  process.umask(0o077)
+  const groups = (options.group ?? []).map((name) => required(parseGroupName(name)))
+  const judged = await judgeFile(file, groups, options)
+  if (options.dryRun === true) return withDesk(options, (desk) => tellDryRun(desk, judged, options))
+  await withDesk(options, async (desk, home) => {
+    const { announcedHost, listen } = configOf(home)
+    const endpoints = await endpointsOf(home)
+    const extra = await openExtras(desk, options, { host: announcedHost, port: endpoints?.mqtt.port ?? listen.mqtt.port, estPort: endpoints?.enroll?.port ?? listen.enroll.port })
+    using results = openResults(`${file}.results.ndjson`, { sha256: await digestOf(file), options: optionsText(groups, options) }, options.resume === true)
+    const counts = await run({ desk, extra, results, progress: progressOf(judged.rows) }, distinctRows(readRows(file, groups)))
+    const written = extra.finish()
+    if (counts.refused > 0) process.exitCode = EXIT.refused
+    print(options, { ...counts, results: results.file, ...(written === undefined ? {} : { out: written }) }, () => [`${counts.registered} registered, ${counts.refused} refused; what became of each row: ${results.file}`, ...(written === undefined ? [] : [written])].join('\n'))
+  })
+}
+
+/** Everything that the results depend on. */
+function optionsText(groups: readonly string[], { bundle, out, expires }: ImportOptions): string {
+  return [...groups.map((group) => `--group ${group}`), ...(bundle === undefined ? [] : [`--bundle ${bundle}`]), ...(out === undefined ? [] : [`--out ${out}`]), ...(bundle === 'sheet' ? [`--expires ${expires}`] : [])].join(' ')
+}
+
+/** The rows, with a request judged, and the second of two with one id or one key refused: the first is the one that counts. */
+async function* distinctRows(rows: AsyncIterable<ImportRow>): AsyncGenerator<ImportRow> {
+  const [ids, keys] = [new Map<string, number>(), new Map<string, number>()]
+  for await (const row of rows) {
+    const key = keyOf(row)
+    const twice = ids.get(row.id)
+    const used = key.allow && key.value !== undefined ? keys.get(key.value) : undefined
+    if (!row.device.allow) yield row
+    else if (twice !== undefined) yield { ...row, device: deny('device-exists', `it is in this file twice, first in line ${twice}`) }
+    else if (!key.allow) yield { ...row, device: key }
+    else if (used !== undefined) yield { ...row, device: deny('key-in-use', `the key of line ${used}`) }
+    else {
+      ids.set(row.id, row.line)
+      if (key.value !== undefined) keys.set(key.value, row.line)
+      yield row
+    }
+  }
+}
+
+/** The key that a row brings, as it would be judged at its enrollment. */
+function keyOf({ device, csr }: ImportRow): Decision<string | undefined> {
+  if (csr === undefined || !device.allow) return { allow: true, value: undefined }
+  const parsed = parseCsr(csr)
+  if (!parsed.allow) return parsed
+  const plan = judgeEnrollment(parsed.value, { ...device.value, tenant: DEFAULT_TENANT, state: 'active', createdAt: 0, revision: 1 })
+  return plan.allow ? { allow: true, value: plan.value.spkiSha256 } : plan
+}
+
+interface Judged {
+  readonly rows: number
+  readonly refused: readonly RowResult[]
+  readonly refusedCount: number
+  /** Line by id, of a dry run. */
+  readonly lines: ReadonlyMap<string, number>
+}
+
+async function judgeFile(file: string, groups: readonly string[], options: ImportOptions): Promise<Judged> {
+  const refused: RowResult[] = []
+  const lines = new Map<string, number>()
+  let [rows, refusedCount] = [0, 0]
+  for await (const row of distinctRows(readRows(file, groups))) {
+    rows++
+    if (row.csr !== undefined && options.bundle !== undefined) throw new SallyportError('usage', `Line ${row.line} brings a key of its own, and --bundle ${options.bundle} is for devices without one.`, { fix: 'Import those with a request from a file of their own, without --bundle.' })
+    if (row.csr !== undefined && options.out === undefined && options.dryRun !== true) throw new SallyportError('usage', `Line ${row.line} asks for a certificate: say with --out where it goes.`)
+    if (!row.device.allow) {
+      refusedCount++
+      if (refused.length < IMPORT_LIMITS.problemsShownMax) refused.push(refusal(row, row.device))
+    } else if (options.dryRun === true) lines.set(row.id, row.line)
+  }
+  return { rows, refused, refusedCount, lines }
+}
+
+function refusal({ line, id }: ImportRow, { reason, detail }: { readonly reason: keyof typeof REASONS; readonly detail?: string }): RowResult {
+  return { line, id: printable(id), ok: false, code: reason, message: `${REASONS[reason].sentence.replace(/\.$/, '')}${detail === undefined ? '' : ` (${detail})`}. ${REASONS[reason].fix}` }
+}
+
+/** Nothing is written; devices that are there already are found by reading the registry, page by page. */
+async function tellDryRun(desk: Desk, judged: Judged, options: ImportOptions): Promise<void> {
+  const problems = [...judged.refused]
+  let refused = judged.refusedCount
+  let after: string | undefined
+  do {
+    const page = await desk.devices({ after, limit: REGISTRY_LIMITS.pageSizeMax })
+    for (const { id } of page.items) {
+      const line = judged.lines.get(id)
+      if (line === undefined) continue
+      refused++
+      problems.push(refusal({ line, id, device: deny('device-exists') }, { reason: 'device-exists' }))
+    }
+    after = page.next
+  } while (after !== undefined)
+  const items = problems.toSorted((a, b) => a.line - b.line).slice(0, IMPORT_LIMITS.problemsShownMax)
+  print(options, { rows: judged.rows, good: judged.rows - refused, refused, items }, () => [
+    ...items.map((p) => `line ${p.line}: ${p.id}: ${p.message ?? ''}`),
+    ...(refused > items.length ? [`… and ${refused - items.length} more`] : []),
+    `${judged.rows} rows: ${judged.rows - refused} good, ${refused} would be refused. Nothing was written.`,
+  ].join('\n'))
+  if (refused > 0) process.exitCode = EXIT.refused
+}
+
+interface Run {
+  readonly desk: Desk
+  readonly extra: Extra
+  readonly results: Results
+  readonly progress: (done: number) => void
+}
+
+interface Counts {
+  readonly registered: number
+  readonly refused: number
+}
+
+async function run({ desk, extra, results, progress }: Run, rows: AsyncIterable<ImportRow>): Promise<Counts> {
+  let [seen, refused] = [0, results.refused]
+  let batch: { readonly row: ImportRow; readonly begun: boolean }[] = []
+  const flush = async (): Promise<void> => {
+    if (batch.length === 0) return
+    // What was begun stays begun, with its time, until it has results: a resumed import may be interrupted, too.
+    results.begin(batch.length, batch.some(({ begun }) => begun) ? results.begun.at : Date.now())
+    const outcomes = await registered(desk, batch.map(({ row }) => row), (i) => (batch[i]?.begun === true ? results.begun.at : undefined))
+    const finished = await extra.add(batch.map(({ row, begun }, i) => ({ row, begun, outcome: outcomes[i] ?? refusal(row, { reason: 'request-invalid' }) })))
+    results.write(finished)
+    refused += finished.filter(({ ok }) => !ok).length
+    batch = []
+    progress(seen)
+  }
+  for await (const row of rows) {
+    seen++
+    if (seen <= results.done) continue
+    const begun = seen <= results.done + results.begun.count
+    // Begun rows are a batch of their own: a device of the others that is there already was there before.
+    if (batch[0] !== undefined && batch[0].begun !== begun) await flush()
+    batch.push({ row, begun })
+    if (batch.length === IMPORT_LIMITS.batchRows) await flush()
+  }
+  await flush()
+  return { registered: seen - refused, refused }
+}
+
+/** Registers what is good of a batch; what an interrupted import had registered counts as registered by it. */
+async function registered(desk: Desk, rows: readonly ImportRow[], begunAt: (i: number) => number | undefined): Promise<readonly RowResult[]> {
+  const good = rows.flatMap(({ device }) => (device.allow ? [device.value] : []))
+  const added = good.length === 0 ? [] : await desk.addDevices(good)
+  const outcomes: RowResult[] = []
+  let next = 0
+  for (const [i, row] of rows.entries()) {
+    const { line, id, device } = row
+    if (!device.allow) {
+      outcomes.push(refusal(row, device))
+      continue
+    }
+    const answer = added[next++]
+    const at = begunAt(i)
+    if (answer?.ok === true || (answer?.code === 'device-exists' && at !== undefined && isOurs(await desk.device(device.value.id), device.value, at))) outcomes.push({ line, id, ok: true })
+    else outcomes.push({ line, id, ok: false, code: answer?.code ?? 'internal', message: answer?.message ?? 'the server left this row without an answer' })
+  }
+  return outcomes
+}
+
+function isOurs(there: Device, row: Pick<Device, 'groups' | 'attributes'>, begunAt: number): boolean {
+  const text = ({ groups, attributes }: Pick<Device, 'groups' | 'attributes'>): string => JSON.stringify([[...new Set(groups)], Object.entries(attributes).map(([name, value]) => `${name}=${value}`).toSorted()])
+  return there.createdAt >= begunAt && text(there) === text(row)
+}
+
+const BAR_CHARS = 30
+const PLAIN_EVERY_ROWS = 10_000
+
+/** A bar for a person, lines for a log; on stderr, so that the answer stays alone on stdout. */
+function progressOf(total: number): (done: number) => void {
+  if (!process.stderr.isTTY) {
+    let told = 0
+    return (done) => {
+      if (done - told < PLAIN_EVERY_ROWS) return
+      told = done
+      process.stderr.write(`${done} of ${total} rows\n`)
+    }
+  }
+  return (done) => {
+    const filled = Math.round((done / total) * BAR_CHARS)
+    process.stderr.write(`\r[${'#'.repeat(filled)}${' '.repeat(BAR_CHARS - filled)}] ${done} of ${total}${done === total ? '\n' : ''}`)
+  }
+}

@@ -1,0 +1,122 @@
+// What a row of an import gets besides its registration: a certificate for its request, a bundle, or a one-time password on the
+// sheet. Every step can be done twice: an import that goes on after an interruption finds what it had written.
+
+import { existsSync, mkdirSync } from 'node:fs'
+import path from 'node:path'
+import { writeSecretFile } from '../ca/key-file.ts'
+import type { Desk } from '../core/desk.ts'
+import { SallyportError } from '../core/errors.ts'
+import { isBundleWhole, writeBundle } from '../bundle.ts'
+import { EXTENSIONS, writePacked, type BundleFormat } from './bundle-format.ts'
+import type { RowResult } from './import-results.ts'
+import type { ImportRow } from './import-rows.ts'
+import { openSheet } from './token-sheet.ts'
+import { durationOf } from './token.ts'
+
+export interface ExtraOptions {
+  readonly bundle?: BundleFormat | 'sheet'
+  readonly out?: string
+  readonly expires: string
+  readonly perPage: string
+  readonly resume?: boolean
+}
+
+export interface Reached {
+  readonly host: string
+  readonly port: number
+  readonly estPort: number
+}
+
+export interface Registered {
+  readonly row: ImportRow
+  /** An interrupted import may have done it already. */
+  readonly begun: boolean
+  readonly outcome: RowResult
+}
+
+export interface Extra {
+  /** Results in the order of the rows; those that are refused already stay as they are. */
+  add(rows: readonly Registered[]): Promise<readonly RowResult[]>
+  /** After the last row. Says what was written where, when something was. */
+  finish(): string | undefined
+}
+
+const PUBLIC_MODE = 0o644
+const PER_PAGE_MAX = 24
+
+/** Failures: 'usage', 'home-not-writable'. */
+export async function openExtras(desk: Desk, { bundle, out, expires, perPage, resume }: ExtraOptions, reached: Reached): Promise<Extra> {
+  if (bundle === undefined) return certificates(desk, out)
+  if (out === undefined) throw new SallyportError('usage', `--bundle ${bundle} needs --out.`)
+  if (bundle !== 'sheet') return bundles(desk, bundle, out, reached)
+  const count = Number(perPage)
+  if (!Number.isInteger(count) || count < 1 || count > PER_PAGE_MAX) throw new SallyportError('usage', `--per-page takes a number from 1 to ${PER_PAGE_MAX}.`)
+  return sheet(desk, { out, perPage: count, resume: resume === true, lifeMs: durationOf(expires), url: `https://${reached.host.includes(':') ? `[${reached.host}]` : reached.host}:${reached.estPort}/.well-known/est` })
+}
+
+/** Does the work for the rows that are registered; a refusal by the desk is the result of its row. */
+function each(work: (row: ImportRow & { readonly device: { readonly allow: true } }, begun: boolean) => Promise<Partial<RowResult>>): Extra['add'] {
+  return (rows) => Promise.all(rows.map(async ({ row, begun, outcome }) => {
+    const { device } = row
+    if (!outcome.ok || !device.allow) return outcome
+    try {
+      return { ...outcome, ...(await work({ ...row, device }, begun)) }
+    } catch (error) {
+      if (!(error instanceof SallyportError) || error.code !== 'refused' || error.reason === 'registry-unavailable') throw error
+      return { ...outcome, ok: false, registered: true as const, code: error.reason ?? error.code, message: error.message }
+    }
+  }))
+}
+
+function certificates(desk: Desk, out: string | undefined): Extra {
+  let written = 0
+  return {
+    add: each(async ({ csr, device }) => {
+      if (csr === undefined || out === undefined) return {}
+      makeFolder(out)
+      const enrolled = await desk.enroll(device.value.id, csr)
+      writeSecretFile(path.join(out, `${device.value.id}.pem`), enrolled.certificate + enrolled.chain.join(''), PUBLIC_MODE)
+      written++
+      return { serial: enrolled.serial }
+    }),
+    finish: () => (written === 0 ? undefined : `${out ?? ''}: ${written} certificates, each with its chain`),
+  }
+}
+
+function bundles(desk: Desk, format: BundleFormat, out: string, connectTo: Reached): Extra {
+  makeFolder(out)
+  let written = 0
+  return {
+    add: each(async ({ device }, begun) => {
+      const { id } = device.value
+      const target = path.join(out, `${id}${EXTENSIONS[format]}`)
+      const whole = format === 'pem' ? isBundleWhole(target) : existsSync(target)
+      if (begun && whole) return {}
+      if (!begun && existsSync(target)) throw new SallyportError('refused', `${target} exists: a key is not overwritten.`)
+      const enrolled = format === 'pem' ? await writeBundle(desk, id, { folder: target, connectTo, existingKey: 'use' }) : await writePacked(desk, id, { format, out: target, connectTo })
+      written++
+      return { serial: enrolled.serial }
+    }),
+    finish: () => `${out}: ${written} bundles. Their keys were made here and are nowhere else.`,
+  }
+}
+
+function sheet(desk: Desk, options: { readonly out: string; readonly perPage: number; readonly resume: boolean; readonly lifeMs: number; readonly url: string }): Extra {
+  const pages = openSheet(options)
+  return {
+    async add(rows) {
+      const asked = rows.flatMap(({ row: { device }, outcome }) => (outcome.ok && device.allow && !pages.has(device.value.id) ? [device.value.id] : []))
+      if (asked.length > 0) pages.add(await desk.createTokens(asked.map((device) => ({ target: { device }, register: false, groups: [], networks: [], approve: 'auto', uses: 1, lifeMs: options.lifeMs }))))
+      return rows.map(({ outcome }) => outcome)
+    },
+    finish: () => `${options.out}: ${pages.finish()} one-time passwords. They are here and nowhere else: print it, and remove it.`,
+  }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+  } catch (cause) {
+    throw new SallyportError('home-not-writable', `The folder ${folder} cannot be written.`, { fix: 'Choose another --out.', cause })
+  }
+}
