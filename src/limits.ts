@@ -1,6 +1,5 @@
-// Every bound of the program in one place, each with its unit in the name and the attack that it stops; those of a noun that has many stand
-// in a file of that name: detection-limits.ts, enrollment-limits.ts … It imports nothing. Relations between bounds are asserted at the end,
-// so that a change of one cannot silently break another.
+// Every bound of the program, each with its unit in the name and the attack that it stops; those of a noun that has many are in a file of that
+// name: enrollment-limits.ts … It imports nothing. Relations between bounds are asserted at the end: a change of one breaks no other silently.
 
 const KiB = 1024
 const MiB = 1024 * KiB

@@ -66,7 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 /** Rooms that compose others; only they and each other may import them. */
 const COMPOSERS = [
-  'main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
+  'main', 'cli', 'cli-verb', 'cli-policy', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'renewal',
   'backup', 'restore', 'restore-swap', 'restore-replay',
@@ -85,7 +85,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['yaml-source'],
   re2js: ['policy-file'],
   pino: ['observe'],
-  commander: ['cli', 'commands', 'device-sim'],
+  commander: ['cli', 'cli-verb', 'cli-policy', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],
   uqr: ['commands'],

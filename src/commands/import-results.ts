@@ -57,7 +57,7 @@ export function openResults(file: string, plan: ImportPlan, resume: boolean): Re
   try {
     if (!resume && existsSync(file)) throw new SallyportError('refused', `${file} is there: this file was imported, or its import was interrupted.`, { fix: 'Go on with --resume; to begin anew, remove the results.' })
     if (resume && !existsSync(file)) throw new SallyportError('refused', `There is no ${file}: nothing was interrupted.`, { fix: 'Leave --resume out.' })
-    return { ...(resume ? goOn(file, plan) : begin(file, plan)), file, ...({ [Symbol.dispose]: () => lock[Symbol.dispose]() }) }
+    return { ...(resume ? goOn(file, plan) : begin(file, plan)), file, [Symbol.dispose]: () => lock[Symbol.dispose]() }
   } catch (error) {
     lock[Symbol.dispose]()
     throw error
