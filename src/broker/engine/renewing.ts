@@ -17,7 +17,7 @@ import type { EnginePacket } from './surface.ts'
 export interface RenewingPorts {
   readonly broker: Pick<BrokerPorts, 'renewal' | 'clock' | 'log'>
   readonly publishing: Pick<Publishing, 'hand'>
-  onRefusal(session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string }): void
+  readonly onRefusal: (session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string }) => void
 }
 
 /** Answers a request that the session's grants have let through. Resolves when the answer is decided, and sent where somebody hears it. */
