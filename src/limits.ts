@@ -191,9 +191,6 @@ export const REGISTRY_LIMITS = {
   /** A token that asks for approval, and a machine that asks with one key after the other: requests that wait for an operator. */
   enrollmentsWaitingMax: 10_000,
   pageSizeMax: 1_000,
-  /** Rows of one CSV file. */
-  csvRowsMax: 100_000,
-  csvBytesMax: 32 * MiB,
   /** Group commit: commits that share one transaction and one fsync. More would hold the event loop for too long. */
   commitsPerTransactionMax: 256,
   /** A writer that never waits: changes that wait for their transaction; a commit beyond this is refused. */
@@ -345,6 +342,5 @@ mustHold(BROKER_LIMITS.halfOpenPerSourceMax <= BROKER_LIMITS.halfOpenMax, 'halfO
 mustHold(BROKER_LIMITS.sourceBurst >= BROKER_LIMITS.sourceRatePerSecond, 'sourceBurst ≥ sourceRatePerSecond')
 mustHold(BROKER_LIMITS.topicLevelsMax <= 100, 'topicLevelsMax ≤ 100, the depth at which the engine\'s matcher throws')
 mustHold(CA_LIMITS.serialBytes <= X509_LIMITS.serialOctetsMax, 'serialBytes ≤ serialOctetsMax')
-mustHold(REGISTRY_LIMITS.changesWaitingMax >= REGISTRY_LIMITS.csvRowsMax, 'changesWaitingMax ≥ csvRowsMax')
 mustHold(POLICY_LIMITS.documentBytesMax <= POLICY_LIMITS.bytesMax, 'documentBytesMax ≤ bytesMax')
 mustHold(REGISTRY_LIMITS.pageSizeDefault <= REGISTRY_LIMITS.pageSizeMax, 'pageSizeDefault ≤ pageSizeMax')

@@ -8,6 +8,7 @@ import type { Desk, NewDevice } from '../core/desk.ts'
 import { parseAttributes } from '../core/device.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable } from '../core/ids.ts'
+import { IMPORT_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { EXIT, REASONS } from '../vocabulary.ts'
 import { print, withDesk, type CommonOptions } from './context.ts'
@@ -66,10 +67,10 @@ interface CsvRow {
 function readRows(file: string): readonly Row[] {
   const found = statSync(file, { throwIfNoEntry: false })
   if (found === undefined) throw new SallyportError('not-found', `There is no file ${file}.`)
-  if (!found.isFile() || found.size > REGISTRY_LIMITS.csvBytesMax) throw new SallyportError('refused', `${file} is not a file of at most ${REGISTRY_LIMITS.csvBytesMax} bytes.`, { fix: 'Split it.' })
+  if (!found.isFile() || found.size > IMPORT_LIMITS.fileAtOnceBytesMax) throw new SallyportError('refused', `${file} is not a file of at most ${IMPORT_LIMITS.fileAtOnceBytesMax} bytes.`, { fix: 'Split it.' })
   const rows = parseFile(file)
   if (rows.length === 0) throw new SallyportError('refused', `${file} has no row that can be read as UTF-8 text.`, { fix: 'Begin it with the line: id,group; and save it as UTF-8.' })
-  if (rows.length > REGISTRY_LIMITS.csvRowsMax) throw new SallyportError('refused', `${file} has more than ${REGISTRY_LIMITS.csvRowsMax} rows.`, { fix: 'Split it.' })
+  if (rows.length > IMPORT_LIMITS.fileAtOnceRowsMax) throw new SallyportError('refused', `${file} has more than ${IMPORT_LIMITS.fileAtOnceRowsMax} rows.`, { fix: 'Split it.' })
   const seen = new Set<string>()
   return rows.map((row) => rowOf(row, seen))
 }
@@ -78,7 +79,7 @@ function parseFile(file: string): readonly CsvRow[] {
   try {
     const rows: unknown[] = parseCsv(readFileSync(file), {
       columns: header, bom: true, skip_empty_lines: true, trim: true, info: true, relax_column_count: true,
-      max_record_size: REGISTRY_LIMITS.csvBytesMax, to: REGISTRY_LIMITS.csvRowsMax + 1,
+      max_record_size: IMPORT_LIMITS.fileAtOnceBytesMax, to: IMPORT_LIMITS.fileAtOnceRowsMax + 1,
     })
     return rows as readonly CsvRow[]
   } catch (error) {

@@ -57,7 +57,7 @@ export function openResults(file: string, plan: ImportPlan, resume: boolean): Re
   try {
     if (!resume && existsSync(file)) throw new SallyportError('refused', `${file} is there: this file was imported, or its import was interrupted.`, { fix: 'Go on with --resume; to begin anew, remove the results.' })
     if (resume && !existsSync(file)) throw new SallyportError('refused', `There is no ${file}: nothing was interrupted.`, { fix: 'Leave --resume out.' })
-    return { ...(resume ? goOn(file, plan) : begin(file, plan)), file, [Symbol.dispose]: () => lock[Symbol.dispose]() }
+    return { ...(resume ? goOn(file, plan) : begin(file, plan, 'ax')), file, [Symbol.dispose]: () => lock[Symbol.dispose]() }
   } catch (error) {
     lock[Symbol.dispose]()
     throw error
@@ -75,8 +75,8 @@ function lockOf(file: string): Disposable {
 
 type Written = Omit<Results, 'file' | typeof Symbol.dispose>
 
-function begin(file: string, plan: ImportPlan): Written {
-  const append = appendTo(openSync(file, 'ax', PRIVATE_MODE))
+function begin(file: string, plan: ImportPlan, flag: 'ax' | 'w'): Written {
+  const append = appendTo(openSync(file, flag, PRIVATE_MODE))
   append([{ import: plan }])
   return { done: 0, refused: 0, begun: { count: 0, at: 0 }, ...writers(append) }
 }
@@ -86,6 +86,8 @@ function goOn(file: string, plan: ImportPlan): Written {
   // A line that was being written when the machine stopped is no result.
   const whole = text.slice(0, text.lastIndexOf('\n') + 1)
   const records = whole.split('\n').filter((line) => line !== '').map((line, i) => recordOf(line, `${file}, line ${i + 1}`))
+  // Stopped before it had written with what it began: nothing is done.
+  if (records.length === 0) return begin(file, plan, 'w')
   const [first] = records
   if (first === undefined || !('import' in first)) throw unreadable(file)
   if (first.import.sha256 !== plan.sha256) throw new SallyportError('refused', 'The file is not what it was when its import began.', { fix: 'Bring the old one back to go on. To import a changed file, remove the results: devices that are registered are then refused as such.' })
