@@ -24,6 +24,7 @@ import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
+import { openPublicPki } from './public-pki.ts'
 import { openRouter } from './router/memory.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
@@ -34,6 +35,7 @@ export interface Ready {
   readonly mqtt: Address
   readonly websocket: (Address & { readonly path: string }) | undefined
   readonly admin: { readonly url: string }
+  readonly pki: Address
   readonly rootSha256: string
   readonly demo: Demo | undefined
   /** This start made the home. */
@@ -146,6 +148,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
+  const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
+  void pki.publish()
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
@@ -156,6 +160,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     return reload()
   }, 'a reload failed')))
   const daily = setInterval(() => {
+    void next(() => pki.renew(), 'the certificate of the OCSP responder could not be renewed')
     void next(renew, 'the certificates could not be renewed')
     void next(warnOfExpiry, 'the certificates could not be looked at')
     // What was set aside has been used up by what the registry has grown.
@@ -242,12 +247,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     }
   }
 
-  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url } }, null, 2)}\n`)
+  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, pki: pki.address }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
-  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, pki: pki.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await warnOfExpiry()
   log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, devices: home.view.size.devices }, 'ready')
 

@@ -42,12 +42,13 @@ function roomOf(file: string): string {
   return second.replace(/\.(ts|cjs)$/, '')
 }
 
-const LEAVES = ['vocabulary', 'limits', 'detection-limits']
+const LEAVES = ['vocabulary', 'limits', 'detection-limits', 'pki-limits']
 /** room → rooms that it may import, besides itself. What is not listed composes and may import everything. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   vocabulary: [],
   limits: [],
   'detection-limits': [],
+  'pki-limits': [],
   core: LEAVES,
   x509: [...LEAVES, 'core'],
   ca: [...LEAVES, 'core', 'x509'],
@@ -57,6 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   enroll: [...LEAVES, 'core', 'x509'],
   http: [...LEAVES, 'core', 'x509'],
   observe: [...LEAVES, 'core', 'x509'],
+  pki: [...LEAVES, 'core', 'x509'],
   'yaml-source': [...LEAVES, 'core'],
   'policy-file': [...LEAVES, 'core', 'yaml-source'],
   config: [...LEAVES, 'core', 'yaml-source'],
@@ -64,7 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-sim': ['vocabulary'],
 }
 /** Rooms that compose others; only they and each other may import them. */
-const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history']
+const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history', 'public-pki']
 
 /** Third-party package → the only rooms that may know it. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {

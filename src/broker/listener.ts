@@ -11,7 +11,8 @@ import { BROKER_LIMITS } from '../limits.ts'
 import type { Source } from '../core/audit.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
-import { sourceAddress, type SourceGate } from './source-gate.ts'
+import { sourceAddress } from '../core/source-key.ts'
+import type { SourceGate } from './source-gate.ts'
 import { leafOfFailedHandshake, reasonOfHandshakeError } from './tls-peer.ts'
 
 /** What the door shows and trusts; replaced as a whole by a reload. PEM throughout. */

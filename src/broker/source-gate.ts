@@ -5,30 +5,13 @@ import { BROKER_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { fullBucket, takeToken, type Bucket, type BucketRate } from '../core/token-bucket.ts'
 import type { EpochMs } from '../core/ids.ts'
+import { sourceKey } from '../core/source-key.ts'
 
 export interface SourceGate {
   /** Takes a token of this address and a place among the unfinished handshakes: give the place back with `finished`. */
   enter(address: string, now: EpochMs): Decision<void>
   /** The handshake and CONNECT of one connection that entered are over, in whatever way. */
   finished(address: string): void
-}
-
-/** `::ffff:192.0.2.1` and `192.0.2.1` are one address; a dual-stack socket reports the former. */
-export function sourceAddress(address: string | undefined): string {
-  if (address === undefined) return 'unknown'
-  return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address
-}
-
-/**
- * An attacker with a whole IPv6 /64 owns 2^64 addresses; they share one bucket. IPv4 addresses stand for themselves.
- */
-export function sourceKey(address: string): string {
-  if (!address.includes(':')) return address
-  const [head = '', tail] = address.split('::')
-  const front = head.split(':').filter((g) => g !== '')
-  const back = tail === undefined ? [] : tail.split(':').filter((g) => g !== '')
-  const zeros = tail === undefined ? 0 : Math.max(0, 8 - front.length - back.length)
-  return [...front, ...Array<string>(zeros).fill('0'), ...back].slice(0, 4).join(':')
 }
 
 export function openSourceGate(rate: BucketRate): SourceGate {

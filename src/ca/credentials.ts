@@ -16,10 +16,10 @@ import { readSecretFile, writeSecretFile } from './key-file.ts'
 const PUBLIC_MODE = 0o644
 const ALWAYS: readonly string[] = ['localhost', '127.0.0.1', '::1']
 
-const COMMON_NAMES = { server: 'sallyport server', operator: 'operator' } as const
+const COMMON_NAMES = { 'server': 'sallyport server', 'operator': 'operator', 'ocsp-responder': 'sallyport OCSP responder' } as const
 
 /** Issues the credential unless a good one is there. Failure: 'refused', 'key-permissions'. */
-export async function ensureCredential(kind: 'server' | 'operator', organisation: Organisation, ports: GenesisPorts): Promise<'kept' | 'issued'> {
+export async function ensureCredential(kind: keyof typeof COMMON_NAMES, organisation: Organisation, ports: GenesisPorts): Promise<'kept' | 'issued'> {
   const folder = path.join(ports.paths.local, kind)
   const files = { cert: path.join(folder, 'cert.pem'), key: path.join(folder, 'key.pem'), ca: path.join(folder, 'ca.pem') }
   const altNames = kind === 'server' ? serverNames(ports.hosts) : []

@@ -20,6 +20,7 @@ import { joinCertificate, openTemplate, subjectKeyId } from '../x509/template.ts
 import { newSerial, openAuthority, type Authority } from './issue.ts'
 import { openPassphrase, readSecretFile, sealKey, unsealKey, writeSecretFile } from './key-file.ts'
 import { ensureCredential } from './credentials.ts'
+import type { PublicDoor } from './pointers.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import { openSigner, type Signer } from './signer.ts'
 
@@ -37,6 +38,8 @@ export interface GenesisPorts {
   readonly profiles: Profiles
   readonly paths: CaPaths
   readonly organization: string
+  /** Where certificates point to. */
+  readonly door?: PublicDoor | undefined
   /** DNS names and IP addresses under which the server is reached. */
   readonly hosts: readonly string[]
   readonly clock: () => EpochMs
@@ -48,6 +51,10 @@ export interface Organisation {
   readonly root: CaRecord
   readonly issuing: CaRecord
   readonly authority: Authority
+  /** Signs the CRLs of the issuing CA. */
+  readonly signer: Signer
+  /** The same for the root: its key is opened for one CRL and not kept. Undefined while it is not in certs/local. */
+  readonly rootSigner: () => Promise<Signer | undefined>
 }
 
 const PUBLIC_MODE = 0o644
@@ -85,8 +92,11 @@ export async function openAuthorityOnly(ports: GenesisPorts, mayMake: boolean): 
   const root = await ensureRoot(ports, vault)
   const issuing = await ensureIssuing(ports, vault, root)
   const key = await openKey(ports, vault, 'issuing.key', issuing)
-  const authority = openAuthority({ registry: ports.registry, signer: openSigner(key), issuer: issuing, profiles: ports.profiles, clock: ports.clock, random: ports.random })
-  return { root, issuing, authority }
+  const signer = openSigner(key)
+  const authority = openAuthority({ registry: ports.registry, signer, issuer: issuing, profiles: ports.profiles, door: ports.door, clock: ports.clock, random: ports.random })
+  const rootSigner = async (): Promise<Signer | undefined> =>
+    existsSync(path.join(ports.paths.local, 'root.key')) ? openSigner(await openKey(ports, { passphrase: vault.passphrase, opened: new Map() }, 'root.key', root)) : undefined
+  return { root, issuing, authority, signer, rootSigner }
 }
 
 async function ensureRoot(ports: GenesisPorts, vault: Vault): Promise<CaRecord> {

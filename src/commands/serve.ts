@@ -59,13 +59,14 @@ const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 const nameOf = (host: string): string => (EVERYWHERE.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host)
 const whereTo = (host: string): string => (EVERYWHERE.includes(host) ? ', on every address of this machine' : '')
 
-function welcome(home: string, { mqtt, websocket, admin, rootSha256, demo, fresh }: Ready): string {
+function welcome(home: string, { mqtt, websocket, admin, pki, rootSha256, demo, fresh }: Ready): string {
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
     `MQTT over mutual TLS  mqtts://${nameOf(mqtt.host)}:${mqtt.port}   (3.1.1 and 5${whereTo(mqtt.host)})`,
     ...(websocket === undefined ? [] : [`MQTT over WebSocket   wss://${nameOf(websocket.host)}:${websocket.port}${websocket.path}   (mutual TLS${whereTo(websocket.host)})`]),
     `Admin API             ${admin.url}`,
+    `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,
     `CA fingerprint        SHA256 ${rootSha256}`,
     '',
     ...(demo === undefined ? [] : [`Try it (bundles in ${demo.folder}): listen in one shell, speak in another.`, '', `  ${demo.subscribe}`, '', `  ${demo.publish}`, '']),

@@ -67,6 +67,8 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-observed'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device: DeviceId; readonly sha256: Fingerprint }
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }
+  /** `scope`: the shard, where it is one. */
+  | Common & { readonly kind: 'crl-numbered'; readonly issuer: CaName; readonly scope?: string; readonly number: number }
   | Common & { readonly kind: 'policy-loaded'; readonly generation: number; readonly sha256: string; readonly actor: Actor; readonly because: 'start' | 'reload' | 'apply' | 'rollback' }
   | Common & { readonly kind: 'policy-rejected'; readonly message: string }
   | Common & { readonly kind: 'policy-unresolved'; readonly device: DeviceId; readonly rule: string; readonly variable: string; readonly effect: 'grant-absent' | 'deny-widened' }

@@ -43,6 +43,31 @@ export interface CaRecord {
   readonly createdAt: EpochMs
 }
 
+/** A CRL that was published, or would have been: its number is taken before it is signed. */
+export interface CrlRecord {
+  readonly issuer: CaName
+  /** '' for the whole list of the issuer, '3of16' for a shard. */
+  readonly scope: string
+  readonly number: number
+  readonly thisUpdate: EpochMs
+  readonly nextUpdate: EpochMs
+}
+
+/** An entry of a CRL, and when its certificate expires. */
+export interface RevokedEntry {
+  readonly serial: SerialNumber
+  readonly at: EpochMs
+  readonly reason: RevocationReason
+  readonly notAfter: EpochMs
+}
+
+/** A device that is kept out, and since when. */
+export interface DeviceOut {
+  readonly device: DeviceId
+  readonly state: 'suspended' | 'retired'
+  readonly since: EpochMs
+}
+
 /** Everything that can happen to the registry. Readers of the change feed see exactly these. */
 export type Change =
   | { readonly kind: 'device-added'; readonly device: Device }
@@ -57,11 +82,13 @@ export type Change =
   | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly state: 'active' | 'superseded' }
   | { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly at: EpochMs; readonly reason: RevocationReason }
   | { readonly kind: 'ca-added'; readonly ca: CaRecord }
+  | { readonly kind: 'crl-numbered'; readonly crl: CrlRecord }
 
 /**
  * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
  * of one id [device-exists], a second certificate of one (issuer, serial) or a second CA of one name [revision-conflict],
+ * a CRL number that is not higher than the last of its issuer and scope [revision-conflict],
  * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
  * a change of something that is not there [device-not-found | certificate-not-found].
  */
@@ -117,6 +144,14 @@ export interface Registry {
   certificates(query: CertificateQuery): Page<CertificateRecord>
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
   cas(): readonly CaRecord[]
+  /** The last CRL of each scope of this issuer. */
+  crls(issuer: CaName): readonly CrlRecord[]
+  /** Revoked certificates of this issuer with a serial behind `after` ('' for the first page), a page in their order; empty at the end. */
+  revokedAfter(issuer: CaName, after: string): readonly RevokedEntry[]
+  /** This device, where it is suspended or retired. */
+  deviceOut(device: DeviceId): DeviceOut | undefined
+  /** All that are suspended or retired, by pages as `revokedAfter`. */
+  devicesOut(after: string): readonly DeviceOut[]
   /** Changes after `sequence`, in order, at most `limit`. */
   changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]
   close(): void

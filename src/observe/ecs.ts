@@ -33,6 +33,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'certificate-observed': 'configuration',
   'certificate-revoked': 'configuration',
   'ca-added': 'configuration',
+  'crl-numbered': 'configuration',
   'policy-loaded': 'configuration',
   'policy-rejected': 'configuration',
   'policy-unresolved': 'configuration',
@@ -82,7 +83,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), filter: text('filter'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'),
-      profile: text('profile'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), generation: field('generation'),
+      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), generation: field('generation'),
       signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
       variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
     }),

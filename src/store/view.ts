@@ -152,6 +152,7 @@ function emptyTables(): Tables {
         return
       }
       case 'ca-added':
+      case 'crl-numbered':
         return
     }
   }

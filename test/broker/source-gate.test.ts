@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { openSourceGate, sourceAddress, sourceKey } from '../../src/broker/source-gate.ts'
+import { openSourceGate } from '../../src/broker/source-gate.ts'
+import { sourceAddress, sourceKey } from '../../src/core/source-key.ts'
 import { BROKER_LIMITS } from '../../src/limits.ts'
 
 const RATE = { perSecond: 10, burst: 20 }

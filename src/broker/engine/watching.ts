@@ -10,7 +10,7 @@ import type { DeviceId, EpochMs, Fingerprint } from '../../core/ids.ts'
 import { judgeTrust, type Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session, SessionTable } from '../sessions.ts'
-import { sourceKey } from '../source-gate.ts'
+import { sourceKey } from '../../core/source-key.ts'
 import type { Link } from './link.ts'
 import { openPace, type Pace } from './pace.ts'
 

@@ -5,6 +5,7 @@ import type { CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry }
 import type { Device } from '../../core/device.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
+import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
@@ -73,6 +74,7 @@ export function prepareReader(db: DatabaseSync): Reader {
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
+    ...preparePublicationReads(db),
     lastSequence,
     device(id) {
       const row = device.get(id)

@@ -131,6 +131,10 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     certificates: (query) => guarded(() => reader.certificates(query)),
     certificateDer: (issuer, serial) => guarded(() => reader.certificateDer(issuer, serial)),
     cas: () => guarded(() => reader.cas()),
+    crls: (issuer) => guarded(() => reader.crls(issuer)),
+    revokedAfter: (issuer, after) => guarded(() => reader.revokedAfter(issuer, after)),
+    deviceOut: (device) => guarded(() => reader.deviceOut(device)),
+    devicesOut: (after) => guarded(() => reader.devicesOut(after)),
     changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
     load: (into) => guarded(() => reader.load(into)),
     onCommit: onCommit.add,
@@ -161,7 +165,7 @@ interface CommitPorts {
 /** Judges and makes one commit; the caller has opened a savepoint and undoes it when the decision is a denial. */
 function prepareCommit(db: DatabaseSync, ports: CommitPorts): (commit: Waiting, lastSequence: number) => Judged {
   const judge = prepareExpectations(db)
-  const make = prepareChanges(db)
+  const make = prepareChanges(db, ports.clock)
   const feed = db.prepare('INSERT INTO feed (sequence, committed_at, change) VALUES (?, ?, ?)')
   return ({ changes, expected, audit }, lastSequence) => {
     for (const expectation of expected) {
