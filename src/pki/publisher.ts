@@ -60,7 +60,7 @@ export async function openPublisher(ports: PublisherPorts): Promise<Publisher> {
   await sweepFolder(ports.folder)
   /** Lists that say what is no longer so. */
   const changed = new Set<CaName>(ports.issuers.filter((issuer) => issuer.isAnewAtStart).map(({ name }) => name))
-  let running: Promise<void> | undefined
+  let running: Promise<void> = Promise.resolve()
   let closed = false
   let soon: NodeJS.Timeout | undefined
 
@@ -81,16 +81,15 @@ export async function openPublisher(ports: PublisherPorts): Promise<Publisher> {
     soon.unref()
   }
 
-  async function publish(): Promise<void> {
-    // Whoever asks while lists are being made gets those that are made after it asked.
-    while (running !== undefined) await running
-    if (closed) return
-    running = publishDue()
-    await running
+  /** One after the other: whoever asks while lists are being made gets those that are made after it asked. */
+  function publish(): Promise<void> {
+    running = running.then(publishDue)
+    return running
   }
 
   async function publishDue(): Promise<void> {
     for (const issuer of ports.issuers) {
+      if (closed) return
       const wasChanged = changed.delete(issuer.name)
       if (!wasChanged && !isDue(issuer)) continue
       try {
@@ -101,7 +100,6 @@ export async function openPublisher(ports: PublisherPorts): Promise<Publisher> {
         later(PKI_LIMITS.crlRetryMs)
       }
     }
-    running = undefined
   }
 
   /** Half of its life is over, or it comes from a time that the clock has not reached. */
