@@ -1,7 +1,7 @@
 // The composition root of `serve`: configuration → home → CA → broker and admin API → ready; then signals, and an orderly
 // end. It wires and starts; every decision is made in the rooms.
 
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
@@ -10,6 +10,7 @@ import { ensureCredentials } from './ca/genesis.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { EpochMs } from './core/ids.ts'
+import type { CertificateRecord } from './core/registry.ts'
 import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
@@ -130,7 +131,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     view: home.view,
     audit: home.audit,
     authority: organisation.authority,
-    sessions: { closed: (match) => broker.closed(match), of: openHeldSessions({ fleet, broker, store, clock: Date.now }) },
+    sessions: { closed: (match) => broker.closed(match), connected: liveOf, of: openHeldSessions({ fleet, broker, store, clock: Date.now }) },
     decrees: { decree, lift: (device) => standing.lift(device) },
     detection: watch,
     policies,
@@ -168,6 +169,10 @@ export async function serve(options: ServeOptions): Promise<void> {
   }, LIFE.day)
   daily.unref()
   stack.defer(() => clearInterval(daily))
+
+  function liveOf({ sha256, device }: CertificateRecord): number {
+    return [...broker.live(device)].filter(({ leaf }) => createHash('sha256').update(leaf).digest('hex') === sha256).length
+  }
 
   function decree(changes: readonly Decree[]): void {
     log.error({ changes }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')

@@ -66,10 +66,10 @@ const HOURS_A_DAY = 24
 
 function readCredential(local: string): ResponderCredential {
   const folder = path.join(local, 'ocsp-responder')
-  const { signatureIdentifier, sign } = openSigner(createPrivateKey(readSecretFile(path.join(folder, 'key.pem'))))
+  const signer = openSigner(createPrivateKey(readSecretFile(path.join(folder, 'key.pem'))))
   const found = decodePem(readFileSync(path.join(folder, 'cert.pem'), 'utf8'), 'CERTIFICATE')
   const certificate = found.allow ? found.value[0] : undefined
   const facts = certificate === undefined ? undefined : parseCertificate(certificate)
   if (certificate === undefined || facts?.allow !== true) throw new SallyportError('certificate-unusable', `The certificate in ${folder} cannot be read.`, { fix: 'Remove this folder: the next start makes a new one.' })
-  return { signatureIdentifier, sign, certificate, notAfter: facts.value.notAfter }
+  return { ...signer, certificate, notAfter: facts.value.notAfter }
 }

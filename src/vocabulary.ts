@@ -213,6 +213,7 @@ export const ADMIN_PATHS = {
   certificates: '/v1/certificates',
   certificate: '/v1/certificates/:serial',
   revocations: '/v1/revocations',
+  massRevocations: '/v1/revocations/many',
   policy: '/v1/policy',
   policyHistory: '/v1/policy/history',
   policyExplain: '/v1/policy/explain',

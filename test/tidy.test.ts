@@ -66,7 +66,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-sim': ['vocabulary'],
 }
 /** Rooms that compose others; only they and each other may import them. */
-const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history', 'public-pki']
+const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history', 'public-pki', 'mass-revocation']
 
 /** Third-party package → the only rooms that may know it. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {

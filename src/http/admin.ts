@@ -162,6 +162,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     const { reason, ...target } = parse(requests.revocation, r.body)
     return desk(r).revoke(target, reason)
   })
+  app.post(ADMIN_PATHS.massRevocations, (r) => desk(r).revokeMany(parse(requests.massRevocation, r.body)))
   const large = { bodyLimit: HTTP_LIMITS.policyBodyBytesMax }
   app.get(ADMIN_PATHS.policy, (r) => desk(r).policy())
   app.post(ADMIN_PATHS.policy, large, (r) => desk(r).applyPolicy(parse(policyRequests.apply, r.body)))

@@ -6,7 +6,7 @@ import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
-import { parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId } from '../core/ids.ts'
+import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId } from '../core/ids.ts'
 import { CERTIFICATE_STATES } from '../core/registry.ts'
 
 /** A refusal of one field, with its own reason code. */
@@ -56,6 +56,15 @@ export const revocation = z.union([
   z.strictObject({ device: deviceId, reason: z.enum(REASON_NAMES) }),
   z.strictObject({ serial: serialNumber, reason: z.enum(REASON_NAMES) }),
 ])
+
+const instant = z.number().int().min(0)
+export const massRevocation = z.strictObject({
+  choice: z.strictObject({ group: groupName.optional(), ca: parsed(parseCaName).optional(), issuedAfter: instant.optional(), issuedBefore: instant.optional() })
+    .refine((choice) => Object.values(choice).some((value) => value !== undefined), 'say what to revoke'),
+  reason: z.enum(REASON_NAMES),
+  dryRun: z.boolean(),
+  atMost: z.number().int().min(0).optional(),
+})
 
 const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */

@@ -27,8 +27,7 @@ export interface OcspRequest {
   readonly nonce: Uint8Array | undefined
 }
 
-export const OCSP_HASHES = ['sha1', 'sha256'] as const
-type OcspHash = (typeof OCSP_HASHES)[number]
+type OcspHash = 'sha1' | 'sha256'
 const HASH_OIDS: Readonly<Record<string, OcspHash>> = { '1.3.14.3.2.26': 'sha1', '2.16.840.1.101.3.4.2.1': 'sha256' }
 const OID_NONCE = '1.3.6.1.5.5.7.48.1.2'
 const OID_BASIC = '1.3.6.1.5.5.7.48.1.1'
