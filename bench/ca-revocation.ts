@@ -2,6 +2,7 @@
 // what it needs in memory, and for how long the event loop is held; and OCSP answers per second, each signed, and remembered.
 // Run: node bench/ca-revocation.ts [entries]
 
+import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,7 +19,8 @@ import { encodeName } from '../src/x509/names.ts'
 import { signingAlgorithm } from '../src/x509/signatures.ts'
 import { joinCertificate, openTemplate } from '../src/x509/template.ts'
 
-const ENTRIES = Number(process.argv[2] ?? 1_000_000)
+const [, , COUNT = '1000000', FILL] = process.argv
+const ENTRIES = Number(COUNT)
 const OCSP_ASKED = 20_000
 const OCSP_AT_ONCE = 64
 const DAY_MS = 86_400_000
@@ -39,11 +41,17 @@ const subjectDer = encodeName({ commonName: 'Bench Issuing' })
 const tbs = openTemplate({ issuerDer: new Uint8Array(), authorityKeyId: undefined, signatureIdentifier: algorithm.identifier, basicConstraints: { ca: true }, keyUsage: ['keyCertSign', 'cRLSign'], extendedKeyUsage: [] })({ serial: Uint8Array.of(0x41), notBefore: Date.now() - DAY_MS, notAfter: Date.now() + 3_650 * DAY_MS, subjectDer, spki, subjectAltNames: [] })
 const der = joinCertificate(tbs, algorithm.identifier, await signer.sign(tbs))
 
+if (FILL !== undefined) {
+  fill(FILL)
+  process.exit(0)
+}
+
 const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-bench-'))
 try {
   const file = path.join(folder, 'registry.db')
   openRegistry(file, { clock: Date.now }).close()
-  fill(file)
+  // In a process of its own, whose memory is not measured.
+  spawnSync(process.execPath, [import.meta.filename, COUNT, file], { stdio: 'inherit' })
   const registry = openRegistry(file, { clock: Date.now })
   // What a list of revoked certificates costs, and not what the view of a fleet does: nobody is suspended here.
   const view = { certificatesOf: () => [], onChange: () => () => {} }

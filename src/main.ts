@@ -150,7 +150,9 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   stack.defer(() => admin.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
-  void pki.publish()
+  // The first lists are empty, and there when the first person asks; later ones may be long, and nobody waits for them.
+  const published = pki.publish()
+  if (fresh) await published
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))

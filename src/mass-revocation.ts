@@ -89,7 +89,7 @@ async function revokePage(ports: MassRevocationPorts, records: readonly Certific
     if (!committed.allow && committed.reason === 'state-transition' && attempt < ATTEMPTS_MAX) continue
     if (!committed.allow) throw failureOf(committed)
     const committedAt = performance.now()
-    const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? 0))
+    const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
     return { certificates: changes.length, sessions: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
   }
 }

@@ -26,11 +26,16 @@ export interface CrlEntries {
   /** `serial`: lower-case hex without a leading zero octet. */
   add(serial: string, at: EpochMs, reason: PublishedReason): void
   readonly count: number
-  /** The entries so far, as DER elements one after the other; a view, valid until the next `add`. */
-  bytes(): Uint8Array
+  /**
+   * A SEQUENCE of `before`, the list of entries where there are any, and `after`. It is made around the entries where they
+   * lie: copying them would hold the event loop. A view; nothing is added afterwards.
+   */
+  wrap(before: Uint8Array, after: Uint8Array): Uint8Array
 }
 
 const FIRST_BYTES = 64 * 1024
+/** Room for what stands before the entries: more than the name in any certificate that is read here. */
+const HEAD_BYTES = 20 * 1024
 /** Header, 21 octets of serial, a GeneralizedTime and a reason: more than any entry takes. */
 const ENTRY_BYTES_MAX = 64
 const DAY_MS = 86_400_000
@@ -42,7 +47,7 @@ const REASONS = Object.fromEntries(Object.entries(PUBLISHED_REASONS).map(([name,
 /** Starts a list of revoked certificates. */
 export function openCrlEntries(): CrlEntries {
   let buffer = Buffer.allocUnsafe(FIRST_BYTES)
-  let at = 0
+  let at = HEAD_BYTES
   let count = 0
   /** The DER of midnight, by day: of each time only six digits are left to write. */
   const days = new Map<number, Uint8Array>()
@@ -86,7 +91,17 @@ export function openCrlEntries(): CrlEntries {
       buffer[start + 1] = at - start - 2
       count += 1
     },
-    bytes: () => buffer.subarray(0, at),
+    wrap(before, after) {
+      if (buffer.length - at < after.length) buffer = Buffer.concat([buffer], at + after.length)
+      // An empty list is absent. RFC 5280 §5.1.2.6.
+      const list = count === 0 ? NOTHING : headerOf(at - HEAD_BYTES)
+      const inner = Buffer.concat([before, list])
+      const outer = Buffer.concat([headerOf(inner.length + at - HEAD_BYTES + after.length), inner])
+      if (outer.length > HEAD_BYTES) throw new TypeError('the name of the issuer is too long for a CRL')
+      buffer.set(after, at)
+      buffer.set(outer, HEAD_BYTES - outer.length)
+      return buffer.subarray(HEAD_BYTES - outer.length, at + after.length)
+    },
   }
 }
 
@@ -95,6 +110,7 @@ function twoDigits(buffer: Buffer, at: number, value: number): void {
   buffer[at + 1] = 0x30 + (value % 10)
 }
 
+const NOTHING = new Uint8Array()
 const VERSION_2 = tlv(TAG.integer, Uint8Array.of(1))
 const TAG_EXTENSIONS = 0xa0
 const TAG_KEY_IDENTIFIER = 0x80
@@ -106,15 +122,8 @@ export function encodeTbsCrl(facts: CrlFacts, entries: CrlEntries): Uint8Array {
     encodeExtension(OID.cRLNumber, false, encodeInteger(facts.number)),
     ...(facts.distributionPoint === undefined ? [] : [encodeExtension(OID.issuingDistributionPoint, true, tlv(TAG.sequence, distributionPointName(facts.distributionPoint)))]),
   ]
-  return tlv(
-    TAG.sequence,
-    VERSION_2,
-    facts.signatureIdentifier,
-    facts.issuerDer,
-    encodeTime(facts.thisUpdate),
-    encodeTime(facts.nextUpdate),
-    // An empty list is absent. RFC 5280 §5.1.2.6.
-    ...(entries.count === 0 ? [] : [tlv(TAG.sequence, entries.bytes())]),
+  return entries.wrap(
+    Buffer.concat([VERSION_2, facts.signatureIdentifier, facts.issuerDer, encodeTime(facts.thisUpdate), encodeTime(facts.nextUpdate)]),
     tlv(TAG_EXTENSIONS, tlv(TAG.sequence, ...extensions)),
   )
 }

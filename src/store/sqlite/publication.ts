@@ -13,7 +13,7 @@ export type PublicationReads = Pick<Registry, 'crls' | 'revokedAfter' | 'deviceO
 
 export function preparePublicationReads(db: DatabaseSync): PublicationReads {
   const crls = prepareTuples(db, 'SELECT issuer, scope, number, this_update, next_update FROM crls WHERE issuer = ? ORDER BY scope')
-  const revoked = prepareTuples(db, "SELECT serial, revoked_at, revocation_reason, not_after FROM certificates WHERE state = 'revoked' AND issuer = ? AND serial > ? ORDER BY serial LIMIT ?")
+  const revoked = prepareTuples(db, "SELECT serial, revoked_at, revocation_reason, not_after FROM certificates INDEXED BY certificates_revoked WHERE state = 'revoked' AND issuer = ? AND serial > ? ORDER BY serial LIMIT ?")
   const outOne = prepareTuples(db, 'SELECT device, state, since FROM devices_out JOIN devices ON id = device WHERE device = ?')
   const outPage = prepareTuples(db, 'SELECT device, state, since FROM devices_out JOIN devices ON id = device WHERE device > ? ORDER BY device LIMIT ?')
   const parseOut = ([device, state, since]: readonly unknown[]): DeviceOut => ({ device: device as DeviceId, state: state as DeviceOut['state'], since: Number(since) })
