@@ -325,6 +325,8 @@ export const HTTP_LIMITS = {
 export const LIFE = {
   /** How late, at most, the session of an expired certificate is closed. */
   expirySweepMs: SECOND,
+  /** How often the program's own certificates are looked at. More often than they need: a clock that was set back makes them wrong at once. */
+  credentialsLookMs: HOUR,
   day: DAY,
 } as const
 

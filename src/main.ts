@@ -162,9 +162,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     waiting = undefined
     return reload()
   }, 'a reload failed')))
+  const hourly = setInterval(() => void next(renew, 'the certificates could not be renewed'), LIFE.credentialsLookMs)
+  hourly.unref()
+  stack.defer(() => clearInterval(hourly))
   const daily = setInterval(() => {
     void next(() => pki.renew(), 'the certificate of the OCSP responder could not be renewed')
-    void next(renew, 'the certificates could not be renewed')
     void next(warnOfExpiry, 'the certificates could not be looked at')
     // What was set aside has been used up by what the registry has grown.
     void next(async () => home.registry.reserveRoom(), 'no room could be set aside for the registry')

@@ -1,5 +1,5 @@
 // The credentials that the program holds itself: the server's certificate and the operator's. Each is kept while it is good
-// (key and certificate fit, recorded as active, the right names, a third of its life left) and issued anew otherwise.
+// (key and certificate fit, recorded as active, in force, the right names, a third of its life left) and issued anew otherwise.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -47,9 +47,13 @@ function isGood(files: Readonly<Record<'cert' | 'key' | 'ca', string>>, altNames
   const { value: leaf } = facts
   const record = ports.registry.certificate(organisation.issuing.name, leaf.serial as SerialNumber)
   const now = ports.clock()
+  const issuer = parseCertificate(organisation.issuing.der)
+  const issuerNotBefore = issuer.allow ? issuer.value.notBefore : 0
   return (
     record?.state === 'active' &&
     record.sha256 === leaf.sha256 &&
+    // One that was issued while the clock was ahead would be refused by everybody until then. Before its CA there is no better one.
+    leaf.notBefore <= Math.max(now, issuerNotBefore) &&
     leaf.notAfter - now > (leaf.notAfter - leaf.notBefore) / 3 &&
     covers(leaf, altNames) &&
     isKeyOf(key, leaf.key.spkiSha256)

@@ -137,7 +137,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     const serial = newSerial(ports.random)
     const notBefore = wholeSeconds(Math.max(now - CA_LIMITS.backdateMs, issuerFacts.notBefore))
     const notAfter = wholeSeconds(Math.min(now + profile.validityMs, issuerFacts.notAfter))
-    if (notAfter <= Math.max(now, notBefore)) throw new SallyportError('certificate-unusable', `The certificate of ${ports.issuer.name} is not in force (it ends at ${new Date(issuerFacts.notAfter).toISOString()}).`, { fix: 'Check the clock of this machine; if the CA has expired, a new one is needed.' })
+    if (notAfter <= Math.max(now, notBefore)) throw new SallyportError('certificate-unusable', `The certificate of ${ports.issuer.name} is not in force: it is valid from ${new Date(issuerFacts.notBefore).toISOString()} to ${new Date(issuerFacts.notAfter).toISOString()}, and the clock of this machine says ${new Date(now).toISOString()}.`, { fix: 'Correct the clock of this machine; if the CA has expired, a new one is needed.' })
     const record: CertificateRecord = {
       issuer: ports.issuer.name,
       serial: Buffer.from(serial).toString('hex') as SerialNumber,

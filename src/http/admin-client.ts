@@ -57,7 +57,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
         response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }))
       })
       sent.on('timeout', () => sent.destroy(new Error('no answer in time')))
-      sent.on('error', (cause: NodeJS.ErrnoException) => reject(new SallyportError('unreachable', `The server at ${credential.url} does not answer (${cause.code ?? cause.message}).`, { fix: 'Look at its log; if it is gone, remove data/endpoints.json or start it again.', cause })))
+      sent.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(credential.url, cause)))
       sent.end(text)
     })
   }
@@ -118,4 +118,14 @@ function answered(status: number, text: string): unknown {
 /** A failure of the server is the same failure here: with the same exit code. */
 function failureCodeOf(code: string): FailureCode {
   return Object.hasOwn(FAILURES, code) ? (code as FailureCode) : 'internal'
+}
+
+/** Who answers with a certificate that is not in force answers: the clocks disagree, or it has not renewed. */
+const OUT_OF_TIME: ReadonlySet<string> = new Set(['CERT_NOT_YET_VALID', 'CERT_HAS_EXPIRED'])
+
+function unreachable(url: string, cause: NodeJS.ErrnoException): SallyportError {
+  const code = cause.code ?? cause.message
+  return OUT_OF_TIME.has(code)
+    ? new SallyportError('unreachable', `The server at ${url} shows a certificate that is not in force now (${code}).`, { fix: 'Compare the clock of this machine with that of the server; then kill -HUP the server, and it issues itself a new one.', cause })
+    : new SallyportError('unreachable', `The server at ${url} does not answer (${code}).`, { fix: 'Look at its log; if it is gone, remove data/endpoints.json or start it again.', cause })
 }

@@ -50,6 +50,19 @@ describe.each(['server', 'operator'] as const)('the credential of the %s', (kind
     expect(await ensure(kind)).toBe('kept')
   })
 
+  test('is issued anew when the clock was set back to before it; one that begins at this very moment is kept, and so is one as old as its CA', async () => {
+    await ensure(kind)
+    place.now -= DAY
+    expect(await ensure(kind)).toBe('kept')
+    place.now += 300 * DAY
+    expect(await ensure(kind)).toBe('issued')
+    const { notBefore } = place.registry.certificate(organisation.issuing.name, serial(kind))!
+    place.now = notBefore
+    expect(await ensure(kind)).toBe('kept')
+    place.now -= 1
+    expect(await ensure(kind)).toBe('issued')
+  })
+
   test('is issued anew when it was revoked', async () => {
     await ensure(kind)
     await place.make({ kind: 'certificate-revoked', issuer: organisation.issuing.name, serial: serial(kind), at: NOW, reason: 'keyCompromise' })

@@ -14,6 +14,7 @@ export interface Endpoints {
   readonly mqtt: { readonly host: string; readonly port: number }
   readonly websocket?: { readonly host: string; readonly port: number }
   readonly admin: { readonly url: string }
+  readonly pki: { readonly host: string; readonly port: number }
 }
 
 export interface Answer {
@@ -29,9 +30,15 @@ export function has(tool: string): boolean {
 
 export class Program implements AsyncDisposable {
   readonly home = mkdtempSync(path.join(tmpdir(), 'sallyport-'))
+  readonly #environment: Readonly<Record<string, string>>
   #server: ChildProcess | undefined
   #output = ''
   #exited: Promise<number | null> = Promise.resolve(0)
+
+  /** `environment` is what server and commands are given besides that of the tests. */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
+    this.#environment = environment
+  }
 
   /** Everything that `serve` has printed so far, on both streams. */
   get output(): string {
@@ -48,7 +55,7 @@ export class Program implements AsyncDisposable {
 
   /** Starts `serve` and resolves when it is ready. */
   async serve(...args: string[]): Promise<void> {
-    const server = spawn(process.execPath, [LAUNCH, 'serve', '--ports', 'auto', '--home', this.home, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const server = spawn(process.execPath, [LAUNCH, 'serve', '--ports', 'auto', '--home', this.home, ...args], { env: { ...process.env, ...this.#environment }, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#server = server
     this.#output = ''
     this.#exited = new Promise((resolve) => server.once('exit', (code) => resolve(code)))
@@ -80,7 +87,7 @@ export class Program implements AsyncDisposable {
 
   /** Runs one command to its end. */
   run(...args: string[]): Answer {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [LAUNCH, ...args], { env: { ...process.env, SALLYPORT_HOME: this.home, NO_COLOR: '1' }, encoding: 'utf8', timeout: 30_000 })
+    const { status, stdout, stderr } = spawnSync(process.execPath, [LAUNCH, ...args], { env: { ...process.env, ...this.#environment, SALLYPORT_HOME: this.home, NO_COLOR: '1' }, encoding: 'utf8', timeout: 30_000 })
     return { status, stdout, stderr }
   }
 
