@@ -197,7 +197,12 @@ function addCert(cli: Command): void {
   verb(cert, 'revoke', 'Revoke, and close the sessions at once.', 'sallyport cert revoke --device sensor-7 --reason keyCompromise')
     .option('--device <id>', 'all certificates of this device')
     .option('--serial <serial>', 'this certificate')
-    .addOption(new Option('--reason <reason>', 'why, as RFC 5280 names it').choices(Object.keys(REVOCATION_REASONS)).default('unspecified'))
+    .option('--group <name>', 'those of all devices of this group')
+    .option('--ca <name>', 'those of devices that this CA has issued')
+    .option('--issued-after <time>', 'those that were issued at this time or later')
+    .option('--issued-before <time>', 'those that were issued before this time')
+    .option('--dry-run', 'count them, and name the first devices; revoke nothing')
+    .option('--reason <reason>', `why, as RFC 5280 names it: ${Object.keys(REVOCATION_REASONS).join(', ')}`, 'unspecified')
     .option('--yes', 'do not ask')
     .action(async (options) => (await import('./commands/cert.ts')).revoke(options))
 }

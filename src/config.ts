@@ -13,6 +13,7 @@ import { readRenewal } from './core/read-renewal.ts'
 import type { RenewalRules } from './core/renewal.ts'
 import { describeProblem, TreeReader, type MapEntry, type Problem, type SourceNode } from './core/source-tree.ts'
 import { BROKER_LIMITS, X509_LIMITS } from './limits.ts'
+import { PKI_LIMITS } from './pki-limits.ts'
 import { readYaml } from './yaml-source.ts'
 
 export interface Listen {
@@ -36,9 +37,19 @@ export interface TrustedFile {
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+/** What the public door publishes, and how certificates name it. */
+export interface PkiConfig {
+  /** Undefined: certificates point nowhere. Without a slash at its end. */
+  readonly url: string | undefined
+  readonly crlShards: number
+  /** How long a CRL is valid; it is replaced at half of that, and soon after a revocation. */
+  readonly crlHours: number
+}
+
 export interface Config {
   readonly organisation: string
-  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined }
+  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined; readonly pki: Listen }
+  readonly pki: PkiConfig
   /** Names and addresses for the server certificate, besides localhost and its addresses. */
   readonly hosts: readonly string[]
   /** The name that devices are told to connect to: the first of `hosts:` in the file, or localhost. */
@@ -64,6 +75,9 @@ export interface ConfigFlags {
   readonly hosts?: readonly string[]
 }
 
+const CRL_HOURS = 24
+/** It stands in every certificate: short, and nothing in it that anybody reads in two ways. */
+const PKI_URL = /^http:\/\/[A-Za-z0-9.:[\]-]{1,128}(\/[A-Za-z0-9._~-]{1,64})*\/?$/
 const PORT_MAX = 65_535
 /** Keep Alive is a number of two bytes. MQTT 5 §3.1.2.10. */
 const KEEP_ALIVE_MAX = 65_535
@@ -100,13 +114,13 @@ export function loadConfig(home: string, environment: Readonly<Record<string, st
   if (badHost !== undefined) throw new SallyportError('config-invalid', `${JSON.stringify(badHost)} is not a host name or an address.`, { fix: 'Give --host a DNS name or an IP address.' })
   const passphraseFile = environment['SALLYPORT_PASSPHRASE_FILE']
   // Whoever is told to call the admin API by its address must find that address in the certificate.
-  const { mqtt, admin, enroll, websocket } = found.listen
+  const { mqtt, admin, enroll, websocket, pki } = found.listen
   const listened = [mqtt, admin, enroll, ...(websocket === undefined ? [] : [websocket])].map(({ host }) => host).filter((host) => !EVERYWHERE.includes(host))
   const hosts = [...new Set([...ownNames(), ...listened, ...found.hosts, ...flagHosts])]
   if (hosts.length > HOSTS_MAX) throw new SallyportError('config-invalid', `At most ${HOSTS_MAX} names fit into the server certificate, and there are ${hosts.length}.`, { fix: 'Give fewer --host, or shorten hosts: in sallyport.yaml.' })
   return {
     ...found,
-    listen: flags.portsAuto === true ? { mqtt: { ...mqtt, port: 0 }, admin: { ...admin, port: 0 }, enroll: { ...enroll, port: 0 }, websocket: websocket && { ...websocket, port: 0 } } : found.listen,
+    listen: flags.portsAuto === true ? { mqtt: { ...mqtt, port: 0 }, admin: { ...admin, port: 0 }, enroll: { ...enroll, port: 0 }, pki: { ...pki, port: 0 }, websocket: websocket && { ...websocket, port: 0 } } : found.listen,
     hosts,
     announcedHost: flagHosts[0] ?? found.hosts[0] ?? 'localhost',
     logLevel: levelFromEnvironment ?? found.logLevel,
@@ -138,9 +152,9 @@ function ownNames(): readonly string[] {
 type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
-  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'renewal', 'log', 'policy'])
+  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'renewal', 'log', 'policy', 'pki'])
   const section = (entry: MapEntry | undefined, name: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> => (entry && reader.map(entry.value, name, keys)) ?? new Map()
-  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'enroll', 'websocket'])
+  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'enroll', 'websocket', 'pki'])
   const tls = section(top?.get('tls'), 'tls', ['resumption'])
   const limits = section(top?.get('limits'), 'limits', ['sourceRatePerSecond', 'sourceBurst', 'packetBytesMax', 'keepAliveSecondsMax'])
   const log = section(top?.get('log'), 'log', ['level'])
@@ -166,7 +180,11 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
   const sourceRatePerSecond = integer(limits.get('sourceRatePerSecond'), 'limits.sourceRatePerSecond', BROKER_LIMITS.sourceRatePerSecond, RATE_MAX)
   return {
     organisation: organisationOf(reader, top?.get('organisation')),
-    listen: { mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443), enroll: door(listen.get('enroll'), 'listen.enroll', '::', 8443), websocket: webSocketDoor(listen.get('websocket')) },
+    listen: {
+      mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443), enroll: door(listen.get('enroll'), 'listen.enroll', '::', 8443),
+      websocket: webSocketDoor(listen.get('websocket')), pki: door(listen.get('pki'), 'listen.pki', '::', 8080),
+    },
+    pki: pkiOf(reader, top?.get('pki')),
     hosts: hostsOf(reader, top?.get('hosts')),
     trust: trustedOf(reader, top?.get('trust'), home),
     resumption: (resumption && reader.oneOf(resumption.value, 'tls.resumption', ['on', 'off'])) === 'on',
@@ -178,6 +196,20 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
     logLevel: (level && reader.oneOf(level.value, 'log.level', LOG_LEVELS)) ?? 'info',
     policyFile: path.resolve(home, string(top?.get('policy'), 'policy', 'policy.yaml')),
   }
+}
+
+/** A shard is found by its URL alone: without one there are none. */
+function pkiOf(reader: TreeReader, entry: MapEntry | undefined): PkiConfig {
+  const map = entry && reader.map(entry.value, 'pki', ['url', 'crlShards', 'crlHours'])
+  const [urlEntry, shardsEntry, hoursEntry] = [map?.get('url'), map?.get('crlShards'), map?.get('crlHours')]
+  const text = urlEntry && reader.string(urlEntry.value, 'pki.url')
+  const url = text === undefined || !URL.canParse(text) ? undefined : new URL(text)
+  // HTTP, not HTTPS: whoever checks the certificate of an HTTPS server for this would have to come here first. RFC 5280 §8.
+  const isUsable = url?.protocol === 'http:' && url.search === '' && url.hash === '' && url.username === '' && PKI_URL.test(text ?? '')
+  if (urlEntry !== undefined && text !== undefined && !isUsable) reader.report(urlEntry.value.at, `pki.url: "${printable(text)}" is not a plain http URL.`, 'Write it as certificates shall name it, as http://pki.example.org:8080.')
+  const crlShards = (shardsEntry && reader.integer(shardsEntry.value, 'pki.crlShards', 1, PKI_LIMITS.crlShardsMax)) ?? 1
+  if (shardsEntry !== undefined && crlShards > 1 && urlEntry === undefined) reader.report(shardsEntry.value.at, 'pki.crlShards needs pki.url: a certificate says by a URL in which shard it is.', 'Add url, or remove crlShards.')
+  return { url: isUsable ? text?.replace(/\/$/, '') : undefined, crlShards, crlHours: (hoursEntry && reader.integer(hoursEntry.value, 'pki.crlHours', 1, PKI_LIMITS.crlHoursMax)) ?? CRL_HOURS }
 }
 
 function list<T>(reader: TreeReader, entry: MapEntry | undefined, name: string, item: (node: SourceNode) => T | undefined): readonly T[] {

@@ -18,6 +18,7 @@ import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, 
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openEnrollmentDesk } from './enrollment-desk.ts'
+import { revokeMany } from './mass-revocation.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
@@ -27,6 +28,8 @@ import { encodePem } from './x509/pem.ts'
 /** Whose sessions a change has closed: what a running broker knows. Without one nobody is connected. */
 export interface SessionsPort {
   closed(match: { readonly device: DeviceId } | { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<number>
+  /** Live sessions of this certificate, of which nothing is closed. */
+  readonly connected?: (record: CertificateRecord) => number
   /** Those of one device, connected and kept, with what they subscribed to. */
   readonly of?: (device: Device) => Promise<readonly HeldSession[]>
 }
@@ -231,6 +234,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     changeDevice,
     enroll,
     revoke,
+    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor }, order),
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
     device: async (id) => ({ ...known(id), certificates: allCertificatesOf(id).toSorted((a, b) => b.createdAt - a.createdAt) }),

@@ -34,6 +34,8 @@ export interface HomePaths {
   readonly sessions: string
   readonly lock: string
   readonly audit: string
+  /** CRLs. */
+  readonly pki: string
   readonly endpoints: string
   readonly demo: string
   readonly config: string
@@ -50,6 +52,7 @@ export function homePaths(home: string): HomePaths {
     sessions: path.join(data, 'sessions.db'),
     lock: path.join(data, 'lock.db'),
     audit: path.join(data, 'audit.ndjson'),
+    pki: path.join(data, 'pki'),
     endpoints: path.join(data, 'endpoints.json'),
     demo: path.join(home, 'demo'),
     config: path.join(home, 'sallyport.yaml'),
@@ -131,6 +134,7 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
       profiles: loadProfiles(),
       paths: { local: paths.local, passphrase: config.passphraseFile ?? path.join(paths.local, 'passphrase') },
       organization: config.organisation,
+      door: config.pki.url === undefined ? undefined : { url: config.pki.url, crlShards: config.pki.crlShards },
       hosts: config.hosts,
       clock: Date.now,
       random: (count) => randomBytes(count),

@@ -1,17 +1,18 @@
 // The composition root of `serve`: configuration → home → CA → broker and admin API → ready; then signals, and an orderly
 // end. It wires and starts; every decision is made in the rooms.
 
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { RESTORED } from './backup.ts'
-import { isInForce, rootsInForce } from './ca/chains.ts'
+import { publishedCas, rootsInForce } from './ca/chains.ts'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { ExpirySeen } from './core/ca-desk.ts'
 import { expiringSoon } from './core/expiry.ts'
+import type { CertificateRecord } from './core/registry.ts'
 import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
@@ -28,6 +29,7 @@ import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
+import { openPublicPki } from './public-pki.ts'
 import { openRenewal } from './renewal.ts'
 import { openRouter } from './router/memory.ts'
 import { restoredMark, whatIsUnknown } from './restore.ts'
@@ -41,6 +43,7 @@ export interface Ready {
   readonly websocket: (Address & { readonly path: string }) | undefined
   readonly admin: { readonly url: string }
   readonly enroll: Address
+  readonly pki: Address
   readonly rootSha256: string
   readonly demo: Demo | undefined
   /** This start made the home. */
@@ -138,7 +141,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     view: home.view,
     audit: home.audit,
     authority: organisation.authority,
-    sessions: { closed: (match) => broker.closed(match), of: openHeldSessions({ fleet, broker, store, clock: Date.now }) },
+    sessions: { closed: (match) => broker.closed(match), connected: liveOf, of: openHeldSessions({ fleet, broker, store, clock: Date.now }) },
     decrees: { decree, lift: (device) => standing.lift(device) },
     detection: watch,
     policies,
@@ -164,12 +167,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     enrollments: {
       ...openEnrollmentDoor({ registry: home.registry, authority: organisation.authority, clock: Date.now }),
       renew: ({ leaf, csr }) => renewal.renew({ presented: leaf, csr, mayBeLate: true }).then((renewed) => (renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed)),
-      // The one that signs first: strongSwan reads them in this order.
-      caCertificates: () => {
-        const cas = home.registry.cas().filter((ca) => ca.role !== 'trusted' && isInForce(ca))
-        const place = ({ role, state }: (typeof cas)[number]): number => (role === 'root' ? 2 : 0) + (state === 'current' ? 0 : 1)
-        return [...cas.toSorted((a, b) => place(a) - place(b)), ...home.registry.crossCertificates()].map(({ der }) => der)
-      },
+      caCertificates: () => publishedCas(home.registry),
       labels: () => [organisation.authority.issuer],
     },
     audit: home.audit,
@@ -177,6 +175,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => enroll.close())
+  const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
+  // The first lists are empty, and there when the first person asks; later ones may be long, and nobody waits for them.
+  const published = pki.publish()
+  if (fresh) await published
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
@@ -190,12 +192,17 @@ export async function serve(options: ServeOptions): Promise<void> {
   hourly.unref()
   stack.defer(() => clearInterval(hourly))
   const daily = setInterval(() => {
+    void next(() => pki.renew(), 'the certificate of the OCSP responder could not be renewed')
     void next(warnOfExpiry, 'the certificates could not be looked at')
     // What was set aside has been used up by what the registry has grown.
     void next(async () => home.registry.reserveRoom(), 'no room could be set aside for the registry')
   }, LIFE.day)
   daily.unref()
   stack.defer(() => clearInterval(daily))
+
+  function liveOf({ sha256, device }: CertificateRecord): number {
+    return [...broker.live(device)].filter(({ leaf }) => createHash('sha256').update(leaf).digest('hex') === sha256).length
+  }
 
   function decree(changes: readonly Decree[]): void {
     log.error({ changes }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
@@ -297,12 +304,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     if (unknown !== undefined) log.warn({ file: path.join(home.paths.home, RESTORED) }, unknown)
   }
 
-  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, enroll: enroll.address }, null, 2)}\n`)
+  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
-  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, enroll: enroll.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await warnOfExpiry()
   warnOfRestore()
   log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, enroll: enroll.address, devices: home.view.size.devices }, 'ready')

@@ -148,6 +148,7 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
     case 'token-used':
     case 'enrollment-requested':
     case 'enrollment-decided':
+    case 'crl-numbered':
       return []
   }
 }

@@ -200,6 +200,10 @@ export const REVOCATION_REASONS = {
 } as const
 export type RevocationReason = keyof typeof REVOCATION_REASONS
 
+/** The same in what is published: the certificates of a suspended device are on hold, which no operator says by hand. */
+export const PUBLISHED_REASONS = { ...REVOCATION_REASONS, certificateHold: 6 } as const
+export type PublishedReason = keyof typeof PUBLISHED_REASONS
+
 /** The detection ladder, from its foot: what is done about a device that behaves as if somebody else had it. */
 export const RUNGS = ['none', 'observe', 'throttle', 'quarantine', 'suspend'] as const
 export type Rung = (typeof RUNGS)[number]
@@ -240,6 +244,7 @@ export const ADMIN_PATHS = {
   tokenRevoke: '/v1/tokens/:token/revoke',
   enrollments: '/v1/enrollments',
   enrollmentDecision: '/v1/enrollments/:request/decision',
+  massRevocations: '/v1/revocations/many',
   policy: '/v1/policy',
   policyHistory: '/v1/policy/history',
   policyExplain: '/v1/policy/explain',

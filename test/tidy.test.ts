@@ -58,6 +58,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   enroll: [...LEAVES, 'core', 'x509'],
   http: [...LEAVES, 'core', 'x509'],
   observe: [...LEAVES, 'core', 'x509'],
+  pki: [...LEAVES, 'core', 'x509'],
   'yaml-source': [...LEAVES, 'core'],
   'policy-file': [...LEAVES, 'core', 'yaml-source'],
   config: [...LEAVES, 'core', 'yaml-source'],
@@ -68,7 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const COMPOSERS = [
   'main', 'cli', 'cli-verb', 'cli-policy', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
-  'ca-desk', 'enrollment-desk', 'renewal',
+  'ca-desk', 'enrollment-desk', 'renewal', 'public-pki', 'mass-revocation',
   'backup', 'restore', 'restore-swap', 'restore-replay',
 ]
 

@@ -2,7 +2,7 @@
 // the server shows, so that a device verifies it whether it knows the old root, the new one or both. It makes and writes nothing.
 
 import type { CaName, EpochMs } from '../core/ids.ts'
-import type { CaRecord, CaState, CrossCertificate } from '../core/registry.ts'
+import type { CaRecord, CaState, CrossCertificate, Registry } from '../core/registry.ts'
 import { certificateParts } from '../x509/certificate.ts'
 import { openPublicKey } from '../x509/keys.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
@@ -70,4 +70,11 @@ export function issuerOfServer(cas: readonly CaRecord[], crosses: readonly Cross
   const strange = cas.find((ca) => ca.role === 'root' && ca.state === 'replaced' && !crosses.some((cross) => cross.issuer === ca.name && cross.spkiSha256 === root.spkiSha256))
   if (strange === undefined) return current
   return cas.findLast((ca) => ca.role === 'issuing' && ca.state === 'replaced' && rootOf(ca, cas)?.name === strange.name) ?? current
+}
+
+/** What anybody may fetch who has to build a chain: what signs now first, the roots behind it, and what roots have given each other. DER. */
+export function publishedCas(registry: Pick<Registry, 'cas' | 'crossCertificates'>): readonly Uint8Array[] {
+  const cas = registry.cas().filter((ca) => ca.role !== 'trusted' && isInForce(ca))
+  const place = ({ role, state }: CaRecord): number => (role === 'root' ? 2 : 0) + (state === 'current' ? 0 : 1)
+  return [...cas.toSorted((a, b) => place(a) - place(b)), ...registry.crossCertificates()].map(({ der }) => der)
 }

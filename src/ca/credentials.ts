@@ -7,7 +7,7 @@ import { isIP } from 'node:net'
 import path from 'node:path'
 import type { CertificateFacts, SubjectAltName } from '../core/certificate.ts'
 import { refused } from '../core/errors.ts'
-import type { SerialNumber } from '../core/ids.ts'
+import type { CaName, SerialNumber } from '../core/ids.ts'
 import type { CaRecord } from '../core/registry.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import { generateKey, isKeyOf, privateKeyPem, spkiOf } from '../x509/keys.ts'
@@ -20,7 +20,10 @@ import { readSecretFile, writeSecretFile } from './key-file.ts'
 const PUBLIC_MODE = 0o644
 const ALWAYS: readonly string[] = ['localhost', '127.0.0.1', '::1']
 
-const COMMON_NAMES = { server: 'sallyport server', operator: 'operator' } as const
+const COMMON_NAMES = { 'server': 'sallyport server', 'operator': 'operator', 'ocsp-responder': 'sallyport OCSP responder' } as const
+type Credential = keyof typeof COMMON_NAMES
+/** As genesis.ts names it. */
+const FIRST_ISSUING = 'issuing-1'
 
 /** What a credential is of: its CA, what is shown with it, and what those who show it verify the other side with. PEM. */
 interface Belongings {
@@ -33,11 +36,17 @@ interface Belongings {
 export type AuthorityOf = (issuer: CaRecord) => Promise<Authority>
 
 /** Issues the credential unless a good one is there. Failure: 'refused', 'key-permissions'. */
-export async function ensureCredential(kind: 'server' | 'operator', organisation: Organisation, ports: GenesisPorts, authorityOf: AuthorityOf): Promise<'kept' | 'issued'> {
-  const folder = path.join(ports.paths.local, kind)
+/** Where the credential is, below certs/local. A CA has a responder of its own; that of the first is older than the others. */
+export function folderOfCredential(kind: Credential, issuer: CaName | undefined): string {
+  return kind !== 'ocsp-responder' || issuer === undefined || issuer === FIRST_ISSUING ? kind : `${kind}-${issuer}`
+}
+
+/** Issues the credential unless a good one is there; `issuer`: of this CA and no other. Failure: 'refused', 'key-permissions'. */
+export async function ensureCredential(kind: Credential, organisation: Organisation, ports: GenesisPorts, authorityOf: AuthorityOf, of?: CaRecord): Promise<'kept' | 'issued'> {
+  const folder = path.join(ports.paths.local, folderOfCredential(kind, of?.name))
   const files = { cert: path.join(folder, 'cert.pem'), key: path.join(folder, 'key.pem'), ca: path.join(folder, 'ca.pem') }
   const altNames = kind === 'server' ? serverNames(ports.hosts) : []
-  const belongings = belongingsOf(kind, organisation, ports)
+  const belongings = belongingsOf(kind, organisation, ports, of)
   const good = goodLeaf(files, altNames, belongings.issuer, ports)
   if (good !== undefined) {
     writePublic(files.cert, encodePem('CERTIFICATE', good) + belongings.chain)
@@ -57,11 +66,12 @@ export async function ensureCredential(kind: 'server' | 'operator', organisation
   return 'issued'
 }
 
-function belongingsOf(kind: 'server' | 'operator', organisation: Organisation, ports: GenesisPorts): Belongings {
+function belongingsOf(kind: Credential, organisation: Organisation, ports: GenesisPorts, of: CaRecord | undefined): Belongings {
   const cas = ports.registry.cas()
   const crosses = ports.registry.crossCertificates()
   const pem = (ders: readonly Uint8Array[]): string => ders.map((der) => encodePem('CERTIFICATE', der)).join('')
   const roots = pem(rootsInForce(cas).map(({ der }) => der))
+  if (of !== undefined) return { issuer: of, chain: pem(chainOf(of.name, cas)), roots }
   // Operators are known to this server alone, which has all roots.
   if (kind === 'operator') return { issuer: organisation.issuing, chain: pem(chainOf(organisation.issuing.name, cas)), roots }
   const issuer = issuerOfServer(cas, crosses) ?? organisation.issuing

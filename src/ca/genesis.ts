@@ -21,6 +21,7 @@ import { currentCa, rootsInForce } from './chains.ts'
 import { newSerial, openAuthority, type Authority } from './issue.ts'
 import { openPassphrase, readSecretFile, sealKey, unsealKey, writeSecretFile } from './key-file.ts'
 import { ensureCredential, type AuthorityOf } from './credentials.ts'
+import type { PublicDoor } from './pointers.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import { openSigner, type Signer } from './signer.ts'
 
@@ -38,6 +39,8 @@ export interface GenesisPorts {
   readonly profiles: Profiles
   readonly paths: CaPaths
   readonly organization: string
+  /** Where certificates point to. */
+  readonly door?: PublicDoor | undefined
   /** DNS names and IP addresses under which the server is reached. */
   readonly hosts: readonly string[]
   readonly clock: () => EpochMs
@@ -100,7 +103,12 @@ export function openVault(ports: GenesisPorts, mayMake = false): Vault {
 /** Opens the authority of one CA that is recorded. Failures: 'key-unreadable', 'key-permissions', 'passphrase-wrong'. */
 export async function openAuthorityOf(ports: GenesisPorts, issuer: CaRecord, vault: Vault = openVault(ports)): Promise<Authority> {
   const key = await openKey(ports, vault, issuer)
-  return openAuthority({ registry: ports.registry, signer: openSigner(key), issuer, profiles: ports.profiles, clock: ports.clock, random: ports.random })
+  return openAuthority({ registry: ports.registry, signer: openSigner(key), issuer, profiles: ports.profiles, door: ports.door, clock: ports.clock, random: ports.random })
+}
+
+/** What signs the CRLs of this CA; undefined while its key is elsewhere, as that of a root may be. Failures: as above. */
+export async function openListSigner(ports: GenesisPorts, ca: CaRecord): Promise<Signer | undefined> {
+  return existsSync(path.join(ports.paths.local, keyFileOf(ca.name))) ? openSigner(await openKey(ports, openVault(ports), ca)) : undefined
 }
 
 /** The certificates that everybody may have, as the registry has them: all roots in force, the current one first, and the issuing CA. */

@@ -15,7 +15,9 @@ import { certificateParts, parseCertificate } from '../x509/certificate.ts'
 import { keyFacts, openPublicKey } from '../x509/keys.ts'
 import { encodeName } from '../x509/names.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
+import { readPointers, type Pointers } from '../x509/pointers.ts'
 import { joinCertificate, openTemplate, subjectKeyId, type CertificateTemplate } from '../x509/template.ts'
+import { pointersOf, type PublicDoor } from './pointers.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import type { Signer } from './signer.ts'
 
@@ -57,6 +59,8 @@ export interface AuthorityPorts {
   readonly signer: Signer
   readonly issuer: { readonly name: CaName; readonly der: Uint8Array }
   readonly profiles: Profiles
+  /** Where certificates point to; without it they point nowhere. */
+  readonly door?: PublicDoor | undefined
   readonly clock: () => EpochMs
   /** Unpredictable bytes. */
   readonly random: (count: number) => Uint8Array
@@ -170,9 +174,10 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     if (!planned.allow) return planned
 
     const subjectDer = encodeName({ commonName: request.commonName, organization: request.organization })
-    const tbs = templateOf(profile)({ serial, notBefore, notAfter, subjectDer, spki: request.spki, subjectAltNames: request.subjectAltNames ?? [] })
+    const pointers = pointersOf(profile, record.issuer, record.serial, ports.door)
+    const tbs = templateOf(profile)({ serial, notBefore, notAfter, subjectDer, spki: request.spki, subjectAltNames: request.subjectAltNames ?? [], pointers })
     const der = joinCertificate(tbs, ports.signer.signatureIdentifier, await ports.signer.sign(tbs))
-    const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request })
+    const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request, pointers })
     if (issuerKey === undefined || !isCertificateSignedBy(der, issuerKey)) throw mismatch(record, 'the signature does not verify')
 
     const state = request.state ?? 'active'
@@ -206,10 +211,11 @@ interface PlanToCompare {
   readonly issuerDer: Uint8Array
   readonly issuerKeyId: Uint8Array
   readonly request: Pick<IssueRequest, 'subjectAltNames'>
+  readonly pointers?: Pointers
 }
 
 /** The lint: our own output, parsed as a stranger's, must say exactly what was planned. */
-export function readBack(der: Uint8Array, { record, profile, subjectDer, issuerDer, issuerKeyId, request }: PlanToCompare): CertificateFacts {
+export function readBack(der: Uint8Array, { record, profile, subjectDer, issuerDer, issuerKeyId, request, pointers = {} }: PlanToCompare): CertificateFacts {
   const parsed = parseCertificate(der)
   if (!parsed.allow) throw mismatch(record, parsed.detail ?? parsed.reason)
   const facts = parsed.value
@@ -226,6 +232,7 @@ export function readBack(der: Uint8Array, { record, profile, subjectDer, issuerD
     'alternative names': sameSet((facts.subjectAltNames ?? []).map(nameText), (request.subjectAltNames ?? []).map(nameText)),
     'key identifiers': facts.subjectKeyId !== undefined && facts.authorityKeyId === Buffer.from(issuerKeyId).toString('hex'),
     extensions: facts.unknownCritical.length === 0 && facts.duplicateExtensions.length === 0 && facts.malformedExtensions.length === 0 && !facts.hasNameConstraints,
+    pointers: samePointers(readPointers(der), pointers),
     'signature algorithm': facts.signatureAlgorithmsAgree,
   }
   const different = Object.entries(same).find(([, equal]) => !equal)
@@ -239,6 +246,10 @@ const nameText = (name: SubjectAltName): string => `${name.kind}:${name.kind ===
 function canonicalIp(text: string): string {
   if (!text.includes(':')) return text
   return new URL(`http://[${text}]/`).hostname
+}
+
+function samePointers(found: Pointers | undefined, planned: Pointers): boolean {
+  return found !== undefined && found.issuer === planned.issuer && found.ocsp === planned.ocsp && found.crl === planned.crl && found.ocspNoCheck === planned.ocspNoCheck
 }
 
 function sameSet(a: readonly string[], b: readonly string[]): boolean {

@@ -3,8 +3,9 @@
 import { SallyportError } from '../core/errors.ts'
 import { parseDeviceId, parseSerialNumber } from '../core/ids.ts'
 import { CERTIFICATE_STATES } from '../core/registry.ts'
-import type { RevocationReason } from '../vocabulary.ts'
+import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { confirm, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
+import { isMany, revokeMany, type ManyOptions } from './cert-revoke-many.ts'
 import { limitOf } from './device.ts'
 
 interface ListOptions extends CommonOptions {
@@ -41,18 +42,33 @@ export async function show(serial: string, options: CommonOptions): Promise<void
   })
 }
 
-interface RevokeOptions extends CommonOptions {
+function reasonOf(text: string): RevocationReason {
+  // RFC 5280 has this one, and it is no revocation: it ends.
+  if (text === 'certificateHold') throw new SallyportError('usage', 'A certificate is put on hold by suspending its device.', { fix: 'sallyport device suspend ID: CRLs and OCSP say certificateHold until device resume.' })
+  const reason = Object.keys(REVOCATION_REASONS).find((name): name is RevocationReason => name === text)
+  if (reason === undefined) throw new SallyportError('usage', `--reason takes one of ${Object.keys(REVOCATION_REASONS).join(', ')}.`)
+  return reason
+}
+
+interface RevokeOptions extends CommonOptions, ManyOptions {
   readonly device?: string
   readonly serial?: string
-  readonly reason: RevocationReason
+  readonly reason: string
 }
 
 export async function revoke(options: RevokeOptions): Promise<void> {
-  if ((options.device === undefined) === (options.serial === undefined)) throw new SallyportError('usage', 'Name what to revoke: --device ID or --serial S.')
+  const reason = reasonOf(options.reason)
+  if (isMany(options)) {
+    if (options.device !== undefined || options.serial !== undefined) throw new SallyportError('usage', '--device and --serial stand alone.')
+    await revokeMany(options, reason)
+    return
+  }
+  if (options.dryRun === true) throw new SallyportError('usage', '--dry-run is for --group, --ca, --issued-after and --issued-before. What one device has: sallyport device show ID.')
+  if ((options.device === undefined) === (options.serial === undefined)) throw new SallyportError('usage', 'Name what to revoke: --device ID, --serial S, --group G, --ca NAME, --issued-after T or --issued-before T.')
   const target = options.device === undefined ? { serial: required(parseSerialNumber(options.serial ?? '')) } : { device: required(parseDeviceId(options.device)) }
   await confirm(options, `Revoke ${options.device ?? options.serial ?? ''}? Its sessions end now, and the certificate can never be used again.`)
   await withDesk(options, async (desk) => {
-    const answer = await desk.revoke(target, options.reason)
+    const answer = await desk.revoke(target, reason)
     print(options, answer, () => `Revoked ${answer.revoked.join(', ')}. ${answer.sessionsClosed} session${answer.sessionsClosed === 1 ? '' : 's'} closed, within ${answer.closedMs} ms of the commit.`)
   })
 }

@@ -129,6 +129,19 @@ export function time(ms: number): string {
   return new Date(ms).toISOString().replace('.000Z', 'Z')
 }
 
+/** Asks for the number of what is about to be done: a habit of saying yes is not enough for it. Without a person, --yes is needed. */
+export async function confirmNumber(options: CommonOptions, count: number, question: string): Promise<void> {
+  if (options.yes === true) return
+  const not = (fix: string): SallyportError => new SallyportError('refused', 'Not done.', { fix })
+  if (!process.stdin.isTTY) throw not(`This concerns ${count}: if that is meant, repeat with --yes.`)
+  const prompt = createInterface({ input: process.stdin, output: process.stderr })
+  prompt.once('SIGINT', () => process.exit(EXIT.interrupted))
+  const ended = new Promise<string>((resolve) => prompt.once('close', () => resolve('')))
+  const answer = await Promise.race([prompt.question(`${question} Type the number: `).catch(() => ''), ended])
+  prompt.close()
+  if (answer.trim() !== String(count)) throw not(`Type ${count}, or give --yes.`)
+}
+
 /** Asks before what cannot be undone, where there is a person to ask. */
 export async function confirm(options: CommonOptions, question: string): Promise<void> {
   if (options.yes === true || options.json === true || !process.stdin.isTTY) return

@@ -97,6 +97,8 @@ export type AuditEvent =
   | Common & { readonly kind: 'ca-key'; readonly ca: CaName; readonly action: 'made' | 'exported' | 'removed' | 'lent'; readonly actor: Actor }
   /** A certificate that the server depends on expires within 30 days; said once a day. */
   | Common & { readonly kind: 'expiry-near'; readonly certificate: string; readonly notAfter: EpochMs }
+  /** `scope`: the shard, where it is one. */
+  | Common & { readonly kind: 'crl-numbered'; readonly issuer: CaName; readonly scope?: string; readonly number: number }
   | Common & { readonly kind: 'policy-loaded'; readonly generation: number; readonly sha256: string; readonly actor: Actor; readonly because: 'start' | 'reload' | 'apply' | 'rollback' }
   | Common & { readonly kind: 'policy-rejected'; readonly message: string }
   | Common & { readonly kind: 'policy-unresolved'; readonly device: DeviceId; readonly rule: string; readonly variable: string; readonly effect: 'grant-absent' | 'deny-widened' }

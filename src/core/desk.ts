@@ -7,6 +7,7 @@ import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
+import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
 
@@ -134,6 +135,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
   revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation>
+  /** In pages, each in force when it is committed; what a failure leaves over is done by asking again. */
+  revokeMany(order: MassRevocation): Promise<MassRevoked>
   why(id: DeviceId): Promise<Why>
   cas(): Promise<readonly CaShown[]>
   /** Who is on a rung of the detection ladder, highest first. */

@@ -64,6 +64,31 @@ export interface CrossCertificate {
   readonly der: Uint8Array
 }
 
+/** A CRL that was published, or would have been: its number is taken before it is signed. */
+export interface CrlRecord {
+  readonly issuer: CaName
+  /** '' for the whole list of the issuer, '3of16' for a shard. */
+  readonly scope: string
+  readonly number: number
+  readonly thisUpdate: EpochMs
+  readonly nextUpdate: EpochMs
+}
+
+/** An entry of a CRL, and when its certificate expires. */
+export interface RevokedEntry {
+  readonly serial: SerialNumber
+  readonly at: EpochMs
+  readonly reason: RevocationReason
+  readonly notAfter: EpochMs
+}
+
+/** A device that is kept out, and since when. */
+export interface DeviceOut {
+  readonly device: DeviceId
+  readonly state: 'suspended' | 'retired'
+  readonly since: EpochMs
+}
+
 /** Everything that can happen to the registry. Readers of the change feed see exactly these. */
 export type Change =
   | { readonly kind: 'device-added'; readonly device: Device }
@@ -85,11 +110,13 @@ export type Change =
   | { readonly kind: 'token-revoked'; readonly name: TokenName; readonly at: EpochMs }
   | { readonly kind: 'enrollment-requested'; readonly enrollment: EnrollmentRecord }
   | { readonly kind: 'enrollment-decided'; readonly id: string; readonly state: Exclude<EnrollmentState, 'pending'>; readonly at: EpochMs }
+  | { readonly kind: 'crl-numbered'; readonly crl: CrlRecord }
 
 /**
  * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
  * of one id [device-exists], a second certificate of one (issuer, serial), a second CA of one name or a second current one [revision-conflict],
+ * a CRL number that is not higher than the last of its issuer and scope [revision-conflict],
  * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
  * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found],
  * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
@@ -163,6 +190,14 @@ export interface Registry {
   tokenUsed(name: TokenName, use: TokenUse): boolean
   enrollment(id: string): EnrollmentRecord | undefined
   enrollments(query: EnrollmentQuery): Page<EnrollmentRecord>
+  /** The last CRL of each scope of this issuer. */
+  crls(issuer: CaName): readonly CrlRecord[]
+  /** Revoked certificates of this issuer with a serial behind `after` ('' for the first page), a page in their order; empty at the end. */
+  revokedAfter(issuer: CaName, after: string): readonly RevokedEntry[]
+  /** This device, where it is suspended or retired. */
+  deviceOut(device: DeviceId): DeviceOut | undefined
+  /** All that are suspended or retired, by pages as `revokedAfter`. */
+  devicesOut(after: string): readonly DeviceOut[]
   /** Changes after `sequence`, in order, at most `limit`. */
   changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]
   close(): void

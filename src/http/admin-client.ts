@@ -12,6 +12,7 @@ import type { Device } from '../core/device.ts'
 import type { TokenMade, TokenShown } from '../core/enrollment-desk.ts'
 import type { CaName } from '../core/ids.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
+import type { MassRevoked } from '../core/mass-revocation.ts'
 import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
 import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, Page } from '../core/registry.ts'
@@ -87,6 +88,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     certificates: (query) => get<Page<CertificateRecord>>(ADMIN_PATHS.certificates, { ...query }),
     certificate: (serial) => get(at(ADMIN_PATHS.certificate, serial)),
     revoke: (target, reason) => call<Revocation>('POST', ADMIN_PATHS.revocations, { ...target, reason }),
+    revokeMany: (order) => call<MassRevoked>('POST', ADMIN_PATHS.massRevocations, order),
     why: (id) => get<Why>(at(ADMIN_PATHS.deviceRefusals, id)),
     explain: (question) => call<Explanation>('POST', ADMIN_PATHS.policyExplain, question),
     whoCan: (query) => call<WhoCan>('POST', ADMIN_PATHS.policyWhoCan, query),

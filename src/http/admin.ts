@@ -178,6 +178,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.post(ADMIN_PATHS.tokenRevoke, (r) => desk(r).revokeToken(parse(requests.tokenName, param(r, 'token'))))
   app.get(ADMIN_PATHS.enrollments, (r) => desk(r).enrollments(parse(requests.enrollmentQuery, r.query)))
   app.post(ADMIN_PATHS.enrollmentDecision, (r) => desk(r).decideEnrollment(parse(requests.enrollmentId, param(r, 'request')), parse(requests.decision, r.body).state))
+  app.post(ADMIN_PATHS.massRevocations, (r) => desk(r).revokeMany(parse(requests.massRevocation, r.body)))
   const large = { bodyLimit: HTTP_LIMITS.policyBodyBytesMax }
   app.get(ADMIN_PATHS.policy, (r) => desk(r).policy())
   app.post(ADMIN_PATHS.policy, large, (r) => desk(r).applyPolicy(parse(policyRequests.apply, r.body)))

@@ -74,6 +74,14 @@ const newToken = z.strictObject({
 export const newTokens = z.strictObject({ tokens: z.array(newToken).min(1).max(REGISTRY_LIMITS.pageSizeMax) })
 export const decision = z.strictObject({ state: z.enum(['approved', 'rejected']) })
 export const enrollmentId = z.string().max(32)
+const instant = z.number().int().min(0)
+export const massRevocation = z.strictObject({
+  choice: z.strictObject({ group: groupName.optional(), ca: parsed(parseCaName).optional(), issuedAfter: instant.optional(), issuedBefore: instant.optional() })
+    .refine((choice) => Object.values(choice).some((value) => value !== undefined), 'say what to revoke'),
+  reason: z.enum(REASON_NAMES),
+  dryRun: z.boolean(),
+  atMost: z.number().int().min(0).optional(),
+})
 
 const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */

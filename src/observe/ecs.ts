@@ -43,6 +43,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'ca-state': 'configuration',
   'ca-key': 'configuration',
   'expiry-near': 'configuration',
+  'crl-numbered': 'configuration',
   'policy-loaded': 'configuration',
   'policy-rejected': 'configuration',
   'policy-unresolved': 'configuration',
@@ -93,7 +94,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), filter: text('filter'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), enrollment: text('enrollment'),
-      profile: text('profile'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), generation: field('generation'),
+      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), generation: field('generation'),
       signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
       variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
     }),

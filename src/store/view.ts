@@ -222,6 +222,7 @@ function emptyTables(expiredBefore: EpochMs): Tables {
       case 'token-revoked':
       case 'enrollment-requested':
       case 'enrollment-decided':
+      case 'crl-numbered':
         return
     }
   }

@@ -1,6 +1,7 @@
 // Gated bytes in, a tree with raw views out, and the handful of elements that a filled-in template needs. The gate has read
 // every tag and length already; walking them again costs 10 µs where asn1js costs 290 (docs/decisions/0005).
 
+import * as asn1js from 'asn1js'
 import { X509_LIMITS } from '../limits.ts'
 import { allow, type Decision } from '../core/decision.ts'
 import { gateDer } from './der-gate.ts'
@@ -46,7 +47,7 @@ function nodeOf(bytes: Uint8Array, start: number): DerNode {
 
 export const TAG = {
   boolean: 0x01, integer: 0x02, bitString: 0x03, octetString: 0x04, null: 0x05, oid: 0x06, utf8: 0x0c, printable: 0x13, teletex: 0x14,
-  ia5: 0x16, utcTime: 0x17, generalizedTime: 0x18, universal: 0x1c, bmp: 0x1e, numeric: 0x12, sequence: 0x30, set: 0x31,
+  enumerated: 0x0a, ia5: 0x16, utcTime: 0x17, generalizedTime: 0x18, universal: 0x1c, bmp: 0x1e, numeric: 0x12, sequence: 0x30, set: 0x31,
 } as const
 
 /** The dotted form of an OBJECT IDENTIFIER's contents. */
@@ -68,7 +69,7 @@ export function oidText(contents: Uint8Array): string {
 /** tag, length, contents. */
 export function tlv(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {
   const length = contents.reduce((sum, c) => sum + c.length, 0)
-  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : length < 0x10000 ? [tag, 0x82, length >> 8, length & 0xff] : [tag, 0x83, length >> 16, (length >> 8) & 0xff, length & 0xff]
+  const header = length < 0x80 ? [tag, length] : length < 0x100 ? [tag, 0x81, length] : length < 0x10000 ? [tag, 0x82, length >> 8, length & 0xff] : length < 0x1000000 ? [tag, 0x83, length >> 16, (length >> 8) & 0xff, length & 0xff] : [tag, 0x84, length >>> 24, (length >> 16) & 0xff, (length >> 8) & 0xff, length & 0xff]
   return Buffer.concat([Uint8Array.from(header), ...contents])
 }
 
@@ -83,6 +84,28 @@ export function encodeTime(ms: number): Uint8Array {
   const digits = iso.slice(0, 19).replaceAll(/[-:T]/g, '')
   const text = `${digits}Z`
   return Number(iso.slice(0, 4)) < 2050 ? tlv(TAG.utcTime, Buffer.from(text.slice(2))) : tlv(TAG.generalizedTime, Buffer.from(text))
+}
+
+/** GeneralizedTime in whole seconds, whatever the year. RFC 6960 §4.2.2.1. */
+export function encodeGeneralizedTime(ms: number): Uint8Array {
+  return tlv(TAG.generalizedTime, Buffer.from(`${new Date(ms).toISOString().slice(0, 19).replaceAll(/[-:T]/g, '')}Z`))
+}
+
+/** OBJECT IDENTIFIER from its dotted form. */
+export function encodeOid(oid: string): Uint8Array {
+  return encode(new asn1js.ObjectIdentifier({ value: oid }))
+}
+
+/** INTEGER of a number that is not negative. */
+export function encodeInteger(value: number): Uint8Array {
+  const hex = value.toString(16)
+  const bytes = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')
+  return tlv(TAG.integer, (bytes[0] ?? 0) >= 0x80 ? Buffer.concat([Uint8Array.of(0), bytes]) : bytes)
+}
+
+/** One extension; DER leaves the default of `critical` out. RFC 5280 §4.1. */
+export function encodeExtension(oid: string, critical: boolean, value: Uint8Array): Uint8Array {
+  return tlv(TAG.sequence, encodeOid(oid), ...(critical ? [tlv(TAG.boolean, Uint8Array.of(0xff))] : []), tlv(TAG.octetString, value))
 }
 
 /**

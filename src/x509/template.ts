@@ -8,6 +8,7 @@ import { KEY_USAGE_BITS, type KeyUsageBit, type SubjectAltName } from '../core/c
 import type { EpochMs } from '../core/ids.ts'
 import { encode, encodeTime, readDer, TAG, tlv } from './der.ts'
 import { OID } from './extensions.ts'
+import { pointerExtensions, type Pointers } from './pointers.ts'
 
 export interface TemplateFacts {
   /** The issuer's subject and subject key identifier, as they stand in its certificate; empty for a root. */
@@ -31,6 +32,7 @@ export interface TemplateValues {
   readonly subjectAltNames: readonly SubjectAltName[]
   /** Of a key that has an identifier already, by which others know it; otherwise it is computed. */
   readonly subjectKeyId?: Uint8Array
+  readonly pointers?: Pointers
 }
 
 export type CertificateTemplate = (values: TemplateValues) => Uint8Array
@@ -98,11 +100,12 @@ export function openTemplate(facts: TemplateFacts): CertificateTemplate {
   ]
   const authority = authorityKeyId === undefined ? [] : [extension(OID.authorityKeyIdentifier, false, encode(new pkijs.AuthorityKeyIdentifier({ keyIdentifier: new asn1js.OctetString({ valueHex: Uint8Array.from(authorityKeyId).buffer }) }).toSchema()))]
 
-  return ({ serial, notBefore, notAfter, subjectDer, spki, subjectAltNames, subjectKeyId: identifier = subjectKeyId(spki) }) => {
+  return ({ serial, notBefore, notAfter, subjectDer, spki, subjectAltNames, pointers, subjectKeyId: identifier = subjectKeyId(spki) }) => {
     const varying = [
       extension(OID.subjectKeyIdentifier, false, tlv(TAG.octetString, identifier)),
       ...authority,
       ...(subjectAltNames.length === 0 ? [] : [extension(OID.subjectAltName, false, altNames(subjectAltNames))]),
+      ...pointerExtensions(pointers ?? {}),
     ]
     return tlv(
       TAG.sequence,

@@ -51,8 +51,14 @@ describe('the shipped profiles', () => {
 
 describe('reading', () => {
   test('what is not said has a default', () => {
-    expect(read(DEVICE)).toEqual({ name: 'device', key: 'P-256', validityMs: 365 * LIFE.day, keyUsage: ['digitalSignature'], extendedKeyUsage: [EXTENDED_KEY_USAGES.clientAuth], ca: false, altNames: 'none' })
-    expect(read(ROOT)).toEqual({ name: 'root', key: 'P-384', validityMs: 7_300 * LIFE.day, keyUsage: ['keyCertSign', 'cRLSign'], extendedKeyUsage: [], ca: true, altNames: 'none' })
+    expect(read(DEVICE)).toEqual({ name: 'device', key: 'P-256', validityMs: 365 * LIFE.day, keyUsage: ['digitalSignature'], extendedKeyUsage: [EXTENDED_KEY_USAGES.clientAuth], ca: false, altNames: 'none', pointers: [], ocspNoCheck: false })
+    expect(read(ROOT)).toEqual({ name: 'root', key: 'P-384', validityMs: 7_300 * LIFE.day, keyUsage: ['keyCertSign', 'cRLSign'], extendedKeyUsage: [], ca: true, altNames: 'none', pointers: [], ocspNoCheck: false })
+  })
+
+  test('only leaves point somewhere, and only an OCSP responder is not checked', () => {
+    expect(read(`${DEVICE}\npointers: [crl, ocsp]`)).toMatchObject({ pointers: ['crl', 'ocsp'] })
+    expect(() => read(`${ROOT}\npointers: [crl]`)).toThrow('pointers are for certificates of leaves')
+    expect(() => read(`${DEVICE}\nocspNoCheck: true`)).toThrow('ocspNoCheck is for the OCSP responder')
   })
 
   test('a path length is kept, also that of zero', () => {

@@ -6,6 +6,7 @@ import type { Device } from '../../core/device.ts'
 import type { Fingerprint } from '../../core/ids.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
+import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
 import { prepareTokenReads } from './tokens.ts'
 
@@ -83,6 +84,7 @@ export function prepareReader(db: DatabaseSync): Reader {
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
+    ...preparePublicationReads(db),
     lastSequence,
     ...tokenReads,
     device(id) {

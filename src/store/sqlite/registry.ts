@@ -137,6 +137,10 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     tokenUsed: (name, use) => guarded(() => reader.tokenUsed(name, use)),
     enrollment: (enrollmentId) => guarded(() => reader.enrollment(enrollmentId)),
     enrollments: (query) => guarded(() => reader.enrollments(query)),
+    crls: (issuer) => guarded(() => reader.crls(issuer)),
+    revokedAfter: (issuer, after) => guarded(() => reader.revokedAfter(issuer, after)),
+    deviceOut: (device) => guarded(() => reader.deviceOut(device)),
+    devicesOut: (after) => guarded(() => reader.devicesOut(after)),
     changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
     certificateBySha256: (sha256) => guarded(() => reader.certificateBySha256(sha256)),
     load: (into) => guarded(() => reader.load(into)),
@@ -168,7 +172,7 @@ interface CommitPorts {
 /** Judges and makes one commit; the caller has opened a savepoint and undoes it when the decision is a denial. */
 function prepareCommit(db: DatabaseSync, ports: CommitPorts): (commit: Waiting, lastSequence: number) => Judged {
   const judge = prepareExpectations(db)
-  const make = prepareChanges(db)
+  const make = prepareChanges(db, ports.clock)
   const feed = db.prepare('INSERT INTO feed (sequence, committed_at, change) VALUES (?, ?, ?)')
   return ({ changes, expected, audit }, lastSequence) => {
     for (const expectation of expected) {

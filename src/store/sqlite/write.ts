@@ -4,9 +4,10 @@
 import type { DatabaseSync } from 'node:sqlite'
 import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
-import type { CaName, DeviceId, SerialNumber } from '../../core/ids.ts'
+import type { CaName, DeviceId, EpochMs, SerialNumber } from '../../core/ids.ts'
 import type { CaRecord, CaState, CertificateRecord, Change } from '../../core/registry.ts'
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
+import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
 import { prepareTokenChanges } from './tokens.ts'
 
@@ -15,11 +16,12 @@ export type MakeChange = (change: Change) => Decision<void>
 
 const DONE = allow(undefined)
 
-export function prepareChanges(db: DatabaseSync): MakeChange {
-  const devices = prepareDeviceChanges(db)
+export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChange {
+  const devices = prepareDeviceChanges(db, clock)
   const certificates = prepareCertificateChanges(db)
   const cas = prepareCaChanges(db)
   const changeToken = prepareTokenChanges(db)
+  const numberCrl = prepareCrlChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -50,17 +52,20 @@ export function prepareChanges(db: DatabaseSync): MakeChange {
       case 'enrollment-requested':
       case 'enrollment-decided':
         return changeToken(change)
+      case 'crl-numbered':
+        return numberCrl(change.crl)
       default:
         return unreachable(change)
     }
   }
 }
 
-function prepareDeviceChanges(db: DatabaseSync): { add(device: Device): Decision<void>; change(change: DeviceChange): Decision<void> } {
+function prepareDeviceChanges(db: DatabaseSync, clock: () => EpochMs): { add(device: Device): Decision<void>; change(change: DeviceChange): Decision<void> } {
   const find = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id = ?`)
   const insert = db.prepare(`INSERT INTO devices (${DEVICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
   const update = db.prepare('UPDATE devices SET groups = ?, attributes = ?, state = ?, revision = ?, hold = ? WHERE id = ?')
   const enterGroup = db.prepare('INSERT OR IGNORE INTO device_groups (group_name, device) VALUES (?, ?)')
+  const noteOut = prepareOutChanges(db, clock)
   const leaveGroups = db.prepare('DELETE FROM device_groups WHERE device = ?')
   const enterGroups = (device: Device): void => {
     for (const group of device.groups) enterGroup.run(group, device.id)
@@ -70,14 +75,17 @@ function prepareDeviceChanges(db: DatabaseSync): { add(device: Device): Decision
       if (find.get(device.id) !== undefined) return deny('device-exists', device.id)
       insert.run(...deviceValues(device))
       enterGroups(device)
+      noteOut(device.id, 'pending', device.state)
       return DONE
     },
     change(change) {
       const row = find.get(change.id)
       if (row === undefined) return deny('device-not-found', change.id)
-      const after = deviceAfter(parseDevice(row), change)
+      const before = parseDevice(row)
+      const after = deviceAfter(before, change)
       if (!after.allow) return after
       const device = after.value
+      noteOut(device.id, before.state, device.state)
       update.run(JSON.stringify(device.groups), JSON.stringify(device.attributes), device.state, device.revision, device.hold === undefined ? null : JSON.stringify(device.hold), device.id)
       if (change.kind === 'device-described') {
         leaveGroups.run(device.id)
