@@ -126,6 +126,17 @@ describe('numbers and files', () => {
     expect(seen().number).toBe(2)
   })
 
+  test('after a restore the first list jumps over the numbers that may have been given meanwhile, and those after it do not', async () => {
+    await open()
+    place.now += DAY
+    const skip = { at: place.now, numbers: 1_000 }
+    await open({}, { skip })
+    expect(seen().number).toBe(1_002)
+    place.now += DAY
+    await open({}, { skip })
+    expect(seen().number).toBe(1_003)
+  })
+
   test('E28: a signer that dies in the middle costs a number, and leaves the old list whole; the remains are swept away', async () => {
     await open()
     const old = readFileSync(place.dir.file('pki/issuing-1.crl'))
