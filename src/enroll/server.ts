@@ -4,6 +4,7 @@
 import { constants } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
+import type { Socket } from 'node:net'
 import { createSecureContext, type TLSSocket } from 'node:tls'
 import { REASONS } from '../vocabulary.ts'
 import type { Source } from '../core/audit.ts'
@@ -70,6 +71,12 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     headersTimeout: ENROLL_LIMITS.requestMs, requestTimeout: ENROLL_LIMITS.requestMs, keepAliveTimeout: ENROLL_LIMITS.idleMs, connectionsCheckingInterval: 1_000,
     maxHeaderSize: ENROLL_LIMITS.headerBytesMax,
   })
+  // HTTP knows a connection from its handshake on, and looks after none once it is closed: who says nothing would keep the program from its end.
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   server.maxConnections = ENROLL_LIMITS.connectionsMax
   server.maxHeadersCount = ENROLL_LIMITS.headersMax
   // node:tls reports what fails and leaves the socket open.
@@ -125,8 +132,9 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
       return () => server.setSecureContext(fresh)
     },
     async close() {
-      server.closeAllConnections()
-      await new Promise((resolve) => server.close(resolve))
+      const closed = new Promise((resolve) => server.close(resolve))
+      for (const socket of sockets) socket.destroy()
+      await closed
     },
   }
 }

@@ -3,6 +3,7 @@
 
 import { constants } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { createSecureContext } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
@@ -93,6 +94,12 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     },
   })
   app.server.maxConnections = HTTP_LIMITS.connectionsMax
+  // HTTP knows a connection from its handshake on, and looks after none once it is closed: who says nothing would keep the program from its end.
+  const sockets = new Set<Socket>()
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   app.server.on('secureConnection', (socket) => void secured.add(socket))
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser('text/plain')
@@ -202,8 +209,9 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
       }
     },
     async close() {
-      app.server.closeAllConnections()
-      await app.close()
+      const closed = app.close()
+      for (const socket of sockets) socket.destroy()
+      await closed
     },
   }
 }

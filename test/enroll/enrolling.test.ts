@@ -5,6 +5,7 @@ import { spawnSync } from 'node:child_process'
 import { createPrivateKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import { connect as connectTcp } from 'node:net'
 import path from 'node:path'
 import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -25,6 +26,7 @@ const HOUR = 3_600_000
 const DAY = 24 * HOUR
 let house: House
 let server: EnrollServer
+let open: () => Promise<EnrollServer>
 let count = 0
 /** The clock of the rules; that of the CA and of TLS goes on as it is. */
 let ahead = 0
@@ -36,7 +38,7 @@ beforeAll(async () => {
   const clock = (): number => Date.now() + ahead
   const ports = { registry: home.registry, view: home.view, authority: organisation.authority, clock }
   const renewal = openRenewal({ ...ports, rules: () => DEFAULT_RENEWAL, log: () => {} })
-  server = await openEnrollServer({
+  open = () => openEnrollServer({
     listen: { host: '127.0.0.1', port: 0 },
     tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
     enrollments: {
@@ -50,6 +52,7 @@ beforeAll(async () => {
     },
     audit: home.audit, clock, log: () => {},
   })
+  server = await open()
 })
 afterAll(async () => {
   await server.close()
@@ -291,3 +294,13 @@ test('bodies that come letter by letter are cut off, all of them, and meanwhile 
   await Promise.all(dripping.map((d) => d.closed))
   expect(new Set(dripping.map((d) => d.text().split('\r\n')[0]))).toEqual(new Set(['HTTP/1.1 408 Request Timeout']))
 })
+
+test.each(['before the handshake', 'after it'] as const)('who connects and says nothing, %s, does not keep the door from closing', async (when) => {
+  const closing = await open()
+  const { port } = closing.address
+  const socket = when === 'after it' ? connect({ host: '127.0.0.1', port, ca: house.root, servername: 'localhost' }) : connectTcp(port, '127.0.0.1')
+  socket.on('error', () => {})
+  await once(socket, when === 'after it' ? 'secureConnect' : 'connect')
+  const gone = once(socket, 'close')
+  await Promise.all([closing.close(), gone])
+}, 5_000)
