@@ -91,7 +91,8 @@ export function openRenewal(ports: RenewalPorts): Renewal {
     if (!certificate.allow) return certificate
     const record = view.certificateBySha256(certificate.value.sha256)
     const device = record?.device
-    if (record === undefined || device === undefined) return deny('certificate-unrecorded')
+    if (record === undefined) return deny('certificate-unrecorded')
+    if (device === undefined) return deny('certificate-purpose', `profile ${record.profile}`)
     // Before anything is parsed that the requester may choose.
     if (!withinRate(device)) return deny('renewal-rate')
     return inLine(device, () => renewInTurn(device, certificate.value, { csr, mayBeLate }))
