@@ -2,22 +2,23 @@
 // view, audit log, CA, policy. It composes rooms and decides nothing.
 
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { openAuthorityOnly, openOrganisation, type GenesisPorts, type Organisation } from './ca/genesis.ts'
-import { collectProfiles, parseProfile, type Profiles } from './ca/profiles.ts'
+import { issuingKeyFile, openAuthorityOnly, openOrganisation, type GenesisPorts, type Organisation } from './ca/genesis.ts'
+import type { Signer } from './ca/signer.ts'
 import type { Config } from './config.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
-import { describeProblem } from './core/source-tree.ts'
+import type { CaRecord } from './core/registry.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
 import { isLineForm } from './policy-file/source.ts'
+import type { SignerPlace } from './signing.ts'
+import { loadProfiles } from './shipped-profiles.ts'
 import { STARTER_CONFIG, STARTER_LINES, STARTER_POLICY } from './starter.ts'
 import { lockHome } from './store/sqlite/lock.ts'
 import { openRegistry, type SqliteRegistry } from './store/sqlite/registry.ts'
 import { openView, type OpenView } from './store/view.ts'
-import { readYaml } from './yaml-source.ts'
 
 /** Where everything of a home is. */
 export interface HomePaths {
@@ -57,23 +58,13 @@ export interface OpenHome extends AsyncDisposable {
   readonly registry: SqliteRegistry
   readonly view: OpenView
   readonly audit: AuditLog
-  /** Opens the CA, made where there is none; with the server's and operator's credentials when `credentials` is set. */
-  organisation(actor: Actor, mode: 'make' | 'open'): Promise<Organisation>
+  /**
+   * Opens the CA; with 'make' it is made where there is none, and the server's and operator's credentials, too. `signerOf` signs in place
+   * of the key itself, which then is opened by nobody here.
+   */
+  organisation(actor: Actor, mode: 'make' | 'open', signerOf?: (ca: CaRecord, place: SignerPlace) => Signer): Promise<Organisation>
   /** What an import of a foreign CA needs. */
   genesis(actor: Actor): GenesisPorts
-}
-
-const PROFILES = path.resolve(import.meta.dirname, '../certs/profiles')
-
-function loadProfiles(): Profiles {
-  const files = readdirSync(PROFILES).filter((name) => name.endsWith('.yaml')).toSorted()
-  return collectProfiles(
-    files.map((name) => {
-      const { tree, problems } = readYaml(`certs/profiles/${name}`, readFileSync(path.join(PROFILES, name), 'utf8'))
-      if (tree === undefined) throw new SallyportError('profile-invalid', problems.map(describeProblem).join('\n'))
-      return parseProfile(tree)
-    }),
-  )
 }
 
 /** Has a first start happened here? */
@@ -115,7 +106,12 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
     })
     return {
       paths, registry, view, audit, genesis,
-      organisation: (actor, mode) => (mode === 'make' ? openOrganisation(genesis(actor)) : openAuthorityOnly(genesis(actor), false)),
+      organisation(actor, mode, signerOf) {
+        const { paths: at, ...ports } = genesis(actor)
+        const place: SignerPlace = { registry: paths.registry, keyFile: issuingKeyFile(at), passphraseFile: at.passphrase }
+        const all: GenesisPorts = { ...ports, paths: at, ...(signerOf === undefined ? {} : { signerOf: (ca) => signerOf(ca, place) }) }
+        return mode === 'make' ? openOrganisation(all) : openAuthorityOnly(all, false)
+      },
       async [Symbol.asyncDispose]() {
         await stack.disposeAsync()
       },

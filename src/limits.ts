@@ -178,6 +178,23 @@ export const CA_LIMITS = {
   scryptP: 1,
 } as const
 
+/** The process that holds the issuing key. */
+export const SIGNER_LIMITS = {
+  /** A request is one certificate to be signed; what is longer is an attack on the signer's memory. */
+  frameBytesMax: 64 * 1_024,
+  /** Signatures under way in the signer; what comes on top waits in the pipe. */
+  signingMax: 64,
+  /** Requests that wait for an answer: a flood of enrollments is refused here, and not kept. */
+  waitingMax: 1_024,
+  /** A signer that has not answered after this long hangs; it is killed, and started again. */
+  answerMs: 10_000,
+  /** From its start to an opened key: scrypt takes a good part of a second, on a busy machine several. */
+  openMs: 30_000,
+  /** Between the end of one and the start of the next, doubled each time up to the second: one that dies at once must not use up a core. */
+  restartMs: 200,
+  restartMsMax: 30_000,
+} as const
+
 /** Names and values that the registry keeps. */
 export const REGISTRY_LIMITS = {
   deviceIdCharsMax: 64,

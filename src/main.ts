@@ -25,6 +25,8 @@ import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
 import { openRouter } from './router/memory.ts'
+import type { SignerProcess } from './signer/process.ts'
+import { openSeparateSigner } from './signing.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
 import { openTrust, type Trust, type TrustedCa } from './x509/chain.ts'
@@ -90,7 +92,14 @@ export async function serve(options: ServeOptions): Promise<void> {
   policies.replace(await policies.load(config.policyFile))
   isServing = true
   const foreign = readForeignCas(config.trust, home.registry.cas())
-  const organisation = await home.organisation({ kind: 'system' }, 'make')
+  await using signing = new AsyncDisposableStack()
+  const signers: SignerProcess[] = []
+  // The key is opened in another process while this one goes on: only who is issued something has to wait for it.
+  const organisation = await home.organisation({ kind: 'system' }, 'make', (ca, place) => {
+    const signer = signing.use(openSeparateSigner(ca, place, (level, facts, message) => log[level](facts, message)))
+    signers.push(signer)
+    return signer
+  })
   const fleet: FleetPorts = { registry: home.registry, view: home.view, issuer: organisation.authority.issuer }
   await recordForeignCas(home, foreign)
   let inForce: InForce = { config, foreign, trust: openTrust([...ownCas(home), ...foreign]), tls: tlsMaterial(home, config, foreign) }
@@ -244,6 +253,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     }
   }
 
+  // Devices are being served by now. But a key that cannot be opened is told of at the start, and not at the first enrollment.
+  await Promise.all(signers.map(({ opened }) => opened))
   writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url } }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })

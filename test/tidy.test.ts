@@ -52,6 +52,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   x509: [...LEAVES, 'core'],
   ca: [...LEAVES, 'core', 'x509'],
   store: [...LEAVES, 'core', 'x509'],
+  signer: [...LEAVES, 'core', 'x509'],
   router: [...LEAVES, 'core', 'x509'],
   broker: [...LEAVES, 'core', 'x509'],
   enroll: [...LEAVES, 'core', 'x509'],
@@ -64,7 +65,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'device-sim': ['vocabulary'],
 }
 /** Rooms that compose others; only they and each other may import them. */
-const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history']
+const COMPOSERS = ['main', 'cli', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions', 'policies', 'policy-apply', 'policy-desk', 'policy-history', 'shipped-profiles', 'signing', 'signer-process']
 
 /** Third-party package → the only rooms that may know it. */
 const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {

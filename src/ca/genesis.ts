@@ -42,6 +42,8 @@ export interface GenesisPorts {
   readonly clock: () => EpochMs
   readonly random: (count: number) => Uint8Array
   readonly actor: Actor
+  /** Who signs for the issuing CA, where that is not this process: then nobody here opens its key. */
+  readonly signerOf?: (ca: CaRecord) => Signer
 }
 
 export interface Organisation {
@@ -54,9 +56,14 @@ const PUBLIC_MODE = 0o644
 
 /** The way to the sealed keys during one opening. Stretching the passphrase is slow on purpose: no key is unsealed twice. */
 interface Vault {
-  readonly passphrase: Uint8Array
+  readonly passphrase: () => Uint8Array
   /** By file: what was made or unsealed already. */
   readonly opened: Map<string, KeyObject>
+}
+
+/** Where the sealed key of an issuing CA lies. */
+export function issuingKeyFile({ local }: Pick<CaPaths, 'local'>): string {
+  return path.join(local, 'issuing.key')
 }
 
 /** Is there an organisation in this home already? */
@@ -81,11 +88,11 @@ export async function ensureCredentials(organisation: Organisation, ports: Genes
 export async function openAuthorityOnly(ports: GenesisPorts, mayMake: boolean): Promise<Organisation> {
   const initialized = isInitialized(ports.registry)
   if (!initialized && !mayMake) throw new SallyportError('home-empty', 'There is no certificate authority in this home yet.', { fix: 'Make one: sallyport ca init, or start the server: sallyport serve.' })
-  const vault: Vault = { passphrase: openPassphrase(ports.paths.passphrase, !initialized), opened: new Map() }
+  const vault: Vault = { passphrase: () => openPassphrase(ports.paths.passphrase, !initialized), opened: new Map() }
   const root = await ensureRoot(ports, vault)
   const issuing = await ensureIssuing(ports, vault, root)
-  const key = await openKey(ports, vault, 'issuing.key', issuing)
-  const authority = openAuthority({ registry: ports.registry, signer: openSigner(key), issuer: issuing, profiles: ports.profiles, clock: ports.clock, random: ports.random })
+  const signer = ports.signerOf?.(issuing) ?? openSigner(await openKey(ports, vault, 'issuing.key', issuing))
+  const authority = openAuthority({ registry: ports.registry, signer, issuer: issuing, profiles: ports.profiles, clock: ports.clock, random: ports.random })
   return { root, issuing, authority }
 }
 
@@ -186,7 +193,7 @@ async function ensureKey(ports: GenesisPorts, vault: Vault, name: string, profil
   const file = path.join(ports.paths.local, name)
   if (existsSync(file)) return unseal(vault, file)
   const key = generateKey(profile.key)
-  writeSecretFile(file, await sealKey(key, vault.passphrase))
+  writeSecretFile(file, await sealKey(key, vault.passphrase()))
   vault.opened.set(file, key)
   return key
 }
@@ -194,7 +201,7 @@ async function ensureKey(ports: GenesisPorts, vault: Vault, name: string, profil
 /** The file is looked at in any case: one that others may read is refused, whatever is in memory. */
 async function unseal(vault: Vault, file: string): Promise<KeyObject> {
   const text = readSecretFile(file).toString('utf8')
-  const key = vault.opened.get(file) ?? (await unsealKey(text, vault.passphrase, file))
+  const key = vault.opened.get(file) ?? (await unsealKey(text, vault.passphrase(), file))
   vault.opened.set(file, key)
   return key
 }

@@ -21,6 +21,7 @@ export const FAILURES = {
   'audit-unwritable': EXIT.configuration,
   'certificate-unusable': EXIT.configuration,
   'store-overloaded': EXIT.failed,
+  'signer-unavailable': EXIT.failed,
   'issuance-mismatch': EXIT.failed,
   'audit-broken': EXIT.failed,
   'unreachable': EXIT.unreachable,

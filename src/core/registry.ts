@@ -2,7 +2,8 @@
 // memory and (later) PostgreSQL are held to this page by test/contract/registry.ts.
 
 import type { RevocationReason } from '../vocabulary.ts'
-import type { AuditEvent } from './audit.ts'
+import type { Actor, AuditEvent } from './audit.ts'
+import type { SubjectAltName } from './certificate.ts'
 import type { Decision } from './decision.ts'
 import type { Device, DeviceState, Hold } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
@@ -32,6 +33,14 @@ export interface CertificateRecord {
   readonly revocationReason?: RevocationReason
 }
 
+/** What a planned certificate will say beyond its record. Committed with it and fixed from then on: the signer signs nothing else. */
+export interface CertificatePlan {
+  readonly commonName: string
+  readonly organization?: string
+  readonly subjectAltNames: readonly SubjectAltName[]
+  readonly actor: Actor
+}
+
 /** A certificate authority that the organisation runs or trusts. */
 export interface CaRecord {
   readonly name: CaName
@@ -50,7 +59,7 @@ export type Change =
   | { readonly kind: 'device-state'; readonly id: DeviceId; readonly state: DeviceState; readonly hold?: Hold }
   | { readonly kind: 'device-described'; readonly id: DeviceId; readonly groups: readonly GroupName[]; readonly attributes: Readonly<Record<string, string>> }
   /** The plan, committed before anything is signed: a crash leaves a recorded orphan, never an unrecorded certificate. */
-  | { readonly kind: 'certificate-planned'; readonly certificate: CertificateRecord }
+  | { readonly kind: 'certificate-planned'; readonly certificate: CertificateRecord; readonly plan?: CertificatePlan }
   | { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly sha256: Fingerprint; readonly der: Uint8Array; readonly state: 'issued' | 'active' }
   /** A certificate of a trusted foreign CA, seen for the first time at the door. */
   | { readonly kind: 'certificate-observed'; readonly certificate: CertificateRecord; readonly der: Uint8Array }
@@ -116,6 +125,8 @@ export interface Registry {
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
   certificates(query: CertificateQuery): Page<CertificateRecord>
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
+  /** What was planned under this serial; undefined for what was planned without one, and for what was observed. */
+  certificatePlan(issuer: CaName, serial: SerialNumber): CertificatePlan | undefined
   cas(): readonly CaRecord[]
   /** Changes after `sequence`, in order, at most `limit`. */
   changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]

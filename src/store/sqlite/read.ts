@@ -1,7 +1,7 @@
 // What the registry answers: single records, pages in the order of their key, the feed. It reads and never writes.
 
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
-import type { CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
+import type { CertificatePlan, CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
 import type { Device } from '../../core/device.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
@@ -65,6 +65,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     (filters) => `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE ${whereAlso(CERTIFICATE_FILTERS, filters)}(issuer, serial) > (?, ?) ORDER BY issuer, serial LIMIT ?`,
   )
   const body = db.prepare('SELECT der FROM certificates JOIN certificate_bodies USING (number) WHERE issuer = ? AND serial = ?')
+  const plan = db.prepare('SELECT plan FROM certificates JOIN certificate_plans USING (number) WHERE issuer = ? AND serial = ?')
   const cas = prepareTuples(db, `SELECT ${CA_COLUMNS} FROM cas ORDER BY created_at, name`)
   const feed = db.prepare('SELECT sequence, change FROM feed WHERE sequence > ? ORDER BY sequence LIMIT ?')
   const last = db.prepare('SELECT max(sequence) AS sequence FROM feed')
@@ -97,6 +98,10 @@ export function prepareReader(db: DatabaseSync): Reader {
     certificateDer(issuer, serial) {
       const row = body.get(issuer, serial)
       return row === undefined ? undefined : (row['der'] as Uint8Array)
+    },
+    certificatePlan(issuer, serial) {
+      const row = plan.get(issuer, serial)
+      return row === undefined ? undefined : (JSON.parse(String(row['plan'])) as CertificatePlan)
     },
     cas() {
       return cas.all().map((row) => parseCa(row))

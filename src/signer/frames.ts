@@ -1,0 +1,53 @@
+// How the program and its signer speak: frames over a pipe. Four octets of length, four that number the request, one that
+// says what it is, then the body. It knows nothing of certificates; whatever is not such a frame ends the conversation.
+
+import { SIGNER_LIMITS } from '../limits.ts'
+
+export const FRAME = { sign: 1, signature: 2, refused: 3, ready: 4, failed: 5 } as const
+export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
+
+export interface Frame {
+  readonly id: number
+  readonly kind: FrameKind
+  readonly body: Uint8Array
+}
+
+const LENGTH_BYTES = 4
+const HEAD_BYTES = 5
+const KIND_AT = 4
+
+export function encodeFrame({ id, kind, body }: Frame): Buffer {
+  const frame = Buffer.allocUnsafe(LENGTH_BYTES + HEAD_BYTES + body.length)
+  frame.writeUInt32BE(HEAD_BYTES + body.length, 0)
+  frame.writeUInt32BE(id, LENGTH_BYTES)
+  frame.writeUInt8(kind, LENGTH_BYTES + KIND_AT)
+  frame.set(body, LENGTH_BYTES + HEAD_BYTES)
+  return frame
+}
+
+/** Takes bytes as they come and gives the frames that are whole. Throws RangeError for a length or a kind that no frame has. */
+export function frameReader(): (chunk: Uint8Array) => readonly Frame[] {
+  let held = Buffer.alloc(0)
+  return (chunk) => {
+    held = held.length === 0 ? Buffer.from(chunk) : Buffer.concat([held, chunk])
+    const frames: Frame[] = []
+    let at = 0
+    while (held.length - at >= LENGTH_BYTES) {
+      const length = held.readUInt32BE(at)
+      // Judged before a byte more is held: a length is what a liar writes first.
+      if (length < HEAD_BYTES || length > SIGNER_LIMITS.frameBytesMax) throw new RangeError(`a frame of ${length} bytes`)
+      if (held.length - at < LENGTH_BYTES + length) break
+      const start = at + LENGTH_BYTES
+      frames.push({ id: held.readUInt32BE(start), kind: kindOf(held.readUInt8(start + KIND_AT)), body: Uint8Array.from(held.subarray(start + HEAD_BYTES, start + length)) })
+      at = start + length
+    }
+    held = held.subarray(at)
+    return frames
+  }
+}
+
+function kindOf(octet: number): FrameKind {
+  const kind = Object.values(FRAME).find((known) => known === octet)
+  if (kind === undefined) throw new RangeError(`a frame of kind ${octet}`)
+  return kind
+}
