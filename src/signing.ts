@@ -1,6 +1,6 @@
 // How a server's CA signs: through the signer's process, with what it is started with and what is kept from it.
 
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import path from 'node:path'
 import type { Signer } from './ca/signer.ts'
@@ -22,12 +22,12 @@ const HEAP_MIB = 64
 const YOUNG_MIB = 2
 
 /** Starts the signer of this CA. It runs as soon as this returns; `opened` tells when it has its key. */
-export function openSeparateSigner(ca: CaRecord, place: SignerPlace, log: SignerProcessPorts['log']): Signer & SignerProcess {
+export function openSeparateSigner(ca: CaRecord, place: SignerPlace, log: SignerProcessPorts['log'], limits?: SignerProcessPorts['limits']): Signer & SignerProcess {
   const { spki } = readIssuer(ca)
   const key = openPublicKey(spki)
   const algorithm = key && signingAlgorithm(key)
   if (algorithm === undefined) throw unreadableIssuer(ca.name)
-  const running = openSignerProcess({ start: () => spawn(process.execPath, argumentsFor(ca, place), { stdio: ['pipe', 'pipe', 'inherit'], env: {}, windowsHide: true }), log })
+  const running = openSignerProcess({ start: () => startSigner(ca, place), log, ...(limits === undefined ? {} : { limits }) })
   return {
     spki,
     signatureIdentifier: algorithm.identifier,
@@ -38,6 +38,11 @@ export function openSeparateSigner(ca: CaRecord, place: SignerPlace, log: Signer
     sign: (tbs) => running.sign(tbs),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
+}
+
+/** The process alone, without anybody who restarts it. Of the environment it gets nothing. */
+export function startSigner(ca: CaRecord, place: SignerPlace): ChildProcess {
+  return spawn(process.execPath, argumentsFor(ca, place), { stdio: ['pipe', 'pipe', 'inherit'], env: {}, windowsHide: true })
 }
 
 /** Node's own permissions: it may read these, write nothing, and start neither processes nor threads nor native add-ons. */

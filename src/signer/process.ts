@@ -44,6 +44,7 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
   let lastFailure: SallyportError | undefined
   let nextId = 1
   let closed = false
+  let isOpen = false
 
   function settle(id: number): Waiting | undefined {
     const one = waiting.get(id)
@@ -53,11 +54,18 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
     return one
   }
 
-  function take({ id, kind, body }: Frame): void {
+  /** From when the key is open: what waits for that is bounded by `openMs`, and is no sign of a signer that hangs. */
+  function arm(id: number, running: ChildProcess): void {
+    deadlines.set(id, setTimeout(() => kill(running, 'it did not answer in time'), limits.answerMs))
+  }
+
+  function take({ id, kind, body }: Frame, from: ChildProcess): void {
     const text = (): string => Buffer.from(body).toString('utf8')
     switch (kind) {
       case FRAME.ready:
         lastFailure = undefined
+        isOpen = true
+        for (const each of waiting.keys()) arm(each, from)
         first.resolve(undefined)
         return
       case FRAME.failed:
@@ -84,7 +92,7 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
       try {
         for (const frame of read(chunk)) {
           if (frame.kind === FRAME.ready || frame.kind === FRAME.failed) clearTimeout(opening)
-          take(frame)
+          take(frame, started)
         }
       } catch {
         kill(started, 'it answered with something that is no answer')
@@ -104,6 +112,7 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
     clearTimeout(opening)
     if (child !== ended) return
     child = undefined
+    isOpen = false
     const failure = lastFailure ?? unavailable(`the signer has ended (${how})`)
     for (const id of waiting.keys()) settle(id)?.reject(unavailable(`the signer has ended (${how})`))
     first.reject(failure)
@@ -124,7 +133,7 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
     nextId = (nextId % 0xffff_ffff) + 1
     return new Promise((resolve, reject) => {
       waiting.set(id, { resolve, reject })
-      deadlines.set(id, setTimeout(() => kill(running, 'it did not answer in time'), limits.answerMs))
+      if (isOpen) arm(id, running)
       stdin.write(encodeFrame({ id, kind: FRAME.sign, body: tbs }))
     })
   }
