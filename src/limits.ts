@@ -195,6 +195,11 @@ export const SIGNER_LIMITS = {
   restartMsMax: 30_000,
 } as const
 
+export const JOURNAL = {
+  /** A plan that is older and not issued is an orphan: a signer has `openMs` and `answerMs` at most, the registry its time for two commits. */
+  orphanedAfterMs: 2 * MINUTE,
+} as const
+
 /** Names and values that the registry keeps. */
 export const REGISTRY_LIMITS = {
   deviceIdCharsMax: 64,
@@ -360,6 +365,7 @@ mustHold(BROKER_LIMITS.retainedBytesPerDeviceMax >= BROKER_LIMITS.packetBytesMax
 mustHold(BROKER_LIMITS.halfOpenPerSourceMax <= BROKER_LIMITS.halfOpenMax, 'halfOpenPerSourceMax ≤ halfOpenMax')
 mustHold(BROKER_LIMITS.sourceBurst >= BROKER_LIMITS.sourceRatePerSecond, 'sourceBurst ≥ sourceRatePerSecond')
 mustHold(BROKER_LIMITS.topicLevelsMax <= 100, 'topicLevelsMax ≤ 100, the depth at which the engine\'s matcher throws')
+mustHold(JOURNAL.orphanedAfterMs > SIGNER_LIMITS.openMs + SIGNER_LIMITS.answerMs, 'orphanedAfterMs > openMs + answerMs')
 mustHold(CA_LIMITS.serialBytes <= X509_LIMITS.serialOctetsMax, 'serialBytes ≤ serialOctetsMax')
 mustHold(REGISTRY_LIMITS.changesWaitingMax >= REGISTRY_LIMITS.csvRowsMax, 'changesWaitingMax ≥ csvRowsMax')
 mustHold(POLICY_LIMITS.documentBytesMax <= POLICY_LIMITS.bytesMax, 'documentBytesMax ≤ bytesMax')
