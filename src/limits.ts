@@ -182,6 +182,13 @@ export const CA_LIMITS = {
 export const SIGNER_LIMITS = {
   /** A request is one certificate to be signed; what is longer is an attack on the signer's memory. */
   frameBytesMax: 64 * 1_024,
+  /** A CRL of a million entries has 40 MB; more than this is not held. */
+  crlBytesMax: 64 * 1_024 * 1_024,
+  /** Lists of one issuer that the signer counts the numbers of. */
+  crlShardsMax: 4_096,
+  /** A list from the future, or one that never ends, would freeze what relying parties know of revocations. */
+  crlAheadMs: 5 * MINUTE,
+  crlLifeMsMax: 100 * DAY,
   /** Signatures under way in the signer; what comes on top waits in the pipe. */
   signingMax: 64,
   /** Requests that wait for an answer: a flood of enrollments is refused here, and not kept. */

@@ -10,6 +10,7 @@ import type { CaName } from './core/ids.ts'
 import type { CaRecord } from './core/registry.ts'
 import { loadProfiles } from './shipped-profiles.ts'
 import { answer } from './signer/answering.ts'
+import { openCrlRules } from './signer/crl-rules.ts'
 import { encodeFrame, FRAME } from './signer/frames.ts'
 import { openJournal } from './store/sqlite/journal.ts'
 import { keyHash } from './x509/keys.ts'
@@ -38,6 +39,7 @@ async function run(issuer: CaName, registry: string, keyFile: string, passphrase
     issuer: { notBefore: issuerFacts.facts.notBefore, notAfter: issuerFacts.facts.notAfter },
     signatureIdentifier: signer.signatureIdentifier,
     sign: (tbs) => signer.sign(tbs),
+    judgeCrl: openCrlRules({ issuerDer: issuerFacts.subjectDer, signatureIdentifier: signer.signatureIdentifier, clock: Date.now }),
   })
 }
 

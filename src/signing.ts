@@ -36,6 +36,7 @@ export function openSeparateSigner(ca: CaRecord, place: SignerPlace, log: Signer
       return running.pid
     },
     sign: (tbs) => running.sign(tbs),
+    signCrl: (tbs) => running.signCrl(tbs),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }
 }

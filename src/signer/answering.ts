@@ -4,12 +4,13 @@
 import type { Readable, Writable } from 'node:stream'
 import { SIGNER_LIMITS } from '../limits.ts'
 import { encodeFrame, FRAME, frameReader, type Frame } from './frames.ts'
-import { judgeTbs, type PlanPorts } from './plan-rules.ts'
+import { judgeTbs, type PlanPorts, type SignerRefusal } from './plan-rules.ts'
 
 export interface AnsweringPorts extends PlanPorts {
   readonly input: Readable
   readonly output: Writable
   readonly sign: (tbs: Uint8Array) => Promise<Uint8Array>
+  readonly judgeCrl: (tbs: Uint8Array) => { readonly allow: true } | SignerRefusal
 }
 
 /** Answers until the input ends. Rejects when what comes is not a conversation. */
@@ -23,9 +24,9 @@ export function answer(ports: AnsweringPorts): Promise<void> {
   }
 
   async function serve({ id, kind, body }: Frame): Promise<void> {
-    if (kind !== FRAME.sign) throw new RangeError('not a request')
+    if (kind !== FRAME.sign && kind !== FRAME.signCrl) throw new RangeError('not a request')
     const refuse = (why: string): void => send({ id, kind: FRAME.refused, body: Buffer.from(why) })
-    const judged = judgedOr(body, ports)
+    const judged = kind === FRAME.signCrl ? ports.judgeCrl(body) : judgedOr(body, ports)
     if (!judged.allow) return refuse(judged.why)
     underway++
     // Nobody can make it hold more than this: what is not read stays in the pipe, and the asker waits.

@@ -3,7 +3,7 @@
 
 import { SIGNER_LIMITS } from '../limits.ts'
 
-export const FRAME = { sign: 1, signature: 2, refused: 3, ready: 4, failed: 5 } as const
+export const FRAME = { sign: 1, signature: 2, refused: 3, ready: 4, failed: 5, signCrl: 6 } as const
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME]
 
 export interface Frame {
@@ -15,6 +15,8 @@ export interface Frame {
 const LENGTH_BYTES = 4
 const HEAD_BYTES = 5
 const KIND_AT = 4
+/** So much of a frame tells how long it may be. */
+const PREFIX_BYTES = LENGTH_BYTES + HEAD_BYTES
 
 export function encodeFrame({ id, kind, body }: Frame): Buffer {
   const frame = Buffer.allocUnsafe(LENGTH_BYTES + HEAD_BYTES + body.length)
@@ -27,23 +29,37 @@ export function encodeFrame({ id, kind, body }: Frame): Buffer {
 
 /** Takes bytes as they come and gives the frames that are whole. Throws RangeError for a length or a kind that no frame has. */
 export function frameReader(): (chunk: Uint8Array) => readonly Frame[] {
-  let held = Buffer.alloc(0)
+  let chunks: Uint8Array[] = []
+  let size = 0
+  let wanted = PREFIX_BYTES
   return (chunk) => {
-    held = held.length === 0 ? Buffer.from(chunk) : Buffer.concat([held, chunk])
+    chunks.push(chunk)
+    size += chunk.length
+    // A CRL comes in hundreds of pieces: they are joined once, when the last one is there.
+    if (size < wanted) return []
+    const held = Buffer.concat(chunks)
     const frames: Frame[] = []
     let at = 0
-    while (held.length - at >= LENGTH_BYTES) {
+    wanted = PREFIX_BYTES
+    while (held.length - at >= PREFIX_BYTES) {
       const length = held.readUInt32BE(at)
       // Judged before a byte more is held: a length is what a liar writes first.
-      if (length < HEAD_BYTES || length > SIGNER_LIMITS.frameBytesMax) throw new RangeError(`a frame of ${length} bytes`)
-      if (held.length - at < LENGTH_BYTES + length) break
+      if (length < HEAD_BYTES || length > bytesMaxOf(held.readUInt8(at + LENGTH_BYTES + KIND_AT))) throw new RangeError(`a frame of ${length} bytes`)
+      wanted = LENGTH_BYTES + length
+      if (held.length - at < wanted) break
+      wanted = PREFIX_BYTES
       const start = at + LENGTH_BYTES
       frames.push({ id: held.readUInt32BE(start), kind: kindOf(held.readUInt8(start + KIND_AT)), body: Uint8Array.from(held.subarray(start + HEAD_BYTES, start + length)) })
       at = start + length
     }
-    held = held.subarray(at)
+    chunks = at === held.length ? [] : [held.subarray(at)]
+    size = held.length - at
     return frames
   }
+}
+
+function bytesMaxOf(octet: number): number {
+  return octet === FRAME.signCrl ? SIGNER_LIMITS.crlBytesMax : SIGNER_LIMITS.frameBytesMax
 }
 
 function kindOf(octet: number): FrameKind {

@@ -20,12 +20,18 @@ export interface SignerProcess extends AsyncDisposable {
   readonly pid: number | undefined
   /** Failures: 'signer-unavailable' when there is no signer or it does not answer, 'issuance-mismatch' when it refuses. Signs nothing twice by itself. */
   sign(tbs: Uint8Array): Promise<Uint8Array>
+  /** The same for a TBSCertList of this issuer: its number must be greater than that of the last one of its kind that this process signed. */
+  signCrl(tbs: Uint8Array): Promise<Uint8Array>
 }
 
 interface Waiting {
   resolve(signature: Uint8Array): void
   reject(failure: SallyportError): void
 }
+
+const HEAD_BYTES = 16
+/** What fits into a frame. */
+const bytesMaxFor = { [FRAME.sign]: SIGNER_LIMITS.frameBytesMax - HEAD_BYTES, [FRAME.signCrl]: SIGNER_LIMITS.crlBytesMax - HEAD_BYTES } as const
 
 function unavailable(why: string): SallyportError {
   return new SallyportError('signer-unavailable', `Nothing can be signed now: ${why}.`, { fix: 'Ask again in a few seconds. If it stays so, look into the log of the server: it says why the signer ended.' })
@@ -79,6 +85,7 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
         settle(id)?.reject(new SallyportError('issuance-mismatch', `The signer refused to sign: ${text()}. Nothing was handed out.`, { fix: 'Report this: the program asked its signer for what the journal does not say. The serial number is recorded as planned.' }))
         return
       case FRAME.sign:
+      case FRAME.signCrl:
         throw new RangeError('a signer asks nothing')
     }
   }
@@ -123,18 +130,18 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
     pauseMs = Math.min(pauseMs * 2, SIGNER_LIMITS.restartMsMax)
   }
 
-  function sign(tbs: Uint8Array): Promise<Uint8Array> {
+  function ask(kind: typeof FRAME.sign | typeof FRAME.signCrl, tbs: Uint8Array): Promise<Uint8Array> {
     const running = child
     if (running?.stdin === undefined || running.stdin === null) return Promise.reject(unavailable(lastFailure?.message.replace(/\.$/, '') ?? 'the signer is being started again'))
     if (waiting.size >= SIGNER_LIMITS.waitingMax) return Promise.reject(unavailable('too many requests wait for the signer'))
-    if (tbs.length > SIGNER_LIMITS.frameBytesMax / 2) return Promise.reject(new SallyportError('issuance-mismatch', 'What is to be signed is too long for a certificate.'))
+    if (tbs.length > bytesMaxFor[kind]) return Promise.reject(new SallyportError('issuance-mismatch', 'What is to be signed is too long.'))
     const { stdin } = running
     const id = nextId
     nextId = (nextId % 0xffff_ffff) + 1
     return new Promise((resolve, reject) => {
       waiting.set(id, { resolve, reject })
       if (isOpen) arm(id, running)
-      stdin.write(encodeFrame({ id, kind: FRAME.sign, body: tbs }))
+      stdin.write(encodeFrame({ id, kind, body: tbs }))
     })
   }
 
@@ -144,7 +151,8 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
     get pid() {
       return child?.pid
     },
-    sign,
+    sign: (tbs) => ask(FRAME.sign, tbs),
+    signCrl: (tbs) => ask(FRAME.signCrl, tbs),
     async [Symbol.asyncDispose]() {
       closed = true
       clearTimeout(restart)

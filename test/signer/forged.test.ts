@@ -152,9 +152,10 @@ test('of 10,000 forged requests none is signed, and the one that is planned is s
   const made = planFor()
   await commit(made)
   const forged = planFor()
+  const otherKey = bytesOf(made, { spki: spkiOf(forged.key) })
   const answers: string[] = []
   for (let sent = 0; sent < 10_000; sent += 500) {
-    answers.push(...(await Promise.all(Array.from({ length: 500 }, (_, i) => answerTo(i % 2 === 0 ? bytesOf(made, { spki: spkiOf(forged.key) }) : randomBytes(300))))))
+    answers.push(...(await Promise.all(Array.from({ length: 500 }, (_, i) => answerTo(i % 2 === 0 ? otherKey : randomBytes(300))))))
   }
   expect(new Set(answers)).toEqual(new Set(['the plan is for another key', 'these bytes are no certificate to be signed']))
   expect(answers).toHaveLength(10_000)
@@ -167,7 +168,7 @@ describe('what is no conversation ends the process, with nothing signed:', () =>
   test.each([
     ['noise', () => Buffer.concat([Buffer.from([0xff]), randomBytes(4_096)])],
     ['a frame of 10 MB', () => tenMegabytes],
-    ['a length without end', () => Buffer.from('ffffffff', 'hex')],
+    ['a length without end', () => Buffer.from('ffffffff0000000106', 'hex')],
     ['an answer in place of a request', () => encodeFrame({ id: 1, kind: FRAME.signature, body: randomBytes(70) })],
   ])('%s', async (_, bytes) => {
     const child = startSigner(ca, files)

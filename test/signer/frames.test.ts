@@ -19,12 +19,12 @@ describe('a reader of frames', () => {
   test('takes a frame of the greatest length, and refuses one octet more by its length alone', () => {
     const largest = encodeFrame({ id: 1, kind: FRAME.sign, body: new Uint8Array(SIGNER_LIMITS.frameBytesMax - 5) })
     expect(frameReader()(largest)[0]?.body).toHaveLength(SIGNER_LIMITS.frameBytesMax - 5)
-    const head = Buffer.alloc(4)
+    const head = Buffer.alloc(9, FRAME.sign)
     head.writeUInt32BE(SIGNER_LIMITS.frameBytesMax + 1)
     expect(() => frameReader()(head)).toThrow(RangeError)
   })
 
   test.each([['a length that holds no head', '00000004'], ['a kind that there is not', '000000050000000163'], ['HTTP', '474554202f20']])('refuses %s', (_, hex) => {
-    expect(() => frameReader()(Buffer.from(hex, 'hex'))).toThrow(RangeError)
+    expect(() => frameReader()(Buffer.concat([Buffer.from(hex, 'hex'), Buffer.alloc(9, FRAME.sign)]))).toThrow(RangeError)
   })
 })
