@@ -178,35 +178,6 @@ export const CA_LIMITS = {
   scryptP: 1,
 } as const
 
-/** The process that holds the issuing key. */
-export const SIGNER_LIMITS = {
-  /** A request is one certificate to be signed; what is longer is an attack on the signer's memory. */
-  frameBytesMax: 64 * 1_024,
-  /** A CRL of a million entries has 40 MB; more than this is not held. */
-  crlBytesMax: 64 * 1_024 * 1_024,
-  /** Lists of one issuer that the signer counts the numbers of. */
-  crlShardsMax: 4_096,
-  /** A list from the future, or one that never ends, would freeze what relying parties know of revocations. */
-  crlAheadMs: 5 * MINUTE,
-  crlLifeMsMax: 100 * DAY,
-  /** Signatures under way in the signer; what comes on top waits in the pipe. */
-  signingMax: 64,
-  /** Requests that wait for an answer: a flood of enrollments is refused here, and not kept. */
-  waitingMax: 1_024,
-  /** A signer that has not answered after this long hangs; it is killed, and started again. */
-  answerMs: 10_000,
-  /** From its start to an opened key: scrypt takes a good part of a second, on a busy machine several. */
-  openMs: 30_000,
-  /** Between the end of one and the start of the next, doubled each time up to the second: one that dies at once must not use up a core. */
-  restartMs: 200,
-  restartMsMax: 30_000,
-} as const
-
-export const JOURNAL = {
-  /** A plan that is older and not issued is an orphan: a signer has `openMs` and `answerMs` at most, the registry its time for two commits. */
-  orphanedAfterMs: 2 * MINUTE,
-} as const
-
 /** Names and values that the registry keeps. */
 export const REGISTRY_LIMITS = {
   deviceIdCharsMax: 64,
@@ -372,7 +343,6 @@ mustHold(BROKER_LIMITS.retainedBytesPerDeviceMax >= BROKER_LIMITS.packetBytesMax
 mustHold(BROKER_LIMITS.halfOpenPerSourceMax <= BROKER_LIMITS.halfOpenMax, 'halfOpenPerSourceMax ≤ halfOpenMax')
 mustHold(BROKER_LIMITS.sourceBurst >= BROKER_LIMITS.sourceRatePerSecond, 'sourceBurst ≥ sourceRatePerSecond')
 mustHold(BROKER_LIMITS.topicLevelsMax <= 100, 'topicLevelsMax ≤ 100, the depth at which the engine\'s matcher throws')
-mustHold(JOURNAL.orphanedAfterMs > SIGNER_LIMITS.openMs + SIGNER_LIMITS.answerMs, 'orphanedAfterMs > openMs + answerMs')
 mustHold(CA_LIMITS.serialBytes <= X509_LIMITS.serialOctetsMax, 'serialBytes ≤ serialOctetsMax')
 mustHold(REGISTRY_LIMITS.changesWaitingMax >= REGISTRY_LIMITS.csvRowsMax, 'changesWaitingMax ≥ csvRowsMax')
 mustHold(POLICY_LIMITS.documentBytesMax <= POLICY_LIMITS.bytesMax, 'documentBytesMax ≤ bytesMax')

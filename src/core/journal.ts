@@ -1,7 +1,7 @@
 // The journal of issuance, as a person asks for it: what was planned, what came of it, and which plans nobody works on any more.
 // An orphan was perhaps signed and never recorded as issued: its serial number is burnt, and revoking it says so to everybody.
 
-import { JOURNAL } from '../limits.ts'
+import { JOURNAL } from '../signer-limits.ts'
 import type { EpochMs } from './ids.ts'
 import type { CertificateRecord } from './registry.ts'
 

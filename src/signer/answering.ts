@@ -2,7 +2,7 @@
 // whoever speaks so is not the program that started it.
 
 import type { Readable, Writable } from 'node:stream'
-import { SIGNER_LIMITS } from '../limits.ts'
+import { SIGNER_LIMITS } from '../signer-limits.ts'
 import { encodeFrame, FRAME, frameReader, type Frame } from './frames.ts'
 import { judgeTbs, type PlanPorts, type SignerRefusal } from './plan-rules.ts'
 

@@ -2,7 +2,7 @@
 // only grows. What is on the list is not its business: a list can refuse, and never admit. RFC 5280 §5.1.
 
 import type { EpochMs } from '../core/ids.ts'
-import { SIGNER_LIMITS } from '../limits.ts'
+import { SIGNER_LIMITS } from '../signer-limits.ts'
 import { decodeTime, oidText, readDer, TAG, type DerNode } from '../x509/der.ts'
 import type { SignerRefusal } from './plan-rules.ts'
 

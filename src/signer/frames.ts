@@ -1,7 +1,7 @@
 // How the program and its signer speak: frames over a pipe. Four octets of length, four that number the request, one that
 // says what it is, then the body. It knows nothing of certificates; whatever is not such a frame ends the conversation.
 
-import { SIGNER_LIMITS } from '../limits.ts'
+import { SIGNER_LIMITS } from '../signer-limits.ts'
 
 export const FRAME = { sign: 1, signature: 2, refused: 3, ready: 4, failed: 5, signCrl: 6 } as const
 export type FrameKind = (typeof FRAME)[keyof typeof FRAME]

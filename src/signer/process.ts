@@ -3,7 +3,7 @@
 
 import type { ChildProcess } from 'node:child_process'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
-import { SIGNER_LIMITS } from '../limits.ts'
+import { SIGNER_LIMITS } from '../signer-limits.ts'
 import { encodeFrame, FRAME, frameReader, type Frame } from './frames.ts'
 
 export interface SignerProcessPorts {

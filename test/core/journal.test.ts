@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { journalState } from '../../src/core/journal.ts'
-import { JOURNAL } from '../../src/limits.ts'
+import { JOURNAL } from '../../src/signer-limits.ts'
 import { planned, NOW, printOf } from '../contract/records.ts'
 
 const record = planned('x', 'a', { createdAt: NOW })

@@ -1,7 +1,7 @@
 // Frames between the program and its signer: whole, in pieces, and what is no frame.
 
 import { describe, expect, test } from 'vitest'
-import { SIGNER_LIMITS } from '../../src/limits.ts'
+import { SIGNER_LIMITS } from '../../src/signer-limits.ts'
 import { encodeFrame, FRAME, frameReader } from '../../src/signer/frames.ts'
 
 const frame = (id: number, text: string): Buffer => encodeFrame({ id, kind: FRAME.sign, body: Buffer.from(text) })
