@@ -2,26 +2,26 @@
 // view, audit log, CA, policy. It composes rooms and decides nothing.
 
 import { randomBytes } from 'node:crypto'
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { openAuthorities, type Authorities } from './ca/authorities.ts'
 import { currentCa } from './ca/chains.ts'
-import { ensureCredentials, openAuthorityOf, openAuthorityOnly, openOrganisation, publishCas, type GenesisPorts, type Organisation } from './ca/genesis.ts'
-import { collectProfiles, parseProfile, type Profiles } from './ca/profiles.ts'
+import { ensureCredentials, keyFileOf, openAuthorityOf, openAuthorityOnly, openOrganisation, publishCas, type GenesisPorts, type Organisation, type SeparateSigner } from './ca/genesis.ts'
 import type { Config } from './config.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
-import { describeProblem } from './core/source-tree.ts'
+import type { CaRecord } from './core/registry.ts'
 import { LIFE } from './limits.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
 import { isLineForm } from './policy-file/source.ts'
 import { finishRestore, isRestorePending } from './restore-swap.ts'
+import { loadProfiles } from './shipped-profiles.ts'
+import type { SignerPlace } from './signing.ts'
 import { STARTER_CONFIG, STARTER_LINES, STARTER_POLICY } from './starter.ts'
 import { lockHome } from './store/sqlite/lock.ts'
 import { openRegistry, type SqliteRegistry } from './store/sqlite/registry.ts'
 import { openView, type OpenView } from './store/view.ts'
-import { readYaml } from './yaml-source.ts'
 
 /** Where everything of a home is. */
 export interface HomePaths {
@@ -64,7 +64,9 @@ export interface OpenHome extends AsyncDisposable {
   readonly registry: SqliteRegistry
   readonly view: OpenView
   readonly audit: AuditLog
-  /** Opens the CA, made where there is none; with the server's and operator's credentials when `credentials` is set. */
+  /** From here on `of` signs in place of the keys of issuing CAs, which then are opened by nobody here. Called once for each CA. */
+  signWith(of: (ca: CaRecord, place: SignerPlace) => SeparateSigner): void
+  /** Opens the CA; with 'make' it is made where there is none, and the server's and operator's credentials, too. */
   organisation(actor: Actor, mode: 'make' | 'open'): Promise<Organisation>
   /** Those of its CAs. The current one follows a switch by itself. */
   readonly authorities: Authorities
@@ -78,19 +80,6 @@ export interface OpenHome extends AsyncDisposable {
 
 /** A certificate that expired this long ago is no longer one that the door expects. */
 const EXPIRED_KEPT_MS = 30 * LIFE.day
-
-const PROFILES = path.resolve(import.meta.dirname, '../certs/profiles')
-
-function loadProfiles(): Profiles {
-  const files = readdirSync(PROFILES).filter((name) => name.endsWith('.yaml')).toSorted()
-  return collectProfiles(
-    files.map((name) => {
-      const { tree, problems } = readYaml(`certs/profiles/${name}`, readFileSync(path.join(PROFILES, name), 'utf8'))
-      if (tree === undefined) throw new SallyportError('profile-invalid', problems.map(describeProblem).join('\n'))
-      return parseProfile(tree)
-    }),
-  )
-}
 
 /** Has a first start happened here? */
 export function isHome(home: string): boolean {
@@ -129,10 +118,13 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
     const view = stack.use(openView(registry, Date.now() - EXPIRED_KEPT_MS))
     const audit = await openAuditLog({ file: paths.audit, outbox: registry.audit, clock: Date.now })
     stack.defer(() => audit.close())
+    const passphrase = config.passphraseFile ?? path.join(paths.local, 'passphrase')
+    let signerOf: ((ca: CaRecord) => SeparateSigner) | undefined
     const genesis = (actor: Actor): GenesisPorts => ({
       registry, actor,
       profiles: loadProfiles(),
-      paths: { local: paths.local, passphrase: config.passphraseFile ?? path.join(paths.local, 'passphrase') },
+      paths: { local: paths.local, passphrase },
+      ...(signerOf === undefined ? {} : { signerOf }),
       organization: config.organisation,
       door: config.pki.url === undefined ? undefined : { url: config.pki.url, crlShards: config.pki.crlShards },
       hosts: config.hosts,
@@ -143,6 +135,14 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
     const authorities = openAuthorities({ registry, view, open: (issuer) => openAuthorityOf(genesis({ kind: 'system' }), issuer) })
     return {
       paths, registry, view, audit, genesis, authorities,
+      signWith(of) {
+        const known = new Map<string, SeparateSigner>()
+        signerOf = (ca) => {
+          const signer = known.get(ca.name) ?? of(ca, { registry: paths.registry, keyFile: path.join(paths.local, keyFileOf(ca.name)), passphraseFile: passphrase })
+          known.set(ca.name, signer)
+          return signer
+        }
+      },
       async organisation(actor, mode) {
         const opened = await (mode === 'make' ? openOrganisation(genesis(actor)) : openAuthorityOnly(genesis(actor), false))
         authorities.adopt(opened.authority)

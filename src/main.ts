@@ -8,7 +8,7 @@ import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { RESTORED } from './backup.ts'
 import { publishedCas, rootsInForce } from './ca/chains.ts'
-import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
+import { writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { ExpirySeen } from './core/ca-desk.ts'
 import { expiringSoon } from './core/expiry.ts'
@@ -17,12 +17,13 @@ import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
+import { ownCas, tlsMaterial } from './door-material.ts'
 import { openEnrollServer, type EnrollTls } from './enroll/server.ts'
 import { openEnrollmentDoor } from './enrollment-desk.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import type { FleetPorts } from './fleet.ts'
 import { connectedAs, openHeldSessions } from './held-sessions.ts'
-import { ensureStarter, openHome, type OpenHome } from './home.ts'
+import { ensureStarter, openHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
 import { openLog } from './observe/log.ts'
@@ -33,9 +34,11 @@ import { openPublicPki } from './public-pki.ts'
 import { openRenewal } from './renewal.ts'
 import { openRouter } from './router/memory.ts'
 import { restoredMark, whatIsUnknown } from './restore.ts'
+import type { SignerProcess } from './signer/process.ts'
+import { openSeparateSigner } from './signing.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
-import { openTrust, type Trust, type TrustedCa } from './x509/chain.ts'
+import { openTrust, type Trust } from './x509/chain.ts'
 import { encodePem } from './x509/pem.ts'
 
 export interface Ready {
@@ -101,6 +104,14 @@ export async function serve(options: ServeOptions): Promise<void> {
   policies.replace(await policies.load(config.policyFile))
   isServing = true
   const foreign = readForeignCas(config.trust, home.registry.cas())
+  await using signing = new AsyncDisposableStack()
+  const signers: SignerProcess[] = []
+  // The key is opened in another process while this one goes on: only who is issued something has to wait for it.
+  home.signWith((ca, place) => {
+    const signer = signing.use(openSeparateSigner(ca, place, (level, facts, message) => log[level](facts, message)))
+    signers.push(signer)
+    return signer
+  })
   const organisation = await home.organisation({ kind: 'system' }, 'make')
   const fleet: FleetPorts = { registry: home.registry, view: home.view, get issuer() { return organisation.authority.issuer } }
   await recordForeignCas(home, foreign)
@@ -304,6 +315,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     if (unknown !== undefined) log.warn({ file: path.join(home.paths.home, RESTORED) }, unknown)
   }
 
+  // Devices are being served by now. But a key that cannot be opened is told of at the start, and not at the first enrollment.
+  await Promise.all(signers.map(({ opened }) => opened))
   writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
@@ -328,20 +341,3 @@ function ended(signal: AbortSignal): Promise<void> {
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : 'unknown')
-
-/**
- * Our own, those that are retired marked as such. One that is only made is known to nobody yet. A trusted CA that is recorded was
- * trusted once; whether it is now is said by the configuration alone.
- */
-function ownCas(home: OpenHome): readonly TrustedCa[] {
-  return home.registry.cas().filter((ca) => ca.role !== 'trusted' && ca.state !== 'created').map((ca) => ({ ...ca, retired: ca.state === 'retired' }))
-}
-
-function tlsMaterial(home: OpenHome, config: Config, foreign: readonly ForeignCa[]): TlsMaterial {
-  return {
-    key: readSecretFile(path.join(home.paths.server, 'key.pem')).toString('utf8'),
-    cert: readFileSync(path.join(home.paths.server, 'cert.pem'), 'utf8'),
-    anchors: [...ownCas(home), ...foreign].filter((ca: TrustedCa) => ca.role !== 'issuing' && ca.retired !== true).map((ca) => encodePem('CERTIFICATE', ca.der)),
-    resumption: config.resumption,
-  }
-}

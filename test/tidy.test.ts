@@ -53,6 +53,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   x509: [...LEAVES, 'core'],
   ca: [...LEAVES, 'core', 'x509'],
   store: [...LEAVES, 'core', 'x509'],
+  signer: [...LEAVES, 'core', 'x509'],
   router: [...LEAVES, 'core', 'x509'],
   broker: [...LEAVES, 'core', 'x509'],
   enroll: [...LEAVES, 'core', 'x509'],
@@ -67,9 +68,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 /** Rooms that compose others; only they and each other may import them. */
 const COMPOSERS = [
-  'main', 'cli', 'cli-verb', 'cli-policy', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
+  'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
-  'ca-desk', 'enrollment-desk', 'renewal', 'public-pki', 'mass-revocation',
+  'ca-desk', 'enrollment-desk', 'renewal', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
 ]
 

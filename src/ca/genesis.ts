@@ -46,6 +46,13 @@ export interface GenesisPorts {
   readonly clock: () => EpochMs
   readonly random: (count: number) => Uint8Array
   readonly actor: Actor
+  /** Who signs for the issuing CA, where that is not this process: then nobody here opens its key. */
+  readonly signerOf?: (ca: CaRecord) => SeparateSigner
+}
+
+/** One that holds the key elsewhere, and looks at what it signs: certificates by their plans, lists by their form. */
+export interface SeparateSigner extends Signer {
+  signCrl(tbs: Uint8Array): Promise<Uint8Array>
 }
 
 export interface Organisation {
@@ -63,7 +70,7 @@ export function keyFileOf(name: CaName): string {
 
 /** The way to the sealed keys during one opening. Stretching the passphrase is slow on purpose: no key is unsealed twice. */
 export interface Vault {
-  readonly passphrase: Uint8Array
+  readonly passphrase: () => Uint8Array
   /** By file: what was made or unsealed already. */
   readonly opened: Map<string, KeyObject>
 }
@@ -96,19 +103,22 @@ export async function openAuthorityOnly(ports: GenesisPorts, mayMake: boolean): 
   return { root, issuing, authority: await openAuthorityOf(ports, issuing, vault) }
 }
 
+/** The passphrase is read when the first key is opened: where another process signs, nobody reads it here. */
 export function openVault(ports: GenesisPorts, mayMake = false): Vault {
-  return { passphrase: openPassphrase(ports.paths.passphrase, mayMake), opened: new Map() }
+  return { passphrase: () => openPassphrase(ports.paths.passphrase, mayMake), opened: new Map() }
 }
 
 /** Opens the authority of one CA that is recorded. Failures: 'key-unreadable', 'key-permissions', 'passphrase-wrong'. */
 export async function openAuthorityOf(ports: GenesisPorts, issuer: CaRecord, vault: Vault = openVault(ports)): Promise<Authority> {
-  const key = await openKey(ports, vault, issuer)
-  return openAuthority({ registry: ports.registry, signer: openSigner(key), issuer, profiles: ports.profiles, door: ports.door, clock: ports.clock, random: ports.random })
+  const signer = ports.signerOf?.(issuer) ?? openSigner(await openKey(ports, vault, issuer))
+  return openAuthority({ registry: ports.registry, signer, issuer, profiles: ports.profiles, door: ports.door, clock: ports.clock, random: ports.random })
 }
 
 /** What signs the CRLs of this CA; undefined while its key is elsewhere, as that of a root may be. Failures: as above. */
 export async function openListSigner(ports: GenesisPorts, ca: CaRecord): Promise<Signer | undefined> {
-  return existsSync(path.join(ports.paths.local, keyFileOf(ca.name))) ? openSigner(await openKey(ports, openVault(ports), ca)) : undefined
+  if (!existsSync(path.join(ports.paths.local, keyFileOf(ca.name)))) return undefined
+  const separate = ca.role === 'issuing' ? ports.signerOf?.(ca) : undefined
+  return separate === undefined ? openSigner(await openKey(ports, openVault(ports), ca)) : { spki: separate.spki, signatureIdentifier: separate.signatureIdentifier, sign: (tbs) => separate.signCrl(tbs) }
 }
 
 /** The certificates that everybody may have, as the registry has them: all roots in force, the current one first, and the issuing CA. */
@@ -229,7 +239,7 @@ export async function ensureKey(ports: GenesisPorts, vault: Vault, name: CaName,
   const file = path.join(ports.paths.local, keyFileOf(name))
   if (existsSync(file)) return unseal(vault, file)
   const key = generateKey(profile.key)
-  writeSecretFile(file, await sealKey(key, vault.passphrase))
+  writeSecretFile(file, await sealKey(key, vault.passphrase()))
   vault.opened.set(file, key)
   return key
 }
@@ -237,7 +247,7 @@ export async function ensureKey(ports: GenesisPorts, vault: Vault, name: CaName,
 /** The file is looked at in any case: one that others may read is refused, whatever is in memory. */
 export async function unseal(vault: Vault, file: string): Promise<KeyObject> {
   const text = readSecretFile(file).toString('utf8')
-  const key = vault.opened.get(file) ?? (await unsealKey(text, vault.passphrase, file))
+  const key = vault.opened.get(file) ?? (await unsealKey(text, vault.passphrase(), file))
   vault.opened.set(file, key)
   return key
 }

@@ -9,17 +9,17 @@ import { allow, deny, type Decision } from '../core/decision.ts'
 import { ENROLLABLE_STATES } from '../core/enrollment.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
-import type { CaState, CertificateRecord, Change, Expectation, ProfileName, Registry } from '../core/registry.ts'
+import type { CaState, CertificatePlan, CertificateRecord, Change, Expectation, ProfileName, Registry } from '../core/registry.ts'
 import { CA_LIMITS, REGISTRY_LIMITS } from '../limits.ts'
-import { certificateParts, parseCertificate } from '../x509/certificate.ts'
+import { parseCertificate } from '../x509/certificate.ts'
 import { keyFacts, openPublicKey } from '../x509/keys.ts'
-import { encodeName } from '../x509/names.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
 import { readPointers, type Pointers } from '../x509/pointers.ts'
-import { joinCertificate, openTemplate, subjectKeyId, type CertificateTemplate } from '../x509/template.ts'
+import { joinCertificate } from '../x509/template.ts'
 import { pointersOf, type PublicDoor } from './pointers.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import type { Signer } from './signer.ts'
+import { openTbs, readIssuer, subjectOf, unreadableIssuer, type IssuerCertificate } from './tbs.ts'
 
 /** What shall be certified. `spki` is DER. */
 export interface IssueRequest {
@@ -57,7 +57,7 @@ export interface Authority {
 export interface AuthorityPorts {
   readonly registry: Registry
   readonly signer: Signer
-  readonly issuer: { readonly name: CaName; readonly der: Uint8Array }
+  readonly issuer: IssuerCertificate
   readonly profiles: Profiles
   /** Where certificates point to; without it they point nowhere. */
   readonly door?: PublicDoor | undefined
@@ -78,30 +78,11 @@ export function newSerial(random: (count: number) => Uint8Array): Uint8Array {
 }
 
 export function openAuthority(ports: AuthorityPorts): Authority {
-  const parsed = parseCertificate(ports.issuer.der)
-  const parts = certificateParts(ports.issuer.der)
+  const issuer = readIssuer(ports.issuer)
+  const { facts: issuerFacts, subjectDer: issuerDer, keyId: issuerKeyId } = issuer
   // The key in the issuer's certificate, not the one that the signer claims: what does not verify under the former is nobody's.
-  const issuerKey = parts.allow ? openPublicKey(parts.value.spki.raw) : undefined
-  if (!parsed.allow || !parts.allow || issuerKey === undefined) throw new SallyportError('certificate-unusable', `The certificate of ${ports.issuer.name} cannot be read.`, { fix: 'Restore it from your backup.' })
-  const issuerFacts = parsed.value
-  const issuerDer = parts.value.subject.raw
-  const issuerKeyId = issuerFacts.subjectKeyId === undefined ? subjectKeyId(parts.value.spki.raw) : Buffer.from(issuerFacts.subjectKeyId, 'hex')
-  const templates = new Map<ProfileName, CertificateTemplate>()
-
-  function templateOf(profile: Profile): CertificateTemplate {
-    const known = templates.get(profile.name)
-    if (known !== undefined) return known
-    const template = openTemplate({
-      issuerDer,
-      authorityKeyId: issuerKeyId,
-      signatureIdentifier: ports.signer.signatureIdentifier,
-      basicConstraints: profile.pathLength === undefined ? { ca: profile.ca } : { ca: profile.ca, pathLength: profile.pathLength },
-      keyUsage: profile.keyUsage,
-      extendedKeyUsage: profile.extendedKeyUsage,
-    })
-    templates.set(profile.name, template)
-    return template
-  }
+  const issuerKey = openPublicKey(issuer.spki) ?? throwing(unreadableIssuer(ports.issuer.name))
+  const buildTbs = openTbs(issuer, ports.signer.signatureIdentifier, ports.profiles)
 
   /** The certificate that an earlier request of the same device and key was answered with. */
   function issuedBefore(request: IssueRequest, spkiSha256: string, now: EpochMs): Issued | undefined {
@@ -166,19 +147,23 @@ export function openAuthority(ports: AuthorityPorts): Authority {
       ]),
     ]
     const { ends = [], along = { changes: [], audit: [] } } = request
+    const plan: CertificatePlan = {
+      commonName: request.commonName, subjectAltNames: request.subjectAltNames ?? [], actor,
+      ...(request.organization === undefined ? {} : { organization: request.organization }),
+      ...(ports.door === undefined ? {} : { door: ports.door }),
+    }
     const planned = await ports.registry.commit(
-      [...along.changes, ...ends.map(({ issuer, serial }) => ({ kind: 'certificate-state', issuer, serial, state: 'superseded' }) as const), { kind: 'certificate-planned', certificate: record }],
+      [...along.changes, ...ends.map(({ issuer, serial }) => ({ kind: 'certificate-state', issuer, serial, state: 'superseded' }) as const), { kind: 'certificate-planned', certificate: record, plan }],
       [...expected, ...ends.map(({ issuer, serial, state }) => ({ kind: 'certificate-state', issuer, serial, states: [state] }) as const)],
       [...along.audit, ...ends.map((ended) => supersededEvent(ended, record.serial, now, actor)), auditOf('certificate-planned', record, now, actor)],
     )
     if (!planned.allow) return planned
 
-    const subjectDer = encodeName({ commonName: request.commonName, organization: request.organization })
-    const pointers = pointersOf(profile, record.issuer, record.serial, ports.door)
-    const tbs = templateOf(profile)({ serial, notBefore, notAfter, subjectDer, spki: request.spki, subjectAltNames: request.subjectAltNames ?? [], pointers })
+    const subjectDer = subjectOf(plan)
+    const tbs = buildTbs({ record, plan, spki: request.spki })
     const der = joinCertificate(tbs, ports.signer.signatureIdentifier, await ports.signer.sign(tbs))
-    const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request, pointers })
-    if (issuerKey === undefined || !isCertificateSignedBy(der, issuerKey)) throw mismatch(record, 'the signature does not verify')
+    const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request, pointers: pointersOf(profile, record.issuer, record.serial, plan.door) })
+    if (!isCertificateSignedBy(der, issuerKey)) throw mismatch(record, 'the signature does not verify')
 
     const state = request.state ?? 'active'
     const issued: CertificateRecord = { ...record, state, sha256: facts.sha256 }
@@ -191,6 +176,10 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   }
 
   return { issuer: ports.issuer.name, issuerDer: ports.issuer.der, issue }
+}
+
+function throwing(failure: SallyportError): never {
+  throw failure
 }
 
 function auditOf(kind: 'certificate-planned' | 'certificate-issued', record: CertificateRecord, at: EpochMs, actor: Actor): AuditEvent {

@@ -23,7 +23,7 @@ export function isKeyHere({ paths }: Pick<GenesisPorts, 'paths'>, ca: CaRecord):
 export async function openRootKey(ports: GenesisPorts, vault: Vault, root: CaRecord, loan: KeyLoan | undefined): Promise<KeyObject> {
   if (isKeyHere(ports, root)) return openKey(ports, vault, root)
   if (loan === undefined) throw failureOf(deny('ca-key-missing', root.name))
-  return readExported(loan, vault.passphrase, root)
+  return readExported(loan, vault.passphrase(), root)
 }
 
 /** The key in an exported file, which must be that of this CA. Failures: as of openRootKey. */

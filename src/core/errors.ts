@@ -22,6 +22,7 @@ export const FAILURES = {
   'backup-unusable': EXIT.configuration,
   'certificate-unusable': EXIT.configuration,
   'store-overloaded': EXIT.failed,
+  'signer-unavailable': EXIT.failed,
   'issuance-mismatch': EXIT.failed,
   'audit-broken': EXIT.failed,
   'unreachable': EXIT.unreachable,

@@ -2,7 +2,8 @@
 // memory and (later) PostgreSQL are held to this page by test/contract/registry.ts.
 
 import type { RevocationReason } from '../vocabulary.ts'
-import type { AuditEvent } from './audit.ts'
+import type { Actor, AuditEvent } from './audit.ts'
+import type { SubjectAltName } from './certificate.ts'
 import type { Decision } from './decision.ts'
 import type { Device, DeviceState, Hold } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId, TokenName } from './ids.ts'
@@ -39,6 +40,16 @@ export interface CertificateRecord {
  */
 export const CA_STATES = ['created', 'trusted', 'current', 'replaced', 'retired'] as const
 export type CaState = (typeof CA_STATES)[number]
+
+/** What a planned certificate will say beyond its record. Committed with it and fixed from then on: the signer signs nothing else. */
+export interface CertificatePlan {
+  readonly commonName: string
+  readonly organization?: string
+  readonly subjectAltNames: readonly SubjectAltName[]
+  /** How the public door was reached from outside, and into how many shards the CRL was cut: where it points, as far as its profile points. */
+  readonly door?: { readonly url: string; readonly crlShards: number }
+  readonly actor: Actor
+}
 
 /** A certificate authority that the organisation runs or trusts. */
 export interface CaRecord {
@@ -96,7 +107,7 @@ export type Change =
   | { readonly kind: 'device-state'; readonly id: DeviceId; readonly state: DeviceState; readonly hold?: Hold }
   | { readonly kind: 'device-described'; readonly id: DeviceId; readonly groups: readonly GroupName[]; readonly attributes: Readonly<Record<string, string>> }
   /** The plan, committed before anything is signed: a crash leaves a recorded orphan, never an unrecorded certificate. */
-  | { readonly kind: 'certificate-planned'; readonly certificate: CertificateRecord }
+  | { readonly kind: 'certificate-planned'; readonly certificate: CertificateRecord; readonly plan?: CertificatePlan }
   | { readonly kind: 'certificate-issued'; readonly issuer: CaName; readonly serial: SerialNumber; readonly sha256: Fingerprint; readonly der: Uint8Array; readonly state: 'issued' | 'active' }
   /** A certificate of a trusted foreign CA, seen for the first time at the door. */
   | { readonly kind: 'certificate-observed'; readonly certificate: CertificateRecord; readonly der: Uint8Array }
@@ -180,6 +191,8 @@ export interface Registry {
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
   certificates(query: CertificateQuery): Page<CertificateRecord>
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
+  /** What was planned under this serial; undefined for what was planned without one, and for what was observed. */
+  certificatePlan(issuer: CaName, serial: SerialNumber): CertificatePlan | undefined
   /** In the order in which they were made. */
   cas(): readonly CaRecord[]
   /** Those that are active. */

@@ -57,6 +57,18 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         expect(registry.device(id('b'))).toBeUndefined()
       })
 
+      test('what a certificate will say, with its plan: as it was planned, when it is issued, and through a restart', async () => {
+        const said = { commonName: 'a', organization: 'Acme', subjectAltNames: [{ kind: 'ip', value: '::1' }], actor: { kind: 'local' } } as const
+        await must(added('a'), { kind: 'certificate-planned', certificate: planned('x', 'a'), plan: said }, plan('y', 'a'))
+        await must(issued('x'))
+        expect(registry.certificatePlan(CA, serialOf('x'))).toEqual(said)
+        expect(registry.certificatePlan(CA, serialOf('y'))).toBeUndefined()
+        expect(registry.certificatePlan(CA, serialOf('z'))).toBeUndefined()
+        registry.close()
+        registry = await home.open()
+        expect(registry.certificatePlan(CA, serialOf('x'))).toEqual(said)
+      })
+
       test('what holds a device, until its state is said again, and through a restart', async () => {
         const hold = { since: NOW, from: 'active', because: 'It said "no"; über alles' } as const
         await must(added('a'), { kind: 'device-state', id: id('a'), state: 'quarantined', hold })

@@ -1,7 +1,7 @@
 // What the registry answers: single records, pages in the order of their key, the feed. It reads and never writes.
 
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
-import type { CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
+import type { CertificatePlan, CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
 import type { Device } from '../../core/device.ts'
 import type { Fingerprint } from '../../core/ids.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
@@ -71,6 +71,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     (filters) => `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE ${whereAlso(CERTIFICATE_FILTERS, filters)}(issuer, serial) > (?, ?) ORDER BY issuer, serial LIMIT ?`,
   )
   const body = db.prepare('SELECT der FROM certificates JOIN certificate_bodies USING (number) WHERE issuer = ? AND serial = ?')
+  const plan = db.prepare('SELECT plan FROM certificates JOIN certificate_plans USING (number) WHERE issuer = ? AND serial = ?')
   const cas = prepareTuples(db, `SELECT ${CA_COLUMNS} FROM cas ORDER BY created_at, name`)
   const crosses = prepareTuples(db, "SELECT issuer, serial, spki_sha256, not_after, der FROM certificates JOIN certificate_bodies USING (number) WHERE profile IN ('root', 'issuing') AND state = 'active' ORDER BY number")
   const feed = db.prepare('SELECT sequence, change FROM feed WHERE sequence > ? ORDER BY sequence LIMIT ?')
@@ -114,6 +115,10 @@ export function prepareReader(db: DatabaseSync): Reader {
     certificateBySha256(sha256) {
       const row = bySha256.get(sha256)
       return row === undefined ? undefined : parseCertificate(row)
+    },
+    certificatePlan(issuer, serial) {
+      const row = plan.get(issuer, serial)
+      return row === undefined ? undefined : (JSON.parse(String(row['plan'])) as CertificatePlan)
     },
     cas() {
       return cas.all().map((row) => parseCa(row))

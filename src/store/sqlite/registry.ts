@@ -130,6 +130,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     certificatesBySerial: (serial) => guarded(() => reader.certificatesBySerial(serial)),
     certificates: (query) => guarded(() => reader.certificates(query)),
     certificateDer: (issuer, serial) => guarded(() => reader.certificateDer(issuer, serial)),
+    certificatePlan: (issuer, serial) => guarded(() => reader.certificatePlan(issuer, serial)),
     cas: () => guarded(() => reader.cas()),
     crossCertificates: () => guarded(() => reader.crossCertificates()),
     token: (name) => guarded(() => reader.token(name)),

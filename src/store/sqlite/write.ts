@@ -5,7 +5,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from '../../core/ids.ts'
-import type { CaRecord, CaState, CertificateRecord, Change } from '../../core/registry.ts'
+import type { CaRecord, CaState, CertificatePlan, CertificateRecord, Change } from '../../core/registry.ts'
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
@@ -32,7 +32,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
         return devices.change(change)
       case 'certificate-planned':
         return change.certificate.state === 'planned' && change.certificate.sha256 === undefined
-          ? certificates.add(change.certificate)
+          ? certificates.plan(change.certificate, change.plan)
           : deny('state-transition', 'a planned certificate is not signed yet')
       case 'certificate-observed':
         return change.certificate.sha256 === undefined || (change.certificate.state !== 'issued' && change.certificate.state !== 'active')
@@ -100,26 +100,33 @@ function named(certificate: { readonly issuer: CaName; readonly serial: SerialNu
   return `${certificate.issuer}/${certificate.serial}`
 }
 
-function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateRecord, der?: Uint8Array): Decision<void>; change(change: CertificateChange): Decision<void> } {
+function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateRecord, der?: Uint8Array): Decision<void>; plan(record: CertificateRecord, plan: CertificatePlan | undefined): Decision<void>; change(change: CertificateChange): Decision<void> } {
   const find = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE issuer = ? AND serial = ?`)
   const deviceIsThere = db.prepare('SELECT 1 FROM devices WHERE id = ?')
   const keyOfAnother = db.prepare('SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND device IS NOT ? LIMIT 1')
   const keyOfCa = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const sameBytes = db.prepare('SELECT issuer, serial FROM certificates WHERE sha256 = ?')
   const insert = db.prepare(`INSERT INTO certificates (${CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insertPlan = db.prepare('INSERT INTO certificate_plans (number, plan) SELECT number, ? FROM certificates WHERE issuer = ? AND serial = ?')
   const insertBody = db.prepare('INSERT INTO certificate_bodies (number, der) VALUES (?, ?)')
   const update = db.prepare('UPDATE certificates SET state = ?, sha256 = ?, revoked_at = ?, revocation_reason = ? WHERE number = ?')
   const deviceMissing = (device: DeviceId | undefined): boolean => device !== undefined && deviceIsThere.get(device) === undefined
+  const add = (record: CertificateRecord, der?: Uint8Array): Decision<void> => {
+    if (find.get(record.issuer, record.serial) !== undefined) return deny('revision-conflict', `${named(record)} is recorded already`)
+    if (deviceMissing(record.device)) return deny('device-not-found', record.device)
+    if (keyOfAnother.get(record.spkiSha256, record.device ?? null) !== undefined) return deny('key-in-use', 'the key of another device')
+    if (record.profile !== 'root' && record.profile !== 'issuing' && keyOfCa.get(record.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a CA')
+    if (record.sha256 !== undefined && sameBytes.get(record.sha256) !== undefined) return deny('revision-conflict', 'these bytes are recorded already')
+    const { lastInsertRowid } = insert.run(...certificateValues(record))
+    if (der !== undefined) insertBody.run(lastInsertRowid, der)
+    return DONE
+  }
   return {
-    add(record, der) {
-      if (find.get(record.issuer, record.serial) !== undefined) return deny('revision-conflict', `${named(record)} is recorded already`)
-      if (deviceMissing(record.device)) return deny('device-not-found', record.device)
-      if (keyOfAnother.get(record.spkiSha256, record.device ?? null) !== undefined) return deny('key-in-use', 'the key of another device')
-      if (record.profile !== 'root' && record.profile !== 'issuing' && keyOfCa.get(record.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a CA')
-      if (record.sha256 !== undefined && sameBytes.get(record.sha256) !== undefined) return deny('revision-conflict', 'these bytes are recorded already')
-      const { lastInsertRowid } = insert.run(...certificateValues(record))
-      if (der !== undefined) insertBody.run(lastInsertRowid, der)
-      return DONE
+    add,
+    plan(record, plan) {
+      const added = add(record)
+      if (added.allow && plan !== undefined) insertPlan.run(JSON.stringify(plan), record.issuer, record.serial)
+      return added
     },
     change(change) {
       const row = find.get(change.issuer, change.serial)
