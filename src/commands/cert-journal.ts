@@ -36,6 +36,11 @@ export async function journal(options: JournalOptions): Promise<void> {
   })
 }
 
+/** Plans that nobody works on any more. */
+export async function orphansOf(desk: Desk): Promise<number> {
+  return (await entriesOf(desk, 'orphaned')).length
+}
+
 async function entriesOf(desk: Desk, wanted: JournalState | undefined): Promise<readonly Entry[]> {
   const found: Entry[] = []
   let after: string | undefined

@@ -15,6 +15,7 @@ import { checkDatabase, registryFacts, revocationsAgainstFeed } from '../store/s
 import { EXIT } from '../vocabulary.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import { decodePem } from '../x509/pem.ts'
+import { orphansOf } from './cert-journal.ts'
 import { configOf, emptyHome, endpointsOf, homeOf, print, readText, required, time, withDesk, type CommonOptions } from './context.ts'
 
 interface Finding {
@@ -74,6 +75,11 @@ async function checkHome(home: string, config: Config, options: CommonOptions, c
     const [soon] = expiringSoon((await desk.cas()).filter(({ state }) => state !== 'retired'), Date.now())
     if (soon !== undefined) throw new SallyportError('certificate-unusable', `The CA ${soon.name} expires ${time(soon.notAfter)}.`, { fix: `Replace it in time: sallyport ca rotate${soon.role === 'root' ? ' start --root' : ''}.` })
     return 'no CA expires within 30 days'
+  }))
+  await check('issuance journal', () => withDesk(options, async (desk) => {
+    const orphans = await orphansOf(desk)
+    if (orphans > 0) throw new SallyportError('not-found', `${orphans} ${orphans === 1 ? 'plan was' : 'plans were'} never issued: a start, a crash or a full disk came between.`, { fix: 'See them with sallyport cert journal --state orphaned; --clear revokes them, should one have been signed.' })
+    return 'no plan is left without its certificate'
   }))
   await check('audit log', () => withDesk(options, async (desk) => {
     const verdict = await desk.auditVerify()
