@@ -13,7 +13,7 @@ import { openView, type OpenView } from '../src/store/view.ts'
 import { makeCsr } from '../src/x509/csr.ts'
 import { ISSUING } from '../src/ca/genesis.ts'
 import type { Decision } from '../src/core/decision.ts'
-import { device as deviceRecord } from './contract/records.ts'
+import { device as deviceRecord, statesOf } from './contract/records.ts'
 import { ACTOR, authorityPorts, issued, openPlace, requestOf, withCommits, type Place } from './ca/organisation.ts'
 import { time } from './x509/asn1.ts'
 import { DAY, makeCa, newKey, NOW } from './x509/forge.ts'
@@ -56,7 +56,7 @@ async function first(key: KeyObject = newKey()): Promise<{ readonly der: Uint8Ar
   return issued(await openAuthority(authorityPorts(place, CA)).issue(requestOf(ID, key), ACTOR))
 }
 const ask = (renewal: Renewal, presented: Uint8Array, key: KeyObject = newKey(), mayBeLate = false): Promise<Decision<Renewed>> => renewal.renew({ csr: makeCsr(key, ID), presented, mayBeLate })
-const states = (): readonly CertificateState[] => view.certificatesOf(ID).map(({ state }) => state)
+const states = (): readonly CertificateState[] => statesOf(place.registry, ID)
 const inForce = (): number => states().filter((state) => state === 'active' || state === 'issued' || state === 'planned').length
 const outcome = (decision: Decision<unknown>): string => (decision.allow ? 'renewed' : decision.reason)
 function must(decision: Decision<Renewed>): Renewed {

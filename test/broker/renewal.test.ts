@@ -9,6 +9,7 @@ import { X509_LIMITS } from '../../src/limits.ts'
 import { RENEWAL_LIMITS } from '../../src/renewal-limits.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
 import { decodePem } from '../../src/x509/pem.ts'
+import { statesOf as statesInRegistry } from '../contract/records.ts'
 import { openHouse, type House, type Identity } from './house.ts'
 import { client, connected, connectPacket, kept, message, publishPacket, subscribe, tryConnect, versions, type Version, type Wire } from './wire.ts'
 
@@ -28,7 +29,7 @@ const newKey = (): KeyObject => generateKeyPairSync('ec', { namedCurve: 'P-256' 
 const pemOf = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString()
 const renewTopic = (id: string): string => `$device/${id}/certificate/renew`
 const answers = (id: string): string => `$device/${id}/certificate/#`
-const statesOf = (id: string): readonly CertificateState[] => house.home.view.certificatesOf(id as DeviceId).map(({ state }) => state)
+const statesOf = (id: string): readonly CertificateState[] => statesInRegistry(house.home.registry, id as DeviceId)
 
 /** The newest certificate of the device is in force. */
 async function activated(id: string): Promise<void> {

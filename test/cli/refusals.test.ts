@@ -35,7 +35,7 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
     ['device add', EXIT.usage, 'Name one device, or a CSV file'],
     ['device add a-2 --attr model', EXIT.usage, '--attr takes name=value'],
     ['device add a-2 --attr m=1 --attr m=2', EXIT.usage, 'given twice'],
-    ['device bundle a-1', EXIT.usage, "required option '--out <dir>' not specified"],
+    ['device bundle a-1', EXIT.usage, "required option '--out <path>' not specified"],
     ['device list --limit 1001', EXIT.usage, 'from 1 to 1000'],
     ['device list --state asleep', EXIT.usage, '--state takes one of pending, active'],
     ['cert revoke --reason keyCompromise', EXIT.usage, 'Name what to revoke'],

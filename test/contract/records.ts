@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import type { Device } from '../../src/core/device.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type KeyHash, type SerialNumber } from '../../src/core/ids.ts'
-import type { CaRecord, CertificateRecord, Change } from '../../src/core/registry.ts'
+import type { CaRecord, CertificateRecord, CertificateState, Change, Registry } from '../../src/core/registry.ts'
 
 export const NOW = 1_800_000_000_000
 export const CA = 'issuing-1' as CaName
@@ -39,3 +39,17 @@ export const issued = (name: string, state: 'issued' | 'active' = 'active'): Cha
 export const revoked = (name: string): Change => ({ kind: 'certificate-revoked', issuer: CA, serial: serialOf(name), at: NOW + 5, reason: 'keyCompromise' })
 export const superseded = (name: string): Change => ({ kind: 'certificate-state', issuer: CA, serial: serialOf(name), state: 'superseded' })
 export const eventOf = (id: string): AuditEvent => ({ kind: 'device-added', at: NOW, device: id as DeviceId, actor: { kind: 'local' } })
+
+/** The states of all certificates of a device, in the order in which they were planned. The view holds those that have not ended. */
+export function statesOf(registry: Pick<Registry, 'changesAfter' | 'certificate'>, device: DeviceId): readonly CertificateState[] {
+  const planned: CertificateRecord[] = []
+  for (let after = 0; ; ) {
+    const page = registry.changesAfter(after, FEED_PAGE)
+    for (const { change } of page) if (change.kind === 'certificate-planned' && change.certificate.device === device) planned.push(change.certificate)
+    const last = page.at(-1)
+    if (last === undefined) break
+    after = last.sequence
+  }
+  return planned.flatMap(({ issuer, serial }) => registry.certificate(issuer, serial)?.state ?? [])
+}
+const FEED_PAGE = 1_000
