@@ -117,7 +117,9 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
     const devices: DeviceId[] = []
     const inForce = new Set(cas.filter((each) => isInForce(each)).map(({ name }) => name))
     for await (const page of certificatesOf(ca.name, ca.role === 'issuing' ? ['issued', 'active'] : [])) {
-      for (const { device } of page) {
+      for (const { device, profile } of page) {
+        // What answers for the CA itself ends with it, and concerns nobody else.
+        if (profile === 'ocsp-responder') continue
         if (device === undefined) {
           counted.others++
           continue
