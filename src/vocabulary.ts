@@ -152,6 +152,7 @@ export const REASONS = {
   'enrollment-not-found': enrollment(404, 'No such request waits.', 'List them: sallyport enrollment list.'),
   'token-not-found': enrollment(404, 'There is no token of this name.', 'List them: sallyport token list.'),
   'enrollment-rate': enrollment(429, 'Too many requests came from this address.', 'Wait for what Retry-After says; let the devices back off with jitter.'),
+  'issuance-unavailable': enrollment(503, 'No certificate can be issued just now.', 'See the server log: the signer is being started, or the registry cannot be written. The device may try again.'),
   'enrollment-operation': enrollment(404, 'There is no such operation.', 'Compare the path with docs/enrollment.md.'),
   'channel-binding': enrollment(403, 'The request is not bound to this connection.', 'Let the client put tls-unique (TLS 1.2) or tls-exporter (TLS 1.3) into the challengePassword of its request.'),
   'certificates-limit': enrollment(409, 'The device already has as many certificates in force as allowed.', 'Revoke the one that is no longer used: sallyport cert revoke --serial S --reason superseded.'),

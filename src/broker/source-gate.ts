@@ -4,7 +4,8 @@
 import { BROKER_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { sourceKey } from '../core/source.ts'
-import { fullBucket, takeToken, type Bucket, type BucketRate } from '../core/token-bucket.ts'
+import { openSourceRates } from '../core/source-rates.ts'
+import type { BucketRate } from '../core/token-bucket.ts'
 import type { EpochMs } from '../core/ids.ts'
 
 export interface SourceGate {
@@ -15,22 +16,14 @@ export interface SourceGate {
 }
 
 export function openSourceGate(rate: BucketRate): SourceGate {
-  // Maps keep insertion order: the first key is the one unseen for longest, because every use re-inserts.
-  const buckets = new Map<string, Bucket>()
+  const withinRate = openSourceRates(rate, BROKER_LIMITS.sourcesTrackedMax)
   const halfOpen = new Map<string, number>()
   let halfOpenInAll = 0
 
   return {
     enter(address, now) {
       const key = sourceKey(address)
-      const bucket = buckets.get(key) ?? fullBucket(rate, now)
-      buckets.delete(key)
-      buckets.set(key, bucket)
-      if (buckets.size > BROKER_LIMITS.sourcesTrackedMax) {
-        const oldest = buckets.keys().next()
-        if (oldest.done !== true) buckets.delete(oldest.value)
-      }
-      if (!takeToken(bucket, rate, now)) return deny('source-rate')
+      if (!withinRate(address, now)) return deny('source-rate')
       const here = halfOpen.get(key) ?? 0
       if (here >= BROKER_LIMITS.halfOpenPerSourceMax || halfOpenInAll >= BROKER_LIMITS.halfOpenMax) {
         return deny('source-busy', here >= BROKER_LIMITS.halfOpenPerSourceMax ? 'from this address' : 'in all')

@@ -85,7 +85,7 @@ export async function answerEst(request: EstRequest, ports: EstPorts): Promise<E
   } catch (error) {
     // Of what failed in here a stranger hears nothing; the log does.
     if (!(error instanceof SallyportError)) throw error
-    return refusal(deny('registry-unavailable', error.code), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } })
+    return refusal(deny('issuance-unavailable', error.code), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } })
   }
 }
 

@@ -12,8 +12,8 @@ import { deny, type Denied } from '../core/decision.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink } from '../core/registry.ts'
-import { sourceAddress, sourceKey } from '../core/source.ts'
-import { fullBucket, takeToken, type Bucket } from '../core/token-bucket.ts'
+import { sourceAddress } from '../core/source.ts'
+import { openSourceRates } from '../core/source-rates.ts'
 import { ENROLL_LIMITS } from '../enrollment-limits.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import { answerEst, operationOf, refusal, type Enrollments, type EstAnswer } from './est.ts'
@@ -63,7 +63,7 @@ const RATE = { perSecond: ENROLL_LIMITS.sourcePerSecond, burst: ENROLL_LIMITS.so
 /** Opens the port. Failure: 'port-in-use'. */
 export async function openEnrollServer(ports: EnrollServerPorts): Promise<EnrollServer> {
   const guesses = openGuesses()
-  const withinRate = sourceRates(ports.clock)
+  const withinRate = openSourceRates(RATE, ENROLL_LIMITS.sourcesRememberedMax)
   const context = ({ key, cert, anchors }: EnrollTls): { key: string; cert: string; ca: string[] } => ({ key, cert, ca: [...anchors] })
   const server = createServer({
     ...TLS_OPTIONS, ...context(ports.tls),
@@ -97,12 +97,12 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     } catch (error) {
       if (socket.destroyed) return
       ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'an enrollment failed')
-      send(asked, response, refusal(deny('registry-unavailable'), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }))
+      send(asked, response, refusal(deny('issuance-unavailable'), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }))
     }
   }
 
   async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
-    if (!withinRate(source.address)) return refusal(deny('enrollment-rate'), { headers: { 'Retry-After': '1' } })
+    if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { 'Retry-After': '1' } })
     const [method = '', path = ''] = [request.method, request.url]
     // What nobody serves has no body that anybody reads.
     const body = operationOf(method, path, ports.enrollments.labels()).allow ? await bodyOf(request) : Buffer.alloc(0)
@@ -155,20 +155,6 @@ function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
     request.once('error', reject)
     request.once('close', () => reject(new Error('the request ended before its body did')))
   })
-}
-
-/** Whether an address has a request left. */
-function sourceRates(clock: () => EpochMs): (address: string) => boolean {
-  const buckets = new Map<string, Bucket>()
-  return (address) => {
-    const key = sourceKey(address)
-    const bucket = buckets.get(key) ?? fullBucket(RATE, clock())
-    buckets.delete(key)
-    buckets.set(key, bucket)
-    const oldest = buckets.size > ENROLL_LIMITS.sourcesRememberedMax ? buckets.keys().next() : undefined
-    if (oldest?.done === false) buckets.delete(oldest.value)
-    return takeToken(bucket, RATE, clock())
-  }
 }
 
 function listening(server: ReturnType<typeof createServer>, { host, port }: EnrollServerPorts['listen']): Promise<void> {

@@ -8,8 +8,8 @@ import { pipeline } from 'node:stream/promises'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
 import type { CaRecord } from '../core/registry.ts'
-import { sourceAddress, sourceKey } from '../core/source.ts'
-import { fullBucket, takeToken, type Bucket } from '../core/token-bucket.ts'
+import { sourceAddress } from '../core/source.ts'
+import { openSourceRates } from '../core/source-rates.ts'
 import { PKI_LIMITS } from '../pki-limits.ts'
 import { encodePem } from '../x509/pem.ts'
 import type { Publisher } from './publisher.ts'
@@ -47,22 +47,10 @@ const NOT_FOUND = said(404, 'There is no such thing here. There are /crl/NAME.cr
 
 /** Opens the port. Failure: 'port-in-use'. */
 export async function openPkiServer(ports: PkiPorts): Promise<PkiServer> {
-  const buckets = new Map<string, Bucket>()
-
-  /** Maps keep insertion order, and every use re-inserts: the first is the one unseen for longest. */
-  function isWithinRate(request: IncomingMessage): boolean {
-    const now = ports.clock()
-    const key = sourceKey(sourceAddress(request.socket.remoteAddress))
-    const bucket = buckets.get(key) ?? fullBucket(RATE, now)
-    buckets.delete(key)
-    buckets.set(key, bucket)
-    const oldest = buckets.keys().next()
-    if (buckets.size > PKI_LIMITS.sourcesTrackedMax && oldest.done !== true) buckets.delete(oldest.value)
-    return takeToken(bucket, RATE, now)
-  }
+  const withinRate = openSourceRates(RATE, PKI_LIMITS.sourcesTrackedMax)
 
   async function answerTo(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    if (!isWithinRate(request)) return send(request, response, said(429, 'Too many requests came from this address.', { 'retry-after': '1' }))
+    if (!withinRate(sourceAddress(request.socket.remoteAddress), ports.clock())) return send(request, response, said(429, 'Too many requests came from this address.', { 'retry-after': '1' }))
     const [pathname = ''] = (request.url ?? '').split('?')
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     if (pathname === '/ocsp' || pathname === '/ocsp/') {

@@ -109,7 +109,7 @@ describe('an answer', () => {
 
   test('about a fault of ours says nothing of it', async () => {
     const answer = await enroll('broken')
-    expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '10' } })
+    expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '10', 'sallyport-reason': 'issuance-unavailable' } })
     expect(answer.body).not.toContain('fault')
   })
 })
