@@ -14,7 +14,11 @@ import type { Qos } from './load/light-peer.ts'
 import { runLoad } from './load/load.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
 import { openProgress, type Progress } from './report/progress.ts'
+import { scenarioText } from './report/scenario-text.ts'
 import { casesText, fleetText, loadText, paperOf } from './report/text.ts'
+import { readScenarioFile } from './scenario/read-scenario.ts'
+import { runScenario } from './scenario/run-scenario.ts'
+import type { Scenario } from './scenario/scenario.ts'
 import { openSources } from './target.ts'
 
 interface CommonOptions extends HomeWishes {
@@ -39,7 +43,7 @@ interface Stage {
   readonly progress: Progress
 }
 
-type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'load'>
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'load' | 'scenario'>
 
 /** Runs one verb and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -106,6 +110,12 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     .requiredOption('--seconds <count>', 'how long', whole('seconds', SIM_LIMITS.loadSecondsMax))
     .option('--qos <qos>', '0, 1 or 2', qos, 1 as const)
     .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => load(stage, options))))
+  common(sim.command('run'), 'Play a scenario: groups of devices, phase after phase, held to what the file expects.', 'npm run sim -- run device-sim/scenarios/revoke-under-load.yaml')
+    .argument('<scenario>', 'a file; those that come along are in device-sim/scenarios')
+    .action(async (file: string, options: CommonOptions) => {
+      const scenario = await readScenarioFile(file)
+      ended(await perform(options, signal, (stage) => play(stage, scenario)))
+    })
   return sim
 }
 
@@ -210,4 +220,14 @@ async function load(stage: Stage, options: LoadOptions): Promise<Outcome> {
   })
   print(stage, loadText(result, paperOf(process.stdout)))
   return { ok: result.ok, load: result }
+}
+
+async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
+  const { chosen, signal, progress } = stage
+  const result = await runScenario({
+    scenario, home: chosen.home, sources: openSources(chosen.home.target), prefix: chosen.run, signal,
+    onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),
+  })
+  print(stage, scenarioText(result, paperOf(process.stdout)))
+  return { ok: result.ok, scenario: result }
 }

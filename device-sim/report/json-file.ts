@@ -7,6 +7,7 @@ import type { CaseResult } from '../attacks/run.ts'
 import { SimError } from '../failure.ts'
 import type { FleetResult } from '../fleet.ts'
 import type { LoadResult } from '../load/load.ts'
+import type { ScenarioResult } from '../scenario/outcome.ts'
 
 export interface RunReport {
   /** RFC 3339. */
@@ -19,6 +20,7 @@ export interface RunReport {
   readonly fleet?: FleetResult
   readonly cases?: readonly CaseResult[]
   readonly load?: LoadResult
+  readonly scenario?: ScenarioResult
 }
 
 /** A run takes minutes: that its report has no place is said before. */
