@@ -1,6 +1,7 @@
 // `npm run sim`: argv → one run, and its end: printed, written down, and told by the exit code. Composition only; whoever
 // interrupts it gets what there is, and finds no server and no folder left behind.
 
+import { writeFile } from 'node:fs/promises'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { EXIT, type ExitCode } from '../src/vocabulary.ts'
 import { attack, attackSucceeded } from './attack.ts'
@@ -14,6 +15,7 @@ import type { Qos } from './load/light-peer.ts'
 import { runLoad } from './load/load.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
 import { openProgress, type Progress } from './report/progress.ts'
+import { scenarioPage } from './report/scenario-page.ts'
 import { scenarioText } from './report/scenario-text.ts'
 import { casesText, fleetText, loadText, paperOf } from './report/text.ts'
 import { readScenarioFile } from './scenario/read-scenario.ts'
@@ -23,6 +25,7 @@ import { openSources } from './target.ts'
 
 interface CommonOptions extends HomeWishes {
   readonly json?: string
+  readonly html?: string
 }
 
 interface AttackOptions extends CommonOptions, CaseWishes {
@@ -126,6 +129,7 @@ function common(command: Command, description: string, example: string): Command
     .option('--address <url>', 'mqtts://host:port, where that home is reached')
     .option('--i-own-this-target', 'the target is not this machine, and it is yours')
     .option('--json <file>', 'write the result there, too')
+    .option('--html <file>', 'the same as a page, of a scenario')
     .addHelpText('after', `\nExample:\n  ${example}`)
     .exitOverride()
     .showHelpAfterError('fix: --help shows how.')
@@ -153,7 +157,7 @@ function qos(text: string): Qos {
 
 /** Chooses the home, does the work, ends what it began, and only then writes the report. */
 async function perform(options: CommonOptions, signal: AbortSignal, work: (stage: Stage) => Promise<Outcome>): Promise<ExitCode> {
-  if (options.json !== undefined) await refuseUnwritable(options.json)
+  for (const [option, file] of [['--json', options.json], ['--html', options.html]] as const) if (file !== undefined) await refuseUnwritable(option, file)
   const started = new Date()
   const report = await onStage(options, signal, async (stage) => {
     const outcome = await work(stage)
@@ -162,6 +166,7 @@ async function perform(options: CommonOptions, signal: AbortSignal, work: (stage
     return { startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), target: { host: target.host, port: target.port, own }, interrupted, ...outcome, ok: outcome.ok && !interrupted }
   })
   if (options.json !== undefined) await writeReport(options.json, report)
+  if (options.html !== undefined && report.scenario !== undefined) await writeFile(options.html, scenarioPage(report, report.scenario))
   if (report.interrupted) process.stderr.write('sim: interrupted\n')
   return report.interrupted ? EXIT.interrupted : report.ok ? EXIT.ok : EXIT.failed
 }

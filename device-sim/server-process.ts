@@ -29,6 +29,8 @@ export interface OpenedHome {
   /** Only of a home that the simulator made. */
   readonly issuingAuthority?: ForgedAuthority
   readonly factoryAuthority?: ForgedAuthority
+  /** The file with the root's key, which is kept out of the home as a careful operator does. */
+  readonly rootKey?: string
   /** The process that serves now; undefined when nobody does. */
   pid(): Promise<number | undefined>
   /** Runs a command of the sallyport CLI on this home; its standard output. */
@@ -96,7 +98,7 @@ async function run(args: readonly string[]): Promise<string> {
 }
 
 /** Opens a home that is being served, with its operator credential. Failure: 'unreachable', with what is missing. */
-export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority'> = {}): Promise<OpenedHome> {
+export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority' | 'rootKey'> = {}): Promise<OpenedHome> {
   const endpoints = await readEndpoints(directory)
   if (endpoints === undefined) throw new SimError('unreachable', `No server is running in ${directory}: it has no data/endpoints.json.`)
   const operator = path.join(directory, 'certs/local/operator')
@@ -157,7 +159,7 @@ export async function startOwnServer(signal: AbortSignal): Promise<OwnServer> {
     child = start(['serve', '--ports', 'auto', '--home', directory])
     const tail = keepTail(child)
     await ready(directory, child, tail, signal)
-    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory })
+    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory, rootKey: path.join(directory, 'import/root.key') })
     const running = child
     return {
       home,
@@ -181,6 +183,7 @@ async function importAuthority(directory: string, root: ForgedAuthority, issuing
   await writeFile(at('issuing.pem'), pem('CERTIFICATE', issuing.certificate))
   await writeFile(at('issuing.key'), keyPem(issuing.key), { mode: 0o600 })
   await writeFile(at('root.pem'), pem('CERTIFICATE', root.certificate))
+  await writeFile(at('root.key'), keyPem(root.key), { mode: 0o600 })
   await run(['ca', 'init', '--home', directory, '--import-cert', at('issuing.pem'), '--import-key', at('issuing.key'), '--import-chain', at('root.pem')])
 }
 

@@ -24,11 +24,11 @@ export interface RunReport {
 }
 
 /** A run takes minutes: that its report has no place is said before. */
-export async function refuseUnwritable(file: string): Promise<void> {
+export async function refuseUnwritable(option: string, file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file))
   const writable = await access(folder, constants.W_OK).then(() => true, () => false)
   const isFolder = await stat(file).then((found) => found.isDirectory(), () => false)
-  if (!writable || isFolder) throw new SimError('usage', `--json ${file} cannot be written: ${isFolder ? 'it is a folder' : `${folder} is missing or read-only`}.`)
+  if (!writable || isFolder) throw new SimError('usage', `${option} ${file} cannot be written: ${isFolder ? 'it is a folder' : `${folder} is missing or read-only`}.`)
 }
 
 export async function writeReport(file: string, report: RunReport): Promise<void> {

@@ -7,7 +7,7 @@ import type { ScenarioResult, Spread, Threshold } from '../scenario/outcome.ts'
 const ms = (value: number): string => (value === Infinity ? 'never' : value < 10 ? `${value.toFixed(1)} ms` : `${value.toFixed(0)} ms`)
 const spread = ({ count, p50Ms, p90Ms, p99Ms, maxMs }: Spread): string => `p50 ${ms(p50Ms)}, p90 ${ms(p90Ms)}, p99 ${ms(p99Ms)}, max ${ms(maxMs)} (${count})`
 
-const SAID = {
+export const TIMING_NAMES = {
   connect: 'connect', enroll: 'enroll', delivery: 'publish→receive', command: 'command→answer', renew: 'renew', revoke: 'revoke→closed', deny: 'rule→in force',
 } as const
 
@@ -19,9 +19,9 @@ export function scenarioText(result: ScenarioResult, paper: Paper): string {
     `  devices    ${result.devices}, seed ${result.seed}, ${result.phases.map(({ name, fromSecond, toSecond }) => `${name} ${(toSecond - fromSecond).toFixed(1)} s`).join(', ')}`,
     `  messages   ${messages.sent} sent; ${messages.due} deliveries due: ${messages.lost} lost, ${messages.duplicates} twice, ${messages.misordered} out of order${messages.unjudged === 0 ? '' : `; ${messages.unjudged} to devices that were away`}`,
     `  leaks      ${leaks.count}`,
-    ...(Object.keys(SAID) as (keyof typeof SAID)[]).flatMap((timing) => {
+    ...(Object.keys(TIMING_NAMES) as (keyof typeof TIMING_NAMES)[]).flatMap((timing) => {
       const found = result.timings[timing]
-      return found === undefined ? [] : [`  ${SAID[timing].padEnd(16)} ${spread(found)}`]
+      return found === undefined ? [] : [`  ${TIMING_NAMES[timing].padEnd(16)} ${spread(found)}`]
     }),
     ...Object.entries(result.refused).map(([how, count]) => `  refused    ${oneLine(how)} ×${count}`),
     ...(result.generatorBusy > 0.9 ? [paper.colour('yellow', '  The generator was busy to its limit at times: these are not the limits of the server.')] : []),

@@ -32,7 +32,7 @@ export interface Operator {
   /** Registers them and gives each a certificate for its own key. */
   provision(players: readonly Player[], parallel: number, each: (player: Player, credentials: Credentials) => void): Promise<void>
   enroll(player: Player, dueAt: number): Promise<Credentials>
-  takeOut(player: Player, how: 'revoke' | 'suspend', reason: string, withinMs: number): Promise<void>
+  takeOut(player: Player, order: { readonly how: 'revoke' | 'suspend'; readonly reason: string; readonly withinMs: number; readonly step: string }): Promise<void>
   takeBack(player: Player): Promise<void>
   deny(filter: string, withinMs: number): Promise<void>
   rotate(step: 'start' | 'trust' | 'switch' | 'retire'): Promise<void>
@@ -75,14 +75,14 @@ export function openOperator({ home, threads, signal, closedAt, isConnected, tim
       time('enroll', wallMs() - dueAt)
       return credentials
     },
-    async takeOut(player, how, reason, withinMs) {
+    async takeOut(player, { how, reason, withinMs, step }) {
       const wasConnected = isConnected(player)
       const asked = wallMs()
       threads.note({ kind: 'sealed', index: player.index, asked })
       if (how === 'revoke') await admin.revoke({ device: player.id }, reason)
       else await admin.changeState(player.id, 'suspend')
       threads.note({ kind: 'sealed-at', index: player.index, at: wallMs() })
-      if (wasConnected) await cut(player, asked, withinMs, how)
+      if (wasConnected) await cut(player, asked, withinMs, step)
     },
     async takeBack(player) {
       await admin.changeState(player.id, 'resume')
@@ -106,7 +106,8 @@ export function openOperator({ home, threads, signal, closedAt, isConnected, tim
       void withinMs
     },
     async rotate(step) {
-      await home.command('ca', 'rotate', step, ...(step === 'retire' ? ['--force', '--yes'] : []))
+      const rootKey = step === 'start' && home.rootKey !== undefined ? ['--root-key', home.rootKey] : []
+      await home.command('ca', 'rotate', step, ...rootKey, ...(step === 'retire' ? ['--force', '--yes'] : []))
     },
   }
 }

@@ -30,6 +30,8 @@ export type Rate = number | { readonly from: number; readonly to: number; readon
 interface Timed {
   /** The number by which it is answered. */
   readonly order: number
+  /** The step, as failures name it. */
+  readonly step: string
   /** Indexes of the cast. */
   readonly players: readonly number[]
 }

@@ -19,7 +19,7 @@ export interface Spread {
 export interface Point {
   /** Seconds since the first phase began. */
   readonly second: number
-  connected: number
+  readonly connected: number
   sent: number
   received: number
   readonly refused: Record<string, number>
@@ -74,7 +74,8 @@ export function spreadOf(histogram: RecordableHistogram): Spread {
 }
 
 export interface Timeline {
-  add(sample: Sample): void
+  /** Of this thread. */
+  add(thread: number, sample: Sample): void
   memory(at: number, mebibytes: number): void
   readonly last: Point | undefined
   time(timing: Timing, ms: number): void
@@ -85,13 +86,13 @@ export interface Timeline {
 
 /** Samples of all threads, second by second. */
 export function openTimeline(startedAt: number): Timeline {
-  const points = new Map<number, { readonly point: Point; readonly timings: Map<Timing, RecordableHistogram> }>()
+  const points = new Map<number, { readonly point: Point; readonly timings: Map<Timing, RecordableHistogram>; readonly connected: Map<number, number> }>()
   const totals = new Map<Timing, RecordableHistogram>()
   let generatorBusy = 0
   let latest: Point | undefined
   const entryAt = (at: number) => {
     const second = Math.max(0, Math.floor((at - startedAt) / 1_000))
-    const entry = points.get(second) ?? { point: { second, connected: 0, sent: 0, received: 0, refused: {}, timings: {}, memoryMiB: undefined }, timings: new Map<Timing, RecordableHistogram>() }
+    const entry = points.get(second) ?? { point: { second, connected: 0, sent: 0, received: 0, refused: {}, timings: {}, memoryMiB: undefined }, timings: new Map<Timing, RecordableHistogram>(), connected: new Map<number, number>() }
     points.set(second, entry)
     if (latest === undefined || second >= latest.second) latest = entry.point
     return entry
@@ -102,9 +103,9 @@ export function openTimeline(startedAt: number): Timeline {
     return histogram
   }
   return {
-    add(sample) {
-      const { point, timings } = entryAt(sample.at)
-      point.connected += sample.connected
+    add(thread, sample) {
+      const { point, timings, connected } = entryAt(sample.at)
+      connected.set(thread, sample.connected)
       point.sent += sample.sent
       point.received += sample.received
       for (const [how, count] of Object.entries(sample.refused)) point.refused[how] = (point.refused[how] ?? 0) + count
@@ -127,7 +128,14 @@ export function openTimeline(startedAt: number): Timeline {
     get last() {
       return latest
     },
-    points: () => [...points.values()].map(({ point, timings }) => ({ ...point, timings: Object.fromEntries([...timings].map(([timing, histogram]) => [timing, spreadOf(histogram)])) })).toSorted((a, b) => a.second - b.second),
+    points() {
+      // A thread whose sample fell into the next second had as many as before.
+      const now = new Map<number, number>()
+      return [...points.values()].toSorted((a, b) => a.point.second - b.point.second).map(({ point, timings, connected }) => {
+        for (const [thread, count] of connected) now.set(thread, count)
+        return { ...point, connected: [...now.values()].reduce((sum, count) => sum + count, 0), timings: Object.fromEntries([...timings].map(([timing, histogram]) => [timing, spreadOf(histogram)])) }
+      })
+    },
     totals: () => totals,
     get generatorBusy() {
       return generatorBusy

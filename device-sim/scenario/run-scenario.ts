@@ -50,8 +50,8 @@ export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
   const seats = seatsOf(plan, players)
   let timeline = openTimeline(wallMs())
   const threads = await openThreads({ target: home.target, seats, speeches: script.speeches, ids: players.map(({ id }) => id), seed: scenario.seed }, threadsFor(players.length), {
-    onNews(news) {
-      if (news.kind === 'sample') timeline.add(news.sample)
+    onNews(news, thread) {
+      if (news.kind === 'sample') timeline.add(thread, news.sample)
       else if (news.kind === 'leak') noteLeak(findings, `${news.device}: ${news.what}`)
       else if (news.kind === 'failed') failed(news.failure)
       else {
@@ -144,7 +144,7 @@ async function playPhase(stage: Stage, phase: Phase, connectedNow: Set<number>):
     try {
       await playStep(stage, step, phase, connectedNow)
     } catch (error) {
-      noteFailure(stage.findings, { step: `${step.kind} (line ${step.line})`, device: '-', expected: 'the step can be done', seen: error instanceof Error ? error.message : String(error) })
+      noteFailure(stage.findings, { step: placeOf(step), device: '-', expected: 'the step can be done', seen: error instanceof Error ? error.message : String(error) })
     }
   }))
   await Promise.race([steps, aborted(signal)])
@@ -163,6 +163,8 @@ function membersOf({ players, out }: Stage, groups: readonly string[], withOut =
   return players.filter(({ group, index }) => groups.includes(group) && (withOut || !out.has(index)))
 }
 
+/** As failures name a step. */
+const placeOf = ({ kind, line }: Step): string => `${kind} (line ${line})`
 const indexes = (players: readonly Player[]): readonly number[] => players.map(({ index }) => index)
 const refusedOf = (expect: 'accepted' | { readonly refused: string }): string | undefined => (expect === 'accepted' ? undefined : expect.refused)
 
@@ -170,6 +172,7 @@ async function playStep(stage: Stage, step: Step, phase: Phase, connectedNow: Se
   const { threads, script } = stage
   const forMs = phase.forMs ?? 0
   const number = script.numberOf(step)
+  const at = placeOf(step)
   switch (step.kind) {
     case 'enroll': return enrollLive(stage, step)
     case 'connect': case 'move': case 'renew': {
@@ -177,23 +180,23 @@ async function playStep(stage: Stage, step: Step, phase: Phase, connectedNow: Se
       const refused = step.kind === 'move' ? undefined : refusedOf(step.expect)
       const members = membersOf(stage, step.group, refused !== undefined)
       if (refused === undefined) for (const { index } of members) connectedNow.add(index)
-      await threads.perform({ kind: step.kind, players: indexes(members), overMs: step.over, refused })
+      await threads.perform({ kind: step.kind, step: at, players: indexes(members), overMs: step.over, refused })
       if (refused !== undefined && refused !== 'any') await reasonsAre(stage, step, members, refused)
       return
     }
     case 'disconnect': {
       const members = membersOf(stage, step.group)
-      await threads.perform({ kind: 'disconnect', players: indexes(members), overMs: step.over, refused: undefined })
+      await threads.perform({ kind: 'disconnect', step: at, players: indexes(members), overMs: step.over, refused: undefined })
       for (const { index } of members) connectedNow.delete(index)
       return
     }
-    case 'storm': return threads.perform({ kind: 'storm', players: indexes(membersOf(stage, step.group)), backoffMs: step.backoff })
-    case 'publish': return threads.perform({ kind: 'publish', players: indexes(membersOf(stage, step.group)), speech: number, rate: step.rate, forMs, refused: refusedOf(step.expect) })
-    case 'misbehave': return threads.perform({ kind: 'misbehave', players: indexes(membersOf(stage, step.group)), speech: number, rate: step.rate, forMs })
+    case 'storm': return threads.perform({ kind: 'storm', step: at, players: indexes(membersOf(stage, step.group)), backoffMs: step.backoff })
+    case 'publish': return threads.perform({ kind: 'publish', step: at, players: indexes(membersOf(stage, step.group)), speech: number, rate: step.rate, forMs, refused: refusedOf(step.expect) })
+    case 'misbehave': return threads.perform({ kind: 'misbehave', step: at, players: indexes(membersOf(stage, step.group)), speech: number, rate: step.rate, forMs })
     case 'command': {
       const speakers = membersOf(stage, [step.from])
       const receivers = speakers.map((_, place) => membersOf(stage, step.group).filter((__, index) => index % speakers.length === place).map(({ index, id }) => ({ index, id })))
-      return threads.perform({ kind: 'command', players: indexes(speakers), speech: number, rate: step.rate, forMs, withinMs: step.within, receivers })
+      return threads.perform({ kind: 'command', step: at, players: indexes(speakers), speech: number, rate: step.rate, forMs, withinMs: step.within, receivers })
     }
     case 'revoke': case 'suspend': return takeOut(stage, step)
     case 'resume': return spread(stage, membersOf(stage, step.group, true), step.over, async (player) => {
@@ -225,9 +228,9 @@ async function enrollLive(stage: Stage, step: StepNamed<'enroll'>): Promise<void
     try {
       const credentials = await stage.operator.enroll(player, dueAt)
       stage.threads.note({ kind: 'credentials', index: player.index, credentials })
-      if (refused !== undefined) noteFailure(stage.findings, { step: `enroll (line ${step.line})`, device: player.id, expected: `refused (${refused})`, seen: 'a certificate' })
+      if (refused !== undefined) noteFailure(stage.findings, { step: placeOf(step), device: player.id, expected: `refused (${refused})`, seen: 'a certificate' })
     } catch (error) {
-      if (refused === undefined) noteFailure(stage.findings, { step: `enroll (line ${step.line})`, device: player.id, expected: 'a certificate', seen: error instanceof Error ? error.message : String(error) })
+      if (refused === undefined) noteFailure(stage.findings, { step: placeOf(step), device: player.id, expected: 'a certificate', seen: error instanceof Error ? error.message : String(error) })
     }
   })
 }
@@ -236,7 +239,7 @@ async function takeOut(stage: Stage, step: StepNamed<'revoke' | 'suspend'>): Pro
   const members = membersOf(stage, step.group)
   const chosen = stage.chance.pick(members, Math.ceil(members.length * step.share))
   for (const { index } of chosen) stage.out.add(index)
-  await spread(stage, chosen, step.over, (player) => stage.operator.takeOut(player, step.kind, step.kind === 'revoke' ? step.reason : '', step.within))
+  await spread(stage, chosen, step.over, (player) => stage.operator.takeOut(player, { how: step.kind, reason: step.kind === 'revoke' ? step.reason : '', withinMs: step.within, step: placeOf(step) }))
 }
 
 /** Not only refused, but for this reason: as the audit log has it. */
@@ -244,7 +247,7 @@ async function reasonsAre({ plan: { home }, findings }: Stage, step: Step, playe
   const { refusals } = await home.admin.refusalsAfter(0)
   for (const { id } of players) {
     const own = refusals.filter(({ device }) => device === id).at(-1)
-    if (own?.reason !== reason) noteFailure(findings, { step: `${step.kind} (line ${step.line})`, device: id, expected: `refused (${reason})`, seen: own === undefined ? 'no refusal in the audit log' : `refused (${own.reason})` })
+    if (own?.reason !== reason) noteFailure(findings, { step: placeOf(step), device: id, expected: `refused (${reason})`, seen: own === undefined ? 'no refusal in the audit log' : `refused (${own.reason})` })
   }
 }
 

@@ -23,7 +23,7 @@ export interface Threads {
 }
 
 export interface ThreadPorts {
-  onNews(news: Exclude<News, { kind: 'ready' | 'done' | 'account' }>): void
+  onNews(news: Exclude<News, { kind: 'ready' | 'done' | 'account' }>, thread: number): void
   onFault(fault: Error): void
 }
 
@@ -40,7 +40,7 @@ export async function openThreads(setting: Setting, count: number, ports: Thread
   const ready = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<void>()
 
-  const listen = (news: News): void => {
+  const listen = (news: News, thread: number): void => {
     if (news.kind === 'ready') {
       if (--open === 0) ready.resolve()
     } else if (news.kind === 'done') {
@@ -52,12 +52,12 @@ export async function openThreads(setting: Setting, count: number, ports: Thread
     } else if (news.kind === 'account') {
       accounts.push(...news.players)
       accounted?.()
-    } else ports.onNews(news)
+    } else ports.onNews(news, thread)
   }
   const workers = Array.from({ length: count }, (_, place) => {
     const seats = setting.seats.filter(({ player }) => of(player.index) === place)
     const worker = new Worker(new URL('thread.ts', import.meta.url), { workerData: { ...setting, seats, seed: setting.seed + place } })
-    worker.on('message', listen)
+    worker.on('message', (news: News) => listen(news, place))
     worker.on('error', (fault) => {
       ports.onFault(fault)
       ready.reject(fault)

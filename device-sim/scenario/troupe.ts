@@ -33,8 +33,8 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
   const pings = setInterval(() => [...stations.values()].forEach((station) => station.isConnected && station.ping()), SIM_LIMITS.loadPingMs)
 
   const of = (players: readonly number[]): readonly Station[] => players.flatMap((index) => stations.get(index) ?? [])
-  const fault = (order: { readonly kind: string; readonly order: number }, device: string, expected: string, seen: string): void =>
-    tell({ kind: 'failed', order: order.order, failure: { step: order.kind, device, expected, seen } })
+  const fault = (order: { readonly step: string; readonly order: number }, device: string, expected: string, seen: string): void =>
+    tell({ kind: 'failed', order: order.order, failure: { step: order.step, device, expected, seen } })
 
   /** Each in its turn, evenly over the time, whatever has become of those before it. */
   async function spread(players: readonly Station[], overMs: number, work: (station: Station, dueAt: number) => Promise<void>): Promise<void> {
@@ -65,7 +65,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     }
   }
 
-  async function storm(players: readonly Station[], backoffMs: number): Promise<void> {
+  async function storm(players: readonly Station[], { backoffMs, step }: Extract<Order, { kind: 'storm' }>): Promise<void> {
     const start = wallMs()
     for (const station of players) station.drop()
     await Promise.all(players.map(async (station) => {
@@ -77,7 +77,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
           return tally.time('connect', wallMs() - start)
         } catch (error) {
           tally.refused(said(error))
-          if (tries >= SCENARIO_LIMITS.connectAttemptsMax) return tell({ kind: 'failed', order: undefined, failure: { step: 'storm', device: station.player.id, expected: `connected again within ${tries} attempts`, seen: said(error) } })
+          if (tries >= SCENARIO_LIMITS.connectAttemptsMax) return tell({ kind: 'failed', order: undefined, failure: { step, device: station.player.id, expected: `connected again within ${tries} attempts`, seen: said(error) } })
           wait = Math.min(SCENARIO_LIMITS.backoffMsMax, wait * 2)
         }
       }
@@ -115,7 +115,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     if (speech === undefined || players.length === 0) return
     await keep(order.rate, order.forMs, (index, at) => {
       const station = players[index % players.length]
-      station?.say({ speech, owner: station.player.index, at, step: order.kind })
+      station?.say({ speech, owner: station.player.index, at, step: order.step })
     })
   }
 
@@ -138,7 +138,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     if (receivers.length > 0) {
       await keep(order.rate, order.forMs, (index, at) => {
         const each = receivers[index % receivers.length]
-        if (each === undefined || !each.speaker.say({ speech, owner: each.receiver.index, at, step: order.kind })) return
+        if (each === undefined || !each.speaker.say({ speech, owner: each.receiver.index, at, step: order.step })) return
         waiting.set(`${each.receiver.index}/${each.count++}`, { device: each.receiver.id, at })
       })
     }
@@ -158,7 +158,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
       const station = players[index % players.length]
       if (station === undefined) return
       const wrong = Math.floor(index / players.length) % 3
-      if (wrong === 0) return void station.say({ speech, owner: station.player.index, at, step: order.kind })
+      if (wrong === 0) return void station.say({ speech, owner: station.player.index, at, step: order.step })
       const tried = wrongly(station, wrong === 1 ? 'filter' : 'name', order).finally(() => under.delete(tried))
       under.add(tried)
     })
@@ -186,7 +186,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
       case 'disconnect': return spread(of(order.players), order.overMs, (station) => Promise.resolve(station.disconnect()))
       case 'move': return spread(of(order.players), order.overMs, (station, dueAt) => attempt(station, order, 'connect', dueAt, () => moved(station)))
       case 'renew': return spread(of(order.players), order.overMs, (station, dueAt) => attempt(station, order, 'renew', dueAt, () => renew(station)))
-      case 'storm': return storm(of(order.players), order.backoffMs)
+      case 'storm': return storm(of(order.players), order)
       case 'publish': return publish(order)
       case 'command': return command(order)
       case 'misbehave': return misbehave(order)
