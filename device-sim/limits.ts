@@ -71,19 +71,15 @@ export const SIM_LIMITS = {
   loadDevicesMax: 100_000,
   loadRatePerSecondMax: 1_000_000,
   loadSecondsMax: 24 * 3_600,
-  loadDrainMs: 5 * SECOND,
+  stormBackoffSecondsMax: 600,
   /** Between two looks at the schedule. */
   loadTickMs: 1,
   /** Messages sent in one go when the generator is behind, before it looks at what has come. */
   loadBurstMax: 1_000,
-  loadPayloadBytes: 64,
   /** A server that no longer answers must not fill the generator's memory: messages of one device under way. */
   loadUnderWayMax: 10_000,
   loadKeepAliveSeconds: 240,
   loadPingMs: 60 * SECOND,
-  /** The generator is the bottleneck when its event loop is this busy, or its sends are this late (p99). */
-  generatorBusyShareMax: 0.9,
-  generatorLateMs: 20,
   /** A plain line of progress, where there is no terminal. */
   progressPlainMs: 5 * SECOND,
   progressMs: SECOND / 4,

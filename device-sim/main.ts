@@ -12,13 +12,13 @@ import { SimError } from './failure.ts'
 import { runFleet } from './fleet.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
-import { runLoad } from './load/load.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
 import { openProgress, type Progress } from './report/progress.ts'
 import { scenarioPage } from './report/scenario-page.ts'
 import { scenarioText } from './report/scenario-text.ts'
-import { casesText, fleetText, loadText, paperOf } from './report/text.ts'
+import { casesText, fleetText, paperOf } from './report/text.ts'
 import { readScenarioFile } from './scenario/read-scenario.ts'
+import { loadScenario, soakScenario, stormScenario, type LoadWishes, type SoakWishes, type StormWishes } from './scenario/ready-made.ts'
 import { runScenario } from './scenario/run-scenario.ts'
 import type { Scenario } from './scenario/scenario.ts'
 import { openSources } from './target.ts'
@@ -32,12 +32,9 @@ interface AttackOptions extends CommonOptions, CaseWishes {
   readonly list?: true
 }
 
-interface LoadOptions extends CommonOptions {
-  readonly devices: number
-  readonly rate: number
-  readonly seconds: number
-  readonly qos: Qos
-}
+type LoadOptions = CommonOptions & LoadWishes
+type StormOptions = CommonOptions & StormWishes
+type SoakOptions = CommonOptions & SoakWishes
 
 /** One run: the home that was chosen, what interrupts, and where to say how it goes. */
 interface Stage {
@@ -46,7 +43,7 @@ interface Stage {
   readonly progress: Progress
 }
 
-type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'load' | 'scenario'>
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'scenario'>
 
 /** Runs one verb and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -112,7 +109,16 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     .requiredOption('--rate <per second>', 'messages of all devices together', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
     .requiredOption('--seconds <count>', 'how long', whole('seconds', SIM_LIMITS.loadSecondsMax))
     .option('--qos <qos>', '0, 1 or 2', qos, 1 as const)
-    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => load(stage, options))))
+    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => play(stage, loadScenario(options)))))
+  common(sim.command('storm'), 'All devices lose their connections at once, and come back.', 'npm run sim -- storm --devices 1000')
+    .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
+    .option('--backoff-seconds <count>', 'a device comes back after a random time up to this', whole('backoff-seconds', SIM_LIMITS.stormBackoffSecondsMax), 2)
+    .action(async (options: StormOptions) => ended(await perform(options, signal, (stage) => play(stage, stormScenario(options)))))
+  common(sim.command('soak'), 'Traffic like night and day for a long time, and a storm half-way.', 'npm run sim -- soak --devices 200 --rate 500 --minutes 480 --html soak.html')
+    .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
+    .requiredOption('--rate <per second>', 'messages of all devices together, at noon', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
+    .requiredOption('--minutes <count>', 'how long', whole('minutes', SIM_LIMITS.loadSecondsMax / 60))
+    .action(async (options: SoakOptions) => ended(await perform(options, signal, (stage) => play(stage, soakScenario(options)))))
   common(sim.command('run'), 'Play a scenario: groups of devices, phase after phase, held to what the file expects.', 'npm run sim -- run device-sim/scenarios/revoke-under-load.yaml')
     .argument('<scenario>', 'a file; those that come along are in device-sim/scenarios')
     .action(async (file: string, options: CommonOptions) => {
@@ -216,21 +222,10 @@ async function attackOnly(stage: Stage, cases: readonly CaseId[]): Promise<Outco
   return { ok: attackSucceeded(results, chosen.own, manySources), cases: results }
 }
 
-async function load(stage: Stage, options: LoadOptions): Promise<Outcome> {
-  const { chosen, signal, progress } = stage
-  const result = await runLoad({
-    target: chosen.home.target, identities: chosen.identities, sources: openSources(chosen.home.target), signal,
-    devices: options.devices, ratePerSecond: options.rate, seconds: options.seconds, qos: options.qos, drainMs: SIM_LIMITS.loadDrainMs,
-    onProgress: (text) => progress.status(text),
-  })
-  print(stage, loadText(result, paperOf(process.stdout)))
-  return { ok: result.ok, load: result }
-}
-
 async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
   const { chosen, signal, progress } = stage
   const result = await runScenario({
-    scenario, home: chosen.home, sources: openSources(chosen.home.target), prefix: chosen.run, signal,
+    scenario, target: chosen.home.target, identities: chosen.identities, home: chosen.home, pid: () => chosen.home.pid(), sources: openSources(chosen.home.target), prefix: chosen.run, signal,
     onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),
   })
   print(stage, scenarioText(result, paperOf(process.stdout)))

@@ -20,6 +20,8 @@ export const SCENARIO_LIMITS = {
   /** After the last phase, until what is under way has arrived. */
   drainMs: 5 * SECOND,
   drainPollMs: 100,
+  /** Nothing came for so long: nothing is under way. */
+  quietMs: SECOND / 2,
   /** Failures that are told one by one; all are counted. */
   failuresShownMax: 50,
   /** Numbers of messages of one stream that did not come, kept one by one. */
@@ -28,6 +30,4 @@ export const SCENARIO_LIMITS = {
   backoffMsMax: 30 * SECOND,
   connectAttemptsMax: 8,
   renewMs: 15 * SECOND,
-  enrollMs: 30 * SECOND,
-  policyPollMs: 20,
 } as const

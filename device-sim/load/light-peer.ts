@@ -39,7 +39,7 @@ export interface LightPeer {
 }
 
 /** How a server refused: the code of CONNACK where there was one. */
-export class RefusedError extends Error {
+class RefusedError extends Error {
   readonly code: number | undefined
   constructor(message: string, code?: number) {
     super(message)

@@ -6,7 +6,6 @@ import path from 'node:path'
 import type { CaseResult } from '../attacks/run.ts'
 import { SimError } from '../failure.ts'
 import type { FleetResult } from '../fleet.ts'
-import type { LoadResult } from '../load/load.ts'
 import type { ScenarioResult } from '../scenario/outcome.ts'
 
 export interface RunReport {
@@ -19,7 +18,6 @@ export interface RunReport {
   readonly ok: boolean
   readonly fleet?: FleetResult
   readonly cases?: readonly CaseResult[]
-  readonly load?: LoadResult
   readonly scenario?: ScenarioResult
 }
 

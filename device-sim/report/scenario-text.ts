@@ -8,16 +8,16 @@ const ms = (value: number): string => (value === Infinity ? 'never' : value < 10
 const spread = ({ count, p50Ms, p90Ms, p99Ms, maxMs }: Spread): string => `p50 ${ms(p50Ms)}, p90 ${ms(p90Ms)}, p99 ${ms(p99Ms)}, max ${ms(maxMs)} (${count})`
 
 export const TIMING_NAMES = {
-  connect: 'connect', enroll: 'enroll', delivery: 'publish→receive', command: 'command→answer', renew: 'renew', revoke: 'revoke→closed', deny: 'rule→in force',
+  connect: 'connect', enroll: 'enroll', delivery: 'publish→receive', command: 'command→answer', renew: 'renew', revoke: 'revoke→closed', deny: 'rule→in force', generator: 'sent late by',
 } as const
 
 export function scenarioText(result: ScenarioResult, paper: Paper): string {
   const { messages, failures, leaks } = result
   const verdict = result.ok ? paper.colour('green', 'ok') : result.interrupted ? paper.colour('yellow', 'interrupted') : paper.colour('red', 'FAILED')
   const lines = [
-    `${result.name}  ${verdict}`,
-    `  devices    ${result.devices}, seed ${result.seed}, ${result.phases.map(({ name, fromSecond, toSecond }) => `${name} ${(toSecond - fromSecond).toFixed(1)} s`).join(', ')}`,
-    `  messages   ${messages.sent} sent; ${messages.due} deliveries due: ${messages.lost} lost, ${messages.duplicates} twice, ${messages.misordered} out of order${messages.unjudged === 0 ? '' : `; ${messages.unjudged} to devices that were away`}`,
+    `${oneLine(result.name)}  ${verdict}`,
+    `  devices    ${result.devices}, seed ${result.seed}, ${result.phases.map(({ name, fromSecond, toSecond }) => `${oneLine(name)} ${(toSecond - fromSecond).toFixed(1)} s`).join(', ')}`,
+    `  messages   ${messages.sent} sent; ${messages.due} deliveries due: ${messages.lost} lost, ${messages.duplicates} twice, ${messages.misordered} out of order${messages.unsent === 0 ? '' : `; ${messages.unsent} not sent`}${messages.unjudged === 0 ? '' : `; ${messages.unjudged} to devices that were away`}`,
     `  leaks      ${leaks.count}`,
     ...(Object.keys(TIMING_NAMES) as (keyof typeof TIMING_NAMES)[]).flatMap((timing) => {
       const found = result.timings[timing]

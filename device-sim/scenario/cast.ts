@@ -55,9 +55,9 @@ export function castOf(scenario: Scenario, prefix: string): readonly Player[] {
   return players
 }
 
-export const COMMAND_TOPIC = 'cmd/${id}/set'
-export const ANSWER_TOPIC = 't/${id}/answer'
-export const STRAY_TOPIC = 't/${neighbour}/reading'
+const COMMAND_TOPIC = 'cmd/${id}/set'
+const ANSWER_TOPIC = 't/${id}/answer'
+const STRAY_TOPIC = 't/${neighbour}/reading'
 
 /** The speeches of a step; a command has two, its answer is the second. */
 function speechesOf(step: Step): readonly Omit<Speech, 'number'>[] {

@@ -52,6 +52,8 @@ export type Order =
   /** Somebody asks for a rule that denies this topic. */
   | { readonly kind: 'denied'; readonly filter: string; readonly asked: number }
   | { readonly kind: 'denied-at'; readonly filter: string; readonly at: number }
+  /** A sample now, whenever the next one is due. */
+  | { readonly kind: 'sample' }
   | { readonly kind: 'finish' }
 
 export interface Failure {
@@ -68,6 +70,7 @@ export interface Sample {
   readonly connected: number
   readonly sent: number
   readonly received: number
+  readonly unsent: number
   /** Expected or not, by how it was said. */
   readonly refused: Readonly<Record<string, number>>
   readonly timings: Readonly<Partial<Record<Timing, RecordableHistogram>>>

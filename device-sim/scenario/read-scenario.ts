@@ -83,10 +83,12 @@ function said(issue: z.core.$ZodIssue, tree: Tree, schema: z.ZodType): readonly 
   return [{ at: placeOf(tree, issue.path), message: `${where}${issue.message}.` }]
 }
 
+const KNOWN_SHOWN = 12
 const quoted = (text: string): string => JSON.stringify(text)
 const meant = (word: string, known: readonly string[]): string => {
   const near = closest(word, known)
-  return near !== undefined ? ` Did you mean ${near}?` : known.length === 0 ? '' : ` Known: ${known.join(', ')}.`
+  if (near !== undefined) return ` Did you mean ${near}?`
+  return known.length === 0 ? '' : ` Known: ${known.slice(0, KNOWN_SHOWN).join(', ')}${known.length > KNOWN_SHOWN ? ', …' : ''}.`
 }
 
 /** The keys that an object of the schema has at this path. */

@@ -3,22 +3,28 @@
 
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Identities } from '../identities.ts'
 import { SIM_LIMITS } from '../limits.ts'
 import { SCENARIO_LIMITS } from '../scenario-limits.ts'
 import type { OpenedHome } from '../server-process.ts'
-import type { Sources } from '../target.ts'
+import type { Sources, Target } from '../target.ts'
 import { castOf, fill, scriptOf, type Player, type Script } from './cast.ts'
 import { openChance } from './chance.ts'
 import { openOperator, type Operator } from './operator.ts'
 import type { Failure } from './orders.ts'
-import { judgeMessages, judgeThresholds, noteFailure, noteLeak, openFindings, openTimeline, spreadOf, type Findings, type Point, type ScenarioResult, type Timeline } from './outcome.ts'
+import { judgeMessages, judgeThresholds, noteFailure, noteLeak, openFindings, openTimeline, spreadOf, type Findings, type ScenarioResult, type Timeline } from './outcome.ts'
 import type { Phase, Scenario, Step, StepNamed } from './scenario.ts'
 import { wallMs } from './tag.ts'
 import { openThreads, threadsFor, type Threads } from './threads.ts'
 
 export interface ScenarioPlan {
   readonly scenario: Scenario
-  readonly home: OpenedHome
+  readonly target: Target
+  readonly identities: Identities
+  /** Where there is an operator. */
+  readonly home: OpenedHome | undefined
+  /** The process that serves, where it runs here. */
+  pid(): Promise<number | undefined>
   readonly sources: Sources
   /** Begins the ids of its devices. */
   readonly prefix: string
@@ -40,7 +46,7 @@ interface Stage {
 }
 
 export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
-  const { scenario, home, signal } = plan
+  const { scenario, home, identities, signal } = plan
   const players = castOf(scenario, plan.prefix)
   const script = scriptOf(scenario)
   const findings = openFindings()
@@ -49,7 +55,7 @@ export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
   const failed = (failure: Failure): void => noteFailure(findings, failure)
   const seats = seatsOf(plan, players)
   let timeline = openTimeline(wallMs())
-  const threads = await openThreads({ target: home.target, seats, speeches: script.speeches, ids: players.map(({ id }) => id), seed: scenario.seed }, threadsFor(players.length), {
+  const threads = await openThreads({ target: plan.target, seats, speeches: script.speeches, ids: players.map(({ id }) => id), seed: scenario.seed }, threadsFor(players.length), {
     onNews(news, thread) {
       if (news.kind === 'sample') timeline.add(thread, news.sample)
       else if (news.kind === 'leak') noteLeak(findings, `${news.device}: ${news.what}`)
@@ -61,13 +67,13 @@ export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
     },
     onFault: (fault) => failed({ step: 'simulator', device: '-', expected: 'its threads work', seen: fault.message }),
   })
-  const operator = openOperator({ home, threads, signal, closedAt, isConnected: (player) => connectedNow.has(player.index), time: (timing, ms) => timeline.time(timing, ms), failed })
+  const operator = openOperator({ identities, home, threads, signal, closedAt, isConnected: (player) => connectedNow.has(player.index), time: (timing, ms) => timeline.time(timing, ms), failed })
   const stage: Stage = { plan, players, script, threads, operator, findings, out: new Set(), chance: openChance(scenario.seed) }
   try {
     await prepare(stage)
     const startedAt = wallMs()
     timeline = openTimeline(startedAt)
-    const watch = watchServer(home, timeline, plan)
+    const watch = watchServer(timeline, plan)
     const phases: ScenarioResult['phases'][number][] = []
     for (const phase of scenario.phases) {
       if (signal.aborted) break
@@ -99,7 +105,7 @@ function seatsOf({ scenario, sources }: ScenarioPlan, players: readonly Player[]
 async function prepare({ plan, players, threads, operator }: Stage): Promise<void> {
   const before = players.filter(({ group }) => plan.scenario.groups.get(group)?.enroll === 'before')
   let done = 0
-  await operator.provision(before, SIM_LIMITS.enrollParallel, (player, credentials) => {
+  await operator.provision(before, (player, credentials) => {
     threads.note({ kind: 'credentials', index: player.index, credentials })
     done += 1
     plan.onProgress(() => `enrolled ${done} of ${before.length} devices`)
@@ -107,9 +113,9 @@ async function prepare({ plan, players, threads, operator }: Stage): Promise<voi
 }
 
 /** Once a second: how it goes, and what the server's process takes, where it runs here. */
-function watchServer(home: OpenedHome, timeline: Timeline, plan: ScenarioPlan): NodeJS.Timeout {
+function watchServer(timeline: Timeline, plan: ScenarioPlan): NodeJS.Timeout {
   const look = async (): Promise<void> => {
-    const pid = await home.pid()
+    const pid = await plan.pid()
     const status = pid === undefined ? '' : await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
     const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]
     if (kibibytes !== undefined) timeline.memory(wallMs(), Number(kibibytes) / 1_024)
@@ -123,7 +129,7 @@ function watchServer(home: OpenedHome, timeline: Timeline, plan: ScenarioPlan): 
 const BARS = '▁▂▃▄▅▆▇█'
 const SPARKS = 20
 
-export function sparkline(values: readonly number[]): string {
+function sparkline(values: readonly number[]): string {
   const max = Math.max(1, ...values)
   return values.map((value) => BARS[Math.min(BARS.length - 1, Math.floor((value / max) * (BARS.length - 1)))] ?? '').join('')
 }
@@ -203,7 +209,7 @@ async function playStep(stage: Stage, step: Step, phase: Phase, connectedNow: Se
       await stage.operator.takeBack(player)
       stage.out.delete(player.index)
     })
-    case 'deny': return stage.operator.deny(fill(step.topic, '+', '+'), step.within)
+    case 'deny': return stage.operator.deny(fill(step.topic, '+', '+'), step.within, at)
     case 'rotate': return stage.operator.rotate(step.ca)
   }
 }
@@ -244,34 +250,40 @@ async function takeOut(stage: Stage, step: StepNamed<'revoke' | 'suspend'>): Pro
 
 /** Not only refused, but for this reason: as the audit log has it. */
 async function reasonsAre({ plan: { home }, findings }: Stage, step: Step, players: readonly Player[], reason: string): Promise<void> {
+  // Elsewhere nobody tells why.
+  if (home === undefined) return
   const { refusals } = await home.admin.refusalsAfter(0)
   for (const { id } of players) {
-    const own = refusals.filter(({ device }) => device === id).at(-1)
+    const own = refusals.findLast(({ device }) => device === id)
     if (own?.reason !== reason) noteFailure(findings, { step: placeOf(step), device: id, expected: `refused (${reason})`, seen: own === undefined ? 'no refusal in the audit log' : `refused (${own.reason})` })
   }
 }
 
-/** Until nothing comes any more. */
-async function drain({ plan: { signal } }: Stage, timeline: Timeline): Promise<void> {
+/** Until nothing has come for a while. */
+async function drain({ plan: { signal }, threads }: Stage, timeline: Timeline): Promise<void> {
   const deadline = wallMs() + SCENARIO_LIMITS.drainMs
-  let quiet: Point | undefined
-  while (wallMs() < deadline && !signal.aborted) {
+  let quietSince = wallMs()
+  let before = -1
+  while (wallMs() < deadline && wallMs() - quietSince < SCENARIO_LIMITS.quietMs && !signal.aborted) {
+    threads.note({ kind: 'sample' })
     await delay(SCENARIO_LIMITS.drainPollMs, undefined, { signal }).catch(() => undefined)
-    const { last } = timeline
-    if (last === undefined || last.received > 0) continue
-    if (quiet !== undefined && last.second > quiet.second) return
-    quiet ??= last
+    if (timeline.received !== before) quietSince = wallMs()
+    before = timeline.received
   }
 }
 
-function resultOf({ plan: { scenario, signal }, players, findings, threads }: Stage, { phases, timeline, messages }: { readonly phases: ScenarioResult['phases']; readonly timeline: Timeline; readonly messages: ScenarioResult['messages'] }): ScenarioResult {
-  const timings = Object.fromEntries([...timeline.totals()].map(([timing, histogram]) => [timing, spreadOf(histogram)]))
-  const thresholds = judgeThresholds(scenario, { lost: signal.aborted ? 0 : messages.lost, duplicates: messages.duplicates, misordered: messages.misordered, unexpected: findings.failed }, timeline.totals())
+function resultOf({ plan: { scenario, signal }, players, findings, threads }: Stage, { phases, timeline, messages }: { readonly phases: ScenarioResult['phases']; readonly timeline: Timeline; readonly messages: Omit<ScenarioResult['messages'], 'unsent'> }): ScenarioResult {
   const points = timeline.points()
+  const unsent = points.reduce((sum, point) => sum + point.unsent, 0)
+  const timings = Object.fromEntries([...timeline.totals()].map(([timing, histogram]) => [timing, spreadOf(histogram)]))
+  const { duplicates, misordered } = messages
+  // What was not waited for, because somebody stopped the run, is not lost.
+  const thresholds = judgeThresholds(scenario, { lost: signal.aborted ? 0 : messages.lost, duplicates, misordered, unexpected: findings.failed, unsent }, timeline.totals())
   const refused: Record<string, number> = {}
   for (const [how, count] of points.flatMap((point) => Object.entries(point.refused))) refused[how] = (refused[how] ?? 0) + count
   return {
-    file: scenario.file, name: scenario.name, about: scenario.about, seed: scenario.seed, devices: players.length, threads: threads.count, phases, messages,
+    file: scenario.file, name: scenario.name, about: scenario.about, seed: scenario.seed, devices: players.length, threads: threads.count, phases,
+    messages: { ...messages, unsent },
     leaks: { count: findings.leaked, shown: findings.leaks }, failures: { count: findings.failed, shown: findings.failures },
     refused, timings, thresholds, timeline: points, generatorBusy: timeline.generatorBusy, interrupted: signal.aborted,
     ok: !signal.aborted && findings.leaked === 0 && thresholds.every(({ ok }) => ok),

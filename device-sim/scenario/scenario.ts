@@ -64,7 +64,7 @@ export const STEPS = {
   revoke: z.strictObject({ group: groups, share: share.default(1), over, reason: z.string().default('keyCompromise'), within: duration.default(1_000).describe('how soon its session must be closed') }),
   suspend: z.strictObject({ group: groups, share: share.default(1), over, within: duration.default(1_000) }),
   resume: z.strictObject({ group: groups, over }),
-  deny: z.strictObject({ topic, within: duration.default(1_000).describe('a deny rule on this topic is put in force; nobody is heard on it from then on') }),
+  deny: z.strictObject({ topic, within: duration.default(5_000).describe('a deny rule on this topic is put in force, by command; nobody is heard on it from then on') }),
   misbehave: z.strictObject({ group: groups, rate, expect: z.literal('refused').default('refused').describe('publishes to neighbours, subscribes to everything, names others as its client id') }),
   rotate: z.strictObject({ ca: z.enum(['start', 'trust', 'switch', 'retire']) }),
 } as const
@@ -85,8 +85,8 @@ export interface Phase {
 }
 
 /** What can be measured and held to a bound: counts, and percentiles in milliseconds. */
-export const METRICS = ['lost', 'duplicates', 'misordered', 'unexpected'] as const
-export const TIMINGS = ['connect', 'enroll', 'delivery', 'command', 'renew', 'revoke', 'deny'] as const
+export const METRICS = ['lost', 'duplicates', 'misordered', 'unexpected', 'unsent'] as const
+export const TIMINGS = ['connect', 'enroll', 'delivery', 'command', 'renew', 'revoke', 'deny', 'generator'] as const
 export type Timing = (typeof TIMINGS)[number]
 export const PERCENTILES = ['p50', 'p90', 'p99', 'max'] as const
 type Percentile = (typeof PERCENTILES)[number]

@@ -1,5 +1,6 @@
 // One device of the fleet: its connection, what it says and what it hears, and an account of both. It decides nothing about when.
 
+import { SIM_LIMITS } from '../limits.ts'
 import type { Credentials } from '../raw-peer.ts'
 import { connectLight, type LightPeer } from '../load/light-peer.ts'
 import type { Target } from '../target.ts'
@@ -165,7 +166,11 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
       place = 1 - place
     },
     say({ speech, owner, at, answers = 0, step }) {
-      if (peer === undefined || around.sealed.has(player.index)) return false
+      if (around.sealed.has(player.index)) return false
+      if (peer === undefined || peer.underWay >= SIM_LIMITS.loadUnderWayMax) {
+        tally.unsent += 1
+        return false
+      }
       const topic = fill(speech.topic, around.ids[owner] ?? player.id, neighbour)
       const key = `${speech.number}/${owner}`
       const stream = said.get(key) ?? { speech, owner, count: 0, firstAt: at, open: new Set<number>(), notDue: new Set<number>() }
@@ -179,6 +184,7 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
       peer.publish(topic, payload, speech.qos, (code) => acknowledged({ stream, sequence, code, topic, step }))
       stream.count += 1
       tally.sent += 1
+      if (speech.kind !== 'answer') tally.time('generator', wallMs() - at)
       return true
     },
     async subscribe(filter) {

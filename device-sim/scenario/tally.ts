@@ -11,6 +11,8 @@ export interface Tally {
   sent: number
   received: number
   connected: number
+  /** Due, and not sent: the device was away, or the server had stopped reading. */
+  unsent: number
   refused(how: string): void
   time(timing: Timing, ms: number): void
   /** What there is since the last one. */
@@ -26,6 +28,7 @@ export function openTally(): Tally {
     sent: 0,
     received: 0,
     connected: 0,
+    unsent: 0,
     refused: (how) => void refusals.set(how, (refusals.get(how) ?? 0) + 1),
     time(timing, ms) {
       const histogram = (timings[timing] ??= createHistogram())
@@ -35,7 +38,7 @@ export function openTally(): Tally {
       const used = process.threadCpuUsage(cpu)
       const spent = performance.now() - since
       const sample: Sample = {
-        at: wallMs(), connected: this.connected, sent: this.sent, received: this.received, refused: Object.fromEntries(refusals), timings,
+        at: wallMs(), connected: this.connected, sent: this.sent, received: this.received, unsent: this.unsent, refused: Object.fromEntries(refusals), timings,
         cpuShare: (used.user + used.system) / MICROSECONDS / Math.max(1, spent),
       }
       refusals = new Map()
@@ -43,6 +46,7 @@ export function openTally(): Tally {
       cpu = process.threadCpuUsage()
       since = performance.now()
       this.sent = 0
+      this.unsent = 0
       this.received = 0
       return sample
     },

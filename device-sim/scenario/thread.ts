@@ -7,7 +7,7 @@ import { openTroupe } from './troupe.ts'
 
 const port = parentPort
 if (port !== null) {
-  const tell = (news: News): void => port.postMessage(news)
+  const tell = (news: News): void => port.postMessage(news, [])
   const troupe = openTroupe(workerData as Setting, tell)
   const samples = setInterval(() => troupe.sample(), SCENARIO_LIMITS.sampleMs)
   port.on('message', (order: Order | { readonly kind: 'close' }) => {

@@ -77,25 +77,27 @@ export async function openThreads(setting: Setting, count: number, ports: Thread
       const number = order++
       const done = Promise.withResolvers<void>()
       waiting.set(number, { left: shares.length, done: done.resolve })
-      for (const { worker, part } of shares) worker.postMessage({ ...part, order: number })
+      for (const { worker, part } of shares) tell(worker, { ...part, order: number })
       await done.promise
     },
-    note: (note) => workers.forEach((worker) => worker.postMessage(note)),
+    note: (note) => workers.forEach((worker) => tell(worker, note)),
     async finish() {
       const all = Promise.withResolvers<void>()
       let left = count
       accounted = () => void (--left === 0 && all.resolve())
-      for (const worker of workers) worker.postMessage({ kind: 'finish' })
+      for (const worker of workers) tell(worker, { kind: 'finish' })
       if ((await within(all.promise.then(() => true), SCENARIO_LIMITS.workerAnswerMs)) === undefined) throw new SimError('failed', 'A thread of the simulator did not give account.')
       return accounts
     },
     async close() {
-      for (const worker of workers) worker.postMessage({ kind: 'close' })
+      for (const worker of workers) tell(worker, { kind: 'close' })
       await within(ended.promise, SCENARIO_LIMITS.drainMs)
       await Promise.all(workers.map((worker) => worker.terminate()))
     },
   }
 }
+
+const tell = (worker: Worker, order: Order | { readonly kind: 'close' }): void => worker.postMessage(order, [])
 
 /** The part of an order that these devices have in it: of a rate, their share. */
 function partOf(wish: Wish, isHere: (index: number) => boolean): Wish {

@@ -212,6 +212,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
       case 'unsealed': around.sealed.delete(order.index); break
       case 'denied': around.denied.set(order.filter, { asked: order.asked, at: undefined }); break
       case 'denied-at': { const denied = around.denied.get(order.filter); if (denied !== undefined) denied.at = order.at; break }
+      case 'sample': tell({ kind: 'sample', sample: tally.take() }); break
       case 'finish': tell({ kind: 'account', players: [...stations.values()].map((station) => station.account()), underWay: 0 })
     }
   }
