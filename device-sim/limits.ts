@@ -15,6 +15,8 @@ export const SIM_LIMITS = {
   adminRequestMs: 30 * SECOND,
   adminAnswerBytesMax: 32 * 1024 * 1024,
   adminSocketsMax: 8,
+  tokenMs: 600 * SECOND,
+  estAnswerCharsMax: 256 * 1024,
   /** A TLS handshake and CONNACK of an honest device, on a busy machine. */
   connectMs: 15 * SECOND,
   /** An attacker's connection must be answered or closed in this time; still open afterwards counts as not refused. */

@@ -12,7 +12,9 @@ import { SimError } from './failure.ts'
 import { runFleet } from './fleet.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
+import { compare, compareText, readReport } from './report/compare.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
+import { junitOf } from './report/junit.ts'
 import { openProgress, type Progress } from './report/progress.ts'
 import { scenarioPage } from './report/scenario-page.ts'
 import { scenarioText } from './report/scenario-text.ts'
@@ -26,6 +28,7 @@ import { openSources } from './target.ts'
 interface CommonOptions extends HomeWishes {
   readonly json?: string
   readonly html?: string
+  readonly junit?: string
 }
 
 interface AttackOptions extends CommonOptions, CaseWishes {
@@ -125,6 +128,18 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
       const scenario = await readScenarioFile(file)
       ended(await perform(options, signal, (stage) => play(stage, scenario)))
     })
+  sim.command('compare')
+    .description('Two runs side by side: what became worse.')
+    .argument('<before>', 'the JSON file of a run')
+    .argument('<after>', 'that of a later one')
+    .option('--worse-by <percent>', 'a time may become longer by this', whole('worse-by', 1_000), 20)
+    .addHelpText('after', '\nExample:\n  npm run sim -- compare yesterday.json today.json --worse-by 30')
+    .exitOverride()
+    .action(async (before: string, after: string, { worseBy }: { readonly worseBy: number }) => {
+      const changes = compare(await readReport(before), await readReport(after), worseBy / 100)
+      process.stdout.write(compareText(changes, paperOf(process.stdout)))
+      ended(changes.some(({ verdict }) => verdict === 'worse') ? EXIT.failed : EXIT.ok)
+    })
   return sim
 }
 
@@ -135,6 +150,7 @@ function common(command: Command, description: string, example: string): Command
     .option('--address <url>', 'mqtts://host:port, where that home is reached')
     .option('--i-own-this-target', 'the target is not this machine, and it is yours')
     .option('--json <file>', 'write the result there, too')
+    .option('--junit <file>', 'the verdicts as JUnit XML')
     .option('--html <file>', 'the same as a page, of a scenario')
     .addHelpText('after', `\nExample:\n  ${example}`)
     .exitOverride()
@@ -163,7 +179,7 @@ function qos(text: string): Qos {
 
 /** Chooses the home, does the work, ends what it began, and only then writes the report. */
 async function perform(options: CommonOptions, signal: AbortSignal, work: (stage: Stage) => Promise<Outcome>): Promise<ExitCode> {
-  for (const [option, file] of [['--json', options.json], ['--html', options.html]] as const) if (file !== undefined) await refuseUnwritable(option, file)
+  for (const [option, file] of [['--json', options.json], ['--html', options.html], ['--junit', options.junit]] as const) if (file !== undefined) await refuseUnwritable(option, file)
   const started = new Date()
   const report = await onStage(options, signal, async (stage) => {
     const outcome = await work(stage)
@@ -172,6 +188,7 @@ async function perform(options: CommonOptions, signal: AbortSignal, work: (stage
     return { startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), target: { host: target.host, port: target.port, own }, interrupted, ...outcome, ok: outcome.ok && !interrupted }
   })
   if (options.json !== undefined) await writeReport(options.json, report)
+  if (options.junit !== undefined) await writeFile(options.junit, junitOf(report))
   if (options.html !== undefined && report.scenario !== undefined) await writeFile(options.html, scenarioPage(report, report.scenario))
   if (report.interrupted) process.stderr.write('sim: interrupted\n')
   return report.interrupted ? EXIT.interrupted : report.ok ? EXIT.ok : EXIT.failed

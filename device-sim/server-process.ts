@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { openAdmin, type Admin } from './admin.ts'
+import type { EstDoor } from './est.ts'
 import { SimError } from './failure.ts'
 import { forgeIssuing, forgeRoot, type ForgedAuthority } from './forge/authority.ts'
 import { pem, unpem } from './forge/certificate.ts'
@@ -23,6 +24,8 @@ export interface OpenedHome {
   readonly directory: string
   readonly target: Target
   readonly admin: Admin
+  /** The enrollment door. */
+  readonly enroll: EstDoor
   /** DER: the root, and the issuing certificate as it stands in the operator's chain. */
   readonly root: Buffer
   readonly issuing: Buffer
@@ -41,6 +44,7 @@ const Endpoints = z.looseObject({
   pid: z.number(),
   mqtt: z.looseObject({ host: z.string(), port: z.number() }),
   admin: z.looseObject({ url: z.string() }),
+  enroll: z.looseObject({ host: z.string(), port: z.number() }),
 })
 
 /** A server that listens on every address, or on a name of this machine, is reached by IPv4 loopback. */
@@ -112,6 +116,7 @@ export async function openHome(directory: string, address?: { readonly host: str
   return {
     directory,
     target: { host: address?.host === 'localhost' ? '127.0.0.1' : host, port: address?.port ?? endpoints.mqtt.port, serverName, ca },
+    enroll: { host: reachable(endpoints.enroll.host), port: endpoints.enroll.port, ca },
     admin: openAdmin({ url: endpoints.admin.url, cert, key, ca }),
     root,
     issuing,

@@ -4,7 +4,11 @@
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { certificatesOf, simpleEnroll } from '../est.ts'
 import { SimError } from '../failure.ts'
+import { pem } from '../forge/certificate.ts'
+import { keyPem, privateKey } from '../forge/keys.ts'
+import { forgeRequest } from '../forge/request.ts'
 import type { Identities } from '../identities.ts'
 import type { Credentials } from '../raw-peer.ts'
 import type { OpenedHome } from '../server-process.ts'
@@ -30,7 +34,7 @@ export interface OperatorPorts {
 export interface Operator {
   /** A certificate for each, for a key of its own. */
   provision(players: readonly Player[], each: (player: Player, credentials: Credentials) => void): Promise<void>
-  enroll(player: Player, dueAt: number): Promise<Credentials>
+  enroll(player: Player, how: 'request' | 'token', dueAt: number): Promise<Credentials>
   takeOut(player: Player, order: { readonly how: 'revoke' | 'suspend'; readonly reason: string; readonly withinMs: number; readonly step: string }): Promise<void>
   takeBack(player: Player): Promise<void>
   deny(filter: string, withinMs: number, step: string): Promise<void>
@@ -46,6 +50,17 @@ export function openOperator(ports: OperatorPorts): Operator {
   function needed(): OpenedHome {
     if (home === undefined) throw new SimError('usage', 'This step needs an operator of the target, and the target is no home of Sallyport.')
     return home
+  }
+
+  /** As a device does that was sold with a password: it asks at the enrollment door. */
+  async function byToken({ id, role }: Player): Promise<Credentials> {
+    const { admin, enroll, issuing } = needed()
+    await admin.addDevices([{ id, groups: [role] }])
+    const token = await admin.createToken(id)
+    const key = privateKey()
+    const { status, reason, body } = await simpleEnroll(enroll, { id, token, csr: forgeRequest(key, id) })
+    if (status !== 200) throw new Error(`HTTP ${status} ${reason ?? ''}`.trim())
+    return { cert: [...certificatesOf(body), pem('CERTIFICATE', issuing)].join(''), key: keyPem(key) }
   }
 
   async function cut(player: Player, since: number, withinMs: number, step: string): Promise<void> {
@@ -68,10 +83,10 @@ export function openOperator(ports: OperatorPorts): Operator {
         }, signal)
       }
     },
-    async enroll(player, dueAt) {
-      const { cert, key } = await identities.named(player.id, player.role)
+    async enroll(player, how, dueAt) {
+      const credentials = how === 'token' ? await byToken(player) : await identities.named(player.id, player.role)
       ports.time('enroll', wallMs() - dueAt)
-      return { cert, key }
+      return { cert: credentials.cert, key: credentials.key }
     },
     async takeOut(player, { how, reason, withinMs, step }) {
       const wasConnected = ports.isConnected(player)

@@ -232,7 +232,7 @@ async function enrollLive(stage: Stage, step: StepNamed<'enroll'>): Promise<void
   const refused = refusedOf(step.expect)
   await spread(stage, membersOf(stage, step.group), step.over, async (player, dueAt) => {
     try {
-      const credentials = await stage.operator.enroll(player, dueAt)
+      const credentials = await stage.operator.enroll(player, step.with, dueAt)
       stage.threads.note({ kind: 'credentials', index: player.index, credentials })
       if (refused !== undefined) noteFailure(stage.findings, { step: placeOf(step), device: player.id, expected: `refused (${refused})`, seen: 'a certificate' })
     } catch (error) {
