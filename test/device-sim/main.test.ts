@@ -93,7 +93,7 @@ describe('a mistake is said in a sentence, and nothing is started', () => {
 
   test('a home without an operator credential is unreachable', async () => {
     mkdirSync(at('home/data'), { recursive: true })
-    writeFileSync(at('home/data/endpoints.json'), JSON.stringify({ pid: 1, mqtt: { host: '127.0.0.1', port: 1 }, admin: { url: 'https://127.0.0.1:1' } }))
+    writeFileSync(at('home/data/endpoints.json'), JSON.stringify({ pid: 1, mqtt: { host: '127.0.0.1', port: 1 }, admin: { url: 'https://127.0.0.1:1' }, enroll: { host: '127.0.0.1', port: 1 } }))
     const { status, stderr } = await sim('attack', '--target', at('home'))
     expect(status).toBe(EXIT.unreachable)
     expect(stderr).toContain('holds no operator credential that can be read.')
