@@ -10,6 +10,7 @@ import { catalogueText, chooseCases, closest, type CaseWishes } from './case-cho
 import { chooseHome, type ChosenHome, type HomeWishes } from './chosen-home.ts'
 import { SimError } from './failure.ts'
 import { runFleet } from './fleet.ts'
+import { handshakeText, tellHandshake, tellOneWay } from './handshake.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
 import { compare, compareText, readReport } from './report/compare.ts'
@@ -33,6 +34,11 @@ interface CommonOptions extends HomeWishes {
 
 interface AttackOptions extends CommonOptions, CaseWishes {
   readonly list?: true
+}
+
+interface HandshakeOptions extends CommonOptions {
+  readonly explain?: true
+  readonly oneWay?: true
 }
 
 type LoadOptions = CommonOptions & LoadWishes
@@ -128,6 +134,10 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
       const scenario = await readScenarioFile(file)
       ended(await perform(options, signal, (stage) => play(stage, scenario)))
     })
+  common(sim.command('handshake'), 'Shake hands as a device, and show the seven steps with the real certificates.', 'npm run sim -- handshake --explain')
+    .option('--explain', 'say of each step what it is for, and what it stops')
+    .option('--one-way', 'what plain TLS leaves open, beside it')
+    .action(async (options: HandshakeOptions) => ended(await perform(options, signal, (stage) => handshake(stage, options))))
   sim.command('compare')
     .description('Two runs side by side: what became worse.')
     .argument('<before>', 'the JSON file of a run')
@@ -237,6 +247,13 @@ async function attackOnly(stage: Stage, cases: readonly CaseId[]): Promise<Outco
   })
   print(stage, casesText(results, cases.length, paperOf(process.stdout)))
   return { ok: attackSucceeded(results, chosen.own, manySources), cases: results }
+}
+
+async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): Promise<Outcome> {
+  const { home, identities } = stage.chosen
+  const story = oneWay === true ? await tellOneWay(home.target) : await tellHandshake(home.target, await identities.fresh('hand'))
+  print(stage, handshakeText(story, paperOf(process.stdout), explain === true || oneWay === true))
+  return { ok: story.ok }
 }
 
 async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {

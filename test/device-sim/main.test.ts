@@ -120,6 +120,15 @@ describe('on a server of its own', () => {
     expect(readdirSync(temp)).toEqual([])
   })
 
+  test('the handshake is shown, mutual and one-way', async () => {
+    const mutual = await sim('handshake', '--explain')
+    expect(mutual.stdout).toMatch(/^1\. ClientHello[\s\S]*\n7\. Finished[\s\S]*CONNACK 0x00\n {3}→ /)
+    expect(mutual.status).toBe(EXIT.ok)
+    const oneWay = await sim('handshake', '--one-way')
+    expect(oneWay.stdout).toMatch(/\n4\. The same at this server\n {3}without a certificate: closed in the handshake/)
+    expect(oneWay.status).toBe(EXIT.ok)
+  })
+
   test('a load is carried', async () => {
     const { status, stdout } = await sim('load', '--devices', '5', '--rate', '50', '--seconds', '1')
     expect(stdout).toMatch(/^load of 5 devices {2}ok\n {2}devices {4}5, seed 1, arrive .* s, load 1\.\d s\n {2}messages {3}50 sent; 50 deliveries due: 0 lost, 0 twice, 0 out of order\n {2}leaks {6}0\n {2}connect .*\n {2}publish→receive .*\n/)
