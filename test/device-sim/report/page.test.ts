@@ -19,7 +19,7 @@ const RESULT: ScenarioResult = {
   refused: { [EVIL]: 3 }, timings: { delivery: spread, revoke: spread },
   thresholds: [{ name: 'lost', bound: 0, seen: 1, ok: false }, { name: 'revoke.p99', bound: 1_000, seen: 150, ok: true }, { name: 'renew.p99', bound: 1_000, seen: Infinity, ok: false }],
   timeline: [0, 1, 2, 3].map((second) => ({ second, connected: second, sent: 10 * second, received: 9 * second, unsent: 0, refused: second === 2 ? { [EVIL]: 3 } : {}, timings: second === 1 ? {} : { delivery: spread }, memoryMiB: 200 })),
-  generatorBusy: 0.95, interrupted: false, ok: false,
+  generator: { busiest: 0.95, cpuSeconds: 3 }, interrupted: false, ok: false,
 }
 const REPORT: RunReport = { startedAt: '2026-11-28T09:54:20.000Z', durationMs: 1, target: { host: '127.0.0.1', port: 8883, own: true }, interrupted: false, ok: false, scenario: RESULT }
 
