@@ -227,6 +227,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return cleared.value
   }
 
+  const enrollment = openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor)
   return {
     addDevice,
     addDevices: (devices) => Promise.all(devices.map(addDeviceOfMany)),
@@ -234,7 +235,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     changeDevice,
     enroll,
     revoke,
-    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor }, order),
+    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor, endToken: (name) => enrollment.revokeToken(name) }, order),
+    journal: (query) => Promise.resolve(registry.journal(query)),
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
     device: async (id) => ({ ...known(id), certificates: allCertificatesOf(id).toSorted((a, b) => b.createdAt - a.createdAt) }),
@@ -258,7 +260,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
-    ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
+    ...enrollment,
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

@@ -16,7 +16,8 @@ import type { CompiledPolicy } from '../core/policy/compile.ts'
 import type { CertificateRecord, RegistryView } from '../core/registry.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import type { Trust } from '../x509/chain.ts'
-import { presentedCertificate, presentedChain, reasonOfVerification, verificationFailure } from './tls-peer.ts'
+import { presentedChain } from '../x509/presented.ts'
+import { presentedCertificate, reasonOfVerification, verificationFailure } from './tls-peer.ts'
 
 /** A peer that proved possession of the key of a certificate that was issued or is trusted by this organisation. */
 export interface Peer {

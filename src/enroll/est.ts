@@ -19,6 +19,8 @@ interface Certified {
 
 export interface Enrollments {
   withToken(request: { readonly token: string; readonly device?: string | undefined; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
+  /** With a certificate in place of a secret: `chain` as it was presented, leaf first; the peer has proven to hold the key of the leaf. */
+  withCertificate(request: { readonly chain: readonly Uint8Array[]; readonly device?: string | undefined; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
   /** `leaf` is the certificate whose key the peer has proven to hold. */
   renew(request: { readonly leaf: Uint8Array; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
   /** What devices verify servers and each other with, root last. DER. */
@@ -34,7 +36,8 @@ export interface EstRequest {
   readonly authorization: string | undefined
   readonly userAgent: string | undefined
   readonly source: Source
-  readonly leaf: Uint8Array | undefined
+  /** What the peer presented, leaf first; empty where it presented nothing. */
+  readonly chain: readonly Uint8Array[]
   readonly body: Uint8Array
 }
 
@@ -92,7 +95,8 @@ export async function answerEst(request: EstRequest, ports: EstPorts): Promise<E
 async function enroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> {
   const credential = tokenOf(request.authorization)
   if (!credential.allow) return refusal(credential)
-  if (credential.value === undefined) return request.leaf === undefined ? refusal(deny('credential-missing')) : reenroll(request, ports)
+  // A user name without a password names the device for which a certificate is shown.
+  if (credential.value === undefined || (credential.value.token === '' && request.chain.length > 0)) return enrollWithCertificate(request, credential.value?.device, ports)
   const now = ports.clock()
   const { device, token } = credential.value
   const claimed = device === undefined ? {} : { claimed: device }
@@ -105,11 +109,20 @@ async function enroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> 
   return { ...answered(request, certified), ...claimed }
 }
 
+async function enrollWithCertificate(request: EstRequest, device: string | undefined, { enrollments }: EstPorts): Promise<EstAnswer> {
+  if (request.chain.length === 0) return refusal(deny('credential-missing'))
+  const claimed = device === undefined ? {} : { claimed: device }
+  const csr = decodeBody(request.body)
+  if (!csr.allow) return { ...refusal(csr), ...claimed }
+  return { ...answered(request, await enrollments.withCertificate({ chain: request.chain, device, csr: csr.value, source: request.source })), ...claimed }
+}
+
 async function reenroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> {
-  if (request.leaf === undefined) return refusal(deny('credential-missing', 'a certificate is renewed with that certificate'))
+  const [leaf] = request.chain
+  if (leaf === undefined) return refusal(deny('credential-missing', 'a certificate is renewed with that certificate'))
   const csr = decodeBody(request.body)
   if (!csr.allow) return refusal(csr)
-  return answered(request, await ports.enrollments.renew({ leaf: request.leaf, csr: csr.value, source: request.source }))
+  return answered(request, await ports.enrollments.renew({ leaf, csr: csr.value, source: request.source }))
 }
 
 function answered(request: EstRequest, certified: Decision<Certified>): EstAnswer {

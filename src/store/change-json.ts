@@ -3,6 +3,7 @@
 
 import type { AuditEvent } from '../core/audit.ts'
 import type { Change } from '../core/registry.ts'
+import type { TokenRecord } from '../core/token.ts'
 
 /** The one property that holds bytes, wherever in a change it stands. */
 const BYTES = 'der'
@@ -27,8 +28,15 @@ const KINDS_WITH_BYTES: ReadonlySet<Change['kind']> = new Set(['certificate-issu
 
 export function parseChange(text: string): Change {
   const change = JSON.parse(text) as Change
+  if (change.kind === 'token-added') return { ...change, token: withProof(change.token) }
   // An attribute may be called "der", so the other kinds are taken as they stand.
   return KINDS_WITH_BYTES.has(change.kind) ? (JSON.parse(text, reviveBytes) as Change) : change
+}
+
+/** Feeds of earlier versions know tokens with a secret alone. */
+function withProof(token: TokenRecord & { readonly secretSha256?: string }): TokenRecord {
+  const { secretSha256, ...rest } = token
+  return secretSha256 === undefined ? rest : { ...rest, proof: { kind: 'secret', sha256: secretSha256 } }
 }
 
 export function parseAuditEvent(text: string): AuditEvent {

@@ -25,7 +25,7 @@ export function registryTokensContract(title: string, make: () => Promise<Regist
     })
 
     const token = (text: string, facts: Partial<TokenRecord> = {}): TokenRecord => ({
-      name: name(text), secretSha256: keyOf(text), target: { device: id('a') }, register: false, groups: [], networks: [], approve: 'auto', usesMax: 1, uses: 0, createdAt: NOW, expiresAt: NOW + 1_000, ...facts,
+      name: name(text), proof: { kind: 'secret', sha256: keyOf(text) }, target: { device: id('a') }, register: false, groups: [], networks: [], approve: 'auto', usesMax: 1, uses: 0, createdAt: NOW, expiresAt: NOW + 1_000, ...facts,
     })
     const used = (text: string, device = 'a', key = 'k'): Change => ({ kind: 'token-used', name: name(text), device: id(device), spkiSha256: keyOf(key), at: NOW })
     const outcome = async (...changes: readonly Change[]): Promise<string> => {
