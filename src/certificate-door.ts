@@ -6,7 +6,7 @@ import type { Presented, Source } from './core/audit.ts'
 import { attributesOf, type CertificateFacts, type CsrFacts } from './core/certificate.ts'
 import { deviceOfFactory, judgeClaim } from './core/claim.ts'
 import { allow, deny, type Decision, type Denied } from './core/decision.ts'
-import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint, type SerialNumber } from './core/ids.ts'
+import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint } from './core/ids.ts'
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import type { ManufacturerRule, TokenRecord } from './core/token.ts'
 import { deviceOf, type Certified, type EnrollmentDoor } from './enrollment-desk.ts'
@@ -138,6 +138,6 @@ function underItsOwnName(csr: CsrFacts, leaf: CertificateFacts): CsrFacts {
 
 function presentedOf(leaf: CertificateFacts, issuer: CaName): Presented {
   const name = leaf.subject.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', ')
-  return { subject: printable(name, SUBJECT_CHARS_MAX), issuer, serial: printable(leaf.serial as SerialNumber), sha256: leaf.sha256, notAfter: leaf.notAfter }
+  return { subject: printable(name, SUBJECT_CHARS_MAX), issuer, serial: printable(leaf.serial), sha256: leaf.sha256, notAfter: leaf.notAfter }
 }
 const SUBJECT_CHARS_MAX = 200

@@ -25,7 +25,7 @@ export function openEnrollments({ home: { registry, view }, authority, renewal, 
     return renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed
   }
   return {
-    withToken: enroll.withToken,
+    withToken: (request) => enroll.withToken(request),
     ...openCertificateDoor({ registry, view, trust, enroll, renew, clock }),
     renew,
     caCertificates: () => publishedCas(registry),

@@ -66,7 +66,7 @@ export async function recordForeignCas(home: Pick<OpenHome, 'registry' | 'genesi
   const fresh = cas.filter((ca) => !recorded.has(ca.name))
   if (fresh.length === 0) return
   try {
-    await recordCas(home.genesis({ kind: 'system' }), fresh.map(({ enrollsOnly: _, ...ca }) => ({ ...ca, state: 'trusted' })))
+    await recordCas(home.genesis({ kind: 'system' }), fresh.map(({ name, role, tenant, der, spkiSha256 }) => ({ name, role, tenant, der, spkiSha256, state: 'trusted' })))
   } catch (cause) {
     if (!(cause instanceof SallyportError) || cause.code !== 'refused') throw cause
     throw new SallyportError('config-invalid', cause.message, { fix: 'Correct trust: in sallyport.yaml; the key of a device is not that of a CA.', cause })

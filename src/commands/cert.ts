@@ -63,8 +63,8 @@ export async function revoke(options: RevokeOptions): Promise<void> {
     await revokeMany(options, reason)
     return
   }
-  if (options.dryRun === true) throw new SallyportError('usage', '--dry-run is for --group, --ca, --issued-after and --issued-before. What one device has: sallyport device show ID.')
-  if ((options.device === undefined) === (options.serial === undefined)) throw new SallyportError('usage', 'Name what to revoke: --device ID, --serial S, --group G, --ca NAME, --issued-after T or --issued-before T.')
+  if (options.dryRun === true) throw new SallyportError('usage', '--dry-run is for --group, --ca, --token, --claim, --issued-after and --issued-before. What one device has: sallyport device show ID.')
+  if ((options.device === undefined) === (options.serial === undefined)) throw new SallyportError('usage', 'Name what to revoke: --device ID, --serial S, --group G, --ca NAME, --token NAME, --claim NAME, --issued-after T or --issued-before T.')
   const target = options.device === undefined ? { serial: required(parseSerialNumber(options.serial ?? '')) } : { device: required(parseDeviceId(options.device)) }
   await confirm(options, `Revoke ${options.device ?? options.serial ?? ''}? Its sessions end now, and the certificate can never be used again.`)
   await withDesk(options, async (desk) => {
