@@ -4,11 +4,11 @@
 import { createHash } from 'node:crypto'
 import type { Presented, Source } from './core/audit.ts'
 import { attributesOf, type CertificateFacts, type CsrFacts } from './core/certificate.ts'
-import { deviceOfFactory, judgeClaim } from './core/claim.ts'
+import { deviceOfFactory, isShared, judgeClaim } from './core/claim.ts'
 import { allow, deny, type Decision, type Denied } from './core/decision.ts'
 import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint } from './core/ids.ts'
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
-import type { ManufacturerRule, TokenRecord } from './core/token.ts'
+import { isTarget, type ManufacturerRule, type TokenRecord } from './core/token.ts'
 import { deviceOf, type Certified, type EnrollmentDoor } from './enrollment-desk.ts'
 import type { DenyReason } from './vocabulary.ts'
 import type { Trust } from './x509/chain.ts'
@@ -107,26 +107,31 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
     return ca === undefined ? [] : registry.tokensProvenBy(ca.spkiSha256).filter((token): token is Rule => token.proof.kind === 'manufacturer')
   }
 
-  /** The rule by which this very request came before; else the first that allows it; else what says most of why none does. */
+  /** A rule for other devices says so first, and not that it is over. */
+  function fitsRule(token: Rule, device: DeviceId, csr: CsrFacts, source: Source): ReturnType<EnrollmentDoor['fits']> {
+    return isTarget(token.target, device) ? enroll.fits(token, { device, spkiSha256: csr.key.spkiSha256 }, source) : deny('token-device', device)
+  }
+
+  /** The rule by which this very request came before; else one that allows it, one for this device first; else what says most of why none does. */
   function choose(rules: readonly Rule[], leaf: CertificateFacts, csr: CsrFacts, source: Source): Decision<{ readonly token: TokenRecord; readonly device: DeviceId }> {
     let first: { readonly token: TokenRecord; readonly device: DeviceId } | undefined
     let best: Denied | undefined
     for (const token of rules) {
       const device = deviceOfFactory(leaf.subject, token.proof)
-      const fits = device.allow ? enroll.fits(token, { device: device.value, spkiSha256: csr.key.spkiSha256 }, source) : device
+      const fits = device.allow ? fitsRule(token, device.value, csr, source) : device
       if (!fits.allow) best = best === undefined || weightOf(fits.reason) > weightOf(best.reason) ? fits : best
       else if (device.allow) {
         if (fits.value.usedBefore) return allow({ token, device: device.value })
-        first ??= { token, device: device.value }
+        if (first === undefined || isShared(first.token)) first = { token, device: device.value }
       }
     }
     return first === undefined ? (best ?? deny('manufacturer-unregistered')) : allow(first)
   }
 }
 
-/** Of the denials of several rules: one that is for other devices, or over, says less than one that is for this device. */
-const WEIGHTS: Partial<Readonly<Record<DenyReason, number>>> = { 'token-device': 0, 'certificate-name-invalid': 1, 'certificate-subject-empty': 1, 'certificate-name-ambiguous': 1, 'token-revoked': 2, 'token-expired': 2 }
-const MOST = 3
+/** Of the denials of several rules: one that finds no name, is for other devices, or is over, says less than one that is for this device now. */
+const WEIGHTS: Partial<Readonly<Record<DenyReason, number>>> = { 'certificate-subject-empty': 0, 'token-device': 1, 'certificate-name-invalid': 2, 'certificate-name-ambiguous': 2, 'token-revoked': 3, 'token-expired': 4 }
+const MOST = 5
 const weightOf = (reason: DenyReason): number => WEIGHTS[reason] ?? MOST
 
 /** A device from the factory knows the name that the factory gave it, and no other: a request for that one asks for ours. */
