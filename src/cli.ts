@@ -190,6 +190,7 @@ function addCert(cli: Command): void {
   verb(cert, 'list', 'List certificates.', 'sallyport cert list --device sensor-7')
     .option('--device <id>', 'only of this device')
     .option('--state <state>', 'only in this state')
+    .option('--token <name>', 'only what came through this token, renewals included')
     .option('--after <cursor>', 'the "next" of the page before')
     .option('--limit <count>', 'certificates on a page')
     .action(async (options) => (await import('./commands/cert.ts')).list(options))

@@ -1,7 +1,7 @@
 // sallyport cert list | show | revoke.
 
 import { SallyportError } from '../core/errors.ts'
-import { parseDeviceId, parseSerialNumber } from '../core/ids.ts'
+import { parseDeviceId, parseSerialNumber, parseTokenName } from '../core/ids.ts'
 import { CERTIFICATE_STATES } from '../core/registry.ts'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { confirm, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
@@ -11,6 +11,7 @@ import { limitOf } from './device.ts'
 interface ListOptions extends CommonOptions {
   readonly device?: string
   readonly state?: string
+  readonly token?: string
   readonly after?: string
   readonly limit?: string
 }
@@ -19,9 +20,10 @@ export async function list(options: ListOptions): Promise<void> {
   const device = options.device === undefined ? undefined : required(parseDeviceId(options.device))
   const state = CERTIFICATE_STATES.find((s) => s === options.state)
   if (options.state !== undefined && state === undefined) throw new SallyportError('usage', `--state takes one of ${CERTIFICATE_STATES.join(', ')}.`)
+  const through = options.token === undefined ? undefined : required(parseTokenName(options.token))
   const limit = limitOf(options.limit)
   await withDesk(options, async (desk) => {
-    const page = await desk.certificates({ device, state, after: options.after, limit })
+    const page = await desk.certificates({ device, state, through, after: options.after, limit })
     print(options, page, () => `${table([['SERIAL', 'PROFILE', 'DEVICE', 'STATE', 'EXPIRES'], ...page.items.map((c) => [c.serial, c.profile, c.device ?? '-', c.state, time(c.notAfter)])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
   })
 }

@@ -8,7 +8,7 @@ import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
 import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
-import { CERTIFICATE_STATES } from '../core/registry.ts'
+import { CERTIFICATE_STATES, PROFILE_NAMES } from '../core/registry.ts'
 import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
 /** A refusal of one field, with its own reason code. */
@@ -90,5 +90,5 @@ export const after = z.string().max(256).optional()
 export const deviceQuery = z.strictObject({ after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional() })
 export const pageQuery = z.strictObject({ after, limit })
 export const enrollmentQuery = z.strictObject({ after, limit, state: z.enum(ENROLLMENT_STATES).optional() })
-export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional() })
+export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional(), profile: z.enum(PROFILE_NAMES).optional(), through: tokenName.optional() })
 export const auditQuery = z.strictObject({ count: limit })

@@ -20,3 +20,10 @@ test('what an earlier version wrote of a Buffer is read', () => {
   expect(text).toContain('"type":"Buffer"')
   expect(parseChange(text)).toMatchObject({ der: Uint8Array.of(1, 2, 3) })
 })
+
+test('a token of an earlier version, which knew secrets alone, is one that a secret proves', () => {
+  const facts = { name: 'ABCDEFGH', target: { device: 'a' }, uses: 0 }
+  expect(parseChange(JSON.stringify({ kind: 'token-added', token: { ...facts, secretSha256: 'ab' } }))).toEqual({ kind: 'token-added', token: { ...facts, proof: { kind: 'secret', sha256: 'ab' } } })
+  const claim = { kind: 'token-added', token: { ...facts, proof: { kind: 'claim', sha256: 'cd' } } }
+  expect(parseChange(JSON.stringify(claim))).toEqual(claim)
+})
