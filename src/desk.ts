@@ -227,7 +227,6 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return cleared.value
   }
 
-  const enrollment = openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor)
   return {
     addDevice,
     addDevices: (devices) => Promise.all(devices.map(addDeviceOfMany)),
@@ -235,7 +234,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     changeDevice,
     enroll,
     revoke,
-    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor, endToken: (name) => enrollment.revokeToken(name) }, order),
+    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor }, order),
     journal: (query) => Promise.resolve(registry.journal(query)),
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
@@ -260,7 +259,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
-    ...enrollment,
+    ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

@@ -4,10 +4,11 @@
 import type { Actor } from './core/audit.ts'
 import type { Decision } from './core/decision.ts'
 import { failureOf } from './core/errors.ts'
-import type { DeviceId, EpochMs, TokenName } from './core/ids.ts'
+import type { DeviceId, EpochMs } from './core/ids.ts'
 import { isChosen, type MassRevocation, type MassRevoked } from './core/mass-revocation.ts'
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
+import type { TokenRecord } from './core/token.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import type { SessionsPort } from './desk.ts'
 
@@ -17,8 +18,6 @@ export interface MassRevocationPorts {
   readonly sessions: SessionsPort | undefined
   readonly clock: () => EpochMs
   readonly actor: Actor
-  /** Ends a token, and with it the certificate of its claim. Failure: 'not-found'. */
-  readonly endToken: (name: TokenName) => Promise<unknown>
 }
 
 const FIRST_DEVICES = 10
@@ -28,12 +27,12 @@ const PAGE = 500
 /** Failure: 'refused' when a CA or a group is not there to choose from, or more would be revoked than `atMost`. */
 export async function revokeMany(ports: MassRevocationPorts, { choice, reason, dryRun, atMost }: MassRevocation): Promise<MassRevoked> {
   if (choice.ca !== undefined && !ports.registry.cas().some(({ name }) => name === choice.ca)) throw failureOf({ allow: false, reason: 'request-invalid', detail: `there is no CA ${choice.ca}` })
-  if (choice.token !== undefined && ports.registry.token(choice.token) === undefined) throw failureOf({ allow: false, reason: 'token-not-found', detail: choice.token })
+  const token = choice.token === undefined ? undefined : (ports.registry.token(choice.token) ?? throwing(failureOf({ allow: false, reason: 'token-not-found', detail: choice.token })))
   const counted = await count(ports, choice)
-  if (dryRun || (counted.certificates === 0 && choice.token === undefined)) return { ...counted, dryRun, closedMs: 0 }
+  if (dryRun || (counted.certificates === 0 && token === undefined)) return { ...counted, dryRun, closedMs: 0 }
   if (atMost !== undefined && counted.certificates > atMost) throw failureOf({ allow: false, reason: 'revision-conflict', detail: `there are ${counted.certificates} certificates by now, not ${atMost}` })
   // First the way is shut: whoever asks from here on comes through it no more.
-  if (choice.token !== undefined) await ports.endToken(choice.token)
+  if (token !== undefined && token.revokedAt === undefined) await endToken(ports, token)
   let [certificates, sessions, closedMs] = [0, 0, 0]
   let page: CertificateRecord[] = []
   const flush = async (): Promise<void> => {
@@ -52,9 +51,20 @@ export async function revokeMany(ports: MassRevocationPorts, { choice, reason, d
     }
     if (page.length > 0) await flush()
     // What was renewed meanwhile may stand before the page that was read. Every pass leaves fewer that could be renewed.
-    found = choice.token !== undefined && certificates > before
+    found = token !== undefined && certificates > before
   }
   return { ...counted, dryRun, certificates, sessions, closedMs }
+}
+
+/** The certificate of a claim is one of those that are revoked then, for the reason that was said. */
+async function endToken({ registry, clock, actor }: MassRevocationPorts, { name }: TokenRecord): Promise<void> {
+  const at = clock()
+  const committed = await registry.commit([{ kind: 'token-revoked', name, at }], [], [{ kind: 'token-revoked', at, token: name, actor }])
+  if (!committed.allow) throw failureOf(committed)
+}
+
+function throwing(failure: Error): never {
+  throw failure
 }
 
 async function count(ports: MassRevocationPorts, choice: MassRevocation['choice']): Promise<Omit<MassRevoked, 'dryRun' | 'closedMs'>> {
