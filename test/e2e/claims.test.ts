@@ -2,10 +2,13 @@
 // a second of one command, sessions and CRL included.
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { connect as dial, connectAsync, type IClientOptions } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { forgeLeaf, forgeRoot } from '../../device-sim/forge/authority.ts'
+import { pem } from '../../device-sim/forge/certificate.ts'
+import { keyPem } from '../../device-sim/forge/keys.ts'
 import { client, has, Program, type Endpoints } from './program.ts'
 
 const READY = ['curl', 'openssl'].every((tool) => has(tool))
@@ -113,6 +116,40 @@ describe.skipIf(!READY)('a claim at the running program (needs curl and openssl)
     expect(answers.filter((text) => text.includes('used as often as it may be'))).toHaveLength(3)
     expect((program.json('token', 'list') as { readonly items: readonly { readonly name: string; readonly uses: number }[] }).items.find((t) => t.name === name)?.uses).toBe(2)
   }, 60_000)
+
+  test('a manufacturer that only enrolls opens no MQTT port, whatever the policy says; enrolled, its device does', { timeout: 60_000 }, async () => {
+    const factory = forgeRoot('Factory')
+    const leaf = forgeLeaf(factory, 'F-1')
+    const who = { cert: pem('CERTIFICATE', leaf.certificate), key: keyPem(leaf.key) }
+    writeFileSync(at('factory.pem'), pem('CERTIFICATE', factory.certificate))
+    writeFileSync(at('f.pem'), who.cert)
+    writeFileSync(at('f.key'), who.key)
+    appendFileSync(at('policy.yaml'), 'identity:\n  - { ca: factory, device: "${cert.subject.CN}", groups: ["sensors"], register: auto }\n')
+    const reload = async (text: string): Promise<void> => {
+      writeFileSync(at('sallyport.yaml'), text)
+      const before = program.output.length
+      process.kill(program.endpoints.pid, 'SIGHUP')
+      await expect.poll(() => program.output.slice(before).includes('reloaded: policy, trust'), { timeout: 20_000, interval: 50 }).toBe(true)
+    }
+    await reload('trust: [{ name: factory, file: factory.pem, only: enrollment }]\n')
+    expect(await outcome('F-1', who)).toBe('out')
+    const enrolling = (): string => spawnSync('curl', ['-sS', '--cacert', at('certs/local/root.pem'), '--cert', at('f.pem'), '--key', at('f.key'), '--data-binary', `@${at('F-1.der')}`, `${est()}/simpleenroll`], { encoding: 'utf8' }).stdout
+    request('F-1')
+    expect(enrolling()).toContain('No rule lets certificates of this CA enroll devices')
+    const { name } = program.json('token', 'create', '--manufacturer', 'factory', '--pattern', 'F-*', '--register', '--group', 'sensors') as { readonly name: string }
+    const own = openssl(['pkcs7', '-inform', 'DER', '-print_certs'], Buffer.from(enrolling(), 'base64')).toString() + readFileSync(at('certs/local/issuing.pem'), 'utf8')
+    expect(await outcome('F-1', { cert: own, key: readFileSync(at('F-1.key')) })).toBe('in')
+    expect(await outcome('F-1', who)).toBe('out')
+    // The same CA with all doors: its own certificate is for a device that has ours already.
+    await reload('trust: [{ name: factory, file: factory.pem }]\n')
+    const other = forgeLeaf(factory, 'G-1')
+    expect(await outcome('G-1', { cert: pem('CERTIFICATE', other.certificate), key: keyPem(other.key) })).toBe('in')
+    // Taken out of trust it enrolls nobody either.
+    await reload('# nobody\n')
+    expect(enrolling()).toContain('not issued by a CA that this organisation trusts')
+    expect(program.json('cert', 'revoke', '--token', name, '--yes')).toMatchObject({ certificates: 1, devices: 1 })
+    expect(await outcome('F-1', { cert: own, key: readFileSync(at('F-1.key')) })).toBe('out')
+  })
 
   test('what a person gets wrong on the command line is said, and makes nothing', () => {
     const before = JSON.stringify(program.json('token', 'list'))
