@@ -9,6 +9,8 @@ import type { NewToken } from '../src/core/enrollment-desk.ts'
 import type { CaName, SerialNumber, TokenName } from '../src/core/ids.ts'
 import type { RevocationChoice } from '../src/core/mass-revocation.ts'
 import { DEFAULT_RENEWAL } from '../src/core/renewal.ts'
+import type { Authority } from '../src/ca/issue.ts'
+import { plan } from './contract/records.ts'
 import { openEnrollmentDoor, type EnrollmentDoor } from '../src/enrollment-desk.ts'
 import { openRenewal, type Renewal } from '../src/renewal.ts'
 import { makeCsr } from '../src/x509/csr.ts'
@@ -94,8 +96,8 @@ describe('revoking many', () => {
       const der = answer.value.certificate
       return { der, serial: new X509Certificate(der).serialNumber.toLowerCase() }
     }
-    const doorOf = (): EnrollmentDoor => openEnrollmentDoor({ registry: house.home.registry, authority: house.organisation.authority, clock: Date.now })
-    const renewalOf = (): Renewal => openRenewal({ registry: house.home.registry, view: house.home.view, authority: house.organisation.authority, clock: Date.now, rules: () => DEFAULT_RENEWAL, log: () => {} })
+    const doorOf = (authority = house.organisation.authority): EnrollmentDoor => openEnrollmentDoor({ registry: house.home.registry, authority, clock: Date.now })
+    const renewalOf = (authority = house.organisation.authority): Renewal => openRenewal({ registry: house.home.registry, view: house.home.view, authority, clock: Date.now, rules: () => DEFAULT_RENEWAL, log: () => {} })
     async function renewed(presented: Uint8Array, id: string): Promise<Enrolled> {
       const answer = await renewalOf().renew({ presented, csr: makeCsr(newKey(), id), mayBeLate: true })
       if (!answer.allow) throw new Error(answer.reason)
@@ -130,15 +132,56 @@ describe('revoking many', () => {
       await expect(revoke({ token: 'ZZZZZZZZ' as TokenName })).rejects.toMatchObject({ reason: 'token-not-found' })
     })
 
-    test('nothing slips past that is enrolled or renewed at the same moment', async () => {
+    /** Everything through this token is revoked after the request was judged, and before its plan is committed. */
+    const revokingFirst = (name: TokenName): Authority => {
+      const { authority } = house.organisation
+      return { ...authority, issue: async (request, actor) => {
+        await revoke({ token: name })
+        return authority.issue(request, actor)
+      } }
+    }
+    const leftOf = async (name: TokenName): Promise<readonly unknown[]> => (await desk.certificates({ through: name, limit: 500 })).items.filter((c) => c.state !== 'revoked')
+
+    test('who is being enrolled at that moment gets nothing, be the device known or new', async () => {
+      for (const id of ['s-known', 's-new']) {
+        const [one] = await desk.createTokens([tokenFor()])
+        if (id === 's-known') await desk.addDevice({ id: device(id), groups: [], attributes: {} })
+        const answer = await doorOf(revokingFirst(one!.name)).withToken({ token: one!.token, csr: derOf(makeCsr(newKey(), id)), source: sourceOfAll })
+        expect(answer).toMatchObject({ allow: false, reason: 'token-revoked' })
+        expect(await leftOf(one!.name)).toEqual([])
+      }
+    })
+
+    test('and who is being renewed', async () => {
+      const [one] = await desk.createTokens([tokenFor()])
+      const { der } = await came(one!.token, 's-1')
+      expect(await renewalOf(revokingFirst(one!.name)).renew({ presented: der, csr: makeCsr(newKey(), 's-1'), mayBeLate: true })).toMatchObject({ allow: false })
+      expect(await leftOf(one!.name)).toEqual([])
+    })
+
+    test('what was renewed before its turn came, and stands before the page that is read, goes too', async () => {
+      const [one] = await desk.createTokens([tokenFor()])
+      await came(one!.token, 's-1')
+      let once = true
+      // The session of the first is being closed: that of the second page has just been renewed.
+      const sweeping = house.desk({
+        closed: async () => {
+          if (once) await house.home.registry.commit([plan('late', 's-1', { serial: '01' as SerialNumber, issuer: 'issuing-1' as CaName, through: one!.name, notAfter: Date.now() + 3_600_000 })], [], [])
+          once = false
+          return 0
+        },
+      })
+      await sweeping.revokeMany({ choice: { token: one!.name }, reason: 'keyCompromise', dryRun: false })
+      expect(await leftOf(one!.name)).toEqual([])
+    })
+
+    test('fifty that enroll and fifty that renew meanwhile leave nothing', async () => {
       const [one] = await desk.createTokens([tokenFor({ uses: 500 })])
-      const before = await Promise.all(Array.from({ length: 40 }, (_, i) => came(one!.token, `s-${i}`)))
+      const before = await Promise.all(Array.from({ length: 50 }, (_, i) => came(one!.token, `s-${i}`)))
       const renewing = before.map(({ der }, i) => renewed(der, `s-${i}`).catch(() => undefined))
-      const coming = Array.from({ length: 40 }, (_, i) => came(one!.token, `s-n${i}`).catch(() => undefined))
-      const revoking = revoke({ token: one!.name })
-      await Promise.all([...renewing, ...coming, revoking])
-      const left = (await desk.certificates({ through: one!.name, limit: 500 })).items.filter((c) => c.state !== 'revoked')
-      expect(left).toEqual([])
+      const coming = Array.from({ length: 50 }, (_, i) => came(one!.token, `s-n${i}`).catch(() => undefined))
+      await Promise.all([...renewing, ...coming, revoke({ token: one!.name })])
+      expect(await leftOf(one!.name)).toEqual([])
     })
   })
 })
