@@ -1,10 +1,11 @@
 // sallyport token create --claim | --manufacturer: tokens that a certificate proves. The key of a claim is made here, written to its folder and
 // kept nowhere else; or there is a request, and it was made elsewhere.
 
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { writeSecretFile } from '../ca/key-file.ts'
-import type { NewToken, TokenShown } from '../core/enrollment-desk.ts'
+import type { Desk } from '../core/desk.ts'
+import type { ClaimMade, NewToken, TokenShown } from '../core/enrollment-desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { parseCaName } from '../core/ids.ts'
 import { parsePrefix, type ManufacturerRule, type TokenProof, type TokenTarget } from '../core/token.ts'
@@ -38,10 +39,19 @@ export async function createClaim(token: NewToken, options: CommonOptions & Proo
   const key = options.csr === undefined ? generateKey('P-256') : undefined
   const csr = key === undefined ? readText(options.csr ?? '') : makeCsr(key, 'claim')
   mkdirSync(folder, { recursive: true, mode: 0o700 })
-  // On disk before there is a certificate for it: what proves nothing may be left over, what proves something may not be lost.
+  // On disk before there is a certificate for it: what proves something may not be lost.
   if (key !== undefined) writeSecretFile(file('claim.key'), privateKeyPem(key))
+  const claimed = async (desk: Pick<Desk, 'createClaim'>): Promise<ClaimMade> => {
+    try {
+      return await desk.createClaim(token, csr)
+    } catch (error) {
+      // What proves nothing would only be in the way of the next try.
+      if (key !== undefined) rmSync(file('claim.key'), { force: true })
+      throw error
+    }
+  }
   await withDesk(options, async (desk) => {
-    const { certificate, chain, root, ...made } = await desk.createClaim(token, csr)
+    const { certificate, chain, root, ...made } = await claimed(desk)
     writeSecretFile(file('ca.pem'), root, PUBLIC_MODE)
     writeSecretFile(file('claim.pem'), certificate + chain.join(''), PUBLIC_MODE)
     print(options, { ...made, out: folder }, () => [

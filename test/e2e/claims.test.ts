@@ -2,7 +2,7 @@
 // a second of one command, sessions and CRL included.
 
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { connect as dial, connectAsync, type IClientOptions } from 'mqtt'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -167,6 +167,8 @@ describe.skipIf(!READY)('a claim at the running program (needs curl and openssl)
       expect(stderr).toContain(message)
       expect(status).not.toBe(0)
     }
+    // The folder can be used for the next try.
+    expect(existsSync(at('y/claim.key'))).toBe(false)
     expect(program.run('cert', 'revoke', '--claim', 'ABCDEFGH', '--token', 'ABCDEFGH').stderr).toContain('name the same thing')
     expect(program.run('cert', 'revoke', '--claim', 'ABCDEFGH', '--yes').stderr).toContain('There is no token of this name')
     expect(program.run('cert', 'journal', '--by', 'friend').stderr).toContain('--by takes one of')

@@ -430,7 +430,7 @@ describe('the certificate of a manufacturer', () => {
     const id = nextId('W')
     const [credential, csr] = [fromFactory(id), request(id)]
     expect(await enroll(csr, credential)).toBe('202 enrollment-pending')
-    const [waiting] = (await house.desk().enrollments({ limit: 100 })).items.filter((e) => e.token === made)
+    const waiting = (await house.desk().enrollments({ limit: 100 })).items.find((e) => e.token === made)
     expect(waiting).toMatchObject({ device: id })
     await house.desk().decideEnrollment(waiting!.id, 'approved')
     expect(await enroll(csr, credential)).toBe(CERTIFIED)
