@@ -180,7 +180,7 @@ export interface DeviceQuery { readonly after?: string | undefined; readonly lim
 export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined; readonly profile?: ProfileName | undefined; readonly through?: TokenName | undefined }
 
 /** Who planned a certificate: `name` needs `by`. What was observed, and what older versions planned, was planned by nobody. */
-export interface JournalQuery extends PageQuery { readonly state?: CertificateState | undefined; readonly by?: Actor['kind'] | undefined; readonly name?: string | undefined; readonly through?: TokenName | undefined }
+export interface JournalQuery extends PageQuery { readonly state?: 'planned' | undefined; readonly by?: Actor['kind'] | undefined; readonly name?: string | undefined; readonly through?: TokenName | undefined }
 
 /** A certificate, and who planned it. */
 export type JournalEntry = CertificateRecord & { readonly by?: Actor }

@@ -2,11 +2,13 @@
 // issued, is asked of a port.
 
 import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { attributesOf } from '../core/certificate.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
 import type { Source } from '../core/audit.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
 import { ENROLL_LIMITS } from '../enrollment-limits.ts'
+import { parseCsr } from '../x509/csr.ts'
 import { certsOnly, csrAttributes } from '../x509/pkcs7.ts'
 import { decodeBody } from './body.ts'
 import { tokenOf } from './credential.ts'
@@ -111,10 +113,16 @@ async function enroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> 
 
 async function enrollWithCertificate(request: EstRequest, device: string | undefined, { enrollments }: EstPorts): Promise<EstAnswer> {
   if (request.chain.length === 0) return refusal(deny('credential-missing'))
-  const claimed = device === undefined ? {} : { claimed: device }
   const csr = decodeBody(request.body)
-  if (!csr.allow) return { ...refusal(csr), ...claimed }
-  return { ...answered(request, await enrollments.withCertificate({ chain: request.chain, device, csr: csr.value, source: request.source })), ...claimed }
+  const certified = csr.allow ? await enrollments.withCertificate({ chain: request.chain, device, csr: csr.value, source: request.source }) : csr
+  const claimed = device ?? (csr.allow && !certified.allow ? nameIn(csr.value) : undefined)
+  return { ...answered(request, certified), ...(claimed === undefined ? {} : { claimed }) }
+}
+
+/** Who asks with a certificate seldom says besides which device it is; whoever looks for that device shall find it. */
+function nameIn(request: Uint8Array): string | undefined {
+  const csr = parseCsr(request)
+  return csr.allow ? attributesOf(csr.value.subject, 'CN')[0]?.value : undefined
 }
 
 async function reenroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> {

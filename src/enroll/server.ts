@@ -16,7 +16,7 @@ import { sourceAddress } from '../core/source.ts'
 import { openSourceRates } from '../core/source-rates.ts'
 import { ENROLL_LIMITS } from '../enrollment-limits.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
-import { presentedChain } from '../x509/presented.ts'
+import { presentedChain, presentedFacts } from '../x509/presented.ts'
 import { answerEst, operationOf, refusal, type Enrollments, type EstAnswer } from './est.ts'
 import { openGuesses } from './guesses.ts'
 
@@ -129,9 +129,11 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     response.end(body)
   }
 
-  function record({ request: { method, url }, source }: Asked, { reason, detail }: Denied, claimed: string | undefined): void {
+  function record({ request: { method, url }, socket, source }: Asked, { reason, detail }: Denied, claimed: string | undefined): void {
     const text = `${method ?? ''} ${url ?? ''}${detail === undefined ? '' : `: ${detail}`}`
-    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }) })
+    const [leaf] = chains.get(socket) ?? []
+    const { presented } = presentedFacts(leaf)
+    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }), ...(presented === undefined ? {} : { presented }) })
   }
 
   await listening(server, ports.listen)

@@ -74,7 +74,11 @@ export function prepareReader(db: DatabaseSync): Reader {
   )
   const journalPage = filtered(
     db,
-    (filters) => `SELECT ${CERTIFICATE_COLUMNS}, actor_kind, actor_name, number FROM certificates LEFT JOIN certificate_plans USING (number) WHERE ${whereAlso(JOURNAL_FILTERS, filters)}number > ? ORDER BY number LIMIT ?`,
+    (filters) => {
+      // Whoever asks for an actor walks through the plans, everybody else through the certificates: in both the next page goes on where the last one ended.
+      const [first, then] = filters.includes('by') ? ['certificate_plans', 'CROSS JOIN certificates'] : ['certificates', 'LEFT JOIN certificate_plans']
+      return `SELECT ${CERTIFICATE_COLUMNS}, actor_kind, actor_name, ${first}.number FROM ${first} ${then} ON certificates.number = certificate_plans.number WHERE ${whereAlso(JOURNAL_FILTERS, filters)}${first}.number > ? ORDER BY ${first}.number LIMIT ?`
+    },
   )
   const body = db.prepare('SELECT der FROM certificates JOIN certificate_bodies USING (number) WHERE issuer = ? AND serial = ?')
   const plan = db.prepare('SELECT plan FROM certificates JOIN certificate_plans USING (number) WHERE issuer = ? AND serial = ?')

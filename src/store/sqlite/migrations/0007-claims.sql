@@ -16,6 +16,8 @@ ALTER TABLE certificates ADD COLUMN through TEXT REFERENCES tokens (name);
 UPDATE certificates SET through = (SELECT json_extract(plan, '$.actor.name') FROM certificate_plans AS p WHERE p.number = certificates.number)
 WHERE state <> 'revoked' AND number IN (SELECT number FROM certificate_plans WHERE json_extract(plan, '$.actor.kind') = 'token');
 CREATE INDEX certificates_by_token ON certificates (through, issuer, serial) WHERE through IS NOT NULL;
+-- In the order in which they were planned: a row's number is behind every key of an index.
+CREATE INDEX certificates_in_turn ON certificates (through) WHERE through IS NOT NULL;
 
 CREATE TRIGGER certificates_keep_their_way BEFORE UPDATE ON certificates
 WHEN NEW.through IS NOT OLD.through
@@ -23,4 +25,4 @@ BEGIN SELECT RAISE(ABORT, 'through which token a certificate came is fixed'); EN
 
 ALTER TABLE certificate_plans ADD COLUMN actor_kind TEXT GENERATED ALWAYS AS (json_extract(plan, '$.actor.kind')) VIRTUAL;
 ALTER TABLE certificate_plans ADD COLUMN actor_name TEXT GENERATED ALWAYS AS (json_extract(plan, '$.actor.name')) VIRTUAL;
-CREATE INDEX plans_by_actor ON certificate_plans (actor_kind, actor_name, number);
+CREATE INDEX plans_by_actor ON certificate_plans (actor_kind);
