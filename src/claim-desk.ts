@@ -69,7 +69,7 @@ export function openClaimDesk({ registry, authority, clock }: ClaimDeskPorts, ac
       if (rules.length >= CLAIM_LIMITS.rulesPerManufacturerMax) throw failureOf(deny('request-invalid', `there are ${rules.length} rules for ${ca.name} already`))
       const at = clock()
       const record = recordOf(token, { kind: 'manufacturer', sha256: ca.spkiSha256, ...rule }, at)
-      const committed = await registry.commit([{ kind: 'token-added', token: record }], [], [{ kind: 'token-created', at, token: record.name, actor }])
+      const committed = await registry.commit([{ kind: 'token-added', token: record }], [], [{ kind: 'token-created', at, token: record.name, ca: ca.name, actor }])
       if (!committed.allow) throw failureOf(committed)
       return shownToken(record)
     },

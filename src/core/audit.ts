@@ -91,7 +91,9 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-activated'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly actor: Actor }
   | SupersededEvent
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
-  | Common & { readonly kind: 'token-created' | 'token-revoked' | 'token-suspended' | 'token-resumed'; readonly token: TokenName; readonly actor: Actor }
+  | Common & { readonly kind: 'token-revoked' | 'token-suspended' | 'token-resumed'; readonly token: TokenName; readonly actor: Actor }
+  /** `ca`: the CA of the manufacturer whose certificates prove it. */
+  | Common & { readonly kind: 'token-created'; readonly token: TokenName; readonly ca?: CaName; readonly actor: Actor }
   /** `presented`: the certificate of the claim or the factory that was shown. */
   | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source; readonly presented?: Presented }
   | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }

@@ -11,11 +11,12 @@ import type { ClaimMade, NewToken } from '../../src/core/enrollment-desk.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type SerialNumber, type TokenName } from '../../src/core/ids.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
 import type { ManufacturerRule } from '../../src/core/token.ts'
-import { trustOfDoors } from '../../src/door-material.ts'
+import { ownCas, trustOfDoors } from '../../src/door-material.ts'
 import { openEnrollServer, type EnrollServer } from '../../src/enroll/server.ts'
 import { openEnrollments } from '../../src/enrollments.ts'
 import { recordForeignCas, type ForeignCa } from '../../src/foreign.ts'
 import { openRenewal } from '../../src/renewal.ts'
+import { openTrust, type Trust } from '../../src/x509/chain.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
 import { keyHash } from '../../src/x509/keys.ts'
 import { encodePem } from '../../src/x509/pem.ts'
@@ -42,6 +43,8 @@ let house: House
 let server: EnrollServer
 let count = 0
 let ahead = 0
+/** In place of what is trusted. */
+let trusted: Trust | undefined
 
 const foreign = (called: string, ca: Ca): ForeignCa => ({ name: called as CaName, role: 'trusted', tenant: DEFAULT_TENANT, der: ca.der, spkiSha256: keyHash(spkiOf(ca.key)), enrollsOnly: true })
 const FOREIGN = [foreign('factory', factory), foreign('dead', dead), foreign('idle', idle)]
@@ -55,12 +58,13 @@ beforeAll(async () => {
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
   server = await openEnrollServer({
     listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
-    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => trustOfDoors(home, FOREIGN).enrollment, clock }),
+    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => trusted ?? trustOfDoors(home, FOREIGN).enrollment, clock }),
     audit: home.audit, clock, log: () => {},
   })
 })
 beforeEach(() => {
   ahead = 0
+  trusted = undefined
 })
 afterAll(async () => {
   await server.close()
@@ -210,6 +214,15 @@ describe('the certificate of a claim', () => {
     const { credential, serial } = await claimFor({ target: { device: id } })
     await house.desk().revoke({ serial }, 'keyCompromise')
     expect(await enroll(request(id), credential)).toBe('403 certificate-revoked')
+  })
+
+  test('is none of a CA of ours that is retired', async () => {
+    const id = await known('line')
+    const { credential } = await claimFor({ target: { device: id } })
+    trusted = openTrust(ownCas(house.home).map((ca) => ({ ...ca, retired: ca.role === 'issuing' })))
+    expect(await enroll(request(id), credential)).toBe('403 certificate-issuer-retired')
+    trusted = undefined
+    expect(await enroll(request(id), credential)).toBe(CERTIFIED)
   })
 
   test('opens nothing but simpleenroll; a certificate of the same profile without a claim opens nothing (E06)', async () => {
@@ -463,5 +476,7 @@ describe('the certificate of a manufacturer', () => {
   test('is admitted for a CA that is trusted, and for no other', async () => {
     await expect(admit({}, { ca: 'nobody' as CaName })).rejects.toMatchObject({ reason: 'request-invalid' })
     await expect(admit({}, { ca: 'root' as CaName })).rejects.toMatchObject({ reason: 'request-invalid' })
+    await house.home.audit.flush()
+    expect(JSON.stringify((await house.home.audit.tail(2_000)).find((record) => JSON.stringify(record).includes(`"token":"${rule}"`)))).toContain('"ca":"factory"')
   })
 })
