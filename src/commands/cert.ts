@@ -36,6 +36,7 @@ export async function show(serial: string, options: CommonOptions): Promise<void
       [
         `${record.serial}: ${record.profile} certificate${record.device === undefined ? '' : ` of ${record.device}`}, issued by ${record.issuer}, ${record.state}`,
         `valid ${time(record.notBefore)} to ${time(record.notAfter)}`,
+        ...(record.through === undefined ? [] : [`came through the token ${record.through}`]),
         ...(record.revokedAt === undefined ? [] : [`revoked ${time(record.revokedAt)} (${record.revocationReason ?? 'unspecified'})`]),
         ...(record.sha256 === undefined ? [] : [`SHA-256 ${record.sha256}`]),
         ...(pem === undefined ? [] : [pem.trim()]),
