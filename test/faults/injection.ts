@@ -39,13 +39,13 @@ export interface Watch extends AsyncDisposable {
   end(): Promise<readonly string[]>
 }
 
-/** Watches what a process writes, of these files alone where some are named, and disturbs it. */
-export async function watch(pid: number, disturbance?: Disturbance, files: readonly string[] = []): Promise<Watch> {
+/** Watches these calls of a process, what it writes where nothing is said, and disturbs it. */
+export async function watch(pid: number, disturbance?: Disturbance, watched: readonly string[] = WRITING): Promise<Watch> {
   const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-strace-'))
   const file = path.join(folder, 'calls')
   const { calls, how, when } = disturbance ?? {}
   const inject = disturbance === undefined ? [] : ['-e', `inject=${calls ?? ''}:${how ?? ''}${when === undefined ? '' : `:when=${when}`}`]
-  const child = spawn('strace', ['-f', '-p', String(pid), '-yy', '-x', '-s', String(SHOWN_BYTES), ...files.flatMap((each) => ['-P', each]), '-e', `trace=${WRITING.join(',')}`, ...inject, '-o', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('strace', ['-f', '-p', String(pid), '-yy', '-x', '-s', String(SHOWN_BYTES), '-e', `trace=${watched.join(',')}`, ...inject, '-o', file], { stdio: ['ignore', 'pipe', 'pipe'] })
   const gone = once(child, 'exit')
   await attached(child)
   let ended: Promise<readonly string[]> | undefined

@@ -6,6 +6,8 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { DatabaseSync } from 'node:sqlite'
+import type { Packet } from 'mqtt-packet'
+import { within } from '../../device-sim/within.ts'
 import { Enroller, type EstReply, type Held, type Wish } from './enroller.ts'
 import { wrongs, type HandedOut, type Recorded } from './handed-out.ts'
 import { openLine, type Line } from './line.ts'
@@ -18,6 +20,7 @@ const ENVIRONMENT = { UV_THREADPOOL_SIZE: '1' }
 /** A signer that was killed runs again within some seconds, a disk that is cured at once. */
 const PATIENCE_MS = 20_000
 const AGAIN_MS = 200
+const ACKNOWLEDGE_MS = 5_000
 
 export class IssuingStage implements AsyncDisposable {
   readonly stage = new Stage(ENVIRONMENT)
@@ -35,10 +38,12 @@ export class IssuingStage implements AsyncDisposable {
     return this.#file('data/registry.db')
   }
 
-  /** The EST address of an operation. */
-  est(operation: 'simpleenroll' | 'simplereenroll'): string {
-    const { enroll } = JSON.parse(readFileSync(this.#file('data/endpoints.json'), 'utf8')) as { readonly enroll: { readonly port: number } }
-    return `https://localhost:${enroll.port}/.well-known/est/${operation}`
+  get estPort(): number {
+    return (JSON.parse(readFileSync(this.#file('data/endpoints.json'), 'utf8')) as { readonly enroll: { readonly port: number } }).enroll.port
+  }
+
+  #est(operation: 'simpleenroll' | 'simplereenroll'): string {
+    return `https://localhost:${this.estPort}/.well-known/est/${operation}`
   }
 
   /** A device id that nobody else has used. */
@@ -69,7 +74,7 @@ export class IssuingStage implements AsyncDisposable {
   }
 
   enroll(wish: Wish, token: string): Promise<EstReply> {
-    return this.enroller.ask(this.est('simpleenroll'), wish, { token })
+    return this.enroller.ask(this.#est('simpleenroll'), wish, { token })
   }
 
   /** Asks as the client of a 503 does: again. */
@@ -83,12 +88,12 @@ export class IssuingStage implements AsyncDisposable {
   }
 
   renew(wish: Wish, certificate: Held): Promise<EstReply> {
-    return this.enroller.ask(this.est('simplereenroll'), wish, { certificate })
+    return this.enroller.ask(this.#est('simplereenroll'), wish, { certificate })
   }
 
   /** A connection with this certificate; rejects when the door does not open. */
-  connect(held: Held): Promise<Line> {
-    return openLine({ target: this.stage.target, credentials: { cert: held.chain, key: readFileSync(held.key, 'utf8') }, clientId: held.device, version: 5, clean: true, onPacket: () => {} })
+  connect(held: Held, onPacket: (packet: Packet) => void = () => {}): Promise<Line> {
+    return openLine({ target: this.stage.target, credentials: { cert: held.chain, key: readFileSync(held.key, 'utf8') }, clientId: held.device, version: 5, clean: true, onPacket })
   }
 
   async opens(held: Held): Promise<boolean> {
@@ -98,6 +103,22 @@ export class IssuingStage implements AsyncDisposable {
       return true
     } catch {
       return false
+    }
+  }
+
+  /** A connected device that publishes with QoS 1; each resolves with whether it was acknowledged in time. */
+  async publisher(held: Held): Promise<Disposable & { readonly publish: () => Promise<boolean> }> {
+    let acknowledged = (): void => {}
+    const line = await this.connect(held, (packet) => void (packet.cmd === 'puback' && acknowledged()))
+    let messageId = 0
+    return {
+      async publish() {
+        const puback = new Promise<true>((resolve) => void (acknowledged = () => resolve(true)))
+        messageId += 1
+        line.send({ cmd: 'publish', topic: `t/${held.device}/a`, payload: 'x', qos: 1, dup: false, retain: false, messageId })
+        return (await within(puback, ACKNOWLEDGE_MS)) === true
+      },
+      [Symbol.dispose]: () => line.cut(),
     }
   }
 

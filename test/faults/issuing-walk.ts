@@ -56,7 +56,7 @@ export async function walk(prepare: Prepare, chance: Chance, points = POINTS): P
   }
 }
 
-async function openIssuing(): Promise<IssuingStage> {
+export async function openIssuing(): Promise<IssuingStage> {
   const issuing = new IssuingStage()
   await issuing.stage.start()
   return issuing
