@@ -11,7 +11,7 @@ export function signerOf(pid: number): number {
 }
 
 /** Its command line, argument by argument. */
-export function commandOf(pid: number): readonly string[] {
+function commandOf(pid: number): readonly string[] {
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
 }
 
@@ -24,4 +24,9 @@ export function openedBy(pid: number): readonly string[] {
       return [] // Closed meanwhile.
     }
   })
+}
+
+/** The threads of this name. */
+export function threadsOf(pid: number, name: string): readonly number[] {
+  return readdirSync(`/proc/${pid}/task`).map(Number).filter((thread) => readFileSync(`/proc/${pid}/task/${thread}/comm`, 'utf8').trim() === name)
 }

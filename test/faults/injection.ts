@@ -39,13 +39,20 @@ export interface Watch extends AsyncDisposable {
   end(): Promise<readonly string[]>
 }
 
-/** Watches these calls of a process, what it writes where nothing is said, and disturbs it. */
-export async function watch(pid: number, disturbance?: Disturbance, watched: readonly string[] = WRITING): Promise<Watch> {
+export interface Watching {
+  /** What it writes, where nothing is said. */
+  readonly calls?: readonly string[]
+  /** This thread, by its own number, without the others of its process. */
+  readonly alone?: boolean
+}
+
+/** Watches the calls of a process, and disturbs it. */
+export async function watch(pid: number, disturbance?: Disturbance, { calls: watched = WRITING, alone = false }: Watching = {}): Promise<Watch> {
   const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-strace-'))
   const file = path.join(folder, 'calls')
   const { calls, how, when } = disturbance ?? {}
   const inject = disturbance === undefined ? [] : ['-e', `inject=${calls ?? ''}:${how ?? ''}${when === undefined ? '' : `:when=${when}`}`]
-  const child = spawn('strace', ['-f', '-p', String(pid), '-yy', '-x', '-s', String(SHOWN_BYTES), '-e', `trace=${watched.join(',')}`, ...inject, '-o', file], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('strace', [...(alone ? [] : ['-f']), '-p', String(pid), '-yy', '-x', '-s', String(SHOWN_BYTES), '-e', `trace=${watched.join(',')}`, ...inject, '-o', file], { stdio: ['ignore', 'pipe', 'pipe'] })
   const gone = once(child, 'exit')
   await attached(child)
   let ended: Promise<readonly string[]> | undefined
@@ -58,6 +65,18 @@ export async function watch(pid: number, disturbance?: Disturbance, watched: rea
     return lines
   }
   return { end, [Symbol.asyncDispose]: async () => void (await end()) }
+}
+
+/** The places of one thread at which it has to do with this file. */
+export function placesAt(lines: readonly string[], file: string): readonly Place[] {
+  const seen = new Map<string, number>()
+  return lines.flatMap((line) => {
+    const call = /^(?:\d+ +)?([a-z0-9]+)\(/.exec(line)?.[1]
+    if (call === undefined) return []
+    const nth = (seen.get(call) ?? 0) + 1
+    seen.set(call, nth)
+    return line.includes(file) ? [{ call, nth }] : []
+  })
 }
 
 /** Every place that these calls lead past, the first of each kind first. */

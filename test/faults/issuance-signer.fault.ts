@@ -47,7 +47,7 @@ describe.skipIf(!READY)('the signer (needs strace, curl and openssl)', () => {
 
   test('writes to the program that started it and to nobody else, opens nothing and speaks with nobody', { timeout: WALK_MS }, async () => {
     await using issuing = await openIssuing()
-    await using seen = await watch(signerOf(issuing.stage.pid), undefined, TOUCHING)
+    await using seen = await watch(signerOf(issuing.stage.pid), undefined, { calls: TOUCHING })
     await enrollOnce(issuing)
     const calls = (await seen.end()).filter((line) => /^\d+ +\w+\(/.test(line))
     const answers = calls.filter((line) => /^\d+ +write\(1<UNIX-STREAM/.test(line))
@@ -58,7 +58,7 @@ describe.skipIf(!READY)('the signer (needs strace, curl and openssl)', () => {
 })
 
 async function placesOfSigner(issuing: IssuingStage): Promise<readonly Place[]> {
-  await using calm = await watch(signerOf(issuing.stage.pid), undefined, SIGNING)
+  await using calm = await watch(signerOf(issuing.stage.pid), undefined, { calls: SIGNING })
   await enrollOnce(issuing)
   return placesOf(await calm.end())
 }
@@ -72,7 +72,7 @@ async function killAt(issuing: IssuingStage, { call, nth }: Place, publishing: P
   // The one before was killed: it may still be on its way back.
   await enrollOnce(issuing)
   const signer = signerOf(issuing.stage.pid)
-  await using disturbed = await watch(signer, { calls: call, how: KILLED, when: String(nth) }, SIGNING)
+  await using disturbed = await watch(signer, { calls: call, how: KILLED, when: String(nth) }, { calls: SIGNING })
   const answer = await issuing.enroll(wish, token)
   must(await publisher.publish(), 'a device that publishes is not acknowledged')
   const lines = await disturbed.end()

@@ -152,6 +152,12 @@ export class IssuingStage implements AsyncDisposable {
     return wrongs({ held: await this.#held(), asked: this.#asked, recorded: this.recorded(), tokens: this.#tokens(), crls: this.#crls, auditIntact: audit.status === 0 })
   }
 
+  /** The published lists alone: what needs no server. */
+  async wrongsOfLists(): Promise<readonly string[]> {
+    await this.#noteCrls()
+    return wrongs({ held: [], asked: [], recorded: [], tokens: [], crls: this.#crls, auditIntact: true })
+  }
+
   #read(sql: string): Record<string, unknown>[] {
     const db = new DatabaseSync(this.registry, { readOnly: true, timeout: 10_000 })
     try {

@@ -10,7 +10,7 @@ import { parseCLI, startVitest } from 'vitest/node'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 /** One file for each kind. */
-const FAULTS = [import.meta.resolve('./kill-nine.fault.ts'), import.meta.resolve('./frozen-store.fault.ts'), import.meta.resolve('./failing-disk.fault.ts'), import.meta.resolve('./corrupt-page.fault.ts'), import.meta.resolve('./bounded.fault.ts'), import.meta.resolve('./issuance.fault.ts'), import.meta.resolve('./issuance-errors.fault.ts'), import.meta.resolve('./issuance-signer.fault.ts')]
+const FAULTS = [import.meta.resolve('./kill-nine.fault.ts'), import.meta.resolve('./frozen-store.fault.ts'), import.meta.resolve('./failing-disk.fault.ts'), import.meta.resolve('./corrupt-page.fault.ts'), import.meta.resolve('./bounded.fault.ts'), import.meta.resolve('./issuance.fault.ts'), import.meta.resolve('./issuance-errors.fault.ts'), import.meta.resolve('./issuance-signer.fault.ts'), import.meta.resolve('./issuance-crl.fault.ts')]
 /** What a run may be told besides what vitest takes. */
 const OWN = ['times', 'seed', 'pages', 'subscribers', 'points'] as const
 
