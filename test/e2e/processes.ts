@@ -11,7 +11,7 @@ export function signerOf(pid: number): number {
 }
 
 /** Its command line, argument by argument. */
-function commandOf(pid: number): readonly string[] {
+export function commandOf(pid: number): readonly string[] {
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1)
 }
 
