@@ -70,11 +70,11 @@ async function killInTheMaking(issuing: IssuingStage, kill: () => Promise<boolea
   const died = await kill()
   await stage.stop('SIGKILL')
   // What the crash has left, before anybody mends it: the file that others fetch is an older list or the new one, whole.
-  const left = await issuing.wrongsOfLists()
+  const left = await issuing.wrongsAtRest()
   await stage.start()
   const serves = (await served(issuing)).equals(fileOf(issuing))
   const published = await stage.said(`"issuer":"issuing-1","scope":"","number"`, PUBLISHED_MS)
-  const after = await issuing.wrongsOfLists()
+  const after = await issuing.wrongsAtRest()
   const remains = readdirSync(path.join(stage.data, 'pki')).filter((name) => name.includes(LIST) && name !== LIST)
   return {
     died,

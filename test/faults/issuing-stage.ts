@@ -147,15 +147,24 @@ export class IssuingStage implements AsyncDisposable {
 
   /** Everything that can be seen now, judged. */
   async wrongs(): Promise<readonly string[]> {
-    const audit = await this.stage.command('audit', 'verify')
-    await this.#noteCrls()
-    return wrongs({ held: await this.#held(), asked: this.#asked, recorded: this.recorded(), tokens: this.#tokens(), crls: this.#crls, auditIntact: audit.status === 0 })
+    const { status } = await this.stage.command('audit', 'verify')
+    return [...(await this.wrongsAtRest()), ...(status === 0 ? [] : ['the audit chain does not verify'])]
   }
 
-  /** The published lists alone: what needs no server. */
-  async wrongsOfLists(): Promise<readonly string[]> {
+  /** The same without the audit chain: what needs no server. */
+  async wrongsAtRest(): Promise<readonly string[]> {
     await this.#noteCrls()
-    return wrongs({ held: [], asked: [], recorded: [], tokens: [], crls: this.#crls, auditIntact: true })
+    return wrongs({ held: await this.#held(), asked: this.#asked, recorded: this.recorded(), tokens: this.#tokens(), crls: this.#crls })
+  }
+
+  /** Every plan that came to nothing is listed by the journal, and can be revoked; what is wrong about that. */
+  async orphanWrongs(): Promise<readonly string[]> {
+    const planned = this.recorded().filter(({ state }) => state === 'planned').map(({ serial }) => serial)
+    const { entries } = JSON.parse(await this.must('cert', 'journal', '--json')) as { readonly entries: readonly { readonly serial: string; readonly journal: string }[] }
+    const listed = new Set(entries.filter(({ journal }) => journal !== 'issued').map(({ serial }) => serial))
+    for (const serial of planned) await this.must('cert', 'revoke', '--serial', serial, '--yes')
+    const left = this.recorded().filter(({ state }) => state === 'planned')
+    return [...planned.filter((serial) => !listed.has(serial)).map((serial) => `the journal does not list ${serial}`), ...left.map(({ serial }) => `${serial} was revoked and is planned`)]
   }
 
   #read(sql: string): Record<string, unknown>[] {

@@ -37,20 +37,18 @@ export async function walk(prepare: Prepare, chance: Chance, points = POINTS): P
     const wrong: string[] = []
     for (const [round, place] of chosen.entries()) {
       if (round % ROUNDS_PER_HOME === ROUNDS_PER_HOME - 1) {
+        wrong.push(...(await issuing.orphanWrongs()))
         await issuing[Symbol.asyncDispose]()
         issuing = await openIssuing()
       }
       const act = await prepare(issuing)
       const died = await disturb(issuing, act, place)
-      if (died) {
-        killed += 1
-        await issuing.stage.stop('SIGKILL')
-        await issuing.stage.start()
-      }
-      wrong.push(...[...(await act.again()), ...(await issuing.wrongs())].map((sentence) => `killed at ${named(place)}: ${sentence}`))
+      const left = died ? await restart(issuing) : []
+      killed += died ? 1 : 0
+      wrong.push(...[...left, ...(await act.again()), ...(await issuing.wrongs())].map((sentence) => `killed at ${named(place)}: ${sentence}`))
       if (wrong.length > 0) break
     }
-    return { places: places.length, killed, wrong }
+    return { places: places.length, killed, wrong: [...wrong, ...(await issuing.orphanWrongs())] }
   } finally {
     await issuing[Symbol.asyncDispose]()
   }
@@ -60,6 +58,14 @@ export async function openIssuing(): Promise<IssuingStage> {
   const issuing = new IssuingStage()
   await issuing.stage.start()
   return issuing
+}
+
+/** Starts the server that has died. Before that, what the crash has left is looked at: the start may mend it. */
+async function restart(issuing: IssuingStage): Promise<readonly string[]> {
+  await issuing.stage.stop('SIGKILL')
+  const left = await issuing.wrongsAtRest()
+  await issuing.stage.start()
+  return left.map((sentence) => `right after it, ${sentence}`)
 }
 
 /** Every place of the act, done in peace. */

@@ -14,6 +14,13 @@ test('a certificate that leaves after the sync is in time, one that leaves betwe
   expect(early(answer)).toBe(0)
 })
 
+test('a certificate that leaves before its record is even written is early', () => {
+  const octets = ['00', '00', '01', '61', '00', '00', '00', '05', '00', '30', '82', '01', '58', 'a0', '03', '02', '01', '02', '02', '10', ...Array.from({ length: 16 }, () => '41')]
+  const signing = `7  write(28<UNIX-STREAM:[1->2]>, "${octets.map((octet) => String.raw`\x${octet}`).join('')}"..., 357) = 357`
+  expect(early(write, sync, signing, answer, write, sync)).toBe(1)
+  expect(early(write, sync, signing, write, sync, answer)).toBe(0)
+})
+
 test('a sync that failed is none', () => {
   expect(early(write, `7  fsync(24<${LOG}>) = -1 EIO (Input/output error) (INJECTED)`, answer)).toBe(1)
 })

@@ -1,6 +1,8 @@
 // In which order a server wrote: was the registry's log on the disk when a certificate left? A kill cannot show it, for what was
 // written is in the memory of the system even if nobody synced it; the order of the calls can.
 
+import { serialsAsked } from './injection.ts'
+
 /** More than a refusal in words, less than a certificate, as TLS carries them. */
 const CERTIFICATE_BYTES = 800
 
@@ -14,14 +16,18 @@ interface Call {
   readonly result: string | undefined
 }
 
-/** Answers as long as a certificate that left `port` while the last write to `log` was not synced: the lines that say so. */
+/**
+ * Answers as long as a certificate that left `port` while the last write to `log` was not synced, or since something was to be signed
+ * nothing was: the lines that say so.
+ */
 export function earlyAnswers(lines: readonly string[], log: string, port: number): readonly string[] {
   const underWay = new Map<string, Call>()
   let unsynced = false
   return lines.filter((line) => {
     const call = callOf(line, underWay)
     if (call === undefined) return false
-    if (call.on === log && call.call === 'pwrite64') unsynced = true
+    // Whoever has a signature owes a record of it.
+    if ((call.on === log && call.call === 'pwrite64') || serialsAsked([line]).length > 0) unsynced = true
     if (call.on === log && SYNCS.includes(call.call) && call.result === '0') unsynced = false
     return unsynced && call.call === 'write' && call.bytes >= CERTIFICATE_BYTES && call.result !== undefined && !call.result.startsWith('-') && call.on.includes(`:${port}->`)
   })

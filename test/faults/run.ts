@@ -20,6 +20,8 @@ for (const name of OWN) {
   const value = values[name]
   if (typeof value === 'string') process.env[`SALLYPORT_FAULTS_${name.toUpperCase()}`] = value
 }
+/** Where a program wants to read what came of it. */
+const report = process.env['SALLYPORT_FAULTS_REPORT']
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2).filter((_, i) => !own.has(i))])
 const vitest = await startVitest('test', filter, {
   ...options,
@@ -32,6 +34,6 @@ const vitest = await startVitest('test', filter, {
   pool: 'forks',
   testTimeout: 180_000,
   hookTimeout: 180_000,
-  reporters: process.env['CI'] ? ['default', ['json', { outputFile: 'reports/faults.json' }]] : ['verbose'],
+  reporters: report !== undefined ? [['json', { outputFile: report }]] : process.env['CI'] ? ['default', ['json', { outputFile: 'reports/faults.json' }]] : ['verbose'],
 })
 await vitest.close()
