@@ -55,7 +55,7 @@ export async function openPublicPki(ports: PublicPkiPorts): Promise<PublicPki> {
   })
 
   /** Every CA that issues has a responder with a certificate of its own: the answer of another one would be worth nothing. RFC 6960 §2.6. */
-  async function renew(): Promise<void> {
+  async function renewOnce(): Promise<void> {
     for (const ca of registry.cas()) {
       if (ca.role !== 'issuing' || !ISSUES.includes(ca.state)) continue
       const made = await ensureCredential('ocsp-responder', ports.organisation, ports.genesis, (issuer) => home.authorities.of(issuer.name), ca)
@@ -65,6 +65,13 @@ export async function openPublicPki(ports: PublicPkiPorts): Promise<PublicPki> {
         answering.set(ca.name, entry)
       } else if (made === 'issued') known.credential = readCredential(home.paths.local, ca.name)
     }
+  }
+
+  /** One after the other: a switch changes two CAs, and two who look at once would each issue what is missing. */
+  let renewing: Promise<void> = Promise.resolve()
+  function renew(): Promise<void> {
+    renewing = renewing.catch(() => {}).then(renewOnce)
+    return renewing
   }
 
   await renew()

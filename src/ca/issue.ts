@@ -10,6 +10,7 @@ import { ENROLLABLE_STATES } from '../core/enrollment.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber, TokenName } from '../core/ids.ts'
 import type { CaState, CertificatePlan, CertificateRecord, Change, Expectation, ProfileName, Registry } from '../core/registry.ts'
+import { CA_LIFE_LIMITS } from '../ca-limits.ts'
 import { CA_LIMITS, LIFE, REGISTRY_LIMITS } from '../limits.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import { keyFacts, openPublicKey } from '../x509/keys.ts'
@@ -54,8 +55,8 @@ export interface Authority {
   /**
    * Issues one certificate, recorded before and after. Asking again for the same device and key gives the same certificate
    * while it is in force (where it is to wait for its first use: while it waits); who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use,
-   * certificates-limit, device-<state>, revision-conflict, request-invalid for an end that the profile does not reach, and what `along` expects. Failures: 'certificate-unusable' when the CA itself is not in
-   * force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
+   * certificates-limit, device-<state>, revision-conflict, request-invalid for an end that the profile does not reach, and what `along` expects. Failures: 'internal' when its serial numbers repeat,
+   * 'certificate-unusable' when the CA itself is not in force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
    */
   issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>>
 }
@@ -126,7 +127,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     return started
   }
 
-  async function issueNew(request: IssueRequest, key: KeyFacts, actor: Actor): Promise<Decision<Issued>> {
+  async function issueNew(request: IssueRequest, key: KeyFacts, actor: Actor, draws = 1): Promise<Decision<Issued>> {
     const now = ports.clock()
 
     const profile = ports.profiles[request.profile]
@@ -167,6 +168,11 @@ export function openAuthority(ports: AuthorityPorts): Authority {
       [...expected, ...(along.expected ?? []), ...ends.map(({ issuer, serial, state }) => ({ kind: 'certificate-state', issuer, serial, states: [state] }) as const)],
       [...along.audit, ...ends.map((ended) => supersededEvent(ended, record.serial, now, actor)), auditOf('certificate-planned', record, now, actor)],
     )
+    // Nothing was written: what is recorded under this serial number is somebody else's, and another one is drawn.
+    if (!planned.allow && ports.registry.certificate(record.issuer, record.serial) !== undefined) {
+      if (draws >= CA_LIFE_LIMITS.serialDrawsMax) throw repeating(record)
+      return issueNew(request, key, actor, draws + 1)
+    }
     if (!planned.allow) return planned
 
     const subjectDer = subjectOf(plan)
@@ -186,6 +192,10 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   }
 
   return { issuer: ports.issuer.name, issuerDer: ports.issuer.der, issue }
+}
+
+function repeating({ serial }: CertificateRecord): SallyportError {
+  return new SallyportError('internal', `The random numbers of this machine repeat themselves: ${CA_LIFE_LIMITS.serialDrawsMax} serial numbers that were drawn one after the other are recorded already, the last is ${serial}. Nothing was issued.`, { fix: 'Do not issue with this machine until its random source is mended: keys that are made here cannot be trusted either.' })
 }
 
 function throwing(failure: SallyportError): never {

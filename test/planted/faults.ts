@@ -15,6 +15,8 @@ export interface CatchingTest {
   readonly file: string
   /** What the name of each of these tests begins with or contains, as a regular expression. */
   readonly name: string
+  /** Of a `.fault.ts`: at how many places it disturbs. */
+  readonly points?: number
 }
 
 export interface Fault {
@@ -177,5 +179,37 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'device-accepts-any-server-name', side: 'device', cases: ['D03'],
     edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: true, checkServerIdentity: () => undefined' }],
+  },
+  {
+    id: 'certificate-answered-unrecorded', side: 'ca', cases: [],
+    tests: [{ file: 'test/ca/issue-order.test.ts', name: 'the second commit fails before it is made' }, { file: 'test/faults/issuance-errors.fault.ts', name: 'EIO, once', points: 4 }],
+    edits: [{ file: 'src/ca/issue.ts', find: 'const committed = await ports.registry.commit(', replace: 'const committed = { allow: true } as any\n    void ports.registry.commit(' }],
+  },
+  {
+    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 12 }],
+    edits: [{ file: 'src/enrollment-desk.ts', find: "spki, ...(along === undefined ? {} : { along }) }, actor)", replace: "spki }, actor)\n    if (along !== undefined) await registry.commit(along.changes, [], along.audit)" }],
+  },
+  {
+    id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 1 }],
+    edits: [{ file: 'src/pki/publisher.ts', find: "const committed = await ports.registry.commit([{ kind: 'crl-numbered', crl }], [], [{ kind: 'crl-numbered', at: ports.clock(), issuer: issuer.name, number: crl.number, ...(scope === WHOLE ? {} : { scope }) }])", replace: 'const committed = { allow: true } as any' }],
+  },
+  {
+    id: 'crl-written-in-place', side: 'ca', cases: [], tests: [{ file: 'test/pki/whole-file.test.ts', name: 'leaves the old one' }],
+    edits: [
+      { file: 'src/pki/whole-file.ts', find: "const temporary = `${file}.${randomBytes(6).toString('hex')}${SUFFIX}`", replace: 'const temporary = file' },
+      { file: 'src/pki/whole-file.ts', find: "open(temporary, 'wx', PUBLIC_MODE)", replace: "open(temporary, 'w', PUBLIC_MODE)" },
+    ],
+  },
+  {
+    id: 'serial-index-missing', side: 'ca', cases: [], tests: [{ file: 'test/ca/serials.test.ts', name: 'is refused by the index itself' }],
+    edits: [{ file: 'src/store/sqlite/migrations/0001-registry.sql', find: 'UNIQUE (issuer, serial),', replace: '' }],
+  },
+  {
+    id: 'serial-not-drawn-again', side: 'ca', cases: [], tests: [{ file: 'test/ca/serials.test.ts', name: 'is drawn again: the second' }],
+    edits: [{ file: 'src/ca/issue.ts', find: 'if (draws >= CA_LIFE_LIMITS.serialDrawsMax) throw repeating(record)', replace: 'return planned' }],
+  },
+  {
+    id: 'signed-though-issued-before', side: 'ca', cases: [], tests: [{ file: 'test/signer/forged.test.ts', name: 'what is not planned, or not any more, is not signed' }],
+    edits: [{ file: 'src/signer/plan-rules.ts', find: "if (record.state !== 'planned') return no(`the certificate with this serial number is ${record.state}`)", replace: '' }],
   },
 ]
