@@ -1,6 +1,7 @@
 // The bounds of the public door and of what it publishes, as limits.ts has them: the unit in the name, with the attack.
 
 const KiB = 1024
+const MiB = 1024 * KiB
 const SECOND = 1_000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
@@ -31,6 +32,10 @@ export const PKI_LIMITS = {
   connectionsMax: 512,
   /** A large CRL is read and encoded in pages, so that nothing else waits longer for the event loop than for one. */
   crlPageEntries: 2_000,
+  /** Lists that are made at a time take no more, and a list that would is not made: it is held in memory to be signed. Some 1,200,000 entries. */
+  crlBytesMax: 60 * MiB,
+  /** Who revokes one certificate after another would have lists of millions made without a pause: it rests for so many times what they took. */
+  crlRestTimes: 9,
   /** A crowd of revocations is one CRL: how long it waits for more of them. */
   crlDelayMs: 2 * SECOND,
   crlRetryMs: 30 * SECOND,
