@@ -271,8 +271,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   }
 }
 
-function shown({ name, role, state, der }: CaRecord): CaShown {
+function shown({ name, role, state, ids, der }: CaRecord): CaShown {
   const facts = parseCertificate(der)
   const subject = facts.allow ? facts.value.subject.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', ') : '(not readable)'
-  return { name, role, state, subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
+  return { name, role, state, ...(ids === undefined ? {} : { ids }), subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
 }

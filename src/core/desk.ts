@@ -104,6 +104,8 @@ export interface CaShown {
   readonly name: CaName
   readonly role: 'root' | 'issuing' | 'trusted'
   readonly state: CaState
+  /** The device ids that it may name; absent where it may name any. */
+  readonly ids?: readonly string[]
   readonly subject: string
   readonly sha256: string
   readonly notAfter: EpochMs
