@@ -198,9 +198,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
+      if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
       const plan = planRevocation(records, reason, clock())
       if (!plan.allow) throw failureOf(plan)
-      const { changes, expected, revoked } = plan.value
+      const { changes, expected, revoked, before } = plan.value
       if (changes.length > 0) {
         const committed = await commitEnding(changes, expected, changes.map((change) => revocationEvent(change, records)))
         // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan. The last operator stays refused.
@@ -211,8 +213,18 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       // is ending the sessions already.
       const committedAt = performance.now()
       const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
-      return { revoked, sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
+      // The server shows another one from here on, of a new key.
+      if (changes.some(({ issuer, serial }) => records.some((r) => r.issuer === issuer && r.serial === serial && r.profile === 'server'))) await ports.ca.changed?.()
+      return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
     }
+  }
+
+  /** The CA of ours whose own certificate has this serial number. */
+  function caOfSerial(serial: SerialNumber): CaName | undefined {
+    return registry.cas().find(({ role, der }) => {
+      const facts = role === 'trusted' ? undefined : parseCertificate(der)
+      return facts?.allow === true && facts.value.serial === serial
+    })?.name
   }
 
   function revocationEvent({ issuer, serial, at, reason }: RevocationChange, records: readonly CertificateRecord[]): AuditEvent {

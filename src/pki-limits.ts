@@ -19,6 +19,8 @@ export const PKI_LIMITS = {
   ocspValidityMs: HOUR,
   /** Signed answers without a nonce that are given again, until the registry changes. */
   ocspRememberedMax: 10_000,
+  /** Who fills requests up with extensions that nobody reads would have 80 MiB of them kept: larger ones are answered, and not remembered. */
+  ocspRememberedBytesMax: 512,
   /** Signatures under way; beyond them the answer is tryLater. */
   ocspSigningMax: 512,
   /** Floods: requests per second and burst of one source; a CRL of a million entries is 50 MB. */
@@ -30,6 +32,8 @@ export const PKI_LIMITS = {
   requestMs: 10 * SECOND,
   idleMs: 15 * SECOND,
   connectionsMax: 512,
+  /** One address that opens connections and says nothing would keep everybody else out. */
+  sourceConnectionsMax: 128,
   /** A large CRL is read and encoded in pages, so that nothing else waits longer for the event loop than for one. */
   crlPageEntries: 2_000,
   /** Lists that are made at a time take no more, and a list that would is not made: it is held in memory to be signed. Some 1,200,000 entries. */

@@ -46,6 +46,8 @@ export interface Enrolled {
 
 export interface Revocation {
   readonly revoked: readonly SerialNumber[]
+  /** Those of them that were revoked before, where there are any: their reason and time stay. */
+  readonly before?: readonly SerialNumber[]
   readonly sessionsClosed: number
   /** From the commit to the last socket closed. */
   readonly closedMs: number
