@@ -63,7 +63,7 @@ describe('base64 in a path', () => {
   test('is taken as clients write it: encoded whole, in small letters, in part, or not at all', async () => {
     const text = awkward()
     const encoded = encodeURIComponent(text)
-    for (const each of [text, encoded, encoded.replaceAll(/%../g, (hex) => hex.toLowerCase()), text.replaceAll('+', '%2B'), text.replaceAll('=', ''), [...text].map((c) => `%${c.charCodeAt(0).toString(16)}`).join('')]) {
+    for (const each of [text, encoded, encoded.replaceAll(/%../g, (hex) => hex.toLowerCase()), text.replaceAll('+', '%2B'), text.replaceAll('=', ''), Buffer.from(text).toString('hex').replaceAll(/../g, '%$&')]) {
       const { status, body, headers } = await path(each)
       expect([status, statusOf(body), headers['content-type']], each.slice(0, 40)).toEqual([200, 0, 'application/ocsp-response'])
     }
