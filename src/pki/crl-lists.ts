@@ -47,7 +47,7 @@ export async function publishLists(ports: PublisherPorts, issuer: CrlIssuer, siz
   const bytesMax = ports.bytesMax ?? PKI_LIMITS.crlBytesMax
   for (const scopes of groupsOf(allScopes(ports, issuer).filter((scope) => scope !== WHOLE || !isLeftOut), issuer, sizes, bytesMax)) {
     const lists = scopes.map((scope): ListUnderway => ({ scope, entries: openCrlEntries(bytesMax), last: last.get(scope) }))
-    await collect(ports, issuer, lists)
+    await collect(ports, issuer, lists, allScopes(ports, issuer).length === 1)
     for (const list of lists) {
       if (isClosed()) return
       if (list.scope === WHOLE) sizes.wholeBytes.set(issuer.name, list.entries.bytes)
@@ -80,7 +80,7 @@ function* groupsOf(scopes: readonly CrlScope[], { name }: CrlIssuer, { wholeByte
 }
 
 /** Reads what is revoked, page by page, each entry into the whole list and into its shard of every cut. */
-async function collect(ports: PublisherPorts, issuer: CrlIssuer, lists: readonly ListUnderway[]): Promise<void> {
+async function collect(ports: PublisherPorts, issuer: CrlIssuer, lists: readonly ListUnderway[], isAlone: boolean): Promise<void> {
   const byScope = new Map(lists.map((list) => [list.scope, list]))
   const cuts = [...new Set(lists.flatMap(({ scope }) => shardsOf(scope) ?? []))]
   const before = ({ last }: ListUnderway): EpochMs | undefined => (last === undefined ? undefined : last.thisUpdate - issuer.validityMs)
@@ -91,6 +91,8 @@ async function collect(ports: PublisherPorts, issuer: CrlIssuer, lists: readonly
     }
   }
   for (let after = ''; ; ) {
+    // How large it would be matters to its shards alone.
+    if (isAlone && lists.every(({ entries }) => entries.isTooLarge)) return
     const page = ports.registry.revokedAfter(issuer.name, after)
     for (const entry of page) add(entry)
     const end = page.at(-1)
