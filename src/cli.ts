@@ -98,6 +98,7 @@ function addCa(cli: Command): void {
   verb(ca, 'import', 'Take in the certificate for that request. Go on with: ca rotate trust.', 'sallyport ca import --cert issuing-2.pem --chain root.pem')
     .requiredOption('--cert <file>', 'PEM of the issuing CA')
     .option('--chain <file>', 'PEM of the chain up to the root, where the root is not one of this home')
+    .option('--ids <pattern>', 'device ids that it may name, as plant-7-* (repeatable; \'*\' for any; default: as the one before)', many)
     .action(async (options) => (await import('./commands/ca-import.ts')).importIssuing(options))
   verb(ca, 'export-root-key', 'Write the key of a root to a file.', 'sallyport ca export-root-key --out root.key --passphrase-file root.pass')
     .requiredOption('--out <file>', 'where it goes; a file that is there is not overwritten')
@@ -123,7 +124,9 @@ function addCaRotation(ca: Command): void {
     command
       .option('--root-key <file>', 'the key of the root, where it was taken out of this home; it is used for this step and kept nowhere')
       .option('--root-key-passphrase-file <file>', 'the passphrase of that file')
-  lent(step('start', '1. Make the new CA.').option('--root', 'below a new root'))
+  lent(step('start', '1. Make the new CA.').option('--root', 'below a new root')
+    .option('--ids <pattern>', 'device ids that it may name, as plant-7-* (repeatable; \'*\' for any; default: as the one before)', many)
+    .option('--unit <name>', 'put all its subjects into this organisational unit, and have X.509 permit it no others (\'*\' for no limit; default: as the one before)'))
   step('trust', '2. The door takes its certificates, and devices are given both roots.')
   lent(step('cross-sign', '3. Of a new root: old and new root vouch for each other.'))
   step('switch', '4. New certificates come from it.')

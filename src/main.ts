@@ -210,7 +210,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   function decree(changes: readonly Decree[]): void {
-    log.error({ changes }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
+    log.error({ count: changes.length, first: changes[0] }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
     standing.decree(changes)
   }
 

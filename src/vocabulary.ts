@@ -137,6 +137,7 @@ export const REASONS = {
   'csr-subject-changed': enrollment(400, 'The request asks for another subject, or other alternative names, than the certificate that it renews.', 'Make the request with the subject of the present certificate, /CN= and the device id, and without alternative names.'),
   'renewal-same-key': enrollment(403, 'The certificate is to be renewed for a new key, and this is the key that it has.', 'Make a new key on the device, or set renewal.sameKey: allowed in sallyport.yaml.'),
   'renewal-rate': enrollment(429, 'The device asks for its next certificate too often.', 'Let the device use the certificate that it was given, and back off when it is refused.'),
+  'ca-name-outside': enrollment(403, 'The CA may not give this name.', 'See what it may name: sallyport ca show. Register the device under such an id, or make a CA that may: ca rotate start --ids.'),
   'key-weak': enrollment(400, 'The key is too weak or of a kind that is not accepted.', 'Use ECDSA P-256 or P-384, Ed25519, or RSA of 2048, 3072 or 4096 bits.'),
   'key-in-use': enrollment(409, 'This public key already belongs to another device, to a CA, or to a revoked certificate.', 'Make a new key on the device.'),
   'credential-missing': enrollment(401, 'The request brought no credential.', 'Send a token (HTTP Basic with the device id as user name and the token as password, or Bearer), or a certificate.'),

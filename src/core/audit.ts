@@ -98,7 +98,7 @@ export type AuditEvent =
   | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source; readonly presented?: Presented }
   | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
-  | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }
+  | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly ids?: readonly string[]; readonly actor: Actor }
   | Common & { readonly kind: 'ca-state'; readonly ca: CaName; readonly state: CaState; readonly actor: Actor }
   /** What became of the key of a CA outside the registry: it was written to a file, taken out of the home, or lent for one step. */
   | Common & { readonly kind: 'ca-key'; readonly ca: CaName; readonly action: 'made' | 'exported' | 'removed' | 'lent'; readonly actor: Actor }

@@ -46,6 +46,8 @@ export interface Enrolled {
 
 export interface Revocation {
   readonly revoked: readonly SerialNumber[]
+  /** Those of them that were revoked before, where there are any: their reason and time stay. */
+  readonly before?: readonly SerialNumber[]
   readonly sessionsClosed: number
   /** From the commit to the last socket closed. */
   readonly closedMs: number
@@ -104,6 +106,8 @@ export interface CaShown {
   readonly name: CaName
   readonly role: 'root' | 'issuing' | 'trusted'
   readonly state: CaState
+  /** The device ids that it may name; absent where it may name any. */
+  readonly ids?: readonly string[]
   readonly subject: string
   readonly sha256: string
   readonly notAfter: EpochMs

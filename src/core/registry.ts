@@ -65,6 +65,8 @@ export interface CaRecord {
   readonly state: CaState
   /** When it came to this state. */
   readonly since: EpochMs
+  /** The device ids that it may name, as patterns; absent where it may name any. */
+  readonly ids?: readonly string[]
 }
 
 /** A certificate that one CA of ours has given another: the same name and key as that one's own, with another signature. */

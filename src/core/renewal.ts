@@ -101,7 +101,9 @@ function asksForTheSame(csr: CsrFacts, presented: CertificateFacts): boolean {
   const names = csr.requestedAltNames.map(altNameText)
   // A wish for names that cannot be read is a wish for others.
   if (names.length === 0 && csr.requestedExtensions.includes(SUBJECT_ALT_NAME)) return false
-  return nameText(csr.subject) === nameText(presented.subject) && sameTexts(names, (presented.subjectAltNames ?? []).map(altNameText))
+  // A CA that permits subjects in one place only puts them there: who asks by the common name alone asks for the same device.
+  const own = presented.subject.filter((rdn) => rdn.some(({ short }) => short === 'CN'))
+  return [presented.subject, own].some((subject) => nameText(csr.subject) === nameText(subject)) && sameTexts(names, (presented.subjectAltNames ?? []).map(altNameText))
 }
 
 const SUBJECT_ALT_NAME = '2.5.29.17'

@@ -70,6 +70,8 @@ export interface House extends AsyncDisposable {
   rest(ms?: number): void
   policy(yaml: string): void
   trustAlso(name: string, der: Uint8Array): void
+  /** Binds the issuing CA to these device ids, for the door alone. */
+  bind(ids: readonly string[] | undefined): void
   /** Takes a CA out of trust, as a reload does. */
   distrust(name: string): void
   device(id: string, group?: string): Promise<Identity>
@@ -241,6 +243,10 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
       foreign.push({ name: name as CaName, role: 'trusted', tenant: DEFAULT_TENANT, der })
       trust = openTrust([...home.registry.cas(), ...foreign])
       broker.prepareTls(material())()
+    },
+    bind(ids) {
+      trust = openTrust([...home.registry.cas().map((ca) => (ca.role === 'issuing' ? { ...ca, ids } : ca)), ...foreign])
+      broker.regrant()
     },
     distrust(name) {
       foreign.splice(foreign.findIndex((ca) => ca.name === name), 1)

@@ -110,6 +110,15 @@ describe('the request', () => {
     expect(asks({})).toBe('allowed')
   })
 
+  test('the common name alone asks for the same device, where its CA puts subjects into one place; more, or another place, does not', () => {
+    const presented = { subject: nameOf('O=Acme', 'OU=plant-7', 'CN=sensor-7') }
+    expect(asks({ subject: nameOf('O=Acme', 'OU=plant-7', 'CN=sensor-7') }, presented)).toBe('allowed')
+    expect(asks({ subject: nameOf('CN=sensor-7') }, presented)).toBe('allowed')
+    for (const subject of [nameOf('CN=sensor-8'), nameOf('O=Acme', 'CN=sensor-7'), nameOf('OU=plant-7', 'CN=sensor-7'), nameOf('O=Acme', 'OU=plant-8', 'CN=sensor-7'), nameOf('CN=sensor-7', 'CN=sensor-7'), nameOf()]) {
+      expect(asks({ subject }, presented)).toBe('csr-subject-changed')
+    }
+  })
+
   test('two names that do not decode are not the same name', () => {
     expect(asks({ subject: nameOf('CN=unreadable') }, { subject: nameOf('CN!') })).toBe('csr-subject-changed')
   })

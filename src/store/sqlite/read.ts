@@ -15,6 +15,8 @@ type Reads = Omit<Registry, 'commit' | 'close'>
 export interface Loaded {
   device(device: Device): void
   certificate(record: CertificateRecord): void
+  /** How many have ended: said before the first of them. */
+  expectEnded(count: number): void
   ended(issuer: CertificateRecord['issuer'], serial: string, state: CertificateRecord['state']): void
 }
 
@@ -90,6 +92,7 @@ export function prepareReader(db: DatabaseSync): Reader {
   const bySha256 = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE sha256 = ?`)
   // By the index of states: of the ended ones no row is read, and there may be millions of them.
   const standing = db.prepare(`SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE state IN ('planned', 'issued', 'active')`, { returnArrays: true })
+  const endedCount = db.prepare("SELECT count(*) AS count FROM certificates WHERE state IN ('superseded', 'revoked')")
   const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
   const tokenReads = prepareTokenReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
@@ -154,6 +157,7 @@ export function prepareReader(db: DatabaseSync): Reader {
         const interned: Interned = new Map()
         for (const row of pages(allDevices, '', (last) => last[0])) into.device(parseDevice(row, interned))
         loadStanding(standing, into)
+        into.expectEnded(Number(endedCount.get()?.['count'] ?? 0))
         for (const state of ['superseded', 'revoked'] as const) {
           for (const row of ended.iterate(state)) {
             const [issuer, serial] = row as unknown as Tuple

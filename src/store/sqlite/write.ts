@@ -150,7 +150,7 @@ function prepareCaChanges(db: DatabaseSync): { add(ca: CaRecord): Decision<void>
   const find = db.prepare('SELECT role, state FROM cas WHERE name = ?')
   const current = db.prepare("SELECT name FROM cas WHERE role = ? AND state = 'current'")
   const keyOfLeaf = db.prepare("SELECT 1 FROM certificates WHERE spki_sha256 = ? AND profile NOT IN ('root', 'issuing') LIMIT 1")
-  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const update = db.prepare('UPDATE cas SET state = ?, since = ? WHERE name = ?')
   const second = (role: string, state: CaState): Decision<void> => {
     const other = state === 'current' ? current.get(role) : undefined
