@@ -32,6 +32,7 @@ import { compileInBackground, loadPolicyInBackground } from './policy-file/backg
 import { openPolicies } from './policies.ts'
 import { openPublicPki } from './public-pki.ts'
 import { openRenewal } from './renewal.ts'
+import { openHints } from './renewal-hints.ts'
 import { openRouter } from './router/memory.ts'
 import { restoredMark, whatIsUnknown } from './restore.ts'
 import type { SignerProcess } from './signer/process.ts'
@@ -125,6 +126,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const standing = stack.use(openDecreedView(home.view))
   const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
+  const hints = stack.use(openHints({ registry: home.registry, view: home.view, clock: Date.now }))
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
     port: config.listen.mqtt.port,
@@ -145,6 +147,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     observe: (peer) => observeForeign(home, peer, Date.now),
     detection: watch,
     renewal,
+    hints,
   })
   stack.defer(() => broker.close())
   const desk: DeskPorts = {
