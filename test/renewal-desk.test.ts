@@ -179,6 +179,20 @@ describe('the broker is told by it', () => {
 
 })
 
+test('a device that never answers is told twice a day until its certificate ends, and not once more', async () => {
+  await fleet(['deaf'], 'sensors', { notAfter: NOW + YEAR })
+  using hints = openHints({ registry: place.registry, view, clock: place.clock })
+  let told = 0
+  for (place.now = NOW; place.now < NOW + YEAR + LIFE.day; place.now += LIFE.day / 24) {
+    if (hints.due({ issuer: CA, serial: serialOf('deaf') }) === undefined) continue
+    hints.told(id('deaf'))
+    told += 1
+  }
+  // From two thirds, or three quarters, to the end: 90 to 120 days.
+  expect(told).toBeGreaterThanOrEqual(2 * 90)
+  expect(told).toBeLessThanOrEqual(2 * 120 + 1)
+})
+
 describe('what expires', () => {
   const shown = async (withinMs: number, more: { readonly group?: GroupName; readonly after?: string; readonly limit?: number } = {}) => desk.expiring({ withinMs, ...more })
   beforeEach(async () => {

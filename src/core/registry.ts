@@ -239,6 +239,7 @@ export interface RegistryView {
   certificate(issuer: CaName, serial: string): CertificateRecord | undefined
   /** The signed certificate whose bytes have this hash: what equals a recorded one needs no second verification. */
   certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
+  /** In the order in which they were recorded. */
   certificatesOf(device: DeviceId): readonly CertificateRecord[]
   /** Called after the view has taken the change in, in feed order. Returns the way to stop. */
   onChange(listener: (change: Change, sequence: number) => void): () => void
