@@ -9,7 +9,7 @@ import type { AuditEvent } from './core/audit.ts'
 import type { ExpirySeen } from './core/ca-desk.ts'
 import { isNear, isOverdue, type ExpiryKind, type GroupExpiry, type OwnExpiry } from './core/expiry.ts'
 import type { DeviceId, EpochMs, GroupName, SerialNumber } from './core/ids.ts'
-import type { CaRecord, CertificateRecord, Change, Registry, RegistryView } from './core/registry.ts'
+import type { CaRecord, CertificateRecord, Change, CrlRecord, Registry, RegistryView } from './core/registry.ts'
 import type { ForeignCa } from './foreign.ts'
 import type { OpenHome } from './home.ts'
 import { EXPIRY_LIMITS, RENEWAL_LIMITS } from './renewal-limits.ts'
@@ -19,12 +19,10 @@ import { decodePem } from './x509/pem.ts'
 export interface OwnExpirySources {
   readonly home: Pick<OpenHome, 'registry' | 'paths'>
   readonly foreign: readonly ForeignCa[]
-  /** Into how many shards a CRL is cut: what was published before the number was changed is nobody's any more. */
-  readonly crlShards: number
 }
 
 /** Everything of the organisation's own that ends. A CA that was retired is over, but for its last CRL, which is published on. */
-export function ownExpiries({ home: { registry, paths }, foreign, crlShards }: OwnExpirySources): readonly OwnExpiry[] {
+export function ownExpiries({ home: { registry, paths }, foreign }: OwnExpirySources): readonly OwnExpiry[] {
   const cas = registry.cas().filter(({ role, state }) => role !== 'trusted' && state !== 'created')
   const living = cas.filter(({ state }) => state !== 'retired')
   const isHere = ({ name }: Pick<CaRecord, 'name'>): boolean => living.some((ca) => ca.name === name)
@@ -37,9 +35,14 @@ export function ownExpiries({ home: { registry, paths }, foreign, crlShards }: O
     ...living.flatMap(({ name, role, der }) => ofDer(role, name, der)),
     ...registry.crossCertificates().filter(({ issuer }) => isHere({ name: issuer })).flatMap(({ issuer, der }) => ofDer('cross', `cross-certificate of ${issuer}`, der)),
     ...foreign.flatMap(({ name, der }) => ofDer('trusted', name, der)),
-    ...cas.flatMap(({ name }) => registry.crls(name)).filter(({ scope }) => scope === '' || scope.endsWith(`of${crlShards}`))
-      .map(({ issuer, scope, thisUpdate, nextUpdate }): OwnExpiry => ({ kind: 'crl', name: scope === '' ? `crl ${issuer}` : `crl ${issuer} ${scope}`, notBefore: thisUpdate, notAfter: nextUpdate })),
+    ...cas.flatMap(({ name }) => firstToEnd(registry.crls(name))),
   ]
+}
+
+/** Of all lists of one issuer, its shards too, the one that ends first. */
+function firstToEnd(lists: readonly CrlRecord[]): readonly OwnExpiry[] {
+  const [first] = lists.toSorted((a, b) => a.nextUpdate - b.nextUpdate)
+  return first === undefined ? [] : [{ kind: 'crl', name: `crl ${first.issuer}`, notBefore: first.thisUpdate, notAfter: first.nextUpdate }]
 }
 
 function ofFile(kind: ExpiryKind, name: string, file: string): readonly OwnExpiry[] {

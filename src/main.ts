@@ -150,7 +150,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     hints,
   })
   stack.defer(() => broker.close())
-  const own = () => ownExpiries({ home, foreign: inForce.foreign, crlShards: inForce.config.pki.crlShards })
+  const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
   const desk: DeskPorts = {
     registry: home.registry,

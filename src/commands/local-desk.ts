@@ -33,7 +33,7 @@ export async function openLocalDesk(home: string): Promise<Desk> {
 
 function ownOf(home: OpenHome, config: Config): OwnPort {
   return {
-    expiries: () => ownExpiries({ home, foreign: readForeignCas(config.trust, home.registry.cas()), crlShards: config.pki.crlShards }),
+    expiries: () => ownExpiries({ home, foreign: readForeignCas(config.trust, home.registry.cas()) }),
     renew: (credential) => home.followCas(config.hosts, credential),
   }
 }
