@@ -53,7 +53,7 @@ function heldDatabase(): Disposable {
   return { [Symbol.dispose]: () => db.close() }
 }
 
-function signer(): { readonly pid: number; written(): number } {
+function signer(): { readonly pid: number; readonly written: () => number } {
   const { pid: server } = program.endpoints
   const pid = readFileSync(`/proc/${server}/task/${server}/children`, 'utf8').trim().split(' ').map(Number).find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('signer-process'))
   if (pid === undefined) throw new Error('no signer runs')
