@@ -103,9 +103,10 @@ interface Meant {
 }
 
 /** The certificates that these orders mean, and that a renewal would replace: of a device that has a longer one in force, none. */
-async function* meant<T extends Pick<RenewalOrder, 'choice' | 'at'>>({ registry, view, clock }: RenewalDeskPorts, orders: readonly T[]): AsyncGenerator<Meant & { readonly orders: readonly T[] }> {
+async function* meant<T extends Pick<RenewalOrder, 'choice' | 'at'>>(ports: RenewalDeskPorts, orders: readonly T[]): AsyncGenerator<Meant & { readonly orders: readonly T[] }> {
+  const { registry, view, clock } = ports
   const ours: ReadonlySet<CaName> = new Set(registry.cas().filter(({ role }) => role !== 'trusted').map(({ name }) => name))
-  for await (const record of candidates({ registry, view }, orders)) {
+  for await (const record of candidates(ports, orders)) {
     const { device: id, issuer } = record
     const device = id === undefined ? undefined : view.device(id)
     if (device === undefined || device.state === 'retired' || !ours.has(issuer)) continue
@@ -115,19 +116,22 @@ async function* meant<T extends Pick<RenewalOrder, 'choice' | 'at'>>({ registry,
 }
 
 /** As few certificates as may hold all that are meant. */
-async function* candidates({ registry, view }: Pick<RenewalDeskPorts, 'registry' | 'view'>, orders: readonly Pick<RenewalOrder, 'choice'>[]): AsyncGenerator<CertificateRecord> {
+async function* candidates({ registry, view, clock }: RenewalDeskPorts, orders: readonly Pick<RenewalOrder, 'choice'>[]): AsyncGenerator<CertificateRecord> {
   const named = orders.map(({ choice }) => choice.device)
   if (named.every((device) => device !== undefined)) {
     for (const device of new Set(named)) if (device !== undefined) yield* view.certificatesOf(device)
     return
   }
   const [only, ...more] = orders
-  const { group, ca } = more.length === 0 && only !== undefined ? only.choice : {}
+  const group = more.length === 0 ? only?.choice.group : undefined
+  if (group === undefined) {
+    yield* endingCertificates(registry, clock(), Number.MAX_SAFE_INTEGER)
+    return
+  }
   let after: string | undefined
   do {
-    const limit = RENEWAL_LIMITS.lookedAtOnceMax
-    const page = group === undefined ? registry.certificates({ state: 'active', issuer: ca, after, limit }) : registry.devices({ group, after, limit })
-    for (const item of page.items) yield* 'serial' in item ? [item] : view.certificatesOf(item.id).filter(({ state }) => state === 'active')
+    const page = registry.devices({ group, after, limit: RENEWAL_LIMITS.lookedAtOnceMax })
+    for (const { id } of page.items) yield* view.certificatesOf(id).filter(({ state }) => state === 'active')
     after = page.next
     await setImmediate()
   } while (after !== undefined)

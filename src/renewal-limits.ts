@@ -20,6 +20,8 @@ export const RENEWAL_LIMITS = {
   hintsPerSweepMax: 20,
   /** … and looks at so many sessions. */
   hintLooksPerSweepMax: 500,
+  /** Who has just subscribed is looked at first; more than so many wait for their turn in the round. */
+  hintFirstMax: 65_536,
   /** Devices of which is remembered when they were told; who was told longest ago is forgotten. */
   hintedDevicesMax: 262_144,
   /** Every look at a session asks all open orders. */
@@ -29,7 +31,7 @@ export const RENEWAL_LIMITS = {
   /** Names of devices that are shown of an order. */
   devicesNamedMax: 10,
   /** Certificates that one look at the registry reads, between which everybody else has a turn. */
-  lookedAtOnceMax: 500,
+  lookedAtOnceMax: 200,
 } as const
 
 /** Warnings of what expires. */

@@ -1,11 +1,13 @@
 // The hint over the wire, in both versions: who has subscribed to it is told that it is time to renew, when the time comes or as soon as
 // the subscription is there, once in a while and at a bounded pace; nobody else hears it, and nobody can say it.
 
+import { generateKeyPairSync } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { GroupName } from '../../src/core/ids.ts'
 import type { Change } from '../../src/core/registry.ts'
 import { LIFE } from '../../src/limits.ts'
 import { RENEWAL_LIMITS } from '../../src/renewal-limits.ts'
+import { makeCsr } from '../../src/x509/csr.ts'
 import { openHouse, type House, type Identity } from './house.ts'
 import { client, connected, kept, message, publishPacket, subscribe, versions, type Wire } from './wire.ts'
 
@@ -81,6 +83,26 @@ describe.each(versions)('MQTT %s, before the time has come', (version) => {
     await hears!.ping()
     expect(hints(hears!)).toEqual([])
     for (const wire of [hears!, says!]) wire.end()
+  })
+})
+
+describe('a policy', () => {
+  const NO_HASH = 'version: 1\ngrants:\n  - { id: some, to: any, publish: ["t/#"], subscribe: ["t/#"] }\ndeny:\n  - { id: nothing, to: any, publish: ["#"], subscribe: ["#"], receive: ["#"] }\n'
+
+  test('that denies everything to everybody takes these topics from nobody', async () => {
+    const device = await fresh('denied')
+    house.policy(NO_HASH)
+    const wire = await connected(house, device, { version: 5 })
+    expect(await subscribe(wire, `t/${device.id}`, `$device/${device.id}/#`)).toEqual([0x87, 1])
+    await order('20000001', { group: 'denied' as GroupName })
+    await hinted(wire)
+    wire.send(publishPacket(`$device/${device.id}/certificate/renew`, makeCsr(generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, device.id), { qos: 1 }))
+    expect((await wire.take('publish', ({ topic }) => topic.endsWith('/accepted'))).payload.toString()).toContain('BEGIN CERTIFICATE')
+    wire.end()
+  })
+
+  test.each(['grants:\n  - { id: x, to: any, subscribe: ["$device/+/certificate/renew/hint"] }', 'deny:\n  - { id: x, to: any, publish: ["$device/#"] }'])('cannot name them: %s', (rule) => {
+    expect(() => house.policy(`version: 1\n${rule}\n`)).toThrow(/reserved|\$/)
   })
 })
 

@@ -3,7 +3,7 @@
 // once is not sent back at once. There is no timer for a device. Who is due is said behind the port.
 
 import type { DeviceId } from '../../core/ids.ts'
-import { hintTopicOf } from '../../core/policy/own-topics.ts'
+import { hintTopicOf, isOwnTopic } from '../../core/policy/own-topics.ts'
 import type { RenewalHint } from '../../core/renewal-hints.ts'
 import { RENEWAL_LIMITS } from '../../renewal-limits.ts'
 import type { BrokerPorts } from '../ports.ts'
@@ -61,7 +61,7 @@ export function openHinting({ broker, sessions, own, linksOf }: HintingPorts): H
 
   return {
     subscribed(session, filter) {
-      if (session !== undefined && filter.startsWith(`$device/${session.device}/`)) first.add(session)
+      if (session !== undefined && isOwnTopic(session.device, filter) && first.size < RENEWAL_LIMITS.hintFirstMax) first.add(session)
     },
     sweep() {
       let [looks, tells] = [RENEWAL_LIMITS.hintLooksPerSweepMax as number, RENEWAL_LIMITS.hintsPerSweepMax as number]
