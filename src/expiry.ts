@@ -1,19 +1,21 @@
 // What ends, of the organisation's own and of its fleet, and who is told of it in time: the log, the audit log, the status. What was said is
 // remembered in the registry, so that a start does not say it again. It decides nothing: when something is near is a rule of core/expiry.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
 import path from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { folderOfCredential } from './ca/credentials.ts'
 import type { AuditEvent } from './core/audit.ts'
 import type { ExpirySeen } from './core/ca-desk.ts'
+import { crlName } from './core/crl-scope.ts'
 import { isNear, isOverdue, type ExpiryKind, type GroupExpiry, type OwnExpiry } from './core/expiry.ts'
-import type { DeviceId, EpochMs, GroupName, SerialNumber } from './core/ids.ts'
-import type { CaRecord, CertificateRecord, Change, CrlRecord, Registry, RegistryView } from './core/registry.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber } from './core/ids.ts'
+import type { CaRecord, CertificateRecord, Change, Registry, RegistryView } from './core/registry.ts'
 import type { ForeignCa } from './foreign.ts'
 import type { OpenHome } from './home.ts'
 import { EXPIRY_LIMITS, RENEWAL_LIMITS } from './renewal-limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
+import { crlTimesOf, type CrlTimes } from './x509/crl-times.ts'
 import { decodePem } from './x509/pem.ts'
 
 export interface OwnExpirySources {
@@ -35,14 +37,26 @@ export function ownExpiries({ home: { registry, paths }, foreign }: OwnExpirySou
     ...living.flatMap(({ name, role, der }) => ofDer(role, name, der)),
     ...registry.crossCertificates().filter(({ issuer }) => isHere({ name: issuer })).flatMap(({ issuer, der }) => ofDer('cross', `cross-certificate of ${issuer}`, der)),
     ...foreign.flatMap(({ name, der }) => ofDer('trusted', name, der)),
-    ...cas.flatMap(({ name }) => firstToEnd(registry.crls(name))),
+    ...cas.flatMap(({ name }) => firstToEnd(name, registry.crls(name).flatMap(({ scope }) => publishedTimes(path.join(paths.pki, crlName(name, scope))) ?? []))),
   ]
 }
 
 /** Of all lists of one issuer, its shards too, the one that ends first. */
-function firstToEnd(lists: readonly CrlRecord[]): readonly OwnExpiry[] {
+function firstToEnd(issuer: CaName, lists: readonly CrlTimes[]): readonly OwnExpiry[] {
   const [first] = lists.toSorted((a, b) => a.nextUpdate - b.nextUpdate)
-  return first === undefined ? [] : [{ kind: 'crl', name: `crl ${first.issuer}`, notBefore: first.thisUpdate, notAfter: first.nextUpdate }]
+  return first === undefined ? [] : [{ kind: 'crl', name: `crl ${issuer}`, notBefore: first.thisUpdate, notAfter: first.nextUpdate }]
+}
+
+/** Of the list that is there: the registry has the number of one that was perhaps never signed. Nothing was published where there is none. */
+function publishedTimes(file: string): CrlTimes | undefined {
+  if (!existsSync(file)) return undefined
+  const head = Buffer.alloc(EXPIRY_LIMITS.crlHeadBytes)
+  const fd = openSync(file, 'r')
+  try {
+    return crlTimesOf(head.subarray(0, readSync(fd, head)))
+  } finally {
+    closeSync(fd)
+  }
 }
 
 function ofFile(kind: ExpiryKind, name: string, file: string): readonly OwnExpiry[] {

@@ -308,7 +308,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   /** A list that a stop of weeks has let run out is published anew before anybody is told of it. */
   async function lookWhenPublished(): Promise<void> {
     await published
-    await next(() => expiry.look('all'), 'the certificates could not be looked at')
+    if (!options.signal.aborted) await next(() => expiry.look('all'), 'the certificates could not be looked at')
   }
 
   /** A home that was restored without newer records has forgotten what came after its backup: it says so until somebody has looked. */

@@ -42,6 +42,8 @@ export const EXPIRY_LIMITS = {
   selfRenewedParts: 4,
   /** Once a day; less by what a look may be late or early. */
   tellEveryMs: 23 * HOUR,
+  /** The times of a CRL stand behind the name of its issuer, in its first bytes, which may be 20 KiB. */
+  crlHeadBytes: 24_576,
   /** A group of the policy each: the log is not flooded by whoever has a thousand. */
   groupsToldMax: 50,
   /** The longest time that `cert expiring --within` asks about: ten years. */

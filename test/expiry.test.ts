@@ -1,10 +1,11 @@
 // What is told of what expires: once a day for each, also over starts; devices as one line for each group and never as a line for each
 // of them; and what is looked at.
 
-import { rmSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../src/core/audit.ts'
+import { crlName } from '../src/core/crl-scope.ts'
 import type { OwnExpiry } from '../src/core/expiry.ts'
 import type { CaName, DeviceId, GroupName, SerialNumber } from '../src/core/ids.ts'
 import type { CertificateRecord, Registry } from '../src/core/registry.ts'
@@ -15,6 +16,7 @@ import { openView, type OpenView } from '../src/store/view.ts'
 import { openPlace, withCommits, type Place } from './ca/organisation.ts'
 import { added, CA, issued, NOW, plan, serialOf, superseded } from './contract/records.ts'
 import { openHouse } from './http/house.ts'
+import { listOf } from './x509/lists.ts'
 
 const { day } = LIFE
 let place: Place
@@ -141,10 +143,17 @@ describe('what is looked at in a home', () => {
     const { home } = house
     const names = (): readonly string[] => ownExpiries({ home, foreign: [] }).map(({ kind, name }) => `${kind}: ${name}`)
     expect(names()).toEqual(['server: server', 'operator: operator', 'root: root', 'issuing: issuing-1'])
-    const crl = (scope: string, nextUpdate: number) => ({ kind: 'crl-numbered', crl: { issuer: 'issuing-1' as CaName, scope, number: 1, thisUpdate: NOW, nextUpdate } }) as const
-    await home.registry.commit([crl('', NOW + 2 * day), crl('3of4', NOW + day), crl('3of8', NOW + 3 * day)], [], [])
+    const lists = { '': 2, '3of4': 1, '3of8': 3 }
+    const numbered = (scope: string, days: number) => ({ kind: 'crl-numbered', crl: { issuer: 'issuing-1' as CaName, scope, number: 1, thisUpdate: NOW, nextUpdate: NOW + days * day } }) as const
+    await home.registry.commit(Object.entries(lists).map(([scope, days]) => numbered(scope, days)), [], [])
+    // A number is no list: what was never signed is not published.
+    expect(names()).toHaveLength(4)
+    mkdirSync(home.paths.pki, { recursive: true })
+    for (const [scope, days] of Object.entries(lists)) writeFileSync(path.join(home.paths.pki, crlName('issuing-1', scope)), listOf(NOW + days * day))
     // Of all lists of one CA the one that ends first, be it a shard that was cut long ago: certificates point to it.
-    expect(ownExpiries({ home, foreign: [] }).slice(4)).toMatchObject([{ kind: 'crl', name: 'crl issuing-1', notAfter: NOW + day }])
+    expect(ownExpiries({ home, foreign: [] }).slice(4)).toEqual([{ kind: 'crl', name: 'crl issuing-1', notBefore: NOW, notAfter: NOW + day }])
+    writeFileSync(path.join(home.paths.pki, 'issuing-1-3of4.crl'), 'not a list')
+    expect(ownExpiries({ home, foreign: [] }).slice(4)).toMatchObject([{ notAfter: NOW + 2 * day }])
     rmSync(path.join(home.paths.local, 'server'), { recursive: true })
     expect(names()[0]).toBe('operator: operator')
     const foreign = [{ name: 'factory' as CaName, role: 'trusted' as const, tenant: home.registry.cas()[0]!.tenant, der: house.organisation.root.der, spkiSha256: house.organisation.root.spkiSha256 }]
