@@ -151,6 +151,9 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
     case 'enrollment-requested':
     case 'enrollment-decided':
     case 'crl-numbered':
+    case 'renewal-ordered':
+    case 'renewal-order-ended':
+    case 'expiry-told':
       return []
   }
 }

@@ -52,7 +52,7 @@ export async function ensureCredential(kind: Credential, organisation: Organisat
   const files = { cert: path.join(folder, 'cert.pem'), key: path.join(folder, 'key.pem'), ca: path.join(folder, 'ca.pem') }
   const altNames = kind === 'server' ? serverNames(ports.hosts) : []
   const belongings = belongingsOf(kind, organisation, ports, of)
-  const good = goodLeaf(files, altNames, belongings.issuer, ports)
+  const good = ports.anew === kind ? undefined : goodLeaf(files, altNames, belongings.issuer, ports)
   if (good !== undefined) {
     writePublic(files.cert, encodePem('CERTIFICATE', good) + belongings.chain)
     writePublic(files.ca, belongings.roots)

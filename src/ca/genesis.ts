@@ -48,6 +48,8 @@ export interface GenesisPorts {
   readonly clock: () => EpochMs
   readonly random: (count: number) => Uint8Array
   readonly actor: Actor
+  /** A credential of ours that is issued anew, however good it is. */
+  readonly anew?: 'server' | 'operator' | undefined
   /** Who signs for the issuing CA, where that is not this process: then nobody here opens its key. */
   readonly signerOf?: (ca: CaRecord) => SeparateSigner
 }

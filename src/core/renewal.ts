@@ -125,10 +125,13 @@ export interface FirstUse {
 /**
  * The device has connected with a certificate that waited for its first use: from here on that is the one in force, and those of
  * the same profile that are older are superseded. A younger one waits for its own first use. Undefined where it does not wait.
+ * Older is what was recorded before, and not what a clock said that may have been set back between the two. `ofDevice`: in the order in
+ * which they were recorded.
  */
 export function planFirstUse(record: CertificateRecord, ofDevice: readonly CertificateRecord[]): FirstUse | undefined {
   if (record.state !== 'issued') return undefined
-  const superseded = ofDevice.filter((other) => (other.state === 'active' || other.state === 'issued') && other.profile === record.profile && !isSame(other, record) && other.createdAt <= record.createdAt)
+  const older = ofDevice.slice(0, Math.max(0, ofDevice.findIndex((other) => isSame(other, record))))
+  const superseded = older.filter((other) => (other.state === 'active' || other.state === 'issued') && other.profile === record.profile)
   const become = ({ issuer, serial }: CertificateRecord, state: 'active' | 'superseded') => ({ kind: 'certificate-state', issuer, serial, state }) as const
   return {
     changes: [become(record, 'active'), ...superseded.map((other) => become(other, 'superseded'))],

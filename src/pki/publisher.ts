@@ -98,7 +98,8 @@ export async function openPublisher(ports: PublisherPorts): Promise<Publisher> {
       try {
         await publishLists(ports, issuer, sizes, () => closed)
       } catch (error) {
-        if (wasChanged) changed.add(issuer.name)
+        // Its number is taken, so that it is not due any longer by what the registry says.
+        changed.add(issuer.name)
         if (!closed) ports.log('error', { issuer: issuer.name, error: error instanceof Error ? error.message : 'unknown' }, 'a CRL could not be published')
         later(PKI_LIMITS.crlRetryMs)
       }

@@ -225,6 +225,9 @@ function emptyTables(expiredBefore: EpochMs): Tables {
       case 'enrollment-requested':
       case 'enrollment-decided':
       case 'crl-numbered':
+      case 'renewal-ordered':
+      case 'renewal-order-ended':
+      case 'expiry-told':
         return
     }
   }

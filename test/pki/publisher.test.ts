@@ -149,6 +149,18 @@ describe('numbers and files', () => {
     expect(readdirSync(place.dir.file('pki'))).toEqual(['issuing-1.crl'])
   })
 
+  test('a signer that fails when a list is due is asked again, though its number is taken', async () => {
+    await open()
+    place.now = NOW + DAY / 2
+    let fails = true
+    const signer = openSigner(ca.key)
+    const again = await open({ isAnewAtStart: false, signer: () => Promise.resolve({ ...signer, sign: (tbs) => (fails ? Promise.reject(new Error('busy')) : signer.sign(tbs)) }) })
+    expect([seen().number, place.registry.crls(ISSUING)[0]?.number]).toEqual([1, 2])
+    fails = false
+    await again.publish()
+    expect(seen().number).toBe(3)
+  })
+
   test('a number that was given is refused, through a restart, too', async () => {
     await open()
     place.reopen()

@@ -157,6 +157,22 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/broker/listener.ts', find: "const deadline = setTimeout(() => refuse('tls-handshake-timeout', undefined), BROKER_LIMITS.handshakeMs)", replace: 'const deadline = setTimeout(() => {}, BROKER_LIMITS.handshakeMs)' }],
   },
   {
+    id: 'hints-unpaced', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'sixty that come back at once' }],
+    edits: [{ file: 'src/renewal-limits.ts', find: 'hintsPerSweepMax: 20,', replace: 'hintsPerSweepMax: 20_000,' }],
+  },
+  {
+    id: 'hint-for-any-session', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'nobody is told; an order tells whom it means' }],
+    edits: [{ file: 'src/core/renewal-hints.ts', find: '(order === undefined && !isExpiring) || ', replace: '' }],
+  },
+  {
+    id: 'older-by-the-clock', side: 'ca', cases: [], tests: [{ file: 'test/core/renewal.test.ts', name: 'which is older is what was recorded first' }],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const older = ofDevice.slice(0, Math.max(0, ofDevice.findIndex((other) => isSame(other, record))))', replace: 'const older = ofDevice.filter((other) => !isSame(other, record) && other.createdAt <= record.createdAt)' }],
+  },
+  {
+    id: 'expiry-told-at-every-start', side: 'ca', cases: [], tests: [{ file: 'test/expiry.test.ts', name: 'what is near is in the log and in the audit log, once a day' }],
+    edits: [{ file: 'src/expiry.ts', find: 'return at !== undefined && Math.abs(clock() - at) < EXPIRY_LIMITS.tellEveryMs', replace: 'return false' }],
+  },
+  {
     id: 'possession-unproven', side: 'ca', cases: ['E01'],
     edits: [{ file: 'src/core/enrollment.ts', find: "if (!csr.possessionProven) return deny('csr-signature-invalid')", replace: '' }],
   },

@@ -8,6 +8,7 @@ import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
 import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, parseJournal, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+import { endKey, prepareRenewalReads } from './renewals.ts'
 import { prepareTokenReads } from './tokens.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
@@ -95,10 +96,17 @@ export function prepareReader(db: DatabaseSync): Reader {
   const endedCount = db.prepare("SELECT count(*) AS count FROM certificates WHERE state IN ('superseded', 'revoked')")
   const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
   const tokenReads = prepareTokenReads(db)
+  const renewals = prepareRenewalReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
     ...preparePublicationReads(db),
+    renewalOrders: renewals.renewalOrders,
+    expiryToldAt: renewals.expiryToldAt,
+    expiringCertificates(query) {
+      const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
+      return toPage(renewals.expiringRows(query, size + 1), size, parseCertificate, endKey)
+    },
     lastSequence,
     ...tokenReads,
     device(id) {

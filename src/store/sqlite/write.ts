@@ -9,6 +9,7 @@ import type { CaRecord, CaState, CertificatePlan, CertificateRecord, Change } fr
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
@@ -22,6 +23,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const cas = prepareCaChanges(db)
   const changeToken = prepareTokenChanges(db)
   const numberCrl = prepareCrlChanges(db)
+  const changeRenewal = prepareRenewalChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -55,6 +57,10 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
         return changeToken(change)
       case 'crl-numbered':
         return numberCrl(change.crl)
+      case 'renewal-ordered':
+      case 'renewal-order-ended':
+      case 'expiry-told':
+        return changeRenewal(change)
       default:
         return unreachable(change)
     }
