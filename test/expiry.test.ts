@@ -156,7 +156,7 @@ describe('what is looked at in a home', () => {
     expect(ownExpiries({ home, foreign: [] }).slice(4)).toMatchObject([{ notAfter: NOW + 2 * day }])
     rmSync(path.join(home.paths.local, 'server'), { recursive: true })
     expect(names()[0]).toBe('operator: operator')
-    const foreign = [{ name: 'factory' as CaName, role: 'trusted' as const, tenant: home.registry.cas()[0]!.tenant, der: house.organisation.root.der, spkiSha256: house.organisation.root.spkiSha256 }]
+    const foreign = [{ name: 'factory' as CaName, role: 'trusted' as const, tenant: home.registry.cas()[0]!.tenant, der: house.organisation.root.der, spkiSha256: house.organisation.root.spkiSha256, enrollsOnly: false }]
     expect(ownExpiries({ home, foreign }).filter(({ kind }) => kind === 'trusted')).toMatchObject([{ name: 'factory', serial: expect.stringMatching(/^[0-9a-f]+$/) as SerialNumber }])
   })
 })
