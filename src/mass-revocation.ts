@@ -1,4 +1,4 @@
-// Revokes by group, CA or window of time. Who is meant is read first and does not change by what fails later. Then it goes in pages:
+// Revokes by group, CA, token or window of time. Who is meant is read first and does not change by what fails later. Then it goes in pages:
 // each page is one commit, and its sessions are closed before the next, so that a hundred thousand certificates stall nobody. Where
 // the registry fails half way, a running server has the rest in force at once, unrecorded, and whoever ordered it is told what is
 // recorded and what is not. It reads the registry and never decides what is chosen.
@@ -10,6 +10,7 @@ import type { DeviceId, EpochMs } from './core/ids.ts'
 import { isChosen, type MassRevocation, type MassRevoked } from './core/mass-revocation.ts'
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
+import type { TokenRecord } from './core/token.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import type { DecreesPort, SessionsPort } from './desk.ts'
 
@@ -44,16 +45,45 @@ interface Done {
  */
 export async function revokeMany(ports: MassRevocationPorts, { choice, reason, dryRun, atMost }: MassRevocation): Promise<MassRevoked> {
   if (choice.ca !== undefined && !ports.registry.cas().some(({ name }) => name === choice.ca)) throw failureOf({ allow: false, reason: 'request-invalid', detail: `there is no CA ${choice.ca}` })
+  const token = choice.token === undefined ? undefined : (ports.registry.token(choice.token) ?? throwing(failureOf({ allow: false, reason: 'token-not-found', detail: choice.token })))
   const { meant, ...counted } = await count(ports, choice)
-  if (dryRun || meant.length === 0) return { ...counted, dryRun, closedMs: 0 }
+  if (dryRun || (meant.length === 0 && token === undefined)) return { ...counted, dryRun, closedMs: 0 }
   if (atMost !== undefined && meant.length > atMost) throw failureOf({ allow: false, reason: 'revision-conflict', detail: `there are ${meant.length} certificates by now, not ${atMost}` })
+  // First the way is shut: whoever asks from here on comes through it no more. What that fails for is no reason to leave sessions.
+  const isShut = await shut(ports, token)
   const done: Done = { certificates: 0, sessions: 0, closedMs: 0 }
   let these: readonly Meant[] = meant
-  for (let look = 1; these.length > 0 && look <= LOOKS_MAX; look++) {
+  // Of what came through a token that is shut, every look leaves less that could be renewed.
+  for (let look = 1; these.length > 0 && (look <= LOOKS_MAX || isShut); look++) {
     await revokeThese(ports, these, reason, done)
     these = (await count(ports, choice)).meant
   }
+  if (token !== undefined && !isShut) await endToken(ports, token)
   return { ...counted, dryRun, ...done }
+}
+
+/** Is there a token, and is it revoked now? Where the registry fails and no server runs, nothing is done at all. */
+async function shut(ports: MassRevocationPorts, token: TokenRecord | undefined): Promise<boolean> {
+  if (token === undefined) return false
+  if (token.revokedAt !== undefined) return true
+  try {
+    await endToken(ports, token)
+    return true
+  } catch (cause) {
+    if (ports.decrees === undefined) throw cause
+    return false
+  }
+}
+
+/** The certificate of a claim is one of those that are revoked then, for the reason that was said. */
+async function endToken({ registry, clock, actor }: MassRevocationPorts, { name }: TokenRecord): Promise<void> {
+  const at = clock()
+  const committed = await registry.commit([{ kind: 'token-revoked', name, at }], [], [{ kind: 'token-revoked', at, token: name, actor }])
+  if (!committed.allow) throw failureOf(committed)
+}
+
+function throwing(failure: Error): never {
+  throw failure
 }
 
 async function count(ports: MassRevocationPorts, choice: MassRevocation['choice']): Promise<Omit<MassRevoked, 'dryRun' | 'closedMs'> & { readonly meant: readonly Meant[] }> {
@@ -74,7 +104,7 @@ async function* chosen({ registry, view, clock }: MassRevocationPorts, choice: M
   const ofDevice = (record: CertificateRecord): boolean => isChosen(record, record.device === undefined ? undefined : view.device(record.device), choice, clock())
   let after: string | undefined
   do {
-    const page = choice.group === undefined ? registry.certificates({ after, limit: REGISTRY_LIMITS.pageSizeMax }) : registry.devices({ group: choice.group, after, limit: REGISTRY_LIMITS.pageSizeMax })
+    const page = choice.group === undefined ? registry.certificates({ through: choice.token, after, limit: REGISTRY_LIMITS.pageSizeMax }) : registry.devices({ group: choice.group, after, limit: REGISTRY_LIMITS.pageSizeMax })
     for (const item of page.items) yield* ('serial' in item ? [item] : view.certificatesOf(item.id)).filter(ofDevice)
     after = page.next
     await new Promise((resolve) => setImmediate(resolve))
