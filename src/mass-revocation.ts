@@ -49,28 +49,38 @@ export async function revokeMany(ports: MassRevocationPorts, { choice, reason, d
   const { meant, ...counted } = await count(ports, choice)
   if (dryRun || (meant.length === 0 && token === undefined)) return { ...counted, dryRun, closedMs: 0 }
   if (atMost !== undefined && meant.length > atMost) throw failureOf({ allow: false, reason: 'revision-conflict', detail: `there are ${meant.length} certificates by now, not ${atMost}` })
+  // First the way is shut: whoever asks from here on comes through it no more. What that fails for is no reason to leave sessions.
+  const isShut = await shut(ports, token)
   const done: Done = { certificates: 0, sessions: 0, closedMs: 0 }
-  // First the way is shut: whoever asks from here on comes through it no more. Where that cannot be recorded, access ends all the same.
-  const isShut = token === undefined || (await shut(ports, token).catch(() => false))
-  let these: readonly Meant[] = token === undefined ? meant : (await count(ports, choice)).meant
-  for (let look = 1; these.length > 0 && look <= (token === undefined ? LOOKS_MAX : Infinity); look++) {
-    const before = done.certificates
+  // Something may have come through in the moment before it was shut.
+  let these: readonly Meant[] = isShut ? (await count(ports, choice)).meant : meant
+  // Of what came through a token that is shut, every look leaves less that could be renewed.
+  for (let look = 1; these.length > 0 && (look <= LOOKS_MAX || isShut); look++) {
     await revokeThese(ports, these, reason, done)
-    // Behind a door that is shut every look leaves fewer that could be renewed, until none is left.
-    if (token !== undefined && done.certificates === before) break
     these = (await count(ports, choice)).meant
   }
-  if (token !== undefined && !isShut) await shut(ports, token)
+  if (token !== undefined && !isShut) await endToken(ports, token)
   return { ...counted, dryRun, ...done }
 }
 
+/** Is there a token, and is it revoked now? Where the registry fails and no server runs, nothing is done at all. */
+async function shut(ports: MassRevocationPorts, token: TokenRecord | undefined): Promise<boolean> {
+  if (token === undefined) return false
+  if (token.revokedAt !== undefined) return true
+  try {
+    await endToken(ports, token)
+    return true
+  } catch (cause) {
+    if (ports.decrees === undefined) throw cause
+    return false
+  }
+}
+
 /** The certificate of a claim is one of those that are revoked then, for the reason that was said. */
-async function shut({ registry, clock, actor }: MassRevocationPorts, { name, revokedAt }: TokenRecord): Promise<true> {
-  if (revokedAt !== undefined) return true
+async function endToken({ registry, clock, actor }: MassRevocationPorts, { name }: TokenRecord): Promise<void> {
   const at = clock()
   const committed = await registry.commit([{ kind: 'token-revoked', name, at }], [], [{ kind: 'token-revoked', at, token: name, actor }])
   if (!committed.allow) throw failureOf(committed)
-  return true
 }
 
 function throwing(failure: Error): never {
