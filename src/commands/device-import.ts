@@ -12,7 +12,7 @@ import { IMPORT_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { parseCsr } from '../x509/csr.ts'
 import { configOf, endpointsOf, print, required, withDesk, type CommonOptions } from './context.ts'
-import { openExtras, type Extra, type ExtraOptions } from './import-extras.ts'
+import { prepareExtras, type Extra, type ExtraOptions } from './import-extras.ts'
 import { digestOf, openResults, type Results, type RowResult } from './import-results.ts'
 import { readRows, type ImportRow } from './import-rows.ts'
 
@@ -30,8 +30,9 @@ export async function importFile(file: string, options: ImportOptions): Promise<
   await withDesk(options, async (desk, home) => {
     const { announcedHost, listen } = configOf(home)
     const endpoints = await endpointsOf(home)
-    const extra = await openExtras(desk, options, { host: announcedHost, port: endpoints?.mqtt.port ?? listen.mqtt.port, estPort: endpoints?.enroll?.port ?? listen.enroll.port })
+    const openExtra = prepareExtras(desk, options, { host: announcedHost, port: endpoints?.mqtt.port ?? listen.mqtt.port, estPort: endpoints?.enroll?.port ?? listen.enroll.port })
     using results = openResults(`${file}.results.ndjson`, { sha256: await digestOf(file), options: optionsText(groups, options) }, options.resume === true)
+    const extra = openExtra(results.secret)
     const counts = await run({ desk, extra, results, progress: progressOf(judged.rows) }, distinctRows(readRows(file, groups)))
     const written = extra.finish()
     if (counts.refused > 0) process.exitCode = EXIT.refused
@@ -40,8 +41,8 @@ export async function importFile(file: string, options: ImportOptions): Promise<
 }
 
 /** Everything that the results depend on. */
-function optionsText(groups: readonly string[], { bundle, out, expires }: ImportOptions): string {
-  return [...groups.map((group) => `--group ${group}`), ...(bundle === undefined ? [] : [`--bundle ${bundle}`]), ...(out === undefined ? [] : [`--out ${out}`]), ...(bundle === 'sheet' ? [`--expires ${expires}`] : [])].join(' ')
+function optionsText(groups: readonly string[], { bundle, out, expires, passwordFile }: ImportOptions): string {
+  return [...groups.map((group) => `--group ${group}`), ...(bundle === undefined ? [] : [`--bundle ${bundle}`]), ...(out === undefined ? [] : [`--out ${out}`]), ...(bundle === 'sheet' ? [`--expires ${expires}`] : []), ...(passwordFile === undefined ? [] : [`--password-file ${passwordFile}`])].join(' ')
 }
 
 /** The rows, with a request judged, and the second of two with one id or one key refused: the first is the one that counts. */

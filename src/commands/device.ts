@@ -10,6 +10,7 @@ import { SallyportError } from '../core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseGroupName, parseTenantId, printable, type DeviceId } from '../core/ids.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
 import type { BundleFormat } from './bundle-format.ts'
+import { chosenPassword, madePassword, newPasswordSecret } from './bundle-password.ts'
 import { configOf, confirm, endpointsOf, print, readText, required, table, time, withDesk, type CommonOptions } from './context.ts'
 
 interface AddOptions extends CommonOptions {
@@ -129,11 +130,13 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
 interface BundleOptions extends CommonOptions {
   readonly out: string
   readonly format: BundleFormat
+  readonly passwordFile?: string
   readonly force?: boolean
 }
 
 export async function bundle(id: string, options: BundleOptions): Promise<void> {
   const device = required(parseDeviceId(id))
+  if (options.passwordFile !== undefined && options.format !== 'p12') throw new SallyportError('usage', '--password-file is for --format p12.')
   await withDesk(options, async (desk, home) => {
     const { announcedHost, listen } = configOf(home)
     const port = (await endpointsOf(home))?.mqtt.port ?? listen.mqtt.port
@@ -144,11 +147,18 @@ export async function bundle(id: string, options: BundleOptions): Promise<void> 
   })
 }
 
-async function bundleFile(desk: Desk, device: DeviceId, { format, ...options }: BundleOptions & { readonly format: 'zip' | 'c-header' }, connectTo: ConnectTo): Promise<void> {
-  if (existsSync(options.out) && options.force !== true) throw new SallyportError('refused', `${options.out} exists: a key is not overwritten.`, { fix: 'Choose another --out, or give --force.' })
+async function bundleFile(desk: Desk, device: DeviceId, options: BundleOptions & { readonly format: Exclude<BundleFormat, 'pem'> }, connectTo: ConnectTo): Promise<void> {
+  const { format, out, passwordFile } = options
+  if (existsSync(out) && options.force !== true) throw new SallyportError('refused', `${out} exists: a key is not overwritten.`, { fix: 'Choose another --out, or give --force.' })
+  const lock = passwordFile === undefined ? madePassword(newPasswordSecret(), device) : chosenPassword(passwordFile)
   const { writePacked } = await import('./bundle-format.ts')
-  const { serial, notAfter } = await writePacked(desk, device, { format, out: options.out, connectTo })
-  print(options, { device, serial, notAfter, out: options.out }, () => `${options.out}: key, certificate, chain and root of ${device}\nThe key was made here and is nowhere else. The certificate ${serial} expires ${time(notAfter)}.`)
+  const { serial, notAfter } = await writePacked(desk, device, format === 'p12' ? { format, lock } : { format }, { out, connectTo })
+  const password = format === 'p12' && lock.isMade ? { password: lock.password } : {}
+  print(options, { device, serial, notAfter, out, ...password }, () => [
+    `${out}: key, certificate, chain and root of ${device}`,
+    ...('password' in password ? [`Its password is ${lock.password}. It is shown now and never again.`] : []),
+    `The key was made here and is nowhere else. The certificate ${serial} expires ${time(notAfter)}.`,
+  ].join('\n'))
 }
 
 interface EnrollOptions extends CommonOptions {

@@ -6,8 +6,10 @@ import path from 'node:path'
 import { writeSecretFile } from '../ca/key-file.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
+import type { DeviceId } from '../core/ids.ts'
 import { isBundleWhole, writeBundle } from '../bundle.ts'
 import { EXTENSIONS, writePacked, type BundleFormat } from './bundle-format.ts'
+import { chosenPassword, madePassword, type BundlePassword } from './bundle-password.ts'
 import type { RowResult } from './import-results.ts'
 import type { ImportRow } from './import-rows.ts'
 import { openSheet } from './token-sheet.ts'
@@ -18,6 +20,7 @@ export interface ExtraOptions {
   readonly out?: string
   readonly expires: string
   readonly perPage: string
+  readonly passwordFile?: string
   readonly resume?: boolean
 }
 
@@ -44,14 +47,23 @@ export interface Extra {
 const PUBLIC_MODE = 0o644
 const PER_PAGE_MAX = 24
 
-/** Failures: 'usage', 'home-not-writable'. */
-export async function openExtras(desk: Desk, { bundle, out, expires, perPage, resume }: ExtraOptions, reached: Reached): Promise<Extra> {
-  if (bundle === undefined) return certificates(desk, out)
+/** What is done with an import's own secret, which is the same when it is resumed. */
+export type OpenExtra = (secret: string) => Extra
+
+/** Judges the options, before anything is written. Failures: 'usage', 'home-not-writable', 'refused', and those of a password file. */
+export function prepareExtras(desk: Desk, { bundle, out, expires, perPage, passwordFile, resume }: ExtraOptions, reached: Reached): OpenExtra {
+  if (passwordFile !== undefined && bundle !== 'p12') throw new SallyportError('usage', '--password-file is for --bundle p12.')
+  if (bundle === undefined) return () => certificates(desk, out)
   if (out === undefined) throw new SallyportError('usage', `--bundle ${bundle} needs --out.`)
-  if (bundle !== 'sheet') return bundles(desk, bundle, out, reached)
+  if (bundle !== 'sheet') {
+    const chosen = passwordFile === undefined ? undefined : chosenPassword(passwordFile)
+    makeFolder(out)
+    return (secret) => bundles(desk, bundle, { out, connectTo: reached, lockOf: (id) => chosen ?? madePassword(secret, id) })
+  }
   const count = Number(perPage)
   if (!Number.isInteger(count) || count < 1 || count > PER_PAGE_MAX) throw new SallyportError('usage', `--per-page takes a number from 1 to ${PER_PAGE_MAX}.`)
-  return sheet(desk, { out, perPage: count, resume: resume === true, lifeMs: durationOf(expires), url: `https://${reached.host.includes(':') ? `[${reached.host}]` : reached.host}:${reached.estPort}/.well-known/est` })
+  const pages = sheet(desk, { out, perPage: count, resume: resume === true, lifeMs: durationOf(expires), url: `https://${reached.host.includes(':') ? `[${reached.host}]` : reached.host}:${reached.estPort}/.well-known/est` })
+  return () => pages
 }
 
 /** Does the work for the rows that are registered; a refusal by the desk is the result of its row. */
@@ -83,19 +95,28 @@ function certificates(desk: Desk, out: string | undefined): Extra {
   }
 }
 
-function bundles(desk: Desk, format: BundleFormat, out: string, connectTo: Reached): Extra {
-  makeFolder(out)
+interface BundlesOptions {
+  readonly out: string
+  readonly connectTo: Reached
+  readonly lockOf: (id: DeviceId) => BundlePassword
+}
+
+function bundles(desk: Desk, format: BundleFormat, { out, connectTo, lockOf }: BundlesOptions): Extra {
   let written = 0
   return {
     add: each(async ({ device }, begun) => {
       const { id } = device.value
       const target = path.join(out, `${id}${EXTENSIONS[format]}`)
+      const lock = lockOf(id)
+      const password = format === 'p12' && lock.isMade ? { password: lock.password } : {}
       const whole = format === 'pem' ? isBundleWhole(target) : existsSync(target)
-      if (begun && whole) return {}
+      if (begun && whole) return password
       if (!begun && existsSync(target)) throw new SallyportError('refused', `${target} exists: a key is not overwritten.`)
-      const enrolled = format === 'pem' ? await writeBundle(desk, id, { folder: target, connectTo, existingKey: 'use' }) : await writePacked(desk, id, { format, out: target, connectTo })
+      const enrolled = format === 'pem'
+        ? await writeBundle(desk, id, { folder: target, connectTo, existingKey: 'use' })
+        : await writePacked(desk, id, format === 'p12' ? { format, lock } : { format }, { out: target, connectTo })
       written++
-      return { serial: enrolled.serial }
+      return { serial: enrolled.serial, ...password }
     }),
     finish: () => `${out}: ${written} bundles. Their keys were made here and are nowhere else.`,
   }
