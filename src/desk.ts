@@ -170,7 +170,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     if (!parsed.allow) throw failureOf(parsed)
     const plan = judgeEnrollment(parsed.value, device)
     if (!plan.allow) throw failureOf(plan)
-    const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki }, actor)
+    const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki, key: parsed.value.key }, actor)
     if (!issued.allow) throw failureOf(issued)
     const { record, der } = issued.value
     const cas = registry.cas()

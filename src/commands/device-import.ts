@@ -12,7 +12,7 @@ import { IMPORT_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { parseCsr } from '../x509/csr.ts'
 import { configOf, endpointsOf, print, required, withDesk, type CommonOptions } from './context.ts'
-import { prepareExtras, type Extra, type ExtraOptions } from './import-extras.ts'
+import { prepareExtras, type Added, type Extra, type ExtraOptions } from './import-extras.ts'
 import { digestOf, openResults, type Results, type RowResult } from './import-results.ts'
 import { readRows, type ImportRow } from './import-rows.ts'
 
@@ -85,7 +85,9 @@ async function judgeFile(file: string, groups: readonly string[], options: Impor
   const refused: RowResult[] = []
   const lines = new Map<string, number>()
   let [rows, refusedCount] = [0, 0]
-  for await (const row of distinctRows(readRows(file, groups))) {
+  // A real run judges its rows when it comes to them: to verify every request twice would cost as much as to sign its certificate.
+  const read = readRows(file, groups)
+  for await (const row of options.dryRun === true ? distinctRows(read) : read) {
     rows++
     if (row.csr !== undefined && options.bundle !== undefined) throw new SallyportError('usage', `Line ${row.line} brings a key of its own, and --bundle ${options.bundle} is for devices without one.`, { fix: 'Import those with a request from a file of their own, without --bundle.' })
     if (row.csr !== undefined && options.out === undefined && options.dryRun !== true) throw new SallyportError('usage', `Line ${row.line} asks for a certificate: say with --out where it goes.`)
@@ -140,27 +142,40 @@ interface Counts {
 async function run({ desk, extra, results, progress }: Run, rows: AsyncIterable<ImportRow>): Promise<Counts> {
   let [seen, refused] = [0, results.refused]
   let batch: { readonly row: ImportRow; readonly begun: boolean }[] = []
-  const flush = async (): Promise<void> => {
-    if (batch.length === 0) return
+  let before: Added = { results: [] }
+  const work = async (): Promise<Added> => {
+    if (batch.length === 0) return { results: [] }
     // What was begun stays begun, with its time, until it has results: a resumed import may be interrupted, too.
-    results.begin(batch.length, batch.some(({ begun }) => begun) ? results.begun.at : Date.now())
+    results.begin(seen, batch.some(({ begun }) => begun) ? results.begun.at : Date.now())
     const outcomes = await registered(desk, batch.map(({ row }) => row), (i) => (batch[i]?.begun === true ? results.begun.at : undefined))
-    const finished = await extra.add(batch.map(({ row, begun }, i) => ({ row, begun, outcome: outcomes[i] ?? refusal(row, { reason: 'request-invalid' }) })))
-    results.write(finished)
+    return extra.add(batch.map(({ row, begun }, i) => ({ row, begun, outcome: outcomes[i] ?? refusal(row, { reason: 'request-invalid' }) })))
+  }
+  const settle = async ({ results: finished, write }: Added): Promise<void> => {
+    await write?.()
+    if (finished.length > 0) results.write(finished)
     refused += finished.filter(({ ok }) => !ok).length
+  }
+  // The disk takes in what became of a batch while the next one is registered.
+  const flush = async (): Promise<void> => {
+    const [added] = await Promise.all([work(), settle(before)])
+    before = added
     batch = []
     progress(seen)
   }
   for await (const row of rows) {
-    seen++
-    if (seen <= results.done) continue
-    const begun = seen <= results.done + results.begun.count
+    if (seen < results.done) {
+      seen++
+      continue
+    }
+    const begun = seen < results.begun.end
     // Begun rows are a batch of their own: a device of the others that is there already was there before.
     if (batch[0] !== undefined && batch[0].begun !== begun) await flush()
+    seen++
     batch.push({ row, begun })
     if (batch.length === IMPORT_LIMITS.batchRows) await flush()
   }
   await flush()
+  await settle(before)
   return { registered: seen - refused, refused }
 }
 

@@ -3,13 +3,13 @@
 
 import { existsSync, mkdirSync } from 'node:fs'
 import path from 'node:path'
-import { writeSecretFile } from '../ca/key-file.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { DeviceId } from '../core/ids.ts'
 import { isBundleWhole, writeBundle } from '../bundle.ts'
 import { EXTENSIONS, writePacked, type BundleFormat } from './bundle-format.ts'
 import { chosenPassword, madePassword, type BundlePassword } from './bundle-password.ts'
+import { writeFiles } from './import-files.ts'
 import type { RowResult } from './import-results.ts'
 import type { ImportRow } from './import-rows.ts'
 import { openSheet } from './token-sheet.ts'
@@ -37,9 +37,15 @@ export interface Registered {
   readonly outcome: RowResult
 }
 
+export interface Added {
+  /** In the order of the rows; those that are refused already stay as they are. */
+  readonly results: readonly RowResult[]
+  /** What must be on disk before the results are: it may be written while the next rows are worked on. */
+  readonly write?: () => Promise<void>
+}
+
 export interface Extra {
-  /** Results in the order of the rows; those that are refused already stay as they are. */
-  add(rows: readonly Registered[]): Promise<readonly RowResult[]>
+  add(rows: readonly Registered[]): Promise<Added>
   /** After the last row. Says what was written where, when something was. */
   finish(): string | undefined
 }
@@ -67,8 +73,8 @@ export function prepareExtras(desk: Desk, { bundle, out, expires, perPage, passw
 }
 
 /** Does the work for the rows that are registered; a refusal by the desk is the result of its row. */
-function each(work: (row: ImportRow & { readonly device: { readonly allow: true } }, begun: boolean) => Promise<Partial<RowResult>>): Extra['add'] {
-  return (rows) => Promise.all(rows.map(async ({ row, begun, outcome }) => {
+function each(rows: readonly Registered[], work: (row: ImportRow & { readonly device: { readonly allow: true } }, begun: boolean) => Promise<Partial<RowResult>>): Promise<readonly RowResult[]> {
+  return Promise.all(rows.map(async ({ row, begun, outcome }) => {
     const { device } = row
     if (!outcome.ok || !device.allow) return outcome
     try {
@@ -83,14 +89,19 @@ function each(work: (row: ImportRow & { readonly device: { readonly allow: true 
 function certificates(desk: Desk, out: string | undefined): Extra {
   let written = 0
   return {
-    add: each(async ({ csr, device }) => {
-      if (csr === undefined || out === undefined) return {}
+    async add(rows) {
+      const files = new Map<string, string>()
+      const results = await each(rows, async ({ csr, device }) => {
+        if (csr === undefined || out === undefined) return {}
+        const enrolled = await desk.enroll(device.value.id, csr)
+        files.set(`${device.value.id}.pem`, enrolled.certificate + enrolled.chain.join(''))
+        return { serial: enrolled.serial }
+      })
+      if (out === undefined || files.size === 0) return { results }
       makeFolder(out)
-      const enrolled = await desk.enroll(device.value.id, csr)
-      writeSecretFile(path.join(out, `${device.value.id}.pem`), enrolled.certificate + enrolled.chain.join(''), PUBLIC_MODE)
-      written++
-      return { serial: enrolled.serial }
-    }),
+      written += files.size
+      return { results, write: () => writeFiles(out, files, PUBLIC_MODE) }
+    },
     finish: () => (written === 0 ? undefined : `${out ?? ''}: ${written} certificates, each with its chain`),
   }
 }
@@ -104,7 +115,7 @@ interface BundlesOptions {
 function bundles(desk: Desk, format: BundleFormat, { out, connectTo, lockOf }: BundlesOptions): Extra {
   let written = 0
   return {
-    add: each(async ({ device }, begun) => {
+    add: async (rows) => ({ results: await each(rows, async ({ device }, begun) => {
       const { id } = device.value
       const target = path.join(out, `${id}${EXTENSIONS[format]}`)
       const lock = lockOf(id)
@@ -117,7 +128,7 @@ function bundles(desk: Desk, format: BundleFormat, { out, connectTo, lockOf }: B
         : await writePacked(desk, id, format === 'p12' ? { format, lock } : { format }, { out: target, connectTo })
       written++
       return { serial: enrolled.serial, ...password }
-    }),
+    }) }),
     finish: () => `${out}: ${written} bundles. Their keys were made here and are nowhere else.`,
   }
 }
@@ -128,7 +139,7 @@ function sheet(desk: Desk, options: { readonly out: string; readonly perPage: nu
     async add(rows) {
       const asked = rows.flatMap(({ row: { device }, outcome }) => (outcome.ok && device.allow && !pages.has(device.value.id) ? [device.value.id] : []))
       if (asked.length > 0) pages.add(await desk.createTokens(asked.map((device) => ({ target: { device }, register: false, groups: [], networks: [], approve: 'auto', uses: 1, lifeMs: options.lifeMs }))))
-      return rows.map(({ outcome }) => outcome)
+      return { results: rows.map(({ outcome }) => outcome) }
     },
     finish: () => `${options.out}: ${pages.finish()} one-time passwords. They are here and nowhere else: print it, and remove it.`,
   }

@@ -32,11 +32,12 @@ export interface Results extends Disposable {
   /** Rows that have a result, from the first. */
   readonly done: number
   readonly refused: number
-  /** Of rows that have no result, so many were about to be registered since `at`. */
-  readonly begun: { readonly count: number; readonly at: number }
+  /** Rows up to this one, counted from the first, were about to be registered; those of them that have no result since `at`. */
+  readonly begun: { readonly end: number; readonly at: number }
   /** 256 random bits as hex, of this import alone: what is made of it is the same after an interruption. */
   readonly secret: string
-  begin(count: number, at: number): void
+  /** Rows up to this one are about to be registered. Results of rows before them may come later. */
+  begin(end: number, at: number): void
   /** On disk when it returns. */
   write(results: readonly RowResult[]): void
 }
@@ -84,7 +85,7 @@ function begin(file: string, plan: ImportPlan, flag: 'ax' | 'w'): Written {
   const append = appendTo(openSync(file, flag, PRIVATE_MODE))
   const secret = randomBytes(SECRET_BYTES).toString('hex')
   append([{ import: { ...plan, secret } }])
-  return { secret, done: 0, refused: 0, begun: { count: 0, at: 0 }, ...writers(append) }
+  return { secret, done: 0, refused: 0, begun: { end: 0, at: 0 }, ...writers(append) }
 }
 
 function goOn(file: string, plan: ImportPlan): Written {
@@ -98,17 +99,19 @@ function goOn(file: string, plan: ImportPlan): Written {
   if (first === undefined || !('import' in first)) throw unreadable(file)
   if (first.import.sha256 !== plan.sha256) throw new SallyportError('refused', 'The file is not what it was when its import began.', { fix: 'Bring the old one back to go on. To import a changed file, remove the results: devices that are registered are then refused as such.' })
   if (first.import.options !== plan.options) throw new SallyportError('refused', `The import began with other options: ${first.import.options}.`, { fix: 'Give the same ones.' })
-  let [done, refused, begun, at] = [0, 0, 0, 0]
+  let [done, refused] = [0, 0]
+  const begins: { readonly begin: number; readonly at: number }[] = []
   for (const record of records) {
-    if ('begin' in record) [begun, at] = [done + record.begin, record.at]
+    if ('begin' in record) begins.push(record)
     if (!('line' in record)) continue
     done++
     if (!record.ok) refused++
   }
+  const begun = { end: begins.at(-1)?.begin ?? 0, at: begins.find(({ begin }) => begin > done)?.at ?? 0 }
   const descriptor = openSync(file, 'r+')
   ftruncateSync(descriptor, Buffer.byteLength(whole))
   closeSync(descriptor)
-  return { secret: first.import.secret, done, refused, begun: { count: Math.max(0, begun - done), at }, ...writers(appendTo(openSync(file, 'a', PRIVATE_MODE))) }
+  return { secret: first.import.secret, done, refused, begun, ...writers(appendTo(openSync(file, 'a', PRIVATE_MODE))) }
 }
 
 function recordOf(line: string, where: string): z.infer<typeof recordSchema> {
@@ -133,5 +136,5 @@ function appendTo(descriptor: number): Append {
 }
 
 function writers(append: Append): Pick<Results, 'begin' | 'write'> {
-  return { begin: (count, at) => append([{ begin: count, at }]), write: (results) => append(results) }
+  return { begin: (end, at) => append([{ begin: end, at }]), write: (results) => append(results) }
 }

@@ -59,10 +59,9 @@ export function openPublicKey(spki: Uint8Array): KeyObject | undefined {
   }
 }
 
-/** What the key policy asks of a key. A key that OpenSSL cannot open is 'other'. */
-export function keyFacts(spki: Uint8Array): KeyFacts {
+/** What the key policy asks of a key. A key that OpenSSL cannot open is 'other'. `key`: what `openPublicKey` says, where that was asked before. */
+export function keyFacts(spki: Uint8Array, key: KeyObject | undefined = openPublicKey(spki)): KeyFacts {
   const spkiSha256 = keyHash(spki)
-  const key = openPublicKey(spki)
   if (key === undefined) return { algorithm: 'other', spkiSha256 }
   const weakness = knownWeakness(key, spki)
   const base = weakness === undefined ? { spkiSha256 } : { spkiSha256, weakness }
