@@ -181,7 +181,7 @@ function addDeviceImport(device: Command): void {
     .addOption(new Option('--bundle <kind>', 'what every device gets').choices(['pem', 'zip', 'c-header', 'p12', 'sheet']))
     .option('--out <path>', 'the folder for bundles and certificates, or the file of the sheet')
     .option('--password-file <file>', 'one password for all PKCS#12 files (default: each has its own, in the results)')
-    .option('--expires <duration>', 'how long the one-time passwords of a sheet can be used', '30d')
+    .option('--expires <duration>', 'how long one-time passwords can be used, of a sheet or of a column', '30d')
     .option('--per-page <count>', 'one-time passwords on a page of the sheet', '6')
     .option('--resume', 'go on where an interrupted import stopped')
     .action(async (file, options) => (await import('./commands/device-import.ts')).importFile(file, options))

@@ -17,7 +17,7 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
-import { openEnrollmentDesk } from './enrollment-desk.ts'
+import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
@@ -87,12 +87,18 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return device
   }
 
-  async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT }: NewDevice): Promise<Device> {
+  async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT, keySha256, password }: NewDevice): Promise<Device> {
     const now = clock()
     const ofGroups = distinctGroups(groups)
     if (!ofGroups.allow) throw failureOf(ofGroups)
-    const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1 }
-    const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
+    const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1, ...(keySha256 === undefined ? {} : { keySha256 }) }
+    const token = password === undefined ? undefined : passwordToken(id, password, now)
+    if (token?.allow === false) throw failureOf(token)
+    const committed = await registry.commit(
+      [{ kind: 'device-added', device }, ...(token === undefined ? [] : [{ kind: 'token-added', token: token.value } as const])],
+      keySha256 === undefined ? [] : [{ kind: 'key-free', spkiSha256: keySha256, device: id }],
+      [{ kind: 'device-added', at: now, device: id, actor }, ...(token === undefined ? [] : [{ kind: 'token-created', at: now, token: token.value.name, actor } as const])],
+    )
     if (!committed.allow) throw failureOf(committed)
     return device
   }

@@ -121,7 +121,7 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
   await withDesk(options, async (desk) => {
     const shown = await desk.device(device)
     print(options, shown, () => [
-      `${shown.id}: ${shown.state}${shown.hold === undefined ? '' : ` by the detection ladder since ${time(shown.hold.since)}`},${shown.tenant === DEFAULT_TENANT ? '' : ` tenant ${shown.tenant},`} groups ${shown.groups.join(', ') || '(none)'}${Object.entries(shown.attributes).map(([k, v]) => `, ${k}=${v}`).join('')}`,
+      `${shown.id}: ${shown.state}${shown.hold === undefined ? '' : ` by the detection ladder since ${time(shown.hold.since)}`},${shown.tenant === DEFAULT_TENANT ? '' : ` tenant ${shown.tenant},`} groups ${shown.groups.join(', ') || '(none)'}${shown.keySha256 === undefined ? '' : `, reported key ${shown.keySha256.slice(0, 12)}…`}${Object.entries(shown.attributes).map(([k, v]) => `, ${k}=${v}`).join('')}`,
       table([['SERIAL', 'STATE', 'EXPIRES'], ...shown.certificates.map((c) => [c.serial, c.state, time(c.notAfter)])]),
     ].join('\n'))
   })

@@ -8,7 +8,7 @@ import type { CaDesk } from './ca-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
-import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
 
 export interface NewDevice {
@@ -17,6 +17,10 @@ export interface NewDevice {
   readonly attributes: Readonly<Record<string, string>>
   /** The one that there is, where nothing is said. */
   readonly tenant?: TenantId | undefined
+  /** The only key for which it gets a first certificate. */
+  readonly keySha256?: KeyHash | undefined
+  /** A one-time password that the device has already. */
+  readonly password?: { readonly text: string; readonly lifeMs: number } | undefined
 }
 
 /** What became of one device of many: refused ones say why and stop no other. */

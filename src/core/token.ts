@@ -9,8 +9,13 @@ export type TokenTarget = { readonly device: DeviceId } | { readonly pattern: st
 
 export interface TokenRecord {
   readonly name: TokenName
-  /** SHA-256 of the secret as lower-case hex. It is 130 random bits: stretching would slow down only ourselves. */
+  /**
+   * SHA-256 of the secret as lower-case hex. It is 130 random bits: stretching would slow down only ourselves. Of a password: of the device id, a zero
+   * and the password, so that whoever has the registry guesses at one device at a time.
+   */
   readonly secretSha256: string
+  /** Its secret is a password from elsewhere, and it is found by its device, the only one that it is for. */
+  readonly password?: true
   readonly target: TokenTarget
   /** A device that nobody registered is registered with its first use, in these groups. */
   readonly register: boolean

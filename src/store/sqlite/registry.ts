@@ -135,6 +135,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     crossCertificates: () => guarded(() => reader.crossCertificates()),
     token: (name) => guarded(() => reader.token(name)),
     tokens: (query) => guarded(() => reader.tokens(query)),
+    passwordOf: (device) => guarded(() => reader.passwordOf(device)),
     tokenUsed: (name, use) => guarded(() => reader.tokenUsed(name, use)),
     enrollment: (enrollmentId) => guarded(() => reader.enrollment(enrollmentId)),
     enrollments: (query) => guarded(() => reader.enrollments(query)),

@@ -10,13 +10,14 @@ import { prepareTuples, type Tuple } from './rows.ts'
 
 export type TokenChange = Extract<Change, { kind: 'token-added' | 'token-used' | 'token-revoked' | 'enrollment-requested' | 'enrollment-decided' }>
 
-const TOKEN_COLUMNS = 'name, secret_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at'
+const TOKEN_COLUMNS = 'name, secret_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, password_of'
 const ENROLLMENT_COLUMNS = 'id, token, device, spki_sha256, state, source, created_at, decided_at'
 const DONE = allow(undefined)
 
 export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => Decision<void> {
   const find = db.prepare('SELECT uses, uses_max, revoked_at FROM tokens WHERE name = ?')
-  const insert = db.prepare(`INSERT INTO tokens (${TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO tokens (${TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const passwordThere = db.prepare('SELECT name FROM tokens WHERE password_of = ? AND revoked_at IS NULL')
   // The one conditional update: of a thousand that race for the last use one finds a row to change.
   const use = db.prepare('UPDATE tokens SET uses = uses + 1 WHERE name = ? AND uses < uses_max AND revoked_at IS NULL')
   const remember = db.prepare('INSERT OR IGNORE INTO token_uses (token, device, spki_sha256, used_at) VALUES (?, ?, ?, ?)')
@@ -27,12 +28,19 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
   const enrollment = db.prepare('SELECT state FROM enrollments WHERE id = ?')
   const decide = db.prepare("UPDATE enrollments SET state = ?, decided_at = ? WHERE id = ? AND state = 'pending'")
 
+  const addToken = (token: TokenRecord): Decision<void> => {
+    if (find.get(token.name) !== undefined) return deny('revision-conflict', `the token ${token.name} is there already`)
+    const device = passwordDevice(token)
+    if (device !== null && deviceIsThere.get(device) === undefined) return deny('device-not-found', device)
+    if (device !== null && passwordThere.get(device) !== undefined) return deny('revision-conflict', `${device} has a password already`)
+    insert.run(...tokenValues(token))
+    return DONE
+  }
+
   return (change) => {
     switch (change.kind) {
       case 'token-added':
-        if (find.get(change.token.name) !== undefined) return deny('revision-conflict', `the token ${change.token.name} is there already`)
-        insert.run(...tokenValues(change.token))
-        return DONE
+        return addToken(change.token)
       case 'token-used': {
         if (find.get(change.name) === undefined) return deny('token-not-found', change.name)
         if (deviceIsThere.get(change.device) === undefined) return deny('device-not-found', change.device)
@@ -62,11 +70,12 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
   }
 }
 
-export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'tokenUsed' | 'enrollment' | 'enrollments'>
+export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'passwordOf' | 'tokenUsed' | 'enrollment' | 'enrollments'>
 
 export function prepareTokenReads(db: DatabaseSync): TokenReads {
   const token = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name = ?`)
   const tokens = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name > ? ORDER BY name LIMIT ?`)
+  const password = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE password_of = ? AND revoked_at IS NULL`)
   const used = db.prepare('SELECT 1 FROM token_uses WHERE token = ? AND device = ? AND spki_sha256 = ?')
   const enrollment = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id = ?`)
   const enrollments = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id > ? AND state = ? ORDER BY id LIMIT ?`)
@@ -76,6 +85,10 @@ export function prepareTokenReads(db: DatabaseSync): TokenReads {
       return row === undefined ? undefined : parseToken(row)
     },
     tokens: ({ after, limit = REGISTRY_LIMITS.pageSizeDefault }) => paged(tokens.all(after ?? '', limit + 1), limit, parseToken, (t) => t.name),
+    passwordOf(device) {
+      const row = password.get(device)
+      return row === undefined ? undefined : parseToken(row)
+    },
     tokenUsed: (name, { device, spkiSha256 }) => used.get(name, device, spkiSha256) !== undefined,
     enrollment(id) {
       const row = enrollment.get(id)
@@ -92,15 +105,20 @@ function paged<T>(rows: readonly Tuple[], limit: number, parse: (row: Tuple) => 
   return rows.length > limit && last !== undefined ? { items, next: key(last) } : { items }
 }
 
+/** The device whose password it is. */
+function passwordDevice({ password, target }: TokenRecord): string | null {
+  return password === true && 'device' in target ? target.device : null
+}
+
 function tokenValues(token: TokenRecord): SQLInputValue[] {
   return [
     token.name, token.secretSha256, JSON.stringify(token.target), token.register ? 1 : 0, JSON.stringify(token.groups), JSON.stringify(token.networks),
-    token.approve, token.usesMax, token.uses, token.createdAt, token.expiresAt, token.revokedAt ?? null,
+    token.approve, token.usesMax, token.uses, token.createdAt, token.expiresAt, token.revokedAt ?? null, passwordDevice(token),
   ]
 }
 
 function parseToken(row: Tuple): TokenRecord {
-  const [name, secretSha256, target, register, groups, networks, approve, usesMax, uses, createdAt, expiresAt, revokedAt] = row
+  const [name, secretSha256, target, register, groups, networks, approve, usesMax, uses, createdAt, expiresAt, revokedAt, passwordOf] = row
   return {
     name: name as TokenName,
     secretSha256: secretSha256 as string,
@@ -114,6 +132,7 @@ function parseToken(row: Tuple): TokenRecord {
     createdAt: createdAt as number,
     expiresAt: expiresAt as number,
     ...(revokedAt === null ? {} : { revokedAt: revokedAt as number }),
+    ...(passwordOf === null ? {} : { password: true as const }),
   }
 }
 
