@@ -136,11 +136,10 @@ function addCaRotation(ca: Command): void {
 
 function addDevice(cli: Command): void {
   const device = cli.command('device').description('Devices.').exitOverride()
-  verb(device, 'add [id]', 'Register a device, or a file of them.', 'sallyport device add sensor-7 --group sensors --attr model=k2')
+  verb(device, 'add <id>', 'Register a device; a file of them: device import.', 'sallyport device add sensor-7 --group sensors --attr model=k2')
     .option('--group <name>', 'a group of the policy (repeatable)', many)
     .option('--attr <name=value>', 'an attribute (repeatable)', many)
     .option('--tenant <name>', 'the tenant that it belongs to (default: default)')
-    .option('--file <csv>', 'a CSV file with the columns id, group (several: a;b) and attributes')
     .action(async (id, options) => (await import('./commands/device.ts')).add(id, options))
   addDeviceImport(device)
   verb(device, 'set <id>', 'Change its groups and attributes, for its live sessions, too.', 'sallyport device set sensor-7 --group line-2 --attr model=k3 --unset site')

@@ -10,9 +10,6 @@ const DAY = 24 * HOUR
 export const IMPORT_LIMITS = {
   /** What is remembered of every row (its id, and the key and password that it brings) to find it a second time: about 300 bytes each. */
   rowsMax: 1_000_000,
-  /** Of `device add --file`, which reads the file at once. */
-  fileAtOnceRowsMax: 100_000,
-  fileAtOnceBytesMax: 32 * 1024 * KiB,
   /** A line without an end. A row with a certificate request of RSA 4096 has 2 KiB. */
   rowBytesMax: 64 * KiB,
   /** Rows that are registered together, and whose results are written with one fsync. More would hold the event loop of the server for too long. */

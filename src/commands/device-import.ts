@@ -37,7 +37,7 @@ export async function importFile(file: string, options: ImportOptions): Promise<
     const counts = await run({ desk, extra, results, progress: progressOf(judged.rows) }, judgedRows(readRows(file, groups), lifeMs))
     const written = extra.finish()
     if (counts.refused > 0) process.exitCode = EXIT.refused
-    print(options, { ...counts, results: results.file, ...(written === undefined ? {} : { out: written }) }, () => [`${counts.registered} registered, ${counts.refused} refused; what became of each row: ${results.file}`, ...(written === undefined ? [] : [written])].join('\n'))
+    print(options, { ...counts, results: results.file, ...(written === undefined ? {} : { out: written }) }, () => [...problemLines(counts.items, counts.refused), `${counts.registered} registered, ${counts.refused} refused; what became of each row: ${results.file}`, ...(written === undefined ? [] : [written])].join('\n'))
   })
 }
 
@@ -102,11 +102,14 @@ async function tellDryRun(desk: Desk, judged: Judged, options: ImportOptions): P
   } while (after !== undefined)
   const items = problems.toSorted((a, b) => a.line - b.line).slice(0, IMPORT_LIMITS.problemsShownMax)
   print(options, { rows: judged.rows, good: judged.rows - refused, refused, items }, () => [
-    ...items.map((p) => `line ${p.line}: ${p.id}: ${p.message ?? ''}`),
-    ...(refused > items.length ? [`… and ${refused - items.length} more`] : []),
+    ...problemLines(items, refused),
     `${judged.rows} rows: ${judged.rows - refused} good, ${refused} would be refused. Nothing was written.`,
   ].join('\n'))
   if (refused > 0) process.exitCode = EXIT.refused
+}
+
+function problemLines(items: readonly RowResult[], refused: number): readonly string[] {
+  return [...items.map(({ line, id, message = '' }) => `line ${line}: ${id}: ${message}`), ...(refused > items.length ? [`… and ${refused - items.length} more`] : [])]
 }
 
 interface Run {
@@ -119,12 +122,15 @@ interface Run {
 interface Counts {
   readonly registered: number
   readonly refused: number
+  /** The first that this run has refused. */
+  readonly items: readonly RowResult[]
 }
 
 async function run({ desk, extra, results, progress }: Run, rows: AsyncIterable<ImportRow>): Promise<Counts> {
   let [seen, refused] = [0, results.refused]
   let batch: { readonly row: ImportRow; readonly begun: boolean }[] = []
   let before: Added = { results: [] }
+  const items: RowResult[] = []
   const work = async (): Promise<Added> => {
     if (batch.length === 0) return { results: [] }
     // What was begun stays begun, with its time, until it has results: a resumed import may be interrupted, too.
@@ -135,7 +141,9 @@ async function run({ desk, extra, results, progress }: Run, rows: AsyncIterable<
   const settle = async ({ results: finished, write }: Added): Promise<void> => {
     await write?.()
     if (finished.length > 0) results.write(finished)
-    refused += finished.filter(({ ok }) => !ok).length
+    const problems = finished.filter(({ ok }) => !ok)
+    refused += problems.length
+    items.push(...problems.slice(0, IMPORT_LIMITS.problemsShownMax - items.length))
   }
   // The disk takes in what became of a batch while the next one is registered.
   const flush = async (): Promise<void> => {
@@ -158,7 +166,7 @@ async function run({ desk, extra, results, progress }: Run, rows: AsyncIterable<
   }
   await flush()
   await settle(before)
-  return { registered: seen - refused, refused }
+  return { registered: seen - refused, refused, items }
 }
 
 /** Registers what is good of a batch; what an interrupted import had registered counts as registered by it. */

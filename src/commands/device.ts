@@ -17,15 +17,11 @@ interface AddOptions extends CommonOptions {
   readonly group?: readonly string[]
   readonly attr?: readonly string[]
   readonly tenant?: string
-  readonly file?: string
 }
 
-export async function add(id: string | undefined, options: AddOptions): Promise<void> {
-  if ((id === undefined) === (options.file === undefined)) throw new SallyportError('usage', 'Name one device, or a CSV file with --file.')
-  if (options.file !== undefined && options.tenant !== undefined) throw new SallyportError('usage', '--tenant is for one device: a file has no tenants.')
-  if (options.file !== undefined) return (await import('./device-file.ts')).addFile(options.file, options)
+export async function add(id: string, options: AddOptions): Promise<void> {
   const tenant = options.tenant === undefined ? undefined : required(parseTenantId(options.tenant))
-  const device = { ...required(newDevice(id ?? '', options.group ?? [], pairsOf(options.attr))), tenant }
+  const device = { ...required(newDevice(id, options.group ?? [], pairsOf(options.attr))), tenant }
   await withDesk(options, async (desk) => {
     const added = await desk.addDevice(device)
     print(options, added, () => `${added.id} is registered${added.groups.length === 0 ? ', in no group: the policy may grant it nothing' : ` in ${added.groups.join(', ')}`}.\nNext: sallyport device bundle ${added.id} --out ./${added.id}`)
