@@ -6,7 +6,8 @@ import { chainOf, rootsInForce } from './ca/chains.ts'
 import { openCaDesk, type CaDeskPorts } from './ca-desk.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
-import type { Decision } from './core/decision.ts'
+import type { CsrFacts } from './core/certificate.ts'
+import { allow, type Decision } from './core/decision.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
@@ -170,9 +171,9 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  async function enroll(id: DeviceId, csr: string): Promise<Enrolled> {
+  async function enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled> {
     const device = known(id)
-    const parsed = parseCsr(csr)
+    const parsed = read === undefined ? parseCsr(csr) : allow(read)
     if (!parsed.allow) throw failureOf(parsed)
     const plan = judgeEnrollment(parsed.value, device)
     if (!plan.allow) throw failureOf(plan)

@@ -91,9 +91,9 @@ function certificates(desk: Desk, out: string | undefined): Extra {
   return {
     async add(rows) {
       const files = new Map<string, string>()
-      const results = await each(rows, async ({ csr, device }) => {
+      const results = await each(rows, async ({ csr, request, device }) => {
         if (csr === undefined || out === undefined) return {}
-        const enrolled = await desk.enroll(device.value.id, csr)
+        const enrolled = await desk.enroll(device.value.id, csr, request)
         files.set(`${device.value.id}.pem`, enrolled.certificate + enrolled.chain.join(''))
         return { serial: enrolled.serial }
       })

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { keyProblem } from '../core/certificate-rules.ts'
+import type { CsrFacts } from '../core/certificate.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import type { NewDevice } from '../core/desk.ts'
 import { judgeEnrollment } from '../core/enrollment.ts'
@@ -21,7 +22,7 @@ export async function* judgedRows(rows: AsyncIterable<ImportRow>, lifeMs: number
       yield { ...row, device: brought }
       continue
     }
-    const { device, key } = brought.value
+    const { device, key, request } = brought.value
     const password = device.password === undefined ? undefined : createHash('sha256').update(device.password.text).digest('base64')
     const [sameId, sameKey, samePassword] = [ids.get(row.id), key === undefined ? undefined : keys.get(key), password === undefined ? undefined : passwords.get(password)]
     if (sameId !== undefined) yield { ...row, device: deny('device-exists', `it is in this file twice, first in line ${sameId}`) }
@@ -31,13 +32,13 @@ export async function* judgedRows(rows: AsyncIterable<ImportRow>, lifeMs: number
       ids.set(row.id, row.line)
       if (key !== undefined) keys.set(key, row.line)
       if (password !== undefined) passwords.set(password, row.line)
-      yield { ...row, device: allow(device) }
+      yield { ...row, device: allow(device), request }
     }
   }
 }
 
 /** `key`: that of the row, reported or in its request. */
-function judgeRow({ device: named, csr, spki, password: text }: ImportRow, lifeMs: number): Decision<{ readonly device: NewDevice; readonly key: KeyHash | undefined }> {
+function judgeRow({ device: named, csr, spki, password: text }: ImportRow, lifeMs: number): Decision<{ readonly device: NewDevice; readonly key: KeyHash | undefined; readonly request?: CsrFacts }> {
   if (!named.allow) return named
   const reported = spki === undefined ? undefined : reportedKey(spki)
   if (reported?.allow === false) return reported
@@ -48,8 +49,9 @@ function judgeRow({ device: named, csr, spki, password: text }: ImportRow, lifeM
     ...(reported === undefined ? {} : { keySha256: reported.value }),
     ...(password === undefined ? {} : { password: { text: password.value, lifeMs } }),
   }
-  const requested = csr === undefined ? allow(reported?.value) : requestedKey(csr, device)
-  return requested.allow ? allow({ device, key: requested.value }) : requested
+  if (csr === undefined) return allow({ device, key: reported?.value })
+  const request = requestOf(csr, device)
+  return request.allow ? allow({ device, key: request.value.key.spkiSha256, request: request.value }) : request
 }
 
 function reportedKey(spki: string): Decision<KeyHash> {
@@ -59,10 +61,10 @@ function reportedKey(spki: string): Decision<KeyHash> {
   return weak === undefined ? allow(key.value.spkiSha256) : deny('key-weak', weak)
 }
 
-/** The key that a row asks to have certified, as it will be judged at its enrollment. */
-function requestedKey(csr: string, { id, groups, attributes, keySha256 }: NewDevice): Decision<KeyHash> {
+/** The request of a row, as it will be judged at its enrollment. */
+function requestOf(csr: string, { id, groups, attributes, keySha256 }: NewDevice): Decision<CsrFacts> {
   const parsed = parseCsr(csr)
   if (!parsed.allow) return parsed
   const plan = judgeEnrollment(parsed.value, { id, groups, attributes, tenant: DEFAULT_TENANT, state: 'active', createdAt: 0, revision: 1, ...(keySha256 === undefined ? {} : { keySha256 }) })
-  return plan.allow ? allow(plan.value.spkiSha256) : plan
+  return plan.allow ? parsed : plan
 }

@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { parse as parseCsv } from 'csv-parse'
 import { z } from 'zod'
+import type { CsrFacts } from '../core/certificate.ts'
 import { deny, type Decision } from '../core/decision.ts'
 import type { NewDevice } from '../core/desk.ts'
 import { parseAttributes } from '../core/device.ts'
@@ -22,6 +23,8 @@ export interface ImportRow {
   readonly device: Decision<NewDevice>
   /** A certificate request, PEM, that the device made. */
   readonly csr?: string | undefined
+  /** What was read in it. */
+  readonly request?: CsrFacts | undefined
   /** The public key of the device, which its factory reported: PEM, or DER in base64. */
   readonly spki?: string | undefined
   /** The one-time password that the device has. */

@@ -2,6 +2,7 @@
 // (src/desk.ts) and over the admin API (http/admin-client.ts). Commands hold a Desk and need not know which.
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
+import type { CsrFacts } from './certificate.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
@@ -134,8 +135,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
   /** Groups and attributes, in force for connected sessions when it resolves. */
   describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>
   changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
-  /** `csr` is PEM. Idempotent by (device, public key): a lost answer can be asked for again. */
-  enroll(id: DeviceId, csr: string): Promise<Enrolled>
+  /** `csr` is PEM; `read`: what was read in it, where that was done in this process. Idempotent by (device, public key): a lost answer can be asked for again. */
+  enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled>
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
   revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation>
