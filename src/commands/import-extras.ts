@@ -1,7 +1,7 @@
 // What a row of an import gets besides its registration: a certificate for its request, a bundle, or a one-time password on the
 // sheet. Every step can be done twice: an import that goes on after an interruption finds what it had written.
 
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
@@ -9,7 +9,7 @@ import type { DeviceId } from '../core/ids.ts'
 import { isBundleWhole, writeBundle } from '../bundle.ts'
 import { EXTENSIONS, writePacked, type BundleFormat } from './bundle-format.ts'
 import { chosenPassword, madePassword, type BundlePassword } from './bundle-password.ts'
-import { writeFiles } from './import-files.ts'
+import { sweeper, writeFiles } from './import-files.ts'
 import type { RowResult } from './import-results.ts'
 import type { ImportRow } from './import-rows.ts'
 import { openSheet } from './token-sheet.ts'
@@ -87,12 +87,14 @@ function each(rows: readonly Registered[], work: (row: ImportRow & { readonly de
 }
 
 function certificates(desk: Desk, out: string | undefined): Extra {
+  const sweep = sweeper(out ?? '')
   let written = 0
   return {
     async add(rows) {
       const files = new Map<string, string>()
-      const results = await each(rows, async ({ csr, request, device }) => {
+      const results = await each(rows, async ({ csr, request, device }, begun) => {
         if (csr === undefined || out === undefined) return {}
+        if (begun) sweep(`${device.value.id}.pem`)
         const enrolled = await desk.enroll(device.value.id, csr, request)
         files.set(`${device.value.id}.pem`, enrolled.certificate + enrolled.chain.join(''))
         return { serial: enrolled.serial }
@@ -113,6 +115,7 @@ interface BundlesOptions {
 }
 
 function bundles(desk: Desk, format: BundleFormat, { out, connectTo, lockOf }: BundlesOptions): Extra {
+  const sweep = sweeper(out)
   let written = 0
   return {
     add: async (rows) => ({ results: await each(rows, async ({ device }, begun) => {
@@ -121,7 +124,12 @@ function bundles(desk: Desk, format: BundleFormat, { out, connectTo, lockOf }: B
       const lock = lockOf(id)
       const password = format === 'p12' && lock.isMade ? { password: lock.password } : {}
       const whole = format === 'pem' ? isBundleWhole(target) : existsSync(target)
-      if (begun && whole) return password
+      if (begun) sweep(path.basename(target))
+      if (begun && whole) {
+        // Between the last two steps: it holds the key.
+        rmSync(`${target}.making`, { recursive: true, force: true })
+        return password
+      }
       if (!begun && existsSync(target)) throw new SallyportError('refused', `${target} exists: a key is not overwritten.`)
       const enrolled = format === 'pem'
         ? await writeBundle(desk, id, { folder: target, connectTo, existingKey: 'use' })

@@ -1,6 +1,8 @@
-// Many files at once into one folder. A disk takes a hundred of them nearly as fast as one when it is not asked for each in turn.
+// Many files at once into one folder. A disk takes a hundred of them nearly as fast as one when it is not asked for each in turn. And what
+// a writer that was killed has left of one.
 
 import { randomBytes } from 'node:crypto'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 
@@ -24,5 +26,14 @@ async function writeOne(file: string, text: string, mode: number): Promise<void>
   } catch (cause) {
     await rm(temporary, { force: true })
     throw cause
+  }
+}
+
+/** Removes files of this name that were being written when an import was killed: some hold a key. The folder is listed once, when first asked. */
+export function sweeper(folder: string): (name: string) => void {
+  let left: readonly string[] | undefined
+  return (name) => {
+    left ??= existsSync(folder) ? readdirSync(folder).filter((entry) => /\.[0-9a-f]{12}\.tmp$/.test(entry)) : []
+    for (const entry of left) if (entry.replace(/\.[0-9a-f]{12}\.tmp$/, '') === name) rmSync(path.join(folder, entry), { force: true })
   }
 }

@@ -1,12 +1,13 @@
 // PKCS#12 bundles, read by the programs that people have, and used: with curl and with Java at the enrollment door of a running server.
 
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { EXIT } from '../../src/vocabulary.ts'
-import { has, Program, type Answer, type Endpoints } from '../e2e/program.ts'
+import { has, LAUNCH, Program, type Answer, type Endpoints } from '../e2e/program.ts'
 import { sallyport } from './shell.ts'
 
 let program: Program
@@ -180,6 +181,26 @@ describe('an import', () => {
     expect((await cli(...args, '--resume')).status).toBe(EXIT.refused)
     expect(results(name).map(({ id, password }) => [id, password])).toEqual(['many-1', 'bad id', 'many-2', 'many-3'].map((id) => [id, made.find((m) => m.id === id)?.password]))
     expect(readFileSync(at('many/many-1.p12'))).toEqual(before)
+  })
+
+  test.skipIf(!has('openssl'))('that is killed among its bundles is gone on with: every file opens with the password of its row, and every device has one certificate (needs openssl)', { timeout: 90_000 }, async () => {
+    const ids = Array.from({ length: 200 }, (_, i) => `cut-${i}`)
+    const name = file('cut.csv', ...ids)
+    const args = ['device', 'import', name, '--bundle', 'p12', '--out', 'cut']
+    const made = (): number => (existsSync(at('cut')) ? readdirSync(at('cut')).filter((entry) => entry.endsWith('.p12')).length : 0)
+    for (const until of [3, 60, 140]) {
+      const child = spawn(process.execPath, [LAUNCH, ...args, ...(until === 3 ? [] : ['--resume'])], { cwd: program.home, env: { ...process.env, SALLYPORT_HOME: program.home }, stdio: 'ignore' })
+      const watch = setInterval(() => made() >= until && child.kill('SIGKILL'), 1)
+      const [, signal] = (await once(child, 'exit')) as [number | null, string | null]
+      clearInterval(watch)
+      expect(signal).toBe('SIGKILL')
+    }
+    expect((await cli(...args, '--resume')).stdout).toContain('200 registered, 0 refused')
+    expect(readdirSync(at('cut')).toSorted()).toEqual(ids.map((id) => `${id}.p12`).toSorted())
+    const rows = results(name)
+    expect(rows.map(({ id }) => id)).toEqual(ids)
+    for (const { id, password = '' } of rows.filter((_, i) => i % 7 === 0)) expect((await tool('openssl', 'pkcs12', '-in', `cut/${id}.p12`, '-passin', `pass:${password}`, '-nodes')).said).toContain(`CN = ${id}`)
+    for (const id of ids.slice(0, 150).filter((_, i) => i % 10 === 0)) expect((JSON.parse((await cli('cert', 'list', '--device', id, '--json')).stdout) as { items: unknown[] }).items).toHaveLength(1)
   })
 
   test.skipIf(!has('openssl'))('with a password file has one password, and no other when it is resumed (needs openssl)', async () => {

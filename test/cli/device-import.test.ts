@@ -174,6 +174,26 @@ describe('an import that is killed', () => {
     expect(audit).toHaveLength(ROWS * 0.99)
   })
 
+  test('with requests: what has a result has its certificate on the disk, and resumed every device has one, once', { timeout: 120_000 }, async () => {
+    const ids = Array.from({ length: 700 }, (_, i) => `order-${i}`)
+    const name = file(`id,csr\n${ids.map((id) => `${id},"${makeCsr(generateKey('P-256'), id)}"`).join('\n')}\n`)
+    const out = path.join(path.dirname(name), 'certs')
+    const args = ['--out', out]
+    const isThere = (id: string): boolean => new X509Certificate(readFileSync(path.join(out, `${id}.pem`))).subject === `CN=${id}`
+    for (const first of [true, false, false, false]) {
+      expect(await killed(name, first ? args : [...args, '--resume'], first ? 2_000 : 9_000)).toBe(true)
+      const done = readFileSync(`${name}.results.ndjson`, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as Result).filter((record) => 'line' in record)
+      expect(done.length).toBeGreaterThan(0)
+      expect(done.every(({ id }) => isThere(id))).toBe(true)
+    }
+    expect((await cli('device', 'import', name, ...args, '--resume')).stdout).toContain('700 registered, 0 refused')
+    expect(resultsOf(name).map(({ id }) => id)).toEqual(ids)
+    expect(ids.every(isThere)).toBe(true)
+    expect(readdirSync(out)).toHaveLength(700)
+    const issuedOnce = readFileSync(path.join(home, 'data/audit.ndjson'), 'utf8').split('\n').filter((line) => line.includes('"certificate-issued"') && line.includes('"order-'))
+    expect(issuedOnce).toHaveLength(700)
+  })
+
   test('a device that was there before is not taken for one of an interrupted import', async () => {
     expect((await cli('device', 'add', 'before-1', '--group', 'a')).status).toBe(0)
     const name = file('id,group\nbefore-1,a\nbefore-2,a\n')
