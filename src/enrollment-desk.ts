@@ -185,9 +185,9 @@ function openToken(registry: Registry, text: string, said: string | undefined): 
 
 function passwordOf(registry: Registry, text: string, said = ''): TokenRecord | undefined {
   const device = parseDeviceId(said)
-  const record = device.allow ? registry.passwordOf(device.value) : undefined
-  const right = timingSafeEqual(hashOfPassword(said, text), Buffer.from(record?.secretSha256 ?? NOBODY, 'hex'))
-  return right ? record : undefined
+  const password = device.allow ? registry.passwordOf(device.value) : undefined
+  const right = timingSafeEqual(hashOfPassword(said, text), Buffer.from(password?.secretSha256 ?? NOBODY, 'hex'))
+  return right && password !== undefined ? registry.token(password.name) : undefined
 }
 
 function namedToken(registry: Registry, text: string): TokenRecord | undefined {

@@ -199,8 +199,8 @@ export interface Registry {
   crossCertificates(): readonly CrossCertificate[]
   token(name: TokenName): TokenRecord | undefined
   tokens(query: PageQuery): Page<TokenRecord>
-  /** The token that is the password of this device, and not revoked. */
-  passwordOf(device: DeviceId): TokenRecord | undefined
+  /** The token that is the password of this device, and not revoked. As quick where there is none. */
+  passwordOf(device: DeviceId): Pick<TokenRecord, 'name' | 'secretSha256'> | undefined
   /** Was this token used by this device with this key? */
   tokenUsed(name: TokenName, use: TokenUse): boolean
   enrollment(id: string): EnrollmentRecord | undefined

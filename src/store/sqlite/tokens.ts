@@ -13,6 +13,8 @@ export type TokenChange = Extract<Change, { kind: 'token-added' | 'token-used' |
 const TOKEN_COLUMNS = 'name, secret_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, password_of'
 const ENROLLMENT_COLUMNS = 'id, token, device, spki_sha256, state, source, created_at, decided_at'
 const DONE = allow(undefined)
+/** No token has it: a name has no such letters. */
+const NO_NAME = '--------'
 
 export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => Decision<void> {
   const find = db.prepare('SELECT uses, uses_max, revoked_at FROM tokens WHERE name = ?')
@@ -75,7 +77,8 @@ export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'passwordOf' | 'tok
 export function prepareTokenReads(db: DatabaseSync): TokenReads {
   const token = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name = ?`)
   const tokens = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name > ? ORDER BY name LIMIT ?`)
-  const password = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE password_of = ? AND revoked_at IS NULL`)
+  // A row in any case: to read one takes longer than to read none, and a stranger could tell which it was.
+  const password = prepareTuples(db, `SELECT name, secret_sha256 FROM tokens WHERE password_of = ? AND revoked_at IS NULL UNION ALL SELECT '${NO_NAME}', '${'0'.repeat(64)}' LIMIT 1`)
   const used = db.prepare('SELECT 1 FROM token_uses WHERE token = ? AND device = ? AND spki_sha256 = ?')
   const enrollment = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id = ?`)
   const enrollments = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id > ? AND state = ? ORDER BY id LIMIT ?`)
@@ -86,8 +89,8 @@ export function prepareTokenReads(db: DatabaseSync): TokenReads {
     },
     tokens: ({ after, limit = REGISTRY_LIMITS.pageSizeDefault }) => paged(tokens.all(after ?? '', limit + 1), limit, parseToken, (t) => t.name),
     passwordOf(device) {
-      const row = password.get(device)
-      return row === undefined ? undefined : parseToken(row)
+      const [name, secretSha256] = password.get(device) ?? []
+      return name === NO_NAME ? undefined : { name: name as TokenName, secretSha256: secretSha256 as string }
     },
     tokenUsed: (name, { device, spkiSha256 }) => used.get(name, device, spkiSha256) !== undefined,
     enrollment(id) {
