@@ -54,7 +54,8 @@ export async function revokeMany(ports: MassRevocationPorts, { choice, reason, d
   const done: Done = { certificates: 0, sessions: 0, closedMs: 0 }
   let these: readonly Meant[] = meant
   // Of what came through a token that is shut, every look leaves less that could be renewed.
-  for (let look = 1; these.length > 0 && (look <= LOOKS_MAX || isShut); look++) {
+  const looksMax = isShut ? Number.POSITIVE_INFINITY : LOOKS_MAX
+  for (let look = 1; these.length > 0 && look <= looksMax; look++) {
     await revokeThese(ports, these, reason, done)
     these = (await count(ports, choice)).meant
   }
