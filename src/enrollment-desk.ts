@@ -12,10 +12,14 @@ import type { EnrollmentDesk, NewToken, TokenMade, TokenShown } from './core/enr
 import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
 import type { CertificateRecord, Change, Page, Registry } from './core/registry.ts'
+import { openRates } from './core/rates.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
+import { ENROLL_LIMITS } from './enrollment-limits.ts'
+import { readRequest, type AskedHow } from './est-request.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { networkOf } from './policy-file.ts'
-import { parseCsr } from './x509/csr.ts'
+import { underKey } from './x509/csr.ts'
+import { generateKeyAside, privateKeyDer } from './x509/keys.ts'
 
 export interface EnrollmentPorts {
   readonly registry: Registry
@@ -83,7 +87,7 @@ function recordOf({ uses, lifeMs, ...token }: NewToken, at: EpochMs): Omit<Token
 }
 
 /** A request as a stranger brought it. */
-export interface TokenRequest {
+export interface TokenRequest extends AskedHow {
   /** Name and secret, as they were sent. */
   readonly token: string
   /** The id that the request says besides, outside the certificate request. */
@@ -92,56 +96,71 @@ export interface TokenRequest {
   readonly source: Source
 }
 
-/** A certificate, DER. */
+/** A certificate, DER; and its key, PKCS#8, where that was made here. It is kept nowhere: this is all there is of it. */
 export interface Certified {
   readonly certificate: Uint8Array
+  readonly key?: Uint8Array
 }
 
 export interface EnrollmentDoor {
-  /** Reasons: token-unknown, those of `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown, enrollment-pending, enrollment-rejected. */
+  /**
+   * Reasons: token-unknown, token-rate, those of `readRequest`, `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown,
+   * enrollment-pending, enrollment-rejected. With a key that is made here every answer is another key, and another use.
+   */
   withToken(request: TokenRequest): Promise<Decision<Certified>>
 }
 
+const TOKEN_RATE = { perSecond: ENROLL_LIMITS.tokenPerSecond, burst: ENROLL_LIMITS.tokenBurst }
+
 export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPorts): EnrollmentDoor {
+  const withinRate = openRates(TOKEN_RATE, ENROLL_LIMITS.tokensRememberedMax)
+
   return {
-    async withToken({ token: text, device: said, csr: der, source }) {
+    async withToken({ token: text, device: said, csr: der, source, ...how }) {
       const token = openToken(registry, text)
       if (token === undefined) return deny('token-unknown')
-      const csr = parseCsr(der)
+      const now = clock()
+      // Of who has the secret alone: whoever only knows the name of a token could otherwise keep its device waiting.
+      if (!withinRate(token.name, now)) return deny('token-rate')
+      const csr = readRequest(der, how)
       if (!csr.allow) return csr
       const id = deviceOf(said, csr.value)
       if (!id.allow) return id
-      const now = clock()
-      const use: TokenUse = { device: id.value, spkiSha256: csr.value.key.spkiSha256 }
-      const usedBefore = registry.tokenUsed(token.name, use)
+      const asked: TokenUse = { device: id.value, spkiSha256: csr.value.key.spkiSha256 }
+      const usedBefore = how.serverKey === undefined && registry.tokenUsed(token.name, asked)
       const fits = judgeToken({ token, device: id.value, usedBefore, sourceFits: isFrom(token, source.address), now })
       if (!fits.allow) return fits
       // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
-      if (usedBefore && isOver(use, now)) return deny('token-used-up', 'its certificate is over')
+      if (usedBefore && isOver(asked, now)) return deny('token-used-up', 'its certificate is over')
       const known = registry.device(id.value)
       if (known === undefined && !token.register) return deny('device-unknown', id.value)
-      const plan = judgeEnrollment(csr.value, known ?? newDevice(id.value, token, now))
+      const key = how.serverKey === undefined ? undefined : await generateKeyAside(how.serverKey)
+      const plan = judgeEnrollment(key === undefined ? csr.value : underKey(csr.value, key), known ?? newDevice(id.value, token, now))
       if (!plan.allow) return plan
-      const approved = await approval({ registry, token, use, source, now })
+      const approved = await approval({ registry, token, use: asked, source, now })
       if (!approved.allow) return approved
-      return issue({ token, use, source, now, usedBefore, known, spki: plan.value.spki })
+      const use: TokenUse = { device: id.value, spkiSha256: plan.value.spkiSha256 }
+      const certified = await issue({ token, use, source, now, usedBefore, known, spki: plan.value.spki, isKeyOurs: key !== undefined })
+      return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
     },
   }
 
   /** There was a certificate of this key, and none is in force. All are looked at: the view does not hold those that have ended. */
   function isOver({ device, spkiSha256 }: TokenUse, now: EpochMs): boolean {
-    let [after, ended]: [string | undefined, boolean] = [undefined, false]
-    do {
-      const page: Page<CertificateRecord> = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
-      const ofKey = page.items.filter((c) => c.spkiSha256 === spkiSha256 && c.state !== 'planned')
-      if (ofKey.some((c) => (c.state === 'active' || c.state === 'issued') && c.notAfter > now)) return false
-      ended ||= ofKey.length > 0
-      after = page.next
-    } while (after !== undefined)
-    return ended
+    const ofKey = [...certificatesOf(device)].filter((c) => c.spkiSha256 === spkiSha256 && c.state !== 'planned')
+    return ofKey.length > 0 && !ofKey.some((c) => (c.state === 'active' || c.state === 'issued') && c.notAfter > now)
   }
 
-  async function issue({ token, use, source, now, usedBefore, known, spki }: { readonly token: TokenRecord; readonly use: TokenUse; readonly source: Source; readonly now: EpochMs; readonly usedBefore: boolean; readonly known: Device | undefined; readonly spki: Uint8Array }): Promise<Decision<Certified>> {
+  function* certificatesOf(device: DeviceId): Generator<CertificateRecord> {
+    let after: string | undefined
+    do {
+      const page: Page<CertificateRecord> = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
+      yield* page.items
+      after = page.next
+    } while (after !== undefined)
+  }
+
+  async function issue({ token, use, source, now, usedBefore, known, spki, isKeyOurs }: Issuing): Promise<Decision<Certified>> {
     const actor: Actor = { kind: 'token', name: token.name }
     const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
     const audit: AuditEvent = { kind: 'token-used', at: now, token: token.name, device: use.device, source }
@@ -154,10 +173,25 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
       )
       if (!added.allow && added.reason !== 'device-exists') return added
     }
-    const along = usedBefore || registry.tokenUsed(token.name, use) ? undefined : { changes: [used], audit: [audit] }
-    const issued = await authority.issue({ profile: 'device', commonName: use.device, device: use.device, spki, ...(along === undefined ? {} : { along }) }, actor)
+    const isCounted = usedBefore || registry.tokenUsed(token.name, use)
+    const made: readonly AuditEvent[] = isKeyOurs ? [{ kind: 'server-key-made', at: now, device: use.device, source, actor }] : []
+    const along = { changes: isCounted ? [] : [used], audit: [...(isCounted ? [] : [audit]), ...made] }
+    // A key whose answer was lost is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
+    const waiting = isKeyOurs ? { state: 'issued' as const, ends: [...certificatesOf(use.device)].filter((c) => c.state === 'issued' && c.profile === 'device') } : {}
+    const issued = await authority.issue({ profile: 'device', commonName: use.device, device: use.device, spki, along, ...waiting }, actor)
     return issued.allow ? allow({ certificate: issued.value.der }) : issued
   }
+}
+
+interface Issuing {
+  readonly token: TokenRecord
+  readonly use: TokenUse
+  readonly source: Source
+  readonly now: EpochMs
+  readonly usedBefore: boolean
+  readonly known: Device | undefined
+  readonly spki: Uint8Array
+  readonly isKeyOurs: boolean
 }
 
 /** The token whose secret this is. As long for a name that nobody has as for a secret that is wrong. */

@@ -42,6 +42,13 @@ export const ENROLL_LIMITS = {
   /** Floods: requests of one address (of an IPv6 network of 64 bits), and connections. */
   sourcePerSecond: 50,
   sourceBurst: 200,
+  /** A stolen credential that is shown from everywhere: requests with one right token count like those of one address. Those with a certificate: renewal-limits.ts. */
+  tokenPerSecond: 50,
+  tokenBurst: 200,
+  tokensRememberedMax: 65_536,
+  /** How long who asks too often waits: with a token, and with a certificate, which has a token again every minute. */
+  rateRetrySeconds: 1,
+  renewalRetrySeconds: 60,
   /** Guessing: so many wrong tokens of one address in a row are free; then it waits, twice as long each time. */
   guessesFree: 5,
   guessLockMinMs: SECOND,

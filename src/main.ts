@@ -7,7 +7,7 @@ import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { RESTORED } from './backup.ts'
-import { publishedCas, rootsInForce } from './ca/chains.ts'
+import { rootsInForce } from './ca/chains.ts'
 import { writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { ExpirySeen } from './core/ca-desk.ts'
@@ -18,8 +18,8 @@ import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
 import { ownCas, tlsMaterial } from './door-material.ts'
-import { openEnrollServer, type EnrollTls } from './enroll/server.ts'
-import { openEnrollmentDoor } from './enrollment-desk.ts'
+import type { EnrollTls } from './enroll/server.ts'
+import { openEstDoor } from './est-door.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import type { FleetPorts } from './fleet.ts'
 import { connectedAs, openHeldSessions } from './held-sessions.ts'
@@ -172,18 +172,9 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   stack.defer(() => admin.close())
   const enrollTls = ({ key, cert, anchors }: TlsMaterial): EnrollTls => ({ key, cert, anchors })
-  const enroll = await openEnrollServer({
-    listen: config.listen.enroll,
-    tls: enrollTls(inForce.tls),
-    enrollments: {
-      ...openEnrollmentDoor({ registry: home.registry, authority: organisation.authority, clock: Date.now }),
-      renew: ({ leaf, csr }) => renewal.renew({ presented: leaf, csr, mayBeLate: true }).then((renewed) => (renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed)),
-      caCertificates: () => publishedCas(home.registry),
-      labels: () => [organisation.authority.issuer],
-    },
-    audit: home.audit,
-    clock: Date.now,
-    log: (level, facts, message) => log[level](facts, message),
+  const enroll = await openEstDoor({
+    listen: config.listen.enroll, tls: enrollTls(inForce.tls), registry: home.registry, authority: organisation.authority, renewal, audit: home.audit,
+    rules: () => inForce.config.enroll, clock: Date.now, log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => enroll.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))

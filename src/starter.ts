@@ -92,5 +92,8 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 #   graceDays: 30                    # how long after its end a certificate is still renewed, at a door for renewals alone; 0: never
 #   groups: {}                       # the same of devices in a group, { line-1: 90 }; of several the shortest counts
 #   sameKey: allowed                 # or refused: the next certificate must be for a new key
+# enroll:                            # docs/enrollment.md
+#   serverKeys: refused              # or allowed: a device may have its key made here (serverkeygen)
+#   channelBinding: optional         # or required: each request must be bound to its TLS connection
 # log: { level: info }
 `

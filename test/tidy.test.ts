@@ -72,6 +72,7 @@ const COMPOSERS = [
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'renewal', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
+  'est-door', 'est-request',
 ]
 
 /** Third-party package → the only rooms that may know it. */

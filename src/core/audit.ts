@@ -89,6 +89,8 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
   | Common & { readonly kind: 'token-created' | 'token-revoked'; readonly token: TokenName; readonly actor: Actor }
   | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source }
+  /** A key for this device was made here, and handed to whoever asked. */
+  | Common & { readonly kind: 'server-key-made'; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }

@@ -16,7 +16,9 @@ import { sourceAddress } from '../core/source.ts'
 import { openSourceRates } from '../core/source-rates.ts'
 import { ENROLL_LIMITS } from '../enrollment-limits.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
-import { answerEst, operationOf, refusal, type Enrollments, type EstAnswer } from './est.ts'
+import { refusal, type EstAnswer } from './answer.ts'
+import { bindingOf } from './channel-binding.ts'
+import { answerEst, operationOf, type Enrollments } from './est.ts'
 import { openGuesses } from './guesses.ts'
 
 export interface EnrollTls {
@@ -97,17 +99,18 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     } catch (error) {
       if (socket.destroyed) return
       ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'an enrollment failed')
-      send(asked, response, refusal(deny('issuance-unavailable'), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }))
+      send(asked, response, refusal(deny('issuance-unavailable')))
     }
   }
 
   async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
-    if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { 'Retry-After': '1' } })
+    if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'))
     const [method = '', path = ''] = [request.method, request.url]
     // What nobody serves has no body that anybody reads.
-    const body = operationOf(method, path, ports.enrollments.labels()).allow ? await bodyOf(request) : Buffer.alloc(0)
+    const body = operationOf(method, path, ports.enrollments).allow ? await bodyOf(request) : Buffer.alloc(0)
     if (body === undefined) return refusal(deny('csr-malformed', `a body of more than ${ENROLL_LIMITS.bodyBytesMax} bytes`), { status: 413, headers: { Connection: 'close' } })
-    return answerEst({ method, path, body, source, authorization: request.headers.authorization, userAgent: request.headers['user-agent'], leaf: socket.getPeerX509Certificate()?.raw }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
+    const { authorization, 'user-agent': userAgent } = request.headers
+    return answerEst({ method, path, body, source, authorization, userAgent, leaf: socket.getPeerX509Certificate()?.raw, binding: () => bindingOf(socket) }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
   }
 
   function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {

@@ -37,6 +37,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'token-created': 'configuration',
   'token-revoked': 'configuration',
   'token-used': 'authentication',
+  'server-key-made': 'configuration',
   'enrollment-requested': 'configuration',
   'enrollment-decided': 'configuration',
   'ca-added': 'configuration',

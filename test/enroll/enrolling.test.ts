@@ -12,9 +12,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { CertificateFacts } from '../../src/core/certificate.ts'
 import type { NewToken } from '../../src/core/enrollment-desk.ts'
 import type { DeviceId, SerialNumber } from '../../src/core/ids.ts'
+import { DEFAULT_ENROLL } from '../../src/core/enroll-rules.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
-import { openEnrollServer, type EnrollServer } from '../../src/enroll/server.ts'
-import { openEnrollmentDoor } from '../../src/enrollment-desk.ts'
+import type { EnrollServer } from '../../src/enroll/server.ts'
+import { openEstDoor } from '../../src/est-door.ts'
 import { openRenewal } from '../../src/renewal.ts'
 import { parseCertificate } from '../../src/x509/certificate.ts'
 import { encodePem } from '../../src/x509/pem.ts'
@@ -36,21 +37,11 @@ beforeAll(async () => {
   const { home, organisation } = house
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
   const clock = (): number => Date.now() + ahead
-  const ports = { registry: home.registry, view: home.view, authority: organisation.authority, clock }
-  const renewal = openRenewal({ ...ports, rules: () => DEFAULT_RENEWAL, log: () => {} })
-  open = () => openEnrollServer({
+  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
+  open = () => openEstDoor({
     listen: { host: '127.0.0.1', port: 0 },
     tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
-    enrollments: {
-      ...openEnrollmentDoor(ports),
-      async renew({ leaf, csr }) {
-        const renewed = await renewal.renew({ presented: leaf, csr, mayBeLate: true })
-        return renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed
-      },
-      caCertificates: () => [organisation.issuing.der, organisation.root.der],
-      labels: () => [organisation.authority.issuer],
-    },
-    audit: home.audit, clock, log: () => {},
+    registry: home.registry, authority: organisation.authority, renewal, audit: home.audit, rules: () => DEFAULT_ENROLL, clock, log: () => {},
   })
   server = await open()
 })

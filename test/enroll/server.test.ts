@@ -9,6 +9,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { deny } from '../../src/core/decision.ts'
+import { DEFAULT_ENROLL } from '../../src/core/enroll-rules.ts'
 import type { Enrollments } from '../../src/enroll/est.ts'
 import { openEnrollServer, type EnrollServer } from '../../src/enroll/server.ts'
 import { ENROLL_LIMITS } from '../../src/enrollment-limits.ts'
@@ -31,6 +32,7 @@ const enrollments: Enrollments = {
   renew: () => Promise.resolve(deny('certificate-superseded')),
   caCertificates: () => [house.organisation.issuing.der, house.organisation.root.der],
   labels: () => ['issuing-1'],
+  rules: () => DEFAULT_ENROLL,
 }
 beforeAll(async () => {
   house = await openHouse()
@@ -129,7 +131,7 @@ describe('no credential', () => {
 })
 
 describe('what is not served (E16, E31)', () => {
-  test.each(['/.well-known/est/fullcmc', '/.well-known/est/serverkeygen', '/.well-known/est/', '/.well-known/est', '/', '/.well-known/est/a/b/cacerts', '/.well-known/est/cacerts?x=1', '/.well-known/est/CACERTS', '/.well-known/est/__proto__', '/.well-known/est/constructor', '/.well-known/est/%63acerts', '/.well-known/est/../est/cacerts', `/${'x'.repeat(8_000)}`])('%s', async (path) => {
+  test.each(['/.well-known/est/fullcmc', '/.well-known/est/', '/.well-known/est', '/', '/.well-known/est/a/b/cacerts', '/.well-known/est/cacerts?x=1', '/.well-known/est/CACERTS', '/.well-known/est/__proto__', '/.well-known/est/constructor', '/.well-known/est/%63acerts', '/.well-known/est/../est/cacerts', `/${'x'.repeat(8_000)}`])('%s', async (path) => {
     expect(await ask(path)).toMatchObject({ status: 404, headers: { 'sallyport-reason': 'enrollment-operation' } })
   })
 
