@@ -28,12 +28,12 @@ export interface Door extends AsyncDisposable {
   readonly server: EnrollServer
   /** What the configuration says; what is not said is as in the defaults. */
   rulesAre(rules: Partial<EnrollRules>): void
-  /** Moves the clock of the rules. */
-  ahead(ms: number): void
+  /** Stops the clock of the rules at this time; without one it goes on. */
+  clockAt(now?: number): void
   /** A device that is registered. */
   fresh(): Promise<DeviceId>
   tokenFor(id: DeviceId, more?: Partial<NewToken>): Promise<string>
-  connect(options?: ConnectionOptions): Promise<TLSSocket>
+  connect(options?: ConnectionOptions & { readonly localAddress?: string }): Promise<TLSSocket>
   /** On this connection, or on one of its own. `csr` is PEM or whatever else a body may be. */
   post(operation: string, csr: string | Buffer, how?: { readonly token?: string | undefined; readonly credential?: Omit<Credential, 'serial'>; readonly socket?: TLSSocket; readonly from?: string }): Promise<Answered>
 }
@@ -41,8 +41,8 @@ export interface Door extends AsyncDisposable {
 export async function openDoor(): Promise<Door> {
   const house = await openHouse()
   const { home: { registry, view, audit }, organisation: { authority } } = house
-  let [rules, moved, count]: [EnrollRules, number, number] = [DEFAULT_ENROLL, 0, 0]
-  const clock = (): number => Date.now() + moved
+  let [rules, stopped, count]: [EnrollRules, number | undefined, number] = [DEFAULT_ENROLL, undefined, 0]
+  const clock = (): number => stopped ?? Date.now()
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
   const renewal = openRenewal({ registry, view, authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
   const server = await openEstDoor({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, registry, authority, renewal, audit, rules: () => rules, clock, log: () => {} })
@@ -54,7 +54,7 @@ export async function openDoor(): Promise<Door> {
   return {
     house, server, connect: open,
     rulesAre: (said) => (rules = { ...DEFAULT_ENROLL, ...said }),
-    ahead: (ms) => (moved = ms),
+    clockAt: (now) => (stopped = now),
     async fresh() {
       const id = device(`e-${++count}`)
       await house.desk().addDevice({ id, groups: [], attributes: {} })
