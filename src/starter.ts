@@ -63,7 +63,7 @@ group backend
 export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
 # Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
 # What is off unless it is here says so.
-# kill -HUP re-reads policy, trust, hosts, detection and the server certificate, all of them or, with one mistake, none;
+# kill -HUP re-reads policy, trust, hosts, detection, renewal, enroll and the server certificate, all of them or, with one mistake, none;
 # listeners and limits need a restart.
 
 # organisation: Sallyport
