@@ -7,7 +7,9 @@ import type { Config } from './config.ts'
 import type { EnrollRules } from './core/enroll-rules.ts'
 import type { EpochMs } from './core/ids.ts'
 import type { AuditSink, Registry } from './core/registry.ts'
-import { openEnrollServer, type EnrollServer, type EnrollServerPorts, type EnrollTls } from './enroll/server.ts'
+import { deny } from './core/decision.ts'
+import { openEnrollDoor, type EnrollDoor } from './enroll/behind.ts'
+import type { EnrollServerPorts, EnrollTls } from './enroll/server.ts'
 import { openEnrollmentDoor } from './enrollment-desk.ts'
 import type { Renewal } from './renewal.ts'
 import { loadProfiles } from './shipped-profiles.ts'
@@ -25,16 +27,21 @@ export interface EstDoorPorts {
 }
 
 /** Opens the port. Failure: 'port-in-use'. */
-export function openEstDoor({ listen, tls, registry, authority, renewal, audit, rules, clock, log }: EstDoorPorts): Promise<EnrollServer> {
+export function openEstDoor({ listen, tls, registry, authority, renewal, audit, rules, clock, log }: EstDoorPorts): Promise<EnrollDoor> {
   const tokens = openEnrollmentDoor({ registry, authority, clock })
   // Keys that are made here are of the kind that the profile of devices names.
   const kind = loadProfiles().device.key
   const bindingOf = (expected: string | undefined) => ({ expected, rule: rules().channelBinding })
-  return openEnrollServer({
-    listen, tls, audit, clock, log,
+  return openEnrollDoor({
+    listen, tls, audit, log,
     enrollments: {
-      withToken: ({ binding, serverKey, ...request }) => tokens.withToken({ ...request, binding: bindingOf(binding), ...(serverKey ? { serverKey: kind } : {}) }),
+      // The rules are asked again here: those of the door may be older by a moment.
+      async withToken({ binding, serverKey, ...request }) {
+        if (serverKey && rules().serverKeys === 'refused') return deny('server-key-refused')
+        return tokens.withToken({ ...request, binding: bindingOf(binding), ...(serverKey ? { serverKey: kind } : {}) })
+      },
       async renew({ leaf, csr, source, binding, serverKey }) {
+        if (serverKey && rules().serverKeys === 'refused') return deny('server-key-refused')
         const renewed = await renewal.renew({ presented: leaf, csr, mayBeLate: true, binding: bindingOf(binding), ...(serverKey ? { serverKey: { kind, source } } : {}) })
         if (!renewed.allow) return renewed
         const { der, key } = renewed.value

@@ -152,6 +152,7 @@ export const REASONS = {
   'enrollment-not-found': enrollment(404, 'No such request waits.', 'List them: sallyport enrollment list.'),
   'token-not-found': enrollment(404, 'There is no token of this name.', 'List them: sallyport token list.'),
   'enrollment-rate': enrollment(429, 'Too many requests came from this address.', 'Wait for what Retry-After says; let the devices back off with jitter.'),
+  'enrollment-busy': enrollment(503, 'More enrollments were asked for at once than are worked off.', 'The device asks again after what Retry-After says. If it lasts, look for who asks: sallyport audit tail.'),
   'issuance-unavailable': enrollment(503, 'No certificate can be issued just now.', 'See the server log: the signer is being started, or the registry cannot be written. The device may try again.'),
   'enrollment-operation': enrollment(404, 'There is no such operation.', 'Compare the path with docs/enrollment.md.'),
   'channel-binding': enrollment(403, 'The request is not bound to this connection.', 'Let the client put tls-unique (TLS 1.2) or tls-exporter (TLS 1.3) in base64 into the challengePassword of its request, anew for each connection. If it does: somebody passes its requests on.'),

@@ -2,7 +2,7 @@
 
 import { REASONS, type DenyReason } from '../vocabulary.ts'
 import type { Denied } from '../core/decision.ts'
-import { ENROLL_LIMITS } from '../enrollment-limits.ts'
+import { DOOR_LIMITS, ENROLL_LIMITS } from '../enrollment-limits.ts'
 import { certsOnly } from '../x509/pkcs7.ts'
 
 export interface EstAnswer {
@@ -47,6 +47,7 @@ export function keyAnswer(reader: Reader, key: Uint8Array, certificate: Uint8Arr
 
 /** How long who is refused for this waits before it asks again. */
 const RETRY_SECONDS: Partial<Readonly<Record<DenyReason, number>>> = {
+  'enrollment-busy': DOOR_LIMITS.busyRetrySeconds,
   'enrollment-pending': ENROLL_LIMITS.approvalRetrySeconds,
   'enrollment-rate': ENROLL_LIMITS.rateRetrySeconds,
   'issuance-unavailable': ENROLL_LIMITS.issuanceRetrySeconds,

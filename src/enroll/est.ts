@@ -14,7 +14,7 @@ import { tokenOf } from './credential.ts'
 import type { Guesses } from './guesses.ts'
 
 /** A certificate for whoever asked, DER; and its key, PKCS#8, where that was to be made here. */
-interface Certified {
+export interface Certified {
   readonly certificate: Uint8Array
   readonly key?: Uint8Array
 }

@@ -61,11 +61,13 @@ interface Asked {
 }
 
 const RATE = { perSecond: ENROLL_LIMITS.sourcePerSecond, burst: ENROLL_LIMITS.sourceBurst }
+const CONNECTION_RATE = { perSecond: ENROLL_LIMITS.connectionsPerSecond, burst: ENROLL_LIMITS.connectionsBurst }
 
 /** Opens the port. Failure: 'port-in-use'. */
 export async function openEnrollServer(ports: EnrollServerPorts): Promise<EnrollServer> {
   const guesses = openGuesses()
   const withinRate = openSourceRates(RATE, ENROLL_LIMITS.sourcesRememberedMax)
+  const mayConnect = openSourceRates(CONNECTION_RATE, ENROLL_LIMITS.sourcesRememberedMax)
   const context = ({ key, cert, anchors }: EnrollTls): { key: string; cert: string; ca: string[] } => ({ key, cert, ca: [...anchors] })
   const server = createServer({
     ...TLS_OPTIONS, ...context(ports.tls),
@@ -76,6 +78,11 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
   // HTTP knows a connection from its handshake on, and looks after none once it is closed: who says nothing would keep the program from its end.
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
+    const source = sourceOf(socket)
+    if (!mayConnect(source.address, ports.clock())) {
+      socket.destroy()
+      return ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS['source-rate'].step, reason: 'source-rate', source })
+    }
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
@@ -89,11 +96,18 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   })
   server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response))
+  /** Connections with a request that is not answered. One that sends the next before would have us hold the bodies of as many as it likes. */
+  const answering = new WeakSet<Socket>()
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // Of a request whose connection is gone there is no socket to ask any more.
     const socket = request.socket as TLSSocket
-    const asked: Asked = { request, socket, source: { address: sourceAddress(socket.remoteAddress), port: socket.remotePort ?? 0 } }
+    const asked: Asked = { request, socket, source: sourceOf(socket) }
+    if (answering.has(socket)) {
+      record(asked, { allow: false, reason: 'enrollment-rate', detail: 'several requests at once over one connection' }, undefined)
+      return void socket.destroy()
+    }
+    answering.add(socket)
     try {
       send(asked, response, await answer(asked))
     } catch (error) {
@@ -104,7 +118,7 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
   }
 
   async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
-    if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'))
+    if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { Connection: 'close' } })
     const [method = '', path = ''] = [request.method, request.url]
     // What nobody serves has no body that anybody reads.
     const body = operationOf(method, path, ports.enrollments).allow ? await bodyOf(request) : Buffer.alloc(0)
@@ -115,6 +129,7 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
 
   function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {
     if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
+    answering.delete(asked.socket)
     // Content-Length always: strongSwan does not read a chunked answer.
     response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })
     response.end(body)
@@ -141,6 +156,8 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     },
   }
 }
+
+const sourceOf = ({ remoteAddress, remotePort }: Socket): Source => ({ address: sourceAddress(remoteAddress), port: remotePort ?? 0 })
 
 /** Undefined when there is more of it than is read. What is left stays where it is: to destroy the request would be to destroy the way to answer. */
 function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {

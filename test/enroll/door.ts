@@ -27,7 +27,7 @@ export interface Door extends AsyncDisposable {
   readonly house: House
   readonly server: EnrollServer
   /** What the configuration says; what is not said is as in the defaults. */
-  rulesAre(rules: Partial<EnrollRules>): void
+  rulesAre(rules: Partial<EnrollRules>): Promise<void>
   /** Stops the clock of the rules at this time; without one it goes on. */
   clockAt(now?: number): void
   /** A device that is registered. */
@@ -53,7 +53,10 @@ export async function openDoor(): Promise<Door> {
   }
   return {
     house, server, connect: open,
-    rulesAre: (said) => (rules = { ...DEFAULT_ENROLL, ...said }),
+    async rulesAre(said) {
+      rules = { ...DEFAULT_ENROLL, ...said }
+      await server.refresh()
+    },
     clockAt: (now) => (stopped = now),
     async fresh() {
       const id = device(`e-${++count}`)

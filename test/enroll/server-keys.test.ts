@@ -13,7 +13,7 @@ import { CERTIFIED, openDoor, openssl, outcome, pemIn, type Answered, type Door 
 let door: Door
 beforeAll(async () => {
   door = await openDoor()
-  door.rulesAre({ serverKeys: 'allowed' })
+  await door.rulesAre({ serverKeys: 'allowed' })
 })
 afterAll(() => door[Symbol.asyncDispose]())
 
@@ -166,7 +166,7 @@ describe('of the request', () => {
   })
 
   test('it is bound to its connection where that is required', async () => {
-    door.rulesAre({ serverKeys: 'allowed', channelBinding: 'required' })
+    await door.rulesAre({ serverKeys: 'allowed', channelBinding: 'required' })
     const id = await door.fresh()
     const token = await door.tokenFor(id)
     const socket = await door.connect({ minVersion: 'TLSv1.3' })
@@ -174,7 +174,7 @@ describe('of the request', () => {
     const number = socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)).toString('base64')
     expect(outcome(await door.post('serverkeygen', forgeRequest(privateKey(), id, { attributes: [challengePassword(number)] }), { token, socket }))).toBe(CERTIFIED)
     socket.destroy()
-    door.rulesAre({ serverKeys: 'allowed' })
+    await door.rulesAre({ serverKeys: 'allowed' })
   })
 })
 
@@ -192,7 +192,7 @@ test('an operator who has to approve it approves the request, by its key: no key
 
 describe('where it is not allowed', () => {
   test('it is refused in words, before a byte of the body is read; everything else goes on', async () => {
-    door.rulesAre({})
+    await door.rulesAre({})
     const id = await door.fresh()
     const token = await door.tokenFor(id)
     const refused = await ask(forgeRequest(privateKey(), id), token)
@@ -205,6 +205,6 @@ describe('where it is not allowed', () => {
     expect(text).toMatch(/^HTTP\/1\.1 403 /)
     expect(certificatesOf(id)).toEqual([])
     expect(outcome(await door.post('simpleenroll', forgeRequest(privateKey(), id), { token }))).toBe(CERTIFIED)
-    door.rulesAre({ serverKeys: 'allowed' })
+    await door.rulesAre({ serverKeys: 'allowed' })
   })
 })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
+import { connect as connectTcp } from 'node:net'
 import path from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -20,6 +21,8 @@ import { openHouse, type House } from '../http/house.ts'
 let house: House
 let server: EnrollServer
 const events: AuditEvent[] = []
+/** Where the clock of the door stands still. */
+let stopped: number | undefined
 /** Accepts every token but 'wrong', and answers with the root in place of a certificate. */
 const enrollments: Enrollments = {
   withToken({ token, csr }) {
@@ -37,7 +40,7 @@ const enrollments: Enrollments = {
 beforeAll(async () => {
   house = await openHouse()
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
-  server = await openEnrollServer({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, enrollments, audit: { record: (event) => void events.push(event) }, clock: Date.now, log: () => {} })
+  server = await openEnrollServer({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, enrollments, audit: { record: (event) => void events.push(event) }, clock: () => stopped ?? Date.now(), log: () => {} })
 })
 afterAll(async () => {
   await server.close()
@@ -191,6 +194,36 @@ test('a flood of one address is told to wait, and others are served', async () =
   expect(statuses).toEqual(new Set([200, 429]))
   expect(answers.filter((a) => a.status === 200).length).toBeGreaterThanOrEqual(ENROLL_LIMITS.sourceBurst)
   expect((await ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.12' })).status).toBe(200)
+})
+
+test('who sends one request after the other without waiting for an answer is cut off; who waits is not', async () => {
+  const one = `POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic('good')}\r\nContent-Length: ${base64.length}\r\n\r\n${base64}`
+  const answers = (await raw(one.repeat(20))).match(/HTTP\/1\.1 \d{3}/g) ?? []
+  expect(answers.length).toBeLessThan(2)
+  expect(events.at(-1)).toMatchObject({ kind: 'refusal', reason: 'enrollment-rate' })
+  const socket = connect({ host: '127.0.0.1', port: server.address.port, ca: house.root })
+  await once(socket, 'secureConnect')
+  for (let i = 0; i < 3; i++) {
+    const answered = once(socket, 'data')
+    socket.write(one)
+    expect(String(await answered)).toMatch(/^HTTP\/1\.1 200 /)
+  }
+  socket.destroy()
+})
+
+test('who begins connection after connection is refused before TLS, without a word; from elsewhere one is served', async () => {
+  stopped = Date.now()
+  await Promise.all(Array.from({ length: ENROLL_LIMITS.connectionsBurst + 1 }, async () => {
+    const socket = connectTcp({ host: '127.0.0.1', port: server.address.port, localAddress: '127.0.0.21' })
+    socket.on('error', () => {})
+    await new Promise((resolve) => socket.once('close', resolve).once('connect', () => socket.destroy()))
+  }))
+  await expect(ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.21' })).rejects.toThrow(/ECONNRESET|hang up|disconnected|EPIPE/)
+  expect(events.some((event) => event.kind === 'refusal' && event.reason === 'source-rate' && event.source?.address === '127.0.0.21')).toBe(true)
+  expect((await ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.22' })).status).toBe(200)
+  stopped += 1_000
+  expect((await ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.21' })).status).toBe(200)
+  stopped = undefined
 })
 
 test('a client that goes away in the middle of its body costs nobody anything', async () => {
