@@ -15,8 +15,12 @@ export interface EnrollDoor extends EnrollServer {
   refresh(): Promise<void>
 }
 
+export type Begin = (start: ThreadStart) => Worker
+
+const begun: Begin = (start) => new Worker(new URL('thread.ts', import.meta.url), { name: 'enroll', workerData: start, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
+
 /** Opens the port. Failure: 'port-in-use'. The clock of the door itself is that of the machine. */
-export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: Omit<EnrollServerPorts, 'clock'>): Promise<EnrollDoor> {
+export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: Omit<EnrollServerPorts, 'clock'>, begin: Begin = begun): Promise<EnrollDoor> {
   const factsNow = (): Facts => ({ caCertificates: enrollments.caCertificates(), labels: enrollments.labels(), rules: enrollments.rules() })
   const refreshed = new Map<number, () => void>()
   let [inForce, isClosing, lastRefresh] = [tls, false, 0]
@@ -52,7 +56,7 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: O
 
   /** A thread that serves, and where. */
   async function start(where: EnrollServerPorts['listen']): Promise<{ readonly worker: Worker; readonly address: EnrollServer['address'] }> {
-    const worker = new Worker(new URL('thread.ts', import.meta.url), { name: 'enroll', workerData: { listen: where, tls: inForce, facts: factsNow() } satisfies ThreadStart, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
+    const worker = begin({ listen: where, tls: inForce, facts: factsNow() })
     const address = await new Promise<EnrollServer['address']>((resolve, reject) => {
       const failed = (error: unknown): void => reject(new SallyportError('internal', `The thread of the enrollment door did not start (${String(error)}).`, { cause: error }))
       worker.once('error', failed)

@@ -189,11 +189,13 @@ describe('HTTP that two readers read differently is refused (E13)', () => {
 })
 
 test('a flood of one address is told to wait, and others are served', async () => {
+  stopped = Date.now()
   const answers = await Promise.all(Array.from({ length: ENROLL_LIMITS.sourceBurst + 100 }, () => ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.11' })))
-  const statuses = new Set(answers.map((a) => a.status))
-  expect(statuses).toEqual(new Set([200, 429]))
-  expect(answers.filter((a) => a.status === 200).length).toBeGreaterThanOrEqual(ENROLL_LIMITS.sourceBurst)
+  expect(answers.filter((a) => a.status === 200)).toHaveLength(ENROLL_LIMITS.sourceBurst)
+  // Who goes on over the same connection would be answered for less than what a new one costs.
+  for (const { status, headers } of answers.filter((a) => a.status !== 200)) expect([status, headers['retry-after'], headers['connection']]).toEqual([429, '1', 'close'])
   expect((await ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.12' })).status).toBe(200)
+  stopped = undefined
 })
 
 test('who sends one request after the other without waiting for an answer is cut off; who waits is not', async () => {
