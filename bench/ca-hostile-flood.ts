@@ -1,6 +1,7 @@
 // Whoever floods the enrollment door, as a process of its own: requests as bad as they come, over connections that stay open and over new
 // ones, from as many addresses as it likes. Started by ca-hostile.ts with a plan in JSON; says once a second, in JSON, what it was answered.
 
+import type { NetConnectOpts } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 
 interface Plan {
@@ -33,7 +34,8 @@ const lines: (Line | undefined)[] = Array.from({ length: plan.connections }, () 
 function dial(place: number): Line {
   const n = plan.isEachNew ? dials : place
   dials += 1
-  const socket = connect({ host: '127.0.0.1', port: plan.port, ca: plan.ca, servername: 'localhost', ...{ localAddress: `127.${32 + ((n >> 14) & 31)}.${(n >> 7) & 127}.${(n & 127) + 1}` } })
+  const from: NetConnectOpts = { host: '127.0.0.1', port: plan.port, localAddress: `127.${32 + ((n >> 14) & 31)}.${(n >> 7) & 127}.${(n & 127) + 1}` }
+  const socket = connect({ ...from, ca: plan.ca, servername: 'localhost' })
   const line: Line = { socket, isReady: false, open: 0 }
   socket.setNoDelay(true)
   socket.once('secureConnect', () => {

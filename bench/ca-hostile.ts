@@ -1,6 +1,6 @@
 // The enrollment door under fire (E21), and beside it, in the same program, a fleet that speaks MQTT: what 10,000 bad requests a second are
-// answered with, and what they do to the messages of others. Server and fleet are measured calm, under each flood, and calm again.
-// Flags: --seconds N, --per-second N, --devices N, --profile DIR.
+// answered with, and what they do to the messages of others. Each flood has a calm stretch before it, and is compared with that one.
+// Flags: --seconds N (of each stretch), --rounds N, --per-second N, --devices N, --profile DIR.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -14,10 +14,11 @@ import { forgeRequest } from '../device-sim/forge/request.ts'
 import { openLatency, type LatencySummary } from '../device-sim/load/latency.ts'
 import { connectLight, type LightPeer } from '../device-sim/load/light-peer.ts'
 import { makeFleet } from './mqtt/fleet.ts'
-import { residentKb, usageOf, usedBetween } from './process-cpu.ts'
+import { residentKb, spread, usageOf, usedBetween } from './process-cpu.ts'
 
-const { values: flags } = parseArgs({ options: { seconds: { type: 'string', default: '10' }, 'per-second': { type: 'string', default: '10000' }, devices: { type: 'string', default: '50' }, profile: { type: 'string' } } })
+const { values: flags } = parseArgs({ options: { seconds: { type: 'string', default: '10' }, rounds: { type: 'string', default: '3' }, 'per-second': { type: 'string', default: '10000' }, devices: { type: 'string', default: '50' }, profile: { type: 'string' } } })
 const SECONDS = Number(flags.seconds)
+const ROUNDS = Number(flags.rounds)
 const PER_SECOND = Number(flags['per-second'])
 const DEVICES = Number(flags.devices)
 const MESSAGES_PER_SECOND = 500
@@ -36,6 +37,21 @@ function badRequests(token: string): readonly string[] {
   const deep = Buffer.alloc(12_000, Buffer.from('30803080', 'hex')).toString('base64')
   return [body(forged), body(forged, '00000000-00000000000000000000000000'), body(forged, token), body('A'.repeat(2_000), token), body(deep, token), body('!'.repeat(60_000), token), 'GET /.well-known/est/fullcmc HTTP/1.1\r\nHost: localhost\r\n\r\n']
 }
+
+interface Stretch {
+  readonly p50Ms: number
+  readonly p99Ms: number
+  readonly maxMs: number
+  readonly lost: number
+  /** Shares of a core. */
+  readonly cores: number
+  readonly loop: number
+  readonly waited: number
+  readonly residentMiB: number
+}
+
+/** CPU of the main thread, which has the number of the process. */
+const loopMsOf = (pid: number): number => Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, 'utf8').split(' ')[0]) / 1e6
 
 interface Fleet {
   /** Publishes at the rate until it is told to stop; from the time at which a message was due to its arrival. */
@@ -96,27 +112,41 @@ try {
   const ca = readFileSync(at('home/certs/local/root.pem'), 'utf8')
   const fleet = await openFleet(mqtt.port, ca)
   const base = { port: enroll.port, ca, seconds: SECONDS, perSecond: PER_SECOND, requests: badRequests(token) }
-  const floods: readonly (readonly [string, Readonly<Record<string, unknown>> | undefined])[] = [
-    ['calm, to warm up', undefined],
-    ['calm', undefined],
-    ['one address, connections that stay open', { ...base, connections: 1, isEachNew: false }],
+  const floods = [
+    ['one address', { ...base, connections: 1, isEachNew: false }],
     ['500 addresses, connections that stay open', { ...base, connections: 500, isEachNew: false }],
-    ['calm', undefined],
     ['an address and a connection for each request', { ...base, connections: 200, isEachNew: true }],
-    ['calm', undefined],
-  ]
-  let calm: LatencySummary | undefined
-  for (const [name, plan] of floods) {
-    const before = usageOf(pid)
-    const attack = plan === undefined ? undefined : flood(plan)
+  ] as const
+  /** One stretch of the fleet, and what the server used meanwhile: in all, and of the thread that carries the messages. */
+  const stretch = async (): Promise<Stretch> => {
+    const [before, loopBefore] = [usageOf(pid), loopMsOf(pid)]
     const { p50Ms, p99Ms, maxMs, lost } = await fleet.measure(SECONDS * 1_000)
     const used = usedBetween(before, usageOf(pid))
-    if (plan === undefined) calm = { count: 0, p50Ms, p99Ms, maxMs }
-    const ratio = plan === undefined || calm === undefined ? '' : `, ${(p99Ms / calm.p99Ms).toFixed(2)} × calm (wanted: < 2)`
-    process.stdout.write(`${name}: messages p50 ${p50Ms.toFixed(2)}, p99 ${p99Ms.toFixed(2)}, max ${maxMs.toFixed(1)} ms${ratio}, ${lost} lost; server ${(used.cpuMs / (SECONDS * 1_000)).toFixed(2)} cores (and ${(used.waitMs / (SECONDS * 1_000)).toFixed(2)} waited for), ${Math.round(residentKb(pid) / 1_024)} MiB\n`)
-    if (attack !== undefined) process.stdout.write(`  ${await attack}\n`)
-    await delay(SETTLE_MS)
+    const cores = (ms: number): number => ms / (SECONDS * 1_000 + SETTLE_MS)
+    return { p50Ms, p99Ms, maxMs, lost, cores: cores(used.cpuMs), waited: cores(used.waitMs), loop: cores(loopMsOf(pid) - loopBefore), residentMiB: residentKb(pid) / 1_024 }
   }
+  const told = (s: Stretch): string => `p50 ${s.p50Ms.toFixed(2)}, p99 ${s.p99Ms.toFixed(2)}, max ${s.maxMs.toFixed(0)} ms, ${s.lost} lost; server ${s.cores.toFixed(2)} cores, its loop ${s.loop.toFixed(2)}, waited for a core ${s.waited.toFixed(2)}; ${s.residentMiB.toFixed(0)} MiB`
+  process.stdout.write(`to warm up: ${told(await stretch())}\n`)
+  const ratios = new Map<string, { p50: number[]; p99: number[]; loop: number[] }>()
+  for (let round = 1; round <= ROUNDS; round++) {
+    for (const [name, plan] of floods) {
+      const calm = await stretch()
+      const attack = flood(plan)
+      const fired = await stretch()
+      process.stdout.write(`round ${round}, ${name}\n  calm:  ${told(calm)}\n  flood: ${told(fired)}\n         ${await attack}\n`)
+      const seen = ratios.get(name) ?? { p50: [], p99: [], loop: [] }
+      seen.p50.push(fired.p50Ms / calm.p50Ms)
+      seen.p99.push(fired.p99Ms / calm.p99Ms)
+      seen.loop.push(fired.loop - calm.loop)
+      ratios.set(name, seen)
+      await delay(SETTLE_MS)
+    }
+  }
+  const three = (samples: readonly number[]): string => {
+    const { min, median, max } = spread(samples)
+    return [min, median, max].map((n) => n.toFixed(2)).join(' / ')
+  }
+  for (const [name, { p50, p99, loop }] of ratios) process.stdout.write(`${name}: p99 ${three(p99)} × calm (wanted: < 2), p50 ${three(p50)} ×; of the loop that carries messages it takes ${three(loop)}\n`)
   fleet.end()
 } finally {
   server.kill()

@@ -78,6 +78,8 @@ export const DOOR_LIMITS = {
   /** What the thread may keep; one that needs more is ended and started again. */
   heapMiBMax: 512,
   restartMs: SECOND,
+  /** One that does not end when it is told to. */
+  closeMs: 5 * SECOND,
   /** As nice(1) counts: threads that carry messages go before it where cores are scarce. */
   niceness: 10,
 } as const

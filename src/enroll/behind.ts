@@ -1,7 +1,6 @@
 // The enrollment door on a thread of its own, as the rest of the program sees it: it asks, and is answered. A thread that ends is
 // started again on the same port; whoever was being answered asks again.
 
-import { once } from 'node:events'
 import { createSecureContext } from 'node:tls'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -23,7 +22,8 @@ const begun: Begin = (start) => new Worker(new URL('thread.ts', import.meta.url)
 export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: Omit<EnrollServerPorts, 'clock'>, begin: Begin = begun): Promise<EnrollDoor> {
   const factsNow = (): Facts => ({ caCertificates: enrollments.caCertificates(), labels: enrollments.labels(), rules: enrollments.rules() })
   const refreshed = new Map<number, () => void>()
-  let [inForce, isClosing, lastRefresh] = [tls, false, 0]
+  const closing = new AbortController()
+  let [inForce, lastRefresh] = [tls, 0]
 
   function send(worker: Worker, message: ToThread): void {
     worker.postMessage(message, [])
@@ -72,28 +72,34 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: O
     return { worker, address }
   }
 
-  let { worker, address } = await start(listen)
-  const ended = new Map<Worker, Promise<void>>()
-  watch(worker)
-  function watch(watched: Worker): void {
-    ended.set(watched, once(watched, 'exit').then(() => again(watched)))
+  const first = await start(listen)
+  const { address } = first
+  let worker = first.worker
+  const life = keep()
+
+  /** Until the door is closed there is a thread. */
+  async function keep(): Promise<void> {
+    for (;;) {
+      // What it failed of is another event, and logged.
+      await new Promise((resolve) => worker.once('exit', resolve))
+      while (!closing.signal.aborted && !(await restarted())) await delay(DOOR_LIMITS.restartMs)
+      if (closing.signal.aborted) return
+    }
   }
-  async function again(gone: Worker): Promise<void> {
-    ended.delete(gone)
-    for (const done of refreshed.values()) done()
-    refreshed.clear()
-    while (!isClosing) {
-      try {
-        const started = await start(address)
-        worker = started.worker
-        watch(worker)
-        log('warn', {}, 'the enrollment door serves again')
-        if (isClosing) send(worker, { kind: 'close' })
-        return
-      } catch (error) {
-        log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'the enrollment door cannot be opened again')
-        await delay(DOOR_LIMITS.restartMs)
-      }
+
+  async function restarted(): Promise<boolean> {
+    try {
+      const started = await start(address)
+      worker = started.worker
+      // What was said meanwhile was said to the one before.
+      if (closing.signal.aborted) await worker.terminate()
+      send(worker, { kind: 'tls', tls: inForce })
+      for (const id of refreshed.keys()) send(worker, { kind: 'facts', id, facts: factsNow() })
+      log('warn', {}, 'the enrollment door serves again')
+      return true
+    } catch (error) {
+      log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'the enrollment door cannot be opened again')
+      return false
     }
   }
 
@@ -118,10 +124,12 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: O
       }
     },
     async close() {
-      isClosing = true
-      const exits = [...ended.values()]
+      closing.abort()
       send(worker, { kind: 'close' })
-      await Promise.all(exits)
+      const deadline = setTimeout(() => void worker.terminate(), DOOR_LIMITS.closeMs)
+      await life
+      clearTimeout(deadline)
+      for (const done of refreshed.values()) done()
     },
   }
 }

@@ -4,57 +4,11 @@
 import { readlinkSync } from 'node:fs'
 import os from 'node:os'
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
-import { REASONS } from '../vocabulary.ts'
-import type { AuditEvent } from '../core/audit.ts'
-import { deny, type Decision } from '../core/decision.ts'
-import { openRates } from '../core/rates.ts'
 import { DOOR_LIMITS } from '../enrollment-limits.ts'
-import type { Certified } from './est.ts'
+import { openBundles } from './bundles.ts'
+import { openQuestions } from './questions.ts'
 import { openEnrollServer, type EnrollServer } from './server.ts'
-import { fromFailure, toFailure, type Facts, type FromThread, type Question, type ThreadStart, type ToThread } from './wire.ts'
-
-type Settle = { resolve(decision: Decision<Certified>): void; reject(error: Error): void }
-
-/** Questions that are under way, those that wait for their turn, and no more. */
-function openQuestions(say: (message: FromThread) => void): { ask(question: Question): Promise<Decision<Certified>>; settle(id: number, how: (settle: Settle) => void): void } {
-  const withinRate = openRates({ perSecond: DOOR_LIMITS.questionsPerSecond, burst: DOOR_LIMITS.questionsBurst }, 1)
-  const underWay = new Map<number, Settle>()
-  const waiting: (() => void)[] = []
-  let last = 0
-  return {
-    async ask(question) {
-      if (waiting.length >= DOOR_LIMITS.questionsWaitingMax || !withinRate('all', Date.now())) return deny('enrollment-busy')
-      while (underWay.size >= DOOR_LIMITS.questionsAtOnceMax) await new Promise<void>((resolve) => waiting.push(resolve))
-      const id = ++last
-      const answered = new Promise<Decision<Certified>>((resolve, reject) => underWay.set(id, { resolve, reject }))
-      say({ kind: 'question', id, question })
-      return answered
-    },
-    settle(id, how) {
-      const settle = underWay.get(id)
-      underWay.delete(id)
-      if (settle !== undefined) how(settle)
-      waiting.shift()?.()
-    },
-  }
-}
-
-/** Refusals go in bundles: a flood of them must not be one of messages between threads. Beyond what a bundle holds they are counted. */
-function openBundles(say: (message: FromThread) => void): (event: AuditEvent) => void {
-  let events: AuditEvent[] = []
-  let beyond = new Map<string, AuditEvent & { readonly kind: 'refusals-suppressed' }>()
-  function flush(): void {
-    say({ kind: 'events', events: [...events, ...beyond.values()] })
-    events = []
-    beyond = new Map()
-  }
-  return (event) => {
-    if (events.length === 0) setTimeout(flush, DOOR_LIMITS.bundleMs)
-    if (events.length < DOOR_LIMITS.bundleEventsMax || event.kind !== 'refusal') return void events.push(event)
-    const { at, reason } = event
-    beyond.set(reason, { kind: 'refusals-suppressed', at, reason, step: REASONS[reason].step, count: (beyond.get(reason)?.count ?? 0) + 1 })
-  }
-}
+import { fromFailure, toFailure, type Facts, type FromThread, type ThreadStart, type ToThread } from './wire.ts'
 
 /** Where there are fewer cores than work, devices that are connected come first. What the system does not allow is not needed. */
 function stepBack(): void {
@@ -68,8 +22,8 @@ function stepBack(): void {
 async function serve(port: MessagePort, { listen, tls, ...start }: ThreadStart): Promise<void> {
   const say = (message: FromThread): void => port.postMessage(message, [])
   let facts: Facts = start.facts
-  const questions = openQuestions(say)
-  const record = openBundles(say)
+  const questions = openQuestions((id, question) => say({ kind: 'question', id, question }), Date.now)
+  const record = openBundles((events) => say({ kind: 'events', events }))
   let server: EnrollServer
   try {
     server = await openEnrollServer({
@@ -87,9 +41,9 @@ async function serve(port: MessagePort, { listen, tls, ...start }: ThreadStart):
   port.on('message', (message: ToThread) => {
     switch (message.kind) {
       case 'answer':
-        return questions.settle(message.id, ({ resolve }) => resolve(message.decision))
+        return questions.answered(message.id, message.decision)
       case 'failure':
-        return questions.settle(message.id, ({ reject }) => reject(fromFailure(message.failure)))
+        return questions.failed(message.id, fromFailure(message.failure))
       case 'facts':
         facts = message.facts
         return say({ kind: 'facts-taken', id: message.id })
