@@ -76,7 +76,7 @@ export const DOOR_LIMITS = {
   bundleMs: 20,
   bundleEventsMax: 500,
   /** What the thread may keep; one that needs more is ended and started again. */
-  heapMiBMax: 512,
+  heapMiBMax: 256,
   restartMs: SECOND,
   /** One that does not end when it is told to. */
   closeMs: 5 * SECOND,

@@ -96,7 +96,9 @@ describe('a key that is made here', () => {
     const id = await door.fresh()
     const [token, csr] = [await door.tokenFor(id, { uses: 50 }), forgeRequest(privateKey(), id)]
     const outcomes = await Promise.all(Array.from({ length: 50 }, async (_, i) => outcome(await ask(csr, token, `127.0.2.${i + 1}`))))
-    expect(new Set(outcomes)).toEqual(new Set([CERTIFIED, '409 certificates-limit']))
+    expect(outcomes).toContain(CERTIFIED)
+    // Two that would end the same unused certificate: one of them asks again.
+    expect(outcomes.filter((o) => ![CERTIFIED, '409 certificates-limit', '409 revision-conflict'].includes(o))).toEqual([])
     expect(certificatesOf(id).filter((state) => state === 'issued').length).toBeLessThanOrEqual(2)
     expect(outcome(await ask(csr, token))).toBe(CERTIFIED)
     expect(certificatesOf(id).filter((state) => state === 'issued')).toHaveLength(1)
