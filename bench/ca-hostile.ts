@@ -11,10 +11,9 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { privateKey } from '../device-sim/forge/keys.ts'
 import { forgeRequest } from '../device-sim/forge/request.ts'
-import { openLatency, type LatencySummary } from '../device-sim/load/latency.ts'
 import { connectLight, type LightPeer } from '../device-sim/load/light-peer.ts'
 import { makeFleet } from './mqtt/fleet.ts'
-import { residentKb, spread, usageOf, usedBetween } from './process-cpu.ts'
+import { percentile, residentKb, spread, usageOf, usedBetween } from './process-cpu.ts'
 
 const { values: flags } = parseArgs({ options: { seconds: { type: 'string', default: '10' }, rounds: { type: 'string', default: '3' }, 'per-second': { type: 'string', default: '10000' }, devices: { type: 'string', default: '50' }, profile: { type: 'string' } } })
 const SECONDS = Number(flags.seconds)
@@ -55,27 +54,25 @@ const loopMsOf = (pid: number): number => Number(readFileSync(`/proc/${pid}/task
 
 interface Fleet {
   /** Publishes at the rate until it is told to stop; from the time at which a message was due to its arrival. */
-  measure(ms: number): Promise<LatencySummary & { readonly lost: number }>
+  measure(ms: number): Promise<Pick<Stretch, 'p50Ms' | 'p99Ms' | 'maxMs' | 'lost'>>
   end(): void
 }
 
 async function openFleet(port: number, ca: string): Promise<Fleet> {
-  let [latency, due, arrived] = [openLatency(), 0, 0]
+  let [due, latencies]: [number, number[]] = [0, []]
   const connectAs = (id: string, onMessage: (payload: Buffer) => void): Promise<LightPeer> => {
     const pem = readFileSync(at(`${id}.pem`), 'utf8')
     const [key, cert] = [pem.slice(0, pem.indexOf('-----BEGIN CERTIFICATE-----')), pem.slice(pem.indexOf('-----BEGIN CERTIFICATE-----'))]
     return connectLight({ target: { host: '127.0.0.1', port, serverName: 'localhost', ca }, id, credentials: { key, cert }, source: undefined, onMessage, onEnd: (why) => process.stdout.write(`${id} was cut off: ${why}\n`) })
   }
   const listener = await connectAs('listener-0', (payload) => {
-    latency.record(performance.now() - Number(payload.toString()))
-    arrived += 1
+    latencies.push(performance.now() - Number(payload.toString()))
   })
   await listener.subscribe('t/#', 0)
   const speakers = await Promise.all(Array.from({ length: DEVICES }, (_, i) => connectAs(`speaker-${i}`, () => {})))
   return {
     async measure(ms) {
-      latency = openLatency();
-      [due, arrived] = [0, 0]
+      [due, latencies] = [0, []]
       const begun = performance.now()
       while (performance.now() - begun < ms) {
         for (const wanted = ((performance.now() - begun) / 1_000) * MESSAGES_PER_SECOND; due < wanted; due++) {
@@ -84,7 +81,7 @@ async function openFleet(port: number, ca: string): Promise<Fleet> {
         await delay(TICK_MS)
       }
       await delay(SETTLE_MS)
-      return { ...latency.summary(), lost: due - arrived }
+      return { p50Ms: percentile(latencies, 50), p99Ms: percentile(latencies, 99), maxMs: percentile(latencies, 100), lost: due - latencies.length }
     },
     end: () => [listener, ...speakers].forEach((peer) => peer.end()),
   }

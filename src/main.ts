@@ -17,9 +17,10 @@ import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
-import { ownCas, tlsMaterial } from './door-material.ts'
+import { ownCas, tlsMaterial, trustOfDoors, type DoorMaterial, type TrustOfDoors } from './door-material.ts'
+import { openEnrollDoor } from './enroll/behind.ts'
 import type { EnrollTls } from './enroll/server.ts'
-import { openEstDoor } from './est-door.ts'
+import { openEnrollments } from './enrollments.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import type { FleetPorts } from './fleet.ts'
 import { connectedAs, openHeldSessions } from './held-sessions.ts'
@@ -38,7 +39,6 @@ import type { SignerProcess } from './signer/process.ts'
 import { openSeparateSigner } from './signing.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
-import { openTrust, type Trust } from './x509/chain.ts'
 import { encodePem } from './x509/pem.ts'
 
 export interface Ready {
@@ -70,8 +70,8 @@ export interface ServeOptions {
 interface InForce {
   readonly config: Config
   readonly foreign: readonly ForeignCa[]
-  readonly trust: Trust
-  readonly tls: TlsMaterial
+  readonly trust: TrustOfDoors
+  readonly tls: DoorMaterial
 }
 
 /** Serves until `signal` says otherwise. Failures before it is ready leave nothing running. */
@@ -115,7 +115,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const organisation = await home.organisation({ kind: 'system' }, 'make')
   const fleet: FleetPorts = { registry: home.registry, view: home.view, get issuer() { return organisation.authority.issuer } }
   await recordForeignCas(home, foreign)
-  let inForce: InForce = { config, foreign, trust: openTrust([...ownCas(home), ...foreign]), tls: tlsMaterial(home, config, foreign) }
+  let inForce: InForce = { config, foreign, trust: trustOfDoors(home, foreign), tls: tlsMaterial(home, config, foreign) }
   // Operators are ours alone: no foreign CA opens the admin API.
   const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: rootsInForce(home.registry.cas()).map(({ der }) => encodePem('CERTIFICATE', der)) })
 
@@ -137,7 +137,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
-    trust: () => inForce.trust,
+    trust: () => inForce.trust.devices,
     policy: () => policies.inForce().policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
@@ -171,10 +171,13 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
-  const enrollTls = ({ key, cert, anchors }: TlsMaterial): EnrollTls => ({ key, cert, anchors })
-  const enroll = await openEstDoor({
-    listen: config.listen.enroll, tls: enrollTls(inForce.tls), registry: home.registry, authority: organisation.authority, renewal, audit: home.audit,
-    rules: () => inForce.config.enroll, clock: Date.now, log: (level, facts, message) => log[level](facts, message),
+  const enrollTls = ({ key, cert, enrollAnchors }: DoorMaterial): EnrollTls => ({ key, cert, anchors: enrollAnchors })
+  const enroll = await openEnrollDoor({
+    listen: config.listen.enroll,
+    tls: enrollTls(inForce.tls),
+    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
+    audit: home.audit,
+    log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => enroll.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
@@ -234,7 +237,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const nextConfig = options.config()
     const nextPolicy = await policies.load(nextConfig.policyFile)
     const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
-    const nextTrust = openTrust([...ownCas(home), ...nextForeign])
+    const nextTrust = trustOfDoors(home, nextForeign)
     await home.followCas(nextConfig.hosts)
     const nextTls = tlsMaterial(home, nextConfig, nextForeign)
     const replaceTls = prepareTls(nextTls, nextConfig.hosts)
@@ -246,7 +249,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     }
   }
 
-  function prepareTls(tls: TlsMaterial, hosts: readonly string[]): () => void {
+  function prepareTls(tls: DoorMaterial, hosts: readonly string[]): () => void {
     const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts), enroll.prepare(enrollTls(tls))]
     return () => replace.forEach((each) => each())
   }
@@ -279,7 +282,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   /** The CAs have changed: the door's trust, the server's certificate and its chain follow. Who has a session keeps it, unless its CA is retired. */
   async function followCas(): Promise<void> {
-    const trust = openTrust([...ownCas(home), ...inForce.foreign])
+    const trust = trustOfDoors(home, inForce.foreign)
     await home.followCas(inForce.config.hosts)
     const tls = tlsMaterial(home, inForce.config, inForce.foreign)
     prepareTls(tls, inForce.config.hosts)()

@@ -117,8 +117,10 @@ export function openRenewal(ports: RenewalPorts): Renewal {
     const plan = judge()
     if (!plan.allow) return plan
     const { spki, ends } = plan.value
-    const along = serverKey === undefined ? {} : { along: { changes: [], audit: [{ kind: 'server-key-made', at: clock(), device: id, source: serverKey.source, actor } as const] } }
-    const issued = await authority.issue({ profile: 'device', commonName: id, device: id, spki, state: 'issued', ends, ...along }, actor)
+    // What is revoked meanwhile has no next one; and the next one came the way that this one came.
+    const expected = record === undefined ? [] : [{ kind: 'certificate-state', issuer: record.issuer, serial: record.serial, states: ['issued', 'active'] } as const]
+    const made = serverKey === undefined ? [] : [{ kind: 'server-key-made', at: clock(), device: id, source: serverKey.source, actor } as const]
+    const issued = await authority.issue({ profile: 'device', commonName: id, device: id, spki, state: 'issued', ends, through: record?.through, along: { changes: [], audit: made, expected } }, actor)
     return issued.allow ? allow({ ...issued.value, device: id, chain: [authority.issuerDer], ...(key === undefined ? {} : { key: privateKeyDer(key) }) }) : issued
   }
 

@@ -29,9 +29,20 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: O
     worker.postMessage(message, [])
   }
 
+  function decide({ method, request }: Question): ReturnType<EnrollServerPorts['enrollments']['renew']> {
+    switch (method) {
+      case 'withToken':
+        return enrollments.withToken(request)
+      case 'withCertificate':
+        return enrollments.withCertificate(request)
+      case 'renew':
+        return enrollments.renew(request)
+    }
+  }
+
   async function answer(worker: Worker, id: number, question: Question): Promise<void> {
     try {
-      const decision = await (question.method === 'withToken' ? enrollments.withToken(question.request) : enrollments.renew(question.request))
+      const decision = await decide(question)
       send(worker, { kind: 'answer', id, decision })
     } catch (error) {
       send(worker, { kind: 'failure', id, failure: toFailure(error) })

@@ -2,11 +2,13 @@
 // issued, is asked of a port.
 
 import type { DenyReason } from '../vocabulary.ts'
+import { attributesOf } from '../core/certificate.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import type { Source } from '../core/audit.ts'
 import type { EnrollRules } from '../core/enroll-rules.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
+import { parseCsr } from '../x509/csr.ts'
 import { certsOnly, csrAttributes } from '../x509/pkcs7.ts'
 import { certificateAnswer, encoded, keyAnswer, refusal, type EstAnswer } from './answer.ts'
 import { decodeBody } from './body.ts'
@@ -30,6 +32,8 @@ export interface Asked {
 
 export interface Enrollments {
   withToken(request: Asked & { readonly token: string; readonly device?: string | undefined }): Promise<Decision<Certified>>
+  /** With a certificate in place of a secret: `chain` as it was presented, leaf first; the peer has proven to hold the key of the leaf. */
+  withCertificate(request: Asked & { readonly chain: readonly Uint8Array[]; readonly device?: string | undefined }): Promise<Decision<Certified>>
   /** `leaf` is the certificate whose key the peer has proven to hold. */
   renew(request: Asked & { readonly leaf: Uint8Array }): Promise<Decision<Certified>>
   /** What devices verify servers and each other with, root last. DER. */
@@ -46,7 +50,8 @@ export interface EstRequest {
   readonly authorization: string | undefined
   readonly userAgent: string | undefined
   readonly source: Source
-  readonly leaf: Uint8Array | undefined
+  /** What the peer presented, leaf first; empty where it presented nothing. */
+  readonly chain: readonly Uint8Array[]
   /** As in `Asked`. */
   readonly binding: () => string | undefined
   readonly body: Uint8Array
@@ -69,7 +74,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   cacerts: { method: 'GET', run: (request, { enrollments }) => encoded(request, 'application/pkcs7-mime', certsOnly(enrollments.caCertificates())) },
   csrattrs: { method: 'GET', run: (request, { enrollments }) => encoded(request, 'application/csrattrs', csrAttributes({ isBindingRequired: enrollments.rules().channelBinding === 'required' })) },
   simpleenroll: { method: 'POST', run: (request, ports) => enroll(request, ports, false) },
-  simplereenroll: { method: 'POST', run: (request, ports) => reenroll(request, ports, false) },
+  simplereenroll: { method: 'POST', run: reenroll },
   serverkeygen: { method: 'POST', run: (request, ports) => enroll(request, ports, true) },
 }
 
@@ -100,7 +105,8 @@ export async function answerEst(request: EstRequest, ports: EstPorts): Promise<E
 async function enroll(request: EstRequest, ports: EstPorts, serverKey: boolean): Promise<EstAnswer> {
   const credential = tokenOf(request.authorization)
   if (!credential.allow) return refusal(credential)
-  if (credential.value === undefined) return request.leaf === undefined ? refusal(deny('credential-missing')) : reenroll(request, ports, serverKey)
+  // A user name without a password names the device for which a certificate is shown.
+  if (credential.value === undefined || (credential.value.token === '' && request.chain.length > 0)) return enrollWithCertificate(request, credential.value?.device, ports, serverKey)
   const now = ports.clock()
   const { source } = request
   const { device, token } = credential.value
@@ -114,12 +120,27 @@ async function enroll(request: EstRequest, ports: EstPorts, serverKey: boolean):
   return { ...answered(request, certified), ...claimed }
 }
 
-async function reenroll(request: EstRequest, ports: EstPorts, serverKey: boolean): Promise<EstAnswer> {
-  if (request.leaf === undefined) return refusal(deny('credential-missing', 'a certificate is renewed with that certificate'))
+async function enrollWithCertificate(request: EstRequest, device: string | undefined, { enrollments }: EstPorts, serverKey: boolean): Promise<EstAnswer> {
+  const { chain, source } = request
+  if (chain.length === 0) return refusal(deny('credential-missing'))
+  const csr = decodeBody(request.body)
+  const certified = csr.allow ? await enrollments.withCertificate({ chain, device, csr: csr.value, source, binding: request.binding(), serverKey }) : csr
+  const claimed = device ?? (csr.allow && !certified.allow ? nameIn(csr.value) : undefined)
+  return { ...answered(request, certified), ...(claimed === undefined ? {} : { claimed }) }
+}
+
+/** Who asks with a certificate seldom says besides which device it is; whoever looks for that device shall find it. */
+function nameIn(request: Uint8Array): string | undefined {
+  const csr = parseCsr(request)
+  return csr.allow ? attributesOf(csr.value.subject, 'CN')[0]?.value : undefined
+}
+
+async function reenroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> {
+  const [leaf] = request.chain
+  if (leaf === undefined) return refusal(deny('credential-missing', 'a certificate is renewed with that certificate'))
   const csr = decodeBody(request.body)
   if (!csr.allow) return refusal(csr)
-  const { leaf, source } = request
-  return answered(request, await ports.enrollments.renew({ leaf, csr: csr.value, source, binding: request.binding(), serverKey }))
+  return answered(request, await ports.enrollments.renew({ leaf, csr: csr.value, source: request.source, binding: request.binding(), serverKey: false }))
 }
 
 function answered(request: EstRequest, certified: Decision<Certified>): EstAnswer {

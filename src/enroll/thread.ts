@@ -30,6 +30,7 @@ async function serve(port: MessagePort, { listen, tls, ...start }: ThreadStart):
       listen, tls, clock: Date.now, audit: { record }, log: (level, about, message) => say({ kind: 'log', level, facts: about, message }),
       enrollments: {
         withToken: (request) => questions.ask({ method: 'withToken', request }),
+        withCertificate: (request) => questions.ask({ method: 'withCertificate', request }),
         renew: (request) => questions.ask({ method: 'renew', request }),
         caCertificates: () => facts.caCertificates, labels: () => facts.labels, rules: () => facts.rules,
       },

@@ -28,6 +28,7 @@ export interface Failure {
 
 export type Question =
   | { readonly method: 'withToken'; readonly request: Parameters<Enrollments['withToken']>[0] }
+  | { readonly method: 'withCertificate'; readonly request: Parameters<Enrollments['withCertificate']>[0] }
   | { readonly method: 'renew'; readonly request: Parameters<Enrollments['renew']>[0] }
 
 export type ToThread =

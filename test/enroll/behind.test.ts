@@ -23,7 +23,7 @@ let answer: () => Promise<Decision<Certified>>
 let [labels, rules]: [string[], EnrollRules] = [['issuing-1'], DEFAULT_ENROLL]
 const events: AuditEvent[] = []
 const logged: string[] = []
-const enrollments: Enrollments = { withToken: () => answer(), renew: () => answer(), caCertificates: () => [house.organisation.root.der], labels: () => labels, rules: () => rules }
+const enrollments: Enrollments = { withToken: () => answer(), withCertificate: () => answer(), renew: () => answer(), caCertificates: () => [house.organisation.root.der], labels: () => labels, rules: () => rules }
 const material = (): { key: string; cert: string; anchors: string[] } => {
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
   return { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }

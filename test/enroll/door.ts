@@ -10,8 +10,10 @@ import { DEFAULT_ENROLL, type EnrollRules } from '../../src/core/enroll-rules.ts
 import type { NewToken } from '../../src/core/enrollment-desk.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
+import { trustOfDoors } from '../../src/door-material.ts'
+import { openEnrollDoor } from '../../src/enroll/behind.ts'
 import type { EnrollServer } from '../../src/enroll/server.ts'
-import { openEstDoor } from '../../src/est-door.ts'
+import { openEnrollments } from '../../src/enrollments.ts'
 import { openRenewal } from '../../src/renewal.ts'
 import { device, openHouse, type Credential, type House } from '../http/house.ts'
 
@@ -45,7 +47,10 @@ export async function openDoor(): Promise<Door> {
   const clock = (): number => stopped ?? Date.now()
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
   const renewal = openRenewal({ registry, view, authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
-  const server = await openEstDoor({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, registry, authority, renewal, audit, rules: () => rules, clock, log: () => {} })
+  const server = await openEnrollDoor({
+    listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, audit, log: () => {},
+    enrollments: openEnrollments({ home: house.home, authority, renewal, trust: () => trustOfDoors(house.home, []).enrollment, rules: () => rules, clock }),
+  })
   const open: Door['connect'] = async (options = {}) => {
     const socket = connect({ host: '127.0.0.1', port: server.address.port, ca: house.root, servername: 'localhost', ...options })
     await once(socket, 'secureConnect')

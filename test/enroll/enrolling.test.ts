@@ -14,8 +14,10 @@ import type { NewToken } from '../../src/core/enrollment-desk.ts'
 import type { DeviceId, SerialNumber } from '../../src/core/ids.ts'
 import { DEFAULT_ENROLL } from '../../src/core/enroll-rules.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
+import { openEnrollDoor } from '../../src/enroll/behind.ts'
 import type { EnrollServer } from '../../src/enroll/server.ts'
-import { openEstDoor } from '../../src/est-door.ts'
+import { trustOfDoors } from '../../src/door-material.ts'
+import { openEnrollments } from '../../src/enrollments.ts'
 import { openRenewal } from '../../src/renewal.ts'
 import { parseCertificate } from '../../src/x509/certificate.ts'
 import { encodePem } from '../../src/x509/pem.ts'
@@ -38,10 +40,11 @@ beforeAll(async () => {
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
   const clock = (): number => Date.now() + ahead
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
-  open = () => openEstDoor({
+  open = () => openEnrollDoor({
     listen: { host: '127.0.0.1', port: 0 },
     tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
-    registry: home.registry, authority: organisation.authority, renewal, audit: home.audit, rules: () => DEFAULT_ENROLL, clock, log: () => {},
+    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => trustOfDoors(home, []).enrollment, rules: () => DEFAULT_ENROLL, clock }),
+    audit: home.audit, log: () => {},
   })
   server = await open()
 })
@@ -228,13 +231,13 @@ describe('a certificate is renewed', () => {
     const { id } = await enrolled()
     const key = newKey()
     const forged = [
-      makeLeaf({ under: makeCa({ name: 'issuing-1' }), key, subject: name(cn(id)) }),
-      makeCa({ name: id, key }).der,
-    ]
-    for (const der of forged) {
+      [makeLeaf({ under: makeCa({ name: 'issuing-1' }), key, subject: name(cn(id)) }), 'tls-untrusted-issuer'],
+      [makeCa({ name: id, key }).der, 'tls-self-signed'],
+    ] as const
+    for (const [der, reason] of forged) {
       const credential = { cert: encodePem('CERTIFICATE', der), key: pemOf(key) }
       expect(outcome(await post('simplereenroll', request(id, key), { credential }))).toBe('403 certificate-unrecorded')
-      expect(outcome(await post('simpleenroll', request(id, key), { credential }))).toBe('403 certificate-unrecorded')
+      expect(outcome(await post('simpleenroll', request(id, key), { credential }))).toBe(`401 ${reason}`)
     }
   })
 
