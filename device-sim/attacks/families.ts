@@ -7,10 +7,14 @@ import { IDENTITY_CASES } from './identity.ts'
 import { FLOOD_CASES } from './floods.ts'
 import { MQTT_CASES } from './mqtt.ts'
 import { SERVER_SIDE_CASES } from './server-side.ts'
-import { TLS_CASES } from './tls.ts'
+import { TLS_CERTIFICATE_CASES } from './tls-certificates.ts'
+import { TLS_HANDSHAKE_CASES } from './tls-handshake.ts'
+import { TLS_REVOKED_CASES } from './tls-revoked.ts'
 
 export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
-  ...TLS_CASES,
+  ...TLS_CERTIFICATE_CASES,
+  ...TLS_HANDSHAKE_CASES,
+  ...TLS_REVOKED_CASES,
   ...IDENTITY_CASES,
   ...MQTT_CASES,
   ...FLOOD_CASES,

@@ -8,7 +8,7 @@ import type { Identity } from '../identities.ts'
 import { howSessionEnded } from '../raw-peer.ts'
 import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
-import { flawedOfFactory, issuingOf, presenting } from './tls.ts'
+import { flawedOfFactory, issuingOf, presenting } from './impostors.ts'
 
 /** Leaves of the real CA with these wishes, against the device's own certificate as the control. */
 function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>>): Runner {

@@ -7,7 +7,8 @@ import { SIM_LIMITS } from '../limits.ts'
 import { agrees, describe, judgeAudit, selects, type RefusalRecord } from '../oracle.ts'
 import { inParallel } from '../identities.ts'
 import type { Arena, Attempt, Bench, Control, Runner } from './arena.ts'
-import { rowOf, type CaseId, type CatalogueRow, type Need } from './catalogue.ts'
+import { rowOf, type CaseId } from './catalogue.ts'
+import type { CatalogueRow, Need } from './catalogue-row.ts'
 import { RUNNERS } from './families.ts'
 
 export interface CaseResult {

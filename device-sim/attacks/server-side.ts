@@ -17,7 +17,7 @@ import { SIM_LIMITS } from '../limits.ts'
 import type { Credentials } from '../raw-peer.ts'
 import type { Target } from '../target.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
-import { issuingOf, presenting } from './tls.ts'
+import { issuingOf, presenting } from './impostors.ts'
 
 interface Trap extends AsyncDisposable {
   readonly port: number
