@@ -7,7 +7,7 @@ import type { Claim, Expected } from '../oracle.ts'
 
 export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'server-side'
 /** What must be at hand for a case; without it the case is not run. */
-export type Need = 'ca-key' | 'loopback-sources'
+export type Need = 'ca-key' | 'loopback-sources' | 'server-process'
 
 /** `expected` is what the report prints, `claims` what the oracle holds the run to, with the reasons that the audit log may name. */
 export interface CatalogueRow {
@@ -26,6 +26,8 @@ export interface CatalogueRow {
 
 export const TLS: Expected = { kind: 'tls' }
 export const CUT: Expected = { kind: 'cut', v5: [0x87, 0x98] }
+/** It did not happen, and there is nothing to write down. */
+export const WITHSTOOD: Claim = { outcome: { kind: 'withstood' }, reasons: [] }
 export const UNDISTURBED: Claim = { outcome: { kind: 'undisturbed' }, reasons: [] }
 /** Refused before or in CONNACK. 3.1.1: not authorised (5). */
 export const TLS_OR_CONNACK: Expected = { kind: 'tls-or-connack', v3: [0x05], v5: [0x87] }

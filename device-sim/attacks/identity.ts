@@ -8,7 +8,7 @@ import type { Identity } from '../identities.ts'
 import { howSessionEnded } from '../raw-peer.ts'
 import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
-import { flawedOfFactory, issuingOf, presenting } from './impostors.ts'
+import { factoryOf, flawedOfFactory, issuingOf, presenting } from './impostors.ts'
 
 /** Leaves of the real CA with these wishes, against the device's own certificate as the control. */
 function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>>): Runner {
@@ -57,8 +57,7 @@ async function objectNames(arena: Arena, bench: Bench): Promise<void> {
 
 /** I14: the factory is trusted, and may name new devices; it must not take one that has a certificate of ours. */
 async function foreignSpeaker(arena: Arena, bench: Bench): Promise<void> {
-  const { factoryAuthority: factory } = arena
-  if (factory === undefined) throw new Error('this case needs the key of a trusted CA')
+  const factory = factoryOf(arena)
   const [own, newcomer] = [await arena.identities.named(`${FACTORY_ID_PREFIX}${randomUUID()}`), `${FACTORY_ID_PREFIX}${randomUUID()}`]
   await ownCertificateWorks(arena, bench, own)
   const stranger = await admittedControl(arena, bench, 'the same CA, in the name of a new device', { credentials: presenting(forgeLeaf(factory, newcomer)) }, newcomer)

@@ -21,6 +21,12 @@ export function issuingOf(arena: Arena): ForgedAuthority {
   return arena.issuingAuthority
 }
 
+/** The factory's CA that this home trusts; of the same cases, and of the same homes. */
+export function factoryOf(arena: Arena): ForgedAuthority {
+  if (arena.factoryAuthority === undefined) throw new Error('this case needs the key of a trusted CA')
+  return arena.factoryAuthority
+}
+
 /**
  * The same flaws in certificates of a CA that this home trusts, and of which it knows no certificate before it comes. The
  * control is the same certificate without the flaw: it is admitted, so that it is the flaw and nothing else that is refused.
