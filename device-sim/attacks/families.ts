@@ -5,6 +5,8 @@ import type { CaseId } from './catalogue.ts'
 import { ENROLLMENT_CASES } from './enrollment.ts'
 import { FLOOD_CASES } from './floods.ts'
 import { IDENTITY_CASES } from './identity.ts'
+import { IDENTITY_NAME_CASES } from './identity-names.ts'
+import { IDENTITY_RECORD_CASES } from './identity-records.ts'
 import { MQTT_CASES } from './mqtt.ts'
 import { SERVER_SIDE_CASES } from './server-side.ts'
 import { TLS_BREAK_CASES } from './tls-breaks.ts'
@@ -26,6 +28,8 @@ export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
   ...TLS_BREAK_CASES,
   ...TLS_REVOKED_CASES,
   ...IDENTITY_CASES,
+  ...IDENTITY_NAME_CASES,
+  ...IDENTITY_RECORD_CASES,
   ...MQTT_CASES,
   ...FLOOD_CASES,
   ...ENROLLMENT_CASES,

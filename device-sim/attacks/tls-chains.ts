@@ -1,17 +1,16 @@
 // Family T: chains that do not reach a CA of ours as chains should, too long ones, and ones that go in a circle.
 
-import { randomUUID } from 'node:crypto'
 import { forgeIntermediate, forgeIssuing, forgeLeaf, forgeRoot, lookalikeOf, type AuthorityWishes, type ForgedAuthority, type LeafWishes } from '../forge/authority.ts'
 import { nameConstraints, publicKeyOf, readCertificate } from '../forge/certificate.ts'
 import { commonName, name, OID } from '../forge/der.ts'
 import { curveball, ODD_EC_KEYS } from '../forge/odd-keys.ts'
 import { proofWith } from '../forge/proof.ts'
 import type { Identity } from '../identities.ts'
-import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
+import { flawedByHand, flawedLeaf } from './flawed.ts'
 import { admittedByHand, handWorks, rawOf, tryByHand, type RawCredentials } from './handmade.ts'
-import { factoryOf, issuingOf } from './impostors.ts'
-import { flawedByHand, flawedLeaf, withKeys } from './tls-flaws.ts'
+import { factoryId, factoryOf, issuingOf } from './impostors.ts'
+import { withKeys } from './tls-flaws.ts'
 
 /** Chains in the name of a device of ours, beside its own. */
 function chains(forge: (arena: Arena, device: Identity) => Readonly<Record<string, RawCredentials>>): Runner {
@@ -37,10 +36,10 @@ interface Below {
 function belowFactory(cases: (factory: ForgedAuthority) => Readonly<Record<string, Below>>): Runner {
   return async (arena, bench) => {
     const factory = factoryOf(arena)
-    const own = `${FACTORY_ID_PREFIX}${randomUUID()}`
+    const own = factoryId()
     await admittedByHand(arena, bench, 'a leaf of the trusted CA itself', flawedLeaf(factory, own, {}), own)
     for (const [label, { ca, leaf = {} }] of Object.entries(cases(factory))) {
-      const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
+      const id = factoryId()
       const below = forgeIntermediate(factory, 'Below the factory', ca)
       await tryByHand(arena, bench, 'attack', label, flawedLeaf(below, id, leaf, below.certificate), id)
     }

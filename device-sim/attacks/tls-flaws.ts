@@ -1,48 +1,14 @@
-// Family T: leaves with one flaw each, of our own CA and of one that is trusted for others. They are shown by hand, for most
-// TLS libraries would not load them; the same hand with a good certificate is admitted.
+// Family T: leaves with one flaw each. What is wrong with them stands here, how they are shown in flawed.ts.
 
-import { randomBytes, randomUUID, generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { forgeIntermediate, forgeLeaf, type ForgedAuthority, type LeafWishes } from '../forge/authority.ts'
+import { randomBytes, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { forgeIntermediate, forgeLeaf } from '../forge/authority.ts'
 import { keyUsage, rsaAlgorithm, type ForgedSignature } from '../forge/certificate.ts'
 import { oid, OID, raw, sequence, tlv, type Encodable } from '../forge/der.ts'
 import { ODD_RSA_KEYS, withIndefiniteLength, withSurplus, type OddKey } from '../forge/odd-keys.ts'
-import { proofWith, type Proof } from '../forge/proof.ts'
-import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import { admittedControl, type Arena, type Bench, type Runner } from './arena.ts'
-import { admittedByHand, handWorks, rawOf, tryByHand, type RawCredentials } from './handmade.ts'
-import { factoryOf, issuingOf, presenting } from './impostors.ts'
-
-export interface Flaw extends LeafWishes {
-  /** Where the key cannot prove itself as keys do. */
-  readonly proof?: Proof
-}
-
-/** A leaf with this flaw, ready to be shown. */
-export function flawedLeaf(authority: ForgedAuthority, id: string, flaw: Flaw, ...chain: readonly Buffer[]): RawCredentials {
-  const leaf = forgeLeaf(authority, id, flaw)
-  return { chain: [leaf.certificate, ...chain], proof: flaw.proof ?? proofWith(leaf.key) }
-}
-
-/** These flaws in leaves of our CA, claim 'attack', and of the trusted one, claim 'trusted', each in the name of a device. */
-export function flawedByHand(flaws: () => Readonly<Record<string, Flaw>>): Runner {
-  return async (arena, bench) => {
-    const device = await arena.identities.fresh('flaw')
-    await handWorks(arena, bench, device)
-    const issuing = issuingOf(arena)
-    const factory = factoryOf(arena)
-    await cleanOfFactory(arena, bench, factory)
-    for (const [label, flaw] of Object.entries(flaws())) {
-      await tryByHand(arena, bench, 'attack', label, flawedLeaf(issuing, device.id, flaw, issuing.certificate), device.id)
-      const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
-      await tryByHand(arena, bench, 'trusted', `${label}, of a trusted CA`, flawedLeaf(factory, id, flaw), id)
-    }
-  }
-}
-
-async function cleanOfFactory(arena: Arena, bench: Bench, factory: ForgedAuthority): Promise<void> {
-  const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
-  await admittedByHand(arena, bench, 'a good one of a trusted CA', flawedLeaf(factory, id, {}), id)
-}
+import { flawedByHand, flawedLeaf, type Flaw } from './flawed.ts'
+import { admittedByHand, handWorks, rawOf, tryByHand } from './handmade.ts'
+import { factoryId, factoryOf, presenting } from './impostors.ts'
 
 const MINUTE = 60_000
 const YEAR = 365 * 24 * 60 * MINUTE
@@ -71,7 +37,7 @@ const RARE_TIMES: Readonly<Record<string, Flaw>> = {
 async function oddTimes(arena: Arena, bench: Bench): Promise<void> {
   const factory = factoryOf(arena)
   for (const [label, rare] of Object.entries(RARE_TIMES)) {
-    const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
+    const id = factoryId()
     const peer = await admittedControl(arena, bench, label, { credentials: presenting(forgeLeaf(factory, id, rare)) }, id)
     peer.end()
   }
@@ -88,7 +54,7 @@ async function weakSignatures(arena: Arena, bench: Bench): Promise<void> {
   await flawedByHand(() => ({ 'ECDSA with SHA-1': { signature: signedAs(OID.ecdsaWithSha1, 'sha1') } }))(arena, bench)
   const rsa = forgeIntermediate(factoryOf(arena), 'RSA below the factory', { key: generateKeyPairSync('rsa', { modulusLength: 2_048 }).privateKey })
   for (const [label, signature] of [['RSA with SHA-1', signedAsRsa(OID.sha1WithRsa, 'sha1')], ['RSA with MD5', signedAsRsa(OID.md5WithRsa, 'md5')]] as const) {
-    const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
+    const id = factoryId()
     await tryByHand(arena, bench, 'trusted', `${label}, below a trusted CA`, flawedLeaf(rsa, id, { signature }, rsa.certificate), id)
   }
 }
@@ -96,7 +62,7 @@ async function weakSignatures(arena: Arena, bench: Bench): Promise<void> {
 /** T33: what the documentation says is accepted is accepted, and the others end in a refusal. */
 async function newKinds(arena: Arena, bench: Bench): Promise<void> {
   const factory = factoryOf(arena)
-  const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
+  const id = factoryId()
   await admittedByHand(arena, bench, 'Ed25519, which is accepted', flawedLeaf(factory, id, { key: generateKeyPairSync('ed25519').privateKey }), id)
   const others: Readonly<Record<string, KeyObject>> = { 'Ed448': generateKeyPairSync('ed448').privateKey, 'ML-DSA-44': generateKeyPairSync('ml-dsa-44').privateKey }
   await flawedByHand(() => Object.fromEntries(Object.entries(others).map(([label, key]) => [label, { key }])))(arena, bench)
