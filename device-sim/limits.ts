@@ -53,6 +53,8 @@ export const SIM_LIMITS = {
   heavyCalmRounds: 2,
   heavyCertificateBytes: 80_000,
   heavyParallel: 8,
+  /** D07: what a relay keeps of what passes. */
+  relayBytesMax: 4 * 1024 * 1024,
   /** A server has given back what it held by then. */
   settleMs: 15 * SECOND,
   settlePollMs: 250,

@@ -8,6 +8,7 @@ import { IDENTITY_CASES } from './identity.ts'
 import { IDENTITY_NAME_CASES } from './identity-names.ts'
 import { IDENTITY_RECORD_CASES } from './identity-records.ts'
 import { MQTT_CASES } from './mqtt.ts'
+import { ON_PATH_CASES } from './on-path.ts'
 import { SERVER_SIDE_CASES } from './server-side.ts'
 import { TLS_BREAK_CASES } from './tls-breaks.ts'
 import { TLS_CERTIFICATE_CASES } from './tls-certificates.ts'
@@ -34,4 +35,5 @@ export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
   ...FLOOD_CASES,
   ...ENROLLMENT_CASES,
   ...SERVER_SIDE_CASES,
+  ...ON_PATH_CASES,
 }
