@@ -64,7 +64,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'policy-file': [...LEAVES, 'core', 'yaml-source'],
   config: [...LEAVES, 'core', 'yaml-source'],
   starter: [],
-  'device-sim': ['vocabulary'],
+  'device-sim': ['vocabulary', 'yaml-source'],
 }
 /** Rooms that compose others; only they and each other may import them. */
 const COMPOSERS = [
