@@ -2,6 +2,7 @@
 // It knows no single case.
 
 import { spawnSync } from 'node:child_process'
+import { watch, type Aftermath } from './attacks/aftermath.ts'
 import type { Arena } from './attacks/arena.ts'
 import { rowOf, type CaseId } from './attacks/catalogue.ts'
 import { runCases, type CaseResult } from './attacks/run.ts'
@@ -22,6 +23,8 @@ export interface AttackOutcome {
   /** In the order of the plan; when the run was interrupted, those that were finished. */
   readonly results: readonly CaseResult[]
   readonly manySources: boolean
+  /** Undefined when the run was interrupted. */
+  readonly aftermath: Aftermath | undefined
 }
 
 export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
@@ -33,20 +36,24 @@ export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
     target: home.target, admin: home.admin, identities, sources, canary, root: home.root, issuing: home.issuing,
     issuingAuthority: home.issuingAuthority, factoryAuthority: home.factoryAuthority, secondFactoryAuthority: home.secondFactoryAuthority, manySources, mosquittoSub: hasMosquittoSub(), pid: () => home.pid(),
   }
+  const watching = await watch({ canary, pid: () => home.pid(), sessions: () => home.admin.sessions() })
   const finished = new Map<CaseId, CaseResult>()
-  const onResult = (result: CaseResult): void => {
+  const onResult = (ended: CaseResult): void => {
     // What ends after the interruption has met a server that was being stopped.
     if (signal.aborted) return
+    const result = watching.judge(ended)
     finished.set(result.case, result)
     plan.onResult(result)
   }
+  let aftermath: Aftermath | undefined
   try {
     // A case may take a minute: an interruption does not wait for it.
     await Promise.race([runCases(plan.cases, arena, onResult, signal), aborted(signal)])
+    if (!signal.aborted) aftermath = await watching.end()
   } finally {
     canary.close()
   }
-  return { results: plan.cases.flatMap((id) => finished.get(id) ?? []), manySources }
+  return { results: plan.cases.flatMap((id) => finished.get(id) ?? []), manySources, aftermath }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

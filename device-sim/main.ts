@@ -19,6 +19,7 @@ import { junitOf } from './report/junit.ts'
 import { openProgress, type Progress } from './report/progress.ts'
 import { scenarioPage } from './report/scenario-page.ts'
 import { scenarioText } from './report/scenario-text.ts'
+import { aftermathText } from './report/aftermath-text.ts'
 import { casesText, fleetText, paperOf } from './report/text.ts'
 import { readScenarioFile } from './scenario/read-scenario.ts'
 import { loadScenario, soakScenario, stormScenario, type LoadWishes, type SoakWishes, type StormWishes } from './scenario/ready-made.ts'
@@ -52,7 +53,7 @@ interface Stage {
   readonly progress: Progress
 }
 
-type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'scenario'>
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'aftermath' | 'scenario'>
 
 /** Runs one verb and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -238,15 +239,16 @@ async function attackOnly(stage: Stage, cases: readonly CaseId[]): Promise<Outco
   const { chosen, signal, progress } = stage
   let done = 0
   progress.step(`running ${cases.length} cases`)
-  const { results, manySources } = await attack({
+  const { results, manySources, aftermath } = await attack({
     home: chosen.home, identities: chosen.identities, cases, signal,
     onResult(result) {
       done += 1
       progress.status(() => `${done} of ${cases.length} cases, last ${result.case} ${result.verdict}`)
     },
   })
-  print(stage, casesText(results, cases.length, paperOf(process.stdout)))
-  return { ok: attackSucceeded(results, chosen.own, manySources), cases: results }
+  const paper = paperOf(process.stdout)
+  print(stage, `${casesText(results, cases.length, paper)}${aftermath === undefined ? '' : aftermathText(aftermath, paper)}`)
+  return { ok: attackSucceeded(results, chosen.own, manySources) && (aftermath?.faults ?? []).length === 0, cases: results, ...(aftermath === undefined ? {} : { aftermath }) }
 }
 
 async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): Promise<Outcome> {

@@ -3,7 +3,7 @@
 // with ids of faults.
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { CaseResult } from '../../device-sim/attacks/run.ts'
@@ -24,7 +24,8 @@ interface Outcome {
 function copyOfSources(): string {
   const copy = mkdtempSync(path.join(tmpdir(), 'sallyport-planted-'))
   for (const name of ['src', 'device-sim', 'test', 'certs/profiles', 'package.json', 'tsconfig.json', 'vitest.config.ts']) cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true })
-  symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'))
+  // Where it really is: the signer may read that folder, and no link on the way to it.
+  symlinkSync(realpathSync(path.join(ROOT, 'node_modules')), path.join(copy, 'node_modules'))
   return copy
 }
 
