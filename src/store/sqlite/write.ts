@@ -9,6 +9,7 @@ import type { CaRecord, CaState, CertificatePlan, CertificateRecord, Change } fr
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
@@ -22,6 +23,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const cas = prepareCaChanges(db)
   const changeToken = prepareTokenChanges(db)
   const numberCrl = prepareCrlChanges(db)
+  const changeRenewal = prepareRenewalChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -49,11 +51,16 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
       case 'token-added':
       case 'token-used':
       case 'token-revoked':
+      case 'token-suspended':
       case 'enrollment-requested':
       case 'enrollment-decided':
         return changeToken(change)
       case 'crl-numbered':
         return numberCrl(change.crl)
+      case 'renewal-ordered':
+      case 'renewal-order-ended':
+      case 'expiry-told':
+        return changeRenewal(change)
       default:
         return unreachable(change)
     }
@@ -106,7 +113,8 @@ function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateR
   const keyOfAnother = db.prepare('SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND device IS NOT ? LIMIT 1')
   const keyOfCa = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const sameBytes = db.prepare('SELECT issuer, serial FROM certificates WHERE sha256 = ?')
-  const insert = db.prepare(`INSERT INTO certificates (${CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO certificates (${CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const tokenIsThere = db.prepare('SELECT 1 FROM tokens WHERE name = ?')
   const insertPlan = db.prepare('INSERT INTO certificate_plans (number, plan) SELECT number, ? FROM certificates WHERE issuer = ? AND serial = ?')
   const insertBody = db.prepare('INSERT INTO certificate_bodies (number, der) VALUES (?, ?)')
   const update = db.prepare('UPDATE certificates SET state = ?, sha256 = ?, revoked_at = ?, revocation_reason = ? WHERE number = ?')
@@ -114,6 +122,7 @@ function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateR
   const add = (record: CertificateRecord, der?: Uint8Array): Decision<void> => {
     if (find.get(record.issuer, record.serial) !== undefined) return deny('revision-conflict', `${named(record)} is recorded already`)
     if (deviceMissing(record.device)) return deny('device-not-found', record.device)
+    if (record.through !== undefined && tokenIsThere.get(record.through) === undefined) return deny('token-not-found', record.through)
     if (keyOfAnother.get(record.spkiSha256, record.device ?? null) !== undefined) return deny('key-in-use', 'the key of another device')
     if (record.profile !== 'root' && record.profile !== 'issuing' && keyOfCa.get(record.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a CA')
     if (record.sha256 !== undefined && sameBytes.get(record.sha256) !== undefined) return deny('revision-conflict', 'these bytes are recorded already')
@@ -147,7 +156,7 @@ function prepareCaChanges(db: DatabaseSync): { add(ca: CaRecord): Decision<void>
   const find = db.prepare('SELECT role, state FROM cas WHERE name = ?')
   const current = db.prepare("SELECT name FROM cas WHERE role = ? AND state = 'current'")
   const keyOfLeaf = db.prepare("SELECT 1 FROM certificates WHERE spki_sha256 = ? AND profile NOT IN ('root', 'issuing') LIMIT 1")
-  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const update = db.prepare('UPDATE cas SET state = ?, since = ? WHERE name = ?')
   const second = (role: string, state: CaState): Decision<void> => {
     const other = state === 'current' ? current.get(role) : undefined
