@@ -107,6 +107,8 @@ export interface Claim {
   readonly reasons: readonly DenyReason[]
   /** A flood is counted, not written one by one. */
   readonly counted?: true
+  /** Why being admitted is no hole at a broker that is not ours; `where`: only where this is what names a device. */
+  readonly admittedElsewhere?: { readonly because: string; readonly where?: 'certificate' }
 }
 
 /** Which audit records belong to an attempt. Fields that are absent are not compared. */

@@ -84,7 +84,8 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   asn1js: ['x509', 'device-sim'],
   fastify: ['http'],
   zod: ['http', 'commands', 'policy-history', 'backup', 'restore', 'restore-swap', 'device-sim'],
-  yaml: ['yaml-source'],
+  // The simulator reads its files itself: what reads a policy must not be what a policy is proven with.
+  yaml: ['yaml-source', 'device-sim'],
   re2js: ['policy-file'],
   pino: ['observe'],
   commander: ['cli', 'cli-verb', 'cli-policy', 'commands', 'device-sim'],

@@ -7,7 +7,8 @@ import type { Claim, Expected } from '../oracle.ts'
 
 export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'server-side'
 /** What must be at hand for a case; without it the case is not run. */
-export type Need = 'ca-key' | 'loopback-sources'
+export type Need =
+  | 'ca-key' | 'second-ca' | 'loopback-sources' | 'registry' | 'enrollment' | 'revocation' | 'audit' | 'ears' | 'starter-topics' | 'several-sessions' | 'floods'
 
 /** `expected` is what the report prints, `claims` what the oracle holds the run to, with the reasons that the audit log may name. */
 export interface CatalogueRow {
@@ -20,6 +21,8 @@ export interface CatalogueRow {
   readonly expected: string
   readonly claims: Readonly<Record<string, Claim>>
   readonly needs?: readonly Need[]
+  /** A case of family mqtt speaks on the topics of the starter policy, unless it asks the target's own access control list for them. */
+  readonly topics?: 'acl'
   /** Runs beside all others, because it mostly waits; or after them, because it takes the whole machine. */
   readonly pace?: 'background' | 'alone'
 }

@@ -9,6 +9,7 @@ import { howSessionEnded } from '../raw-peer.ts'
 import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
 import { flawedOfFactory, issuingOf, presenting } from './impostors.ts'
+import { NotOffered } from './powers.ts'
 
 /** Leaves of the real CA with these wishes, against the device's own certificate as the control. */
 function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>>): Runner {
@@ -58,7 +59,8 @@ async function objectNames(arena: Arena, bench: Bench): Promise<void> {
 /** I14: the factory is trusted, and may name new devices; it must not take one that has a certificate of ours. */
 async function foreignSpeaker(arena: Arena, bench: Bench): Promise<void> {
   const { factoryAuthority: factory } = arena
-  if (factory === undefined) throw new Error('this case needs the key of a trusted CA')
+  arena.take('second-ca')
+  if (factory === undefined) throw new NotOffered('second-ca')
   const [own, newcomer] = [await arena.identities.named(`${FACTORY_ID_PREFIX}${randomUUID()}`), `${FACTORY_ID_PREFIX}${randomUUID()}`]
   await ownCertificateWorks(arena, bench, own)
   const stranger = await admittedControl(arena, bench, 'the same CA, in the name of a new device', { credentials: presenting(forgeLeaf(factory, newcomer)) }, newcomer)

@@ -26,6 +26,7 @@ const VERIFICATIONS: Readonly<Record<string, (transcript: Buffer, own: Identity)
 
 async function handmade(arena: Arena, own: Identity, verification: (transcript: Buffer) => Buffer): Promise<{ readonly source: string | undefined; readonly result: Tls12Result }> {
   const source = arena.sources.next()
+  await arena.target.turn?.()
   const result = await openTls12({
     host: arena.target.host,
     port: arena.target.port,

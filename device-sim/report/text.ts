@@ -23,7 +23,7 @@ export function paperOf(stream: NodeJS.WriteStream): Paper {
   }
 }
 
-const VERDICT_STYLE = { ok: 'green', FAILED: 'red', 'not run': 'yellow' } as const satisfies Record<CaseResult['verdict'], string>
+export const VERDICT_STYLE = { ok: 'green', differs: 'green', 'falls short': 'red', FAILED: 'red', 'not run': 'yellow' } as const satisfies Record<CaseResult['verdict'], string>
 
 /** `planned`: how many were to be run. */
 export function casesText(results: readonly CaseResult[], planned: number, paper: Paper): string {
@@ -40,19 +40,21 @@ export function casesText(results: readonly CaseResult[], planned: number, paper
 }
 
 /** In full what the table had no room for: every failure, and what was left out of a case or of the run. */
-function notesText(results: readonly CaseResult[], paper: Paper): string {
+export function notesText(results: readonly CaseResult[], paper: Paper): string {
   const noted = results.filter((result) => result.verdict !== 'ok' || result.notes.length > 0)
   return noted
     .map((result) => {
-      const seen = result.verdict === 'FAILED' ? [`expected: ${result.expected}`, `seen: ${result.seen}`] : []
+      const seen = result.verdict === 'FAILED' || result.verdict === 'falls short' ? [`expected: ${result.expected}`, `seen: ${result.seen}`] : []
       return `\n${result.case} ${paper.colour(VERDICT_STYLE[result.verdict], result.verdict)}\n${[...seen, ...result.notes].map((note) => `  ${oneLine(note)}\n`).join('')}`
     })
     .join('')
 }
 
-function countsText(results: readonly CaseResult[], planned: number): string {
+export function countsText(results: readonly CaseResult[], planned: number): string {
   const count = (verdict: CaseResult['verdict']): number => results.filter((result) => result.verdict === verdict).length
-  return `${results.length === planned ? '' : `${results.length} of `}${planned} cases: ${count('ok')} ok, ${count('FAILED')} failed, ${count('not run')} not run`
+  // Only of targets that are not ours.
+  const others = (['differs', 'falls short'] as const).map((verdict) => (count(verdict) === 0 ? '' : ` ${count(verdict)} ${verdict},`)).join('')
+  return `${results.length === planned ? '' : `${results.length} of `}${planned} cases: ${count('ok')} ok,${others} ${count('FAILED')} failed, ${count('not run')} not run`
 }
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`
