@@ -32,7 +32,7 @@ const filled = (template: string, id: string): string => template.replaceAll(ID,
 
 /** A topic of this template: every wildcard is one level, `leaf`. */
 function topicOf(template: string, id: string, leaf: string): string {
-  return filled(template, id).split('/').map((level) => (level === '+' || level === '#' ? leaf : level)).join('/')
+  return template.split('/').map((level) => (level === '+' || level === '#' ? leaf : filled(level, id))).join('/')
 }
 
 /** A wildcard stands alone in its level, and # in the last one [MQTT-4.7.1-1, 4.7.1-3]. */
@@ -116,14 +116,19 @@ export function forbiddenWillTopics(acl: Acl, own: string, other: string): Reado
   return Object.fromEntries(Object.entries(topics).filter(([, topic]) => topic !== '' && !permitted(topic)))
 }
 
+/** All that stands beside the levels of the devices in this template. */
+function rootOf(template: string): string {
+  const levels = template.split('/')
+  return [...levels.slice(0, levels.findIndex((level) => level.includes(ID))), '#'].join('/')
+}
+
 /** Filters that match more than this device may hear: wide ones, others' ones, and tricks with the end of its own. */
 export function wideFilters(acl: Acl, own: string, other: string): readonly string[] {
   const around = (template: string): readonly string[] => {
     const levels = template.split('/')
-    const before = levels.slice(0, Math.max(1, levels.findIndex((level) => level.includes(ID))))
     const mine = filled(levels.slice(0, levels.findIndex((level) => level.includes(ID)) + 1).join('/'), own)
     return [
-      ...(levels[0]?.includes(ID) === true ? [] : [`${before.join('/')}/#`, `${(levels[0] ?? '').toUpperCase()}/#`]),
+      ...(levels[0]?.includes(ID) === true ? [] : [rootOf(template), `${(levels[0] ?? '').toUpperCase()}/#`]),
       topicOf(template, '+', 'x'), filled(template, '+'), filled(template, other), topicOf(template, other, 'x'),
       `${mine}#`, `${mine}+/x`, `${mine}/#/x`, `${mine}/#`,
     ]
@@ -136,7 +141,7 @@ export function wideFilters(acl: Acl, own: string, other: string): readonly stri
 /** The same around the corner of a shared subscription. */
 export function sharedFilters(acl: Acl, own: string, other: string): readonly string[] {
   const template = acl.publish[0] ?? ''
-  const wide = filled(template, '+')
+  const wide = rootOf(template)
   return [
     '$share/g/#', `$share/g/${wide}`, `$share/g/${filled(template, other)}`, `$share/g/${filled(template, `${own}x`)}`, '$share/g/$SYS/#', '$share/g', `$share//${wide}`, `$share/+/${wide}`,
     '$share/g/$share/h/#', '$queue/#', `$queue/${topicOf(template, other, 'x')}`,

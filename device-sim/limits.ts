@@ -67,6 +67,8 @@ export const SIM_LIMITS = {
   /** One case, whatever it does: then it has failed. */
   caseMs: 60 * SECOND,
   packetBytesMax: 256 * 1024,
+  /** What one server may say to one connection: a hostile one must not fill the memory of who audits it. */
+  heardBytesMax: 64 * 1024 * 1024,
   loadConnectParallel: 64,
   loadDevicesMax: 100_000,
   loadRatePerSecondMax: 1_000_000,

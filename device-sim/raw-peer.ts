@@ -130,7 +130,8 @@ function peerOver(socket: tls.TLSSocket, version: MqttVersion): Peer {
   parser.on('error', (fault) => socket.destroy(fault))
   socket.on('data', (chunk: Buffer) => {
     bytes += chunk.length
-    parser.parse(chunk)
+    if (bytes > SIM_LIMITS.heardBytesMax) socket.destroy(new Error('said too much'))
+    else parser.parse(chunk)
   })
   socket.on('error', (fault: NodeJS.ErrnoException) => {
     error ??= errorName(fault)

@@ -45,7 +45,7 @@ export function openTurns(host: string, perSecond: number = SIM_LIMITS.elsewhere
     async turn() {
       const at = Math.max(next, performance.now())
       next = at + 1_000 / perSecond
-      await delay(at - performance.now())
+      await delay(Math.max(0, at - performance.now()))
     },
   }
 }

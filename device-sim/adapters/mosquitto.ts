@@ -18,6 +18,7 @@ import type { Identity, Identities } from '../identities.ts'
 import { SIM_LIMITS } from '../limits.ts'
 import { mintedIdentities } from '../minted.ts'
 import { attemptConnect } from '../raw-peer.ts'
+import { oneLine } from '../report/table.ts'
 import type { Target } from '../target.ts'
 import { mosquittoAcl, mosquittoConfig, type MosquittoFiles } from './mosquitto-config.ts'
 
@@ -35,8 +36,8 @@ interface Voice {
   says(what: RegExp, ms: number): Promise<RegExpExecArray>
 }
 
-/** Failure: 'usage' where it is not installed, 'failed' where it does not start. `harden` is for tests, which take the care out again. */
-export async function startMosquitto(run: string, signal: AbortSignal, harden: (config: string) => string = (config) => config): Promise<StartedBroker> {
+/** Failure: 'unreachable' where it is not installed, 'failed' where it does not start. `edit` is for tests, which take the care out again. */
+export async function startMosquitto(run: string, signal: AbortSignal, edit: (config: string) => string = (config) => config): Promise<StartedBroker> {
   const folder = await mkdtemp(path.join(tmpdir(), 'sallyport-mosquitto-'))
   let child: ChildProcess | undefined
   try {
@@ -44,11 +45,13 @@ export async function startMosquitto(run: string, signal: AbortSignal, harden: (
     const issuing = forgeIssuing(root, 'Simulated fleet')
     const files = await writeFiles(folder, root, issuing)
     const port = await freePort()
-    await writeFile(path.join(folder, 'mosquitto.conf'), harden(mosquittoConfig(port, userInfo().username, files)))
-    child = spawn('mosquitto', ['-c', path.join(folder, 'mosquitto.conf')], { stdio: ['ignore', 'ignore', 'pipe'], signal, killSignal: 'SIGKILL' })
+    await writeFile(path.join(folder, 'mosquitto.conf'), edit(mosquittoConfig(port, userInfo().username, files)))
+    // Where Debian has it, which is on the PATH of an administrator only.
+    const env = { PATH: [process.env['PATH'] ?? '', '/usr/sbin', '/usr/local/sbin'].join(path.delimiter) }
+    child = spawn('mosquitto', ['-c', path.join(folder, 'mosquitto.conf')], { stdio: ['ignore', 'ignore', 'pipe'], env, signal, killSignal: 'SIGKILL' })
     const running = child
     const voice = listenTo(running)
-    const [, version = ''] = await voice.says(/mosquitto version (\S+) running/, SIM_LIMITS.brokerReadyMs)
+    const [, version = ''] = await voice.says(/mosquitto version ([\d.]+) running/, SIM_LIMITS.brokerReadyMs)
     const target: Target = { host: '127.0.0.1', port, serverName: 'localhost', ca: pem('CERTIFICATE', root.certificate) }
     const { identities, serialsOf } = remembering(mintedIdentities(issuing, [issuing.certificate], ROLES, run))
     return {
@@ -103,7 +106,7 @@ async function freePort(): Promise<number> {
 
 function listenTo(child: ChildProcess): Voice {
   let tail = ''
-  let ended: string | undefined
+  let ended: SimError | undefined
   const listeners = new Set<(said: string) => void>()
   const tell = (said: string): void => {
     for (const listener of listeners) listener(said)
@@ -113,11 +116,11 @@ function listenTo(child: ChildProcess): Voice {
     tell(chunk.toString())
   })
   child.once('error', (fault: NodeJS.ErrnoException) => {
-    ended = fault.code === 'ENOENT' ? 'mosquitto is not installed.' : fault.message
+    ended = fault.code === 'ENOENT' ? new SimError('unreachable', 'mosquitto is not installed; on Debian: apt-get install mosquitto') : new SimError('failed', fault.message)
     tell('')
   })
   child.once('close', () => {
-    ended ??= `mosquitto ended: ${tail.trim()}`
+    ended ??= new SimError('failed', `mosquitto ended: ${oneLine(tail.trim())}`)
     tell('')
   })
   return {
@@ -127,9 +130,9 @@ function listenTo(child: ChildProcess): Voice {
         heard = (heard + said).slice(-SIM_LIMITS.serverLogCharsMax)
         const found = what.exec(heard)
         if (found !== null) settle(() => resolve(found))
-        else if (ended !== undefined) settle(() => reject(new SimError('failed', ended ?? '')))
+        else if (ended !== undefined) settle(() => reject(ended))
       }
-      const timer = setTimeout(() => settle(() => reject(new SimError('failed', `mosquitto did not say ${what.source} in ${ms} ms: ${tail.trim()}`))), ms)
+      const timer = setTimeout(() => settle(() => reject(new SimError('failed', `mosquitto did not say ${what.source} in ${ms} ms: ${oneLine(tail.trim())}`))), ms)
       const settle = (how: () => void): void => {
         clearTimeout(timer)
         listeners.delete(listen)

@@ -22,7 +22,7 @@ export interface Comparison {
 }
 
 const resultOf = ({ results }: AuditedTarget, id: CaseId): CaseResult | undefined => results.find((result) => result.case === id)
-const shortOf = (result: CaseResult | undefined): string => (result === undefined ? '' : result.verdict === 'not run' ? `not run: ${result.notes.join('; ')}` : `${result.verdict}: ${result.seen}`)
+const shortOf = (result: CaseResult | undefined): string => (result === undefined ? '' : `${result.verdict}: ${result.seen === '' ? result.notes.join('; ') : result.seen}`)
 
 /** Said where refusals were judged without their reasons. */
 export function withoutAudit({ name }: AuditedTarget): string {
@@ -38,7 +38,11 @@ export function comparisonText({ cases, targets }: Comparison, paper: Paper): st
     const verdict = id === undefined || target === undefined ? undefined : resultOf(target, id)?.verdict
     return verdict === undefined ? text : paper.colour(VERDICT_STYLE[verdict], text)
   }
-  const parts = targets.map((target) => `\n${paper.colour('bold', target.name)}\n${notesText(target.results.filter(({ verdict }) => verdict !== 'not run'), paper)}\n`)
+  // What was not run is told in the table.
+  const parts = targets.map((target) => {
+    const notes = notesText(target.results.filter(({ verdict }) => verdict !== 'not run'), paper)
+    return `\n${notes === '' ? '' : `${paper.colour('bold', target.name)}\n${notes}\n`}`
+  })
   const sums = targets.map((target) => `${target.name}: ${countsText(target.results, cases.length)}\n`)
   return `${table({ head, rows, columns: paper.columns, paint })}${parts.join('')}${sums.join('')}${targets.filter(({ audit }) => !audit).map((target) => `${withoutAudit(target)}\n`).join('')}`
 }
@@ -61,6 +65,15 @@ const LEGEND: Readonly<Record<string, string>> = {
   'not run': 'the target does not have what the case needs; this never counts as passed',
 }
 
+/** What a reader looks for first. */
+function shortcomings({ name, results }: AuditedTarget): Html {
+  const wrong = results.filter(({ verdict }) => TONE[verdict] === 'bad')
+  if (wrong.length === 0) return html``
+  return html`<h2>Where ${name} ${wrong.some(({ verdict }) => verdict === 'FAILED') ? 'fails' : 'falls short'}</h2>
+<ul>${wrong.map((result) => html`<li><strong>${result.case}</strong> ${result.title}: ${result.seen}. <span class="quiet">${rowOf(result.case).why}</span></li>`)}</ul>
+`
+}
+
 /** The page, whole. */
 export function comparisonPage({ startedAt, cases, targets }: Comparison): string {
   const title = `Audit of ${targets.map(({ name }) => name).join(' and ')}`
@@ -74,6 +87,9 @@ export function comparisonPage({ startedAt, cases, targets }: Comparison): strin
     html`<h1>${title}</h1>
 <p class="quiet">${cases.length} cases, each beside something that must work. Begun ${startedAt}.</p>
 <ul>${targets.map((target) => html`<li><strong>${target.name}</strong>: ${countsText(target.results, cases.length)}</li>`)}</ul>
+`,
+    targets.map(shortcomings),
+    html`<h2>Case by case</h2>
 `,
     htmlTable({ caption: 'What was tried, what must come of it, and what did.', head: ['case', 'expected', ...targets.map(({ name }) => name), 'why it matters'], rows }),
     html`<h2>The words</h2>

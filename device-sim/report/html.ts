@@ -58,8 +58,8 @@ const STYLE = `
 body { margin: 0 auto; max-width: 90rem; padding: 2rem 1.25rem 4rem; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem } h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem }
 .wide { overflow-x: auto } table { border-collapse: collapse; width: 100% }
-caption { text-align: left; color: var(--plain); padding-bottom: .5rem }
-th, td { border-bottom: 1px solid var(--line); padding: .45rem .75rem .45rem 0; text-align: left; vertical-align: top; font-weight: normal }
+caption { text-align: left; color: var(--plain); padding: .25rem 0 .5rem }
+th, td { border-bottom: 1px solid var(--line); padding: .45rem .75rem .45rem 0; text-align: left; vertical-align: top; font-weight: normal; min-width: 9rem; overflow-wrap: anywhere }
 thead th { font-weight: 600; position: sticky; top: 0; background: var(--paper) }
 .badge { font-weight: 600; white-space: nowrap } .good { color: var(--good) } .bad { color: var(--bad) } .plain { color: var(--plain) }
 .quiet { color: var(--plain) } code { overflow-wrap: anywhere } details { margin: .2rem 0 } summary { cursor: pointer } ul { margin: .2rem 0; padding-left: 1.1rem }
