@@ -41,7 +41,7 @@ export async function openForeign(address: { readonly host: string; readonly por
   const chain = trusted.some((certificate) => certificate.equals(issuing)) ? [] : [issuing]
   return {
     name: `mqtts://${isIP(host) === 6 ? `[${host}]` : host}:${port}`,
-    target: { host: host.toLowerCase() === 'localhost' ? '127.0.0.1' : host, port, serverName: wishes.serverName ?? (isIP(host) !== 0 && isLoopback(host) ? 'localhost' : host), ca, ...openTurns(host) },
+    target: { host: host === 'localhost' ? '127.0.0.1' : host, port, serverName: wishes.serverName ?? (isIP(host) !== 0 && isLoopback(host) ? 'localhost' : host), ca, ...openTurns(host) },
     identities: mintedIdentities(authority, chain, roles, run),
     acl,
     root,

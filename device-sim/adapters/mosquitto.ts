@@ -54,6 +54,8 @@ export async function startMosquitto(run: string, signal: AbortSignal, edit: (co
     const [, version = ''] = await voice.says(/mosquitto version ([\d.]+) running/, SIM_LIMITS.brokerReadyMs)
     const target: Target = { host: '127.0.0.1', port, serverName: 'localhost', ca: pem('CERTIFICATE', root.certificate) }
     const { identities, serialsOf } = remembering(mintedIdentities(issuing, [issuing.certificate], ROLES, run))
+    // It says so before its loop begins, and would forget a signal that came in between.
+    await knock(target, identities)
     return {
       aim: {
         name: `mosquitto ${version}`,
@@ -178,11 +180,16 @@ function revocation(child: ChildProcess, voice: Voice, file: string, issuing: Fo
     child.kill('SIGHUP')
     await reloading
     // It does one thing after the other: who is let in after that line is let in by the new list.
-    const probe = await identities.fresh('probe')
-    const { peer } = await attemptConnect({ target, credentials: probe, version: 5 }, probe.id)
-    peer.end()
+    await knock(target, identities)
     return { revoked: serials, sessionsClosed: undefined }
   }
+}
+
+/** Whatever it answers: its loop has gone round. */
+async function knock(target: Target, identities: Identities): Promise<void> {
+  const probe = await identities.fresh('probe')
+  const { peer } = await attemptConnect({ target, credentials: probe, version: 5 }, probe.id)
+  peer.end()
 }
 
 async function stop(child: ChildProcess): Promise<void> {

@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { commandTopic, echoOf, forbiddenWillTopics, foreignTopics as topicsOfOthers, ownFilters, ownTopic, sharedFilters, wideFilters, willTopic, type Acl } from '../acl.ts'
+import { commandTopic, echoOf, forbiddenWillTopics, foreignTopics as topicsOfOthers, mayPublish, ownFilters, ownTopic, sharedFilters, wideFilters, willTopic, type Acl } from '../acl.ts'
 import { stillServed } from '../canary.ts'
 import type { Identity } from '../identities.ts'
 import { SIM_LIMITS } from '../limits.ts'
@@ -214,8 +214,8 @@ async function forbiddenFilters(arena: Arena, bench: Bench, claim: string, versi
 async function speakTo(arena: Arena, watcher: Watcher, other: Identity): Promise<void> {
   const { acl } = arena
   const victim = await admitted(arena, other, 5)
-  const leaves = [...new Set(['x', '', 'a/b'].map((leaf) => ownTopic(acl, other.id, leaf)))]
-  for (const topic of leaves) await watcher.heard(watcher.publish(victim, topic, 1))
+  const topics = new Set(['x', '', 'a/b'].map((leaf) => ownTopic(acl, other.id, leaf)).filter((topic) => mayPublish(acl, other.id, topic)))
+  for (const topic of topics) await watcher.heard(watcher.publish(victim, topic, 1))
   const command = commandTopic(acl, other.id, 'x')
   if (command !== undefined) {
     const backend = await arena.identities.fresh('cmd', 'backend')

@@ -74,7 +74,7 @@ function arenaFor(row: CatalogueRow, { ground, aim, powers }: Contest, evidence:
 }
 
 /** Runs one case. It never rejects: a fault of the run is a failed case. */
-async function runCase(id: CaseId, contest: Contest, runner: Runner = RUNNERS[id]): Promise<CaseResult> {
+export async function runCase(id: CaseId, contest: Contest, runner: Runner = RUNNERS[id]): Promise<CaseResult> {
   const row = rowOf(id)
   const { aim, powers } = contest
   const started = performance.now()

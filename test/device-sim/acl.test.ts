@@ -1,6 +1,6 @@
 // What a target's access control list makes of the cases: what is a device's own, and the nearest that is not.
 
-import fc from 'fast-check'
+import { array, assert, boolean, constantFrom, property, tuple } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import {
   commandTopic, echoOf, forbiddenWillTopics, foreignTopics, mayPublish, maySubscribe, ownFilters, ownTopic, sharedFilters, speaksStarterTopics, STARTER_ACL, wideFilters, willTopic, type Acl,
@@ -51,12 +51,12 @@ describe('of another list', () => {
   })
 })
 
-const level = fc.constantFrom('a', 'b', '+', '', 'me', 'you')
-const filter = fc.tuple(fc.array(level, { minLength: 1, maxLength: 4 }), fc.boolean()).map(([levels, deep]) => [...levels, ...(deep ? ['#'] : [])].join('/'))
-const topic = fc.array(fc.constantFrom('a', 'b', '', 'me', 'you'), { minLength: 1, maxLength: 5 }).map((levels) => levels.join('/'))
+const level = constantFrom('a', 'b', '+', '', 'me', 'you')
+const filter = tuple(array(level, { minLength: 1, maxLength: 4 }), boolean()).map(([levels, deep]) => [...levels, ...(deep ? ['#'] : [])].join('/'))
+const topic = array(constantFrom('a', 'b', '', 'me', 'you'), { minLength: 1, maxLength: 5 }).map((levels) => levels.join('/'))
 
 test('whoever may subscribe to a filter may hear every topic of it, and nothing forbidden is among what is granted', () => {
-  fc.assert(fc.property(filter, filter, topic, (granted, asked, heard) => {
+  assert(property(filter, filter, topic, (granted, asked, heard) => {
     const acl: Acl = { publish: [granted], subscribe: [granted], will: [], identity: 'certificate' }
     const matched = mayPublish({ ...acl, publish: [asked] }, 'me', heard)
     expect(!maySubscribe(acl, 'me', asked) || !matched || mayPublish(acl, 'me', heard)).toBe(true)

@@ -2,20 +2,23 @@
 // audit must find each hole. An audit that cannot fail says nothing.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { startMosquitto } from '../../device-sim/adapters/mosquitto.ts'
 import { attack, attackSucceeded } from '../../device-sim/attack.ts'
 import type { CaseId } from '../../device-sim/attacks/catalogue.ts'
 import type { CaseResult } from '../../device-sim/attacks/run.ts'
 import type { Aim } from '../../device-sim/aim.ts'
 import { SimError } from '../../device-sim/failure.ts'
+import { forgeIssuing, forgeLeaf, forgeRoot } from '../../device-sim/forge/authority.ts'
+import { pem, readCertificate } from '../../device-sim/forge/certificate.ts'
+import { forgeCrl } from '../../device-sim/forge/crl.ts'
+import { has } from '../e2e/program.ts'
 import { startCareless } from './weak-mosquitto.ts'
 
 const signal = new AbortController().signal
-const installed = ['/usr/sbin/mosquitto', '/usr/local/sbin/mosquitto', '/usr/bin/mosquitto'].some((file) => existsSync(file))
 
 async function results(aim: Aim, ...cases: readonly CaseId[]): Promise<ReadonlyMap<CaseId, CaseResult>> {
   const outcome = await attack({ aim, cases, signal, onResult: () => {} })
@@ -24,7 +27,7 @@ async function results(aim: Aim, ...cases: readonly CaseId[]): Promise<ReadonlyM
 
 const verdicts = (of: ReadonlyMap<CaseId, CaseResult>) => Object.fromEntries([...of].map(([id, { verdict }]) => [id, verdict]))
 
-describe.skipIf(!installed)('a careful Mosquitto (needs mosquitto)', () => {
+describe.skipIf(!has('mosquitto'))('a careful Mosquitto (needs mosquitto)', () => {
   test('refuses whom it should, falls short where a revoked device stays connected, and what it does otherwise is no hole', async () => {
     await using broker = await startMosquitto('careful', signal)
     expect(broker.aim.name).toMatch(/^mosquitto \d+\.\d+/)
@@ -58,7 +61,7 @@ describe.skipIf(!installed)('a careful Mosquitto (needs mosquitto)', () => {
   })
 })
 
-describe.skipIf(!installed)('a careless Mosquitto falls short (needs mosquitto)', () => {
+describe.skipIf(!has('mosquitto'))('a careless Mosquitto falls short (needs mosquitto)', () => {
   test('that lets in who has no certificate: T01, Q06, and everybody speaks and hears as they like', async () => {
     await using broker = await startCareless('anonymous')
     expect(verdicts(await results(broker.aim, 'T01', 'Q06', 'Q09', 'Q11'))).toEqual({ T01: 'falls short', Q06: 'falls short', Q09: 'falls short', Q11: 'falls short' })
@@ -80,7 +83,7 @@ describe.skipIf(!installed)('a careless Mosquitto falls short (needs mosquitto)'
   })
 })
 
-describe.skipIf(!installed)('a Mosquitto that dies (needs mosquitto)', () => {
+describe.skipIf(!has('mosquitto'))('a Mosquitto that dies (needs mosquitto)', () => {
   test('in the middle of a case falls short of it, whatever the case is about', async () => {
     await using broker = await startMosquitto('dies', signal)
     const pid = (await broker.aim.pid()) ?? 0
@@ -95,27 +98,23 @@ describe.skipIf(!installed)('a Mosquitto that dies (needs mosquitto)', () => {
   })
 })
 
-test('its revocation list is one that OpenSSL takes', { skip: spawnSync('openssl', ['version']).error !== undefined }, async () => {
-  const { forgeIssuing, forgeLeaf, forgeRoot } = await import('../../device-sim/forge/authority.ts')
-  const { forgeCrl } = await import('../../device-sim/forge/crl.ts')
-  const { pem, readCertificate } = await import('../../device-sim/forge/certificate.ts')
-  const { writeFileSync } = await import('node:fs')
+describe.skipIf(!has('openssl'))('its revocation list (needs openssl)', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-crl-'))
-  try {
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  const write = (name: string, text: string): string => {
+    writeFileSync(path.join(folder, name), text)
+    return path.join(folder, name)
+  }
+
+  test('is one that OpenSSL takes, and refuses by whom it names', () => {
     const root = forgeRoot('CRL')
     const issuing = forgeIssuing(root, 'CRL')
     const [good, gone] = [forgeLeaf(issuing, 'good'), forgeLeaf(issuing, 'gone')]
-    const write = (name: string, text: string): string => {
-      writeFileSync(path.join(folder, name), text)
-      return path.join(folder, name)
-    }
     const ca = write('ca.pem', pem('CERTIFICATE', root.certificate) + pem('CERTIFICATE', issuing.certificate))
     const crl = write('crl.pem', pem('X509 CRL', forgeCrl(issuing, { serials: [readCertificate(gone.certificate).serial], number: 7, thisUpdate: Date.now() - 1_000 })))
     const verify = (certificate: Buffer) => spawnSync('openssl', ['verify', '-x509_strict', '-CAfile', ca, '-crl_check', '-CRLfile', crl, write('leaf.pem', pem('CERTIFICATE', certificate))], { encoding: 'utf8' })
     expect(verify(good.certificate)).toMatchObject({ status: 0 })
     expect(verify(gone.certificate).stderr).toContain('certificate revoked')
     expect(spawnSync('openssl', ['crl', '-in', crl, '-noout', '-crlnumber'], { encoding: 'utf8' }).stdout).toBe('crlNumber=0x07\n')
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+  })
 })

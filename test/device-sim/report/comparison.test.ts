@@ -40,5 +40,5 @@ test('the page has every case, verdict, reason and why; what a server said and w
   const text = comparisonPage(COMPARISON)
   for (const part of ['Audit of sallyport 0.1.0 and weak &lt;broker&gt;', '<strong>T01</strong> no client certificate', 'falls short', '<code>tls-no-certificate</code>', 'this target has no registry of devices', 'Anybody on the network could publish.', 'Where weak &lt;broker&gt; fails', 'no audit log is read there']) expect(text).toContain(part)
   expect(text).toContain('&lt;img src=x onerror=alert(1)&gt;')
-  expect(text).not.toMatch(/<img|\u001B|\u202E|<broker>/)
+  for (const part of ['<img', '\u001B', '\u202E', '<broker>']) expect(text).not.toContain(part)
 })

@@ -1,6 +1,6 @@
 // The page that is one file: whatever is put into it is text, and it asks nobody for anything.
 
-import fc from 'fast-check'
+import { assert, property, string } from 'fast-check'
 import { expect, test } from 'vitest'
 import { html, htmlTable, page } from '../../../device-sim/report/html.ts'
 
@@ -17,7 +17,7 @@ test('an object that only looks like markup cannot come from a server: JSON text
 })
 
 test('no text breaks out, moves the cursor or turns the line', () => {
-  fc.assert(fc.property(fc.string({ unit: 'binary' }), (text) => {
+  assert(property(string({ unit: 'binary' }), (text) => {
     const { markup } = html`<i>${text}</i>`
     expect(markup.slice(3, -4)).not.toMatch(/[<>"']|&(?!amp;|lt;|gt;|quot;|#39;)|[\p{Cc}\p{Cf}]/u)
   }))
