@@ -112,7 +112,7 @@ export async function auditAll(options: AuditOptions, cases: readonly CaseId[], 
   }
   const startedAt = started.toISOString()
   const comparison: Comparison = { startedAt, cases, targets: audited.map(({ target: { name }, results, audit: read }) => ({ name, results, audit: read })) }
-  process.stdout.write(printed(comparison, cases))
+  process.stdout.write(wishes.length === 1 ? printedAlone(comparison) : comparisonText(comparison, paperOf(process.stdout)))
   const interrupted = signal.aborted
   const ok = !interrupted && audited.length === wishes.length && audited.every((each) => each.ok)
   const common = { startedAt, durationMs: Date.now() - started.getTime(), interrupted, ok }
@@ -125,9 +125,6 @@ export async function auditAll(options: AuditOptions, cases: readonly CaseId[], 
   return interrupted ? EXIT.interrupted : ok ? EXIT.ok : EXIT.failed
 }
 
-function printed(comparison: Comparison, cases: readonly CaseId[]): string {
-  const [only, another] = comparison.targets
-  if (only === undefined) return ''
-  const paper = paperOf(process.stdout)
-  return another === undefined ? `${casesText(only.results, cases.length, paper)}${only.audit ? '' : `${withoutAudit(only)}\n`}` : comparisonText(comparison, paper)
+function printedAlone({ targets, cases }: Comparison): string {
+  return targets.map((target) => `${casesText(target.results, cases.length, paperOf(process.stdout), target.audit)}${target.audit ? '' : `${withoutAudit(target)}\n`}`).join('')
 }

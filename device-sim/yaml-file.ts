@@ -35,10 +35,14 @@ export async function readYamlFile<T>(file: string, schema: z.ZodType<T>, keys: 
   const parsed = schema.safeParse(plain(document, file))
   const wrong = (path: YamlPath, message: string): SimError => new SimError('usage', `${at(offsetOf(document, path))}: ${path.length === 0 ? '' : `${named(path)}: `}${message}`)
   if (parsed.success) return { value: parsed.data, wrong }
-  throw new SimError('usage', parsed.error.issues.map((issue) => {
-    if (issue.code !== 'unrecognized_keys') return wrong(issue.path, issue.message).message
-    return issue.keys.map((key) => `${at(offsetOf(document, [...issue.path, key], 'key'))}: unknown key ${JSON.stringify(key)}.${suggestion(key, keys)}`).join('\n')
-  }).join('\n'))
+  const problems = parsed.error.issues.flatMap((issue) => {
+    if (issue.code !== 'unrecognized_keys') return [{ offset: offsetOf(document, issue.path), text: wrong(issue.path, issue.message).message }]
+    return issue.keys.map((key) => {
+      const offset = offsetOf(document, [...issue.path, key], 'key')
+      return { offset, text: `${at(offset)}: unknown key ${JSON.stringify(key)}.${suggestion(key, keys)}` }
+    })
+  })
+  throw new SimError('usage', problems.toSorted((a, b) => a.offset - b.offset).map(({ text: told }) => told).join('\n'))
 }
 
 /** Without aliases: a file of some lines could say a billion things by them. */

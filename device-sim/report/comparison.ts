@@ -41,10 +41,10 @@ export function comparisonText({ cases, targets }: Comparison, paper: Paper): st
   // What was not run is told in the table.
   const parts = targets.map((target) => {
     const notes = notesText(target.results.filter(({ verdict }) => verdict !== 'not run'), paper)
-    return `\n${notes === '' ? '' : `${paper.colour('bold', target.name)}\n${notes}\n`}`
+    return notes === '' ? '' : `\n${paper.colour('bold', target.name)}\n${notes}`
   })
   const sums = targets.map((target) => `${target.name}: ${countsText(target.results, cases.length)}\n`)
-  return `${table({ head, rows, columns: paper.columns, paint })}${parts.join('')}${sums.join('')}${targets.filter(({ audit }) => !audit).map((target) => `${withoutAudit(target)}\n`).join('')}`
+  return `${table({ head, rows, columns: paper.columns, paint })}${parts.join('')}\n${sums.join('')}${targets.filter(({ audit }) => !audit).map((target) => `${withoutAudit(target)}\n`).join('')}`
 }
 
 const TONE = { ok: 'good', differs: 'good', 'falls short': 'bad', FAILED: 'bad', 'not run': 'plain' } as const satisfies Record<CaseResult['verdict'], string>

@@ -25,12 +25,12 @@ export function paperOf(stream: NodeJS.WriteStream): Paper {
 
 export const VERDICT_STYLE = { ok: 'green', differs: 'green', 'falls short': 'red', FAILED: 'red', 'not run': 'yellow' } as const satisfies Record<CaseResult['verdict'], string>
 
-/** `planned`: how many were to be run. */
-export function casesText(results: readonly CaseResult[], planned: number, paper: Paper): string {
+/** `planned`: how many were to be run. `audit`: an audit log was read. */
+export function casesText(results: readonly CaseResult[], planned: number, paper: Paper, audit = true): string {
   const rows = results.map((result) => [
-    `${result.case} ${result.title}`, result.expected, result.verdict === 'not run' ? result.notes.join('; ') : result.seen, result.reasons.join(', '), result.verdict,
+    `${result.case} ${result.title}`, result.expected, result.verdict === 'not run' ? result.notes.join('; ') : result.seen, ...(audit ? [result.reasons.join(', ')] : []), result.verdict,
   ])
-  const head = ['case', 'expected', 'seen', 'reason in the audit log', 'verdict']
+  const head = ['case', 'expected', 'seen', ...(audit ? ['reason in the audit log'] : []), 'verdict']
   const paint = (text: string, row: number | undefined, column: number): string => {
     if (row === undefined) return paper.colour('bold', text)
     const result = results[row]
