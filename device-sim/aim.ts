@@ -6,6 +6,7 @@ import type { Admin } from './admin.ts'
 import type { Need } from './attacks/catalogue-row.ts'
 import type { ForgedAuthority } from './forge/authority.ts'
 import type { Identities } from './identities.ts'
+import { resourcesOf } from './resources.ts'
 import { isLoopback, openSources, type Target } from './target.ts'
 
 export interface Aim {
@@ -21,12 +22,16 @@ export interface Aim {
   readonly issuingAuthority?: ForgedAuthority | undefined
   /** A second CA that the target trusts, with its key. */
   readonly factoryAuthority?: ForgedAuthority | undefined
+  /** A third, trusted for the same names as the second. */
+  readonly secondFactoryAuthority?: ForgedAuthority | undefined
   /** The verbs that this target has. */
   readonly operator: Partial<Admin>
   /** Ours is held to every code and every record of the audit log; others to what mutual TLS and an access control list promise. */
   readonly measure: 'letter' | 'promises'
   /** Whether one device may have several connections, under ids of its own. */
   readonly severalSessions: boolean
+  /** Whether it knows the issuing CA only by what devices send along. */
+  readonly intermediate: boolean
   /** Whether its owner wants floods though it is not this machine. */
   readonly floods: boolean
   /** The process that serves, where it is known. */
@@ -34,7 +39,7 @@ export interface Aim {
 }
 
 /** What a case may ask of this target. */
-export function powersOf(aim: Aim): ReadonlySet<Need> {
+export async function powersOf(aim: Aim): Promise<ReadonlySet<Need>> {
   const { operator } = aim
   const there: Readonly<Record<Need, boolean>> = {
     'ca-key': aim.issuingAuthority !== undefined,
@@ -47,7 +52,9 @@ export function powersOf(aim: Aim): ReadonlySet<Need> {
     ears: aim.acl.ears !== undefined,
     'starter-topics': speaksStarterTopics(aim.acl),
     'several-sessions': aim.severalSessions,
+    intermediate: aim.intermediate,
     floods: aim.floods || isLoopback(aim.target.host),
+    'server-process': (await resourcesOf(await aim.pid())) !== undefined,
   }
   return new Set(Object.keys(there).filter((need): need is Need => there[need as Need]))
 }

@@ -25,12 +25,12 @@ export interface AttackOutcome {
 
 export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
   const { aim, signal } = plan
-  const { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority } = aim
-  const powers = powersOf(aim)
+  const { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority, secondFactoryAuthority } = aim
+  const powers = await powersOf(aim)
   const canary = await openCanary(target, acl, await identities.fresh('canary'))
   const contest: Contest = {
     aim, powers,
-    ground: { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority, canary, sources: openSources(target), mosquittoSub: hasMosquittoSub(), pid: () => aim.pid() },
+    ground: { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority, secondFactoryAuthority, canary, sources: openSources(target), mosquittoSub: hasMosquittoSub(), pid: () => aim.pid() },
   }
   // At another broker a role has one name: two cases side by side would put each other's out.
   const lanes = aim.measure === 'letter' ? SIM_LIMITS.attackLanes : 1

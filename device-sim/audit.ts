@@ -56,7 +56,7 @@ export function factsOf({ aim: { name, target: { host, port } }, own }: ChosenTa
 export async function audit({ chosen, signal, progress }: Stage, cases: readonly CaseId[]): Promise<Audited> {
   const { aim, own } = chosen
   progress.clear()
-  process.stderr.write(`${announcement(aim, cases)}\n`)
+  process.stderr.write(`${await announcement(aim, cases)}\n`)
   let done = 0
   const { results, manySources } = await attack({
     aim, cases, signal,
@@ -70,9 +70,9 @@ export async function audit({ chosen, signal, progress }: Stage, cases: readonly
 }
 
 /** Where to, how much, and whether floods are among it. */
-export function announcement(aim: Aim, cases: readonly CaseId[]): string {
+export async function announcement(aim: Aim, cases: readonly CaseId[]): Promise<string> {
   const { host, port } = aim.target
-  const powers = powersOf(aim)
+  const powers = await powersOf(aim)
   const runs = cases.filter((id) => needsOf(rowOf(id)).every((need) => powers.has(need)))
   const families = [...new Set(runs.map((id) => rowOf(id).family))].map((family) => `${family} ${runs.filter((id) => rowOf(id).family === family).length}`)
   const floods = runs.filter((id) => needsOf(rowOf(id)).includes('floods'))

@@ -97,9 +97,11 @@ function aimOfHome(home: OpenedHome, name: string, run: string, { floods }: Targ
     issuing: home.issuing,
     issuingAuthority: home.issuingAuthority,
     factoryAuthority: home.factoryAuthority,
+    secondFactoryAuthority: home.secondFactoryAuthority,
     operator: home.admin,
     measure: 'letter',
     severalSessions: true,
+    intermediate: true,
     floods: floods === true || isLoopback(home.target.host),
     pid: () => home.pid(),
   }

@@ -50,6 +50,7 @@ export async function openForeign(address: { readonly host: string; readonly por
     operator: {},
     measure: 'promises',
     severalSessions: false,
+    intermediate: chain.length > 0,
     floods: wishes.floods === true || isLoopback(host),
     pid: () => Promise.resolve(undefined),
   }

@@ -8,10 +8,11 @@ import type { Claim, Expected, Observed } from './oracle.ts'
 
 const ended = (seen: Observed): boolean => seen.kind === 'refused-in-tls' || seen.kind === 'refused-by-connack' || seen.kind === 'cut'
 
-/** Of something that is not what we expect: why it is no hole; undefined where it is one. `identity`: what names a device there. */
-export function noHole(claim: Claim, seen: Observed, identity: 'certificate' | 'client-id'): string | undefined {
-  const { admittedElsewhere: admitted } = claim
-  if (seen.kind === 'admitted' && admitted !== undefined && (admitted.where ?? identity) === identity) return admitted.because
+/** Of something that is not what we expect: why it is no hole; undefined where it is one. `identity`: what names a device there; `tried`: the claims of the case that were. */
+export function noHole(claim: Claim, seen: Observed, identity: 'certificate' | 'client-id', tried: ReadonlySet<string>): string | undefined {
+  const { elsewhere: excuse } = claim
+  const excused = excuse !== undefined && seen.kind === (excuse.seen ?? 'admitted') && (excuse.where ?? identity) === identity && (excuse.judgedBy === undefined || tried.has(excuse.judgedBy))
+  if (excused) return excuse.because
   return byKind(claim.outcome, seen)
 }
 
@@ -30,6 +31,7 @@ function byKind(expected: Expected, seen: Observed): string | undefined {
     case 'http-or-dropped':
     case 'silent-device':
     case 'undisturbed': return undefined
+    case 'withstood': return ended(seen) ? 'It was refused, in another layer or with another code.' : undefined
     default: return unreachable(expected)
   }
 }

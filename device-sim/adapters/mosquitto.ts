@@ -43,7 +43,8 @@ export async function startMosquitto(run: string, signal: AbortSignal, edit: (co
   try {
     const root = forgeRoot('Simulated fleet')
     const issuing = forgeIssuing(root, 'Simulated fleet')
-    const files = await writeFiles(folder, root, issuing)
+    const factory = forgeRoot('Simulated factory')
+    const files = await writeFiles(folder, { root, issuing, factory })
     const port = await freePort()
     await writeFile(path.join(folder, 'mosquitto.conf'), edit(mosquittoConfig(port, userInfo().username, files)))
     // Where Debian has it, which is on the PATH of an administrator only.
@@ -65,9 +66,11 @@ export async function startMosquitto(run: string, signal: AbortSignal, edit: (co
         root: root.certificate,
         issuing: issuing.certificate,
         issuingAuthority: issuing,
-        operator: { revoke: revocation(running, voice, files.crl, issuing, target, identities, serialsOf) },
+        factoryAuthority: factory,
+        operator: { revoke: revocation(running, voice, files.crl, { issuing, factory }, target, identities, serialsOf) },
         measure: 'promises',
         severalSessions: false,
+        intermediate: true,
         floods: true,
         pid: () => Promise.resolve(running.exitCode === null && running.signalCode === null ? running.pid : undefined),
       },
@@ -83,15 +86,22 @@ export async function startMosquitto(run: string, signal: AbortSignal, edit: (co
   }
 }
 
-async function writeFiles(folder: string, root: ForgedAuthority, issuing: ForgedAuthority): Promise<MosquittoFiles> {
+/** The fleet's root and its issuing CA, and another CA that may name devices, too. */
+interface Authorities {
+  readonly root: ForgedAuthority
+  readonly issuing: ForgedAuthority
+  readonly factory: ForgedAuthority
+}
+
+async function writeFiles(folder: string, { root, issuing, factory }: Authorities): Promise<MosquittoFiles> {
   const at = (file: string): string => path.join(folder, file)
   const server = forgeServer(issuing, ['localhost', '127.0.0.1'])
   const files: MosquittoFiles = { ca: at('ca.pem'), cert: at('server.pem'), key: at('server.key'), crl: at('crl.pem'), acl: at('acl') }
   await Promise.all([
-    writeFile(files.ca, pem('CERTIFICATE', root.certificate) + pem('CERTIFICATE', issuing.certificate)),
+    writeFile(files.ca, pem('CERTIFICATE', root.certificate) + pem('CERTIFICATE', factory.certificate)),
     writeFile(files.cert, pem('CERTIFICATE', server.certificate) + pem('CERTIFICATE', issuing.certificate)),
     writeFile(files.key, keyPem(server.key), { mode: 0o600 }),
-    writeFile(files.crl, pem('X509 CRL', forgeCrl(issuing, { serials: [], number: 1, thisUpdate: Date.now() - DAY }))),
+    writeFile(files.crl, revocationLists({ issuing, factory }, [], 1)),
     writeFile(files.acl, mosquittoAcl(ROLES.ears, ROLES.backend)),
   ])
   return files
@@ -164,17 +174,23 @@ function remembering(minted: Identities): { readonly identities: Identities; rea
   }
 }
 
+/** One of each CA: whoever checks by lists must have them all. Of two of the same CA OpenSSL takes the one that is newer by a second at least. */
+function revocationLists({ issuing, factory }: Omit<Authorities, 'root'>, revoked: readonly string[], number: number): string {
+  const thisUpdate = Date.now() - DAY + number * SECOND
+  return [{ authority: issuing, serials: revoked.map((serial) => Buffer.from(serial, 'hex')) }, { authority: factory, serials: [] }]
+    .map(({ authority, serials }) => pem('X509 CRL', forgeCrl(authority, { serials, number, thisUpdate })))
+    .join('')
+}
+
 /** As an operator does it: the next revocation list in the place of the last, and SIGHUP; answered when the broker has read it. */
-function revocation(child: ChildProcess, voice: Voice, file: string, issuing: ForgedAuthority, target: Target, identities: Identities, serialsOf: ReturnType<typeof remembering>['serialsOf']): Admin['revoke'] {
+function revocation(child: ChildProcess, voice: Voice, file: string, authorities: Omit<Authorities, 'root'>, target: Target, identities: Identities, serialsOf: ReturnType<typeof remembering>['serialsOf']): Admin['revoke'] {
   const revoked = new Set<string>()
   let number = 1
   return async (wanted) => {
     const serials = serialsOf(wanted)
     for (const serial of serials) revoked.add(serial)
     number += 1
-    // Of two lists OpenSSL takes the one that is newer by a second at least.
-    const crl = forgeCrl(issuing, { serials: [...revoked].map((serial) => Buffer.from(serial, 'hex')), number, thisUpdate: Date.now() - DAY + number * SECOND })
-    await writeFile(`${file}.next`, pem('X509 CRL', crl))
+    await writeFile(`${file}.next`, revocationLists(authorities, [...revoked], number))
     await rename(`${file}.next`, file)
     const reloading = voice.says(/Reloading config/, SIM_LIMITS.revocationMs)
     child.kill('SIGHUP')

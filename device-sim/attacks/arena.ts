@@ -26,6 +26,8 @@ export interface Arena {
   readonly issuingAuthority?: ForgedAuthority | undefined
   /** A factory's CA that the target trusts, with its key: only in a home that the simulator made. */
   readonly factoryAuthority?: ForgedAuthority | undefined
+  /** Another such CA, trusted for the same names. */
+  readonly secondFactoryAuthority?: ForgedAuthority | undefined
   readonly mosquittoSub: boolean
   /** The process that serves, where it is known. */
   pid(): Promise<number | undefined>

@@ -2,16 +2,16 @@
 
 import { SIM_LIMITS } from '../limits.ts'
 import type { Expected } from '../oracle.ts'
-import { BAD_CLIENT_ID, TLS, UNDISTURBED, type CatalogueRow } from './catalogue-row.ts'
+import { ONLY_A_SESSION, BAD_CLIENT_ID, TLS, UNDISTURBED, type CatalogueRow } from './catalogue-row.ts'
 
 const DROPPED: Expected = { kind: 'publish-dropped', v5: [0x87] }
 
 export const MQTT_ROWS = {
-  Q01: { family: 'mqtt', title: 'client id of another device', why: 'The client id is only a claim.', expected: 'CONNACK 0x02/0x05, v5 0x85/0x87', topics: 'acl', claims: { attack: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'], admittedElsewhere: { where: 'certificate', because: 'A client id is only the name of a session here; what may be done is bound to the certificate.' } } } },
+  Q01: { family: 'mqtt', title: 'client id of another device', why: 'The client id is only a claim.', expected: 'CONNACK 0x02/0x05, v5 0x85/0x87', topics: 'acl', claims: { attack: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'], elsewhere: ONLY_A_SESSION } } },
   Q02: {
     family: 'mqtt', title: 'take-over of another device\'s session, also at 50 Hz', why: 'One device could keep every other one offline.', expected: 'refused, the incumbent stays', topics: 'acl',
     claims: {
-      attack: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'], admittedElsewhere: { because: 'It was let in; what counts is that the incumbent was not put out, which is judged.' } },
+      attack: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'], elsewhere: { judgedBy: 'incumbent', because: 'It was let in; what counts is that the incumbent was not put out, which is judged.' } },
       war: { outcome: { kind: 'all-closed', withinMs: SIM_LIMITS.verdictMs }, reasons: ['client-id-mismatch', 'connect-rate'], counted: true },
       incumbent: UNDISTURBED,
     },
@@ -27,7 +27,7 @@ export const MQTT_ROWS = {
   Q07: {
     family: 'mqtt', title: 'Will on a forbidden, reserved or wildcard topic', why: 'A Will is a publish that comes later, and from nobody.', expected: 'refused at CONNECT, never delivered', needs: ['ears'], topics: 'acl',
     claims: {
-      attack: { outcome: { kind: 'connack', v3: [0x05, 0x02], v5: [0x87, 0x90] }, reasons: ['will-not-granted', 'will-invalid', 'topic-reserved', 'topic-invalid'], admittedElsewhere: { because: 'It was let in; what counts is that its Will is heard by nobody, which is judged.' } },
+      attack: { outcome: { kind: 'connack', v3: [0x05, 0x02], v5: [0x87, 0x90] }, reasons: ['will-not-granted', 'will-invalid', 'topic-reserved', 'topic-invalid'], elsewhere: { judgedBy: 'silence', because: 'It was let in; what counts is that its Will is heard by nobody, which is judged.' } },
       silence: { outcome: { kind: 'publish-dropped', v5: [] }, reasons: [] },
     },
   },

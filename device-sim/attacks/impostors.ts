@@ -23,6 +23,16 @@ export function issuingOf(arena: Arena): ForgedAuthority {
   return arena.issuingAuthority
 }
 
+/** The factory's CA that this home trusts; of the same cases, and of the same homes. */
+export function factoryOf(arena: Arena): ForgedAuthority {
+  arena.take('second-ca')
+  if (arena.factoryAuthority === undefined) throw new NotOffered('second-ca')
+  return arena.factoryAuthority
+}
+
+/** A device of the factory that nobody has seen yet. */
+export const factoryId = (): string => `${FACTORY_ID_PREFIX}${randomUUID()}`
+
 /**
  * The same flaws in certificates of a CA that this home trusts, and of which it knows no certificate before it comes. The
  * control is the same certificate without the flaw: it is admitted, so that it is the flaw and nothing else that is refused.
@@ -31,7 +41,7 @@ export async function flawedOfFactory(arena: Arena, bench: Bench, flaws: Readonl
   const { factoryAuthority: factory } = arena
   if (factory === undefined) return bench.skip('the same of a trusted CA', 'its key is not at hand')
   for (const [label, flaw] of Object.entries(flaws)) {
-    const id = `${FACTORY_ID_PREFIX}${randomUUID()}`
+    const id = factoryId()
     const clean = await admittedControl(arena, bench, `of a trusted CA, without this flaw: ${label}`, { credentials: presenting(forgeLeaf(factory, id)) }, id)
     clean.end()
     await tryOnBothVersions(arena, bench, 'trusted', `${label}, of a trusted CA`, presenting(forgeLeaf(factory, id, flaw)), id)

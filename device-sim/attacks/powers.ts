@@ -6,7 +6,7 @@ import type { CatalogueRow, Need } from './catalogue-row.ts'
 
 export const NEED_MISSING: Readonly<Record<Need, string>> = {
   'ca-key': 'the issuing CA\'s key is not at hand: only in a home that the simulator made, or where --issuer-key names it',
-  'second-ca': 'no second CA that the target trusts is at hand: only in a home that the simulator made',
+  'second-ca': 'no second CA that the target trusts is at hand: only where the simulator made the target',
   'loopback-sources': 'this machine or target has one source address only',
   registry: 'this target has no registry of devices',
   enrollment: 'this target enrolls nobody',
@@ -15,6 +15,8 @@ export const NEED_MISSING: Readonly<Record<Need, string>> = {
   ears: 'nobody may hear all at this target: its --acl file names no ears',
   'starter-topics': 'this case speaks on the topics of Sallyport\'s starter policy, and the --acl file has others',
   'several-sessions': 'a device has one session here',
+  intermediate: 'this target trusts the issuing CA itself, and needs no chain to it',
+  'server-process': 'the server is no process of this machine that could be looked at',
   floods: 'floods are left out where the target is not this machine: --floods sends them',
 }
 
@@ -43,6 +45,11 @@ export function guardedAdmin(operator: Partial<Admin>, takes: (need: Need) => vo
     return answer() ?? Promise.reject(new NotOffered(need))
   }
   return {
+    get options() {
+      takes('registry')
+      if (operator.options === undefined) throw new NotOffered('registry')
+      return operator.options
+    },
     addDevices: (devices) => ask('registry', () => operator.addDevices?.(devices)),
     tryAddDevice: (device, source) => ask('registry', () => operator.tryAddDevice?.(device, source)),
     enroll: (id, csr) => ask('enrollment', () => operator.enroll?.(id, csr)),

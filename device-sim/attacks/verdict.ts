@@ -32,11 +32,12 @@ export interface Judgement {
 export function judgeCase(row: CatalogueRow, evidence: Evidence, aim: Pick<Aim, 'measure' | 'acl'>): Judgement {
   const differing = new Map<string, string[]>()
   const broken: string[] = [...evidence.harm]
+  const tried = new Set(evidence.attempts.map((attempt) => attempt.claim))
   for (const attempt of evidence.attempts) {
     const claim = row.claims[attempt.claim]
     if (claim !== undefined && agrees(claim.outcome, attempt.seen)) continue
     const told = `${attempt.label}: ${describe(attempt.seen)}`
-    const excuse = claim === undefined || aim.measure === 'letter' ? undefined : noHole(claim, attempt.seen, aim.acl.identity)
+    const excuse = claim === undefined || aim.measure === 'letter' ? undefined : noHole(claim, attempt.seen, aim.acl.identity, tried)
     if (excuse === undefined) broken.push(told)
     else differing.set(excuse, [...(differing.get(excuse) ?? []), told])
   }

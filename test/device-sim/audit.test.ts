@@ -12,23 +12,23 @@ import { mintedIdentities } from '../../device-sim/minted.ts'
 const root = forgeRoot('Test')
 const aim = (host: string, floods: boolean): Aim => ({
   name: 'mqtts://broker', target: { host, port: 8883, serverName: 'broker', ca: '' }, identities: mintedIdentities(root, [], {}, 'run'), acl: { ...STARTER_ACL, identity: 'certificate', ears: undefined, backend: undefined },
-  root: root.certificate, issuing: root.certificate, issuingAuthority: root, operator: {}, measure: 'promises', severalSessions: false, floods, pid: () => Promise.resolve(undefined),
+  root: root.certificate, issuing: root.certificate, issuingAuthority: root, operator: {}, measure: 'promises', severalSessions: false, intermediate: true, floods, pid: () => Promise.resolve(undefined),
 })
 
 describe('the announcement', () => {
-  test('of a target elsewhere says what it gets, that it is bounded, and that there are no floods unless they are wanted', () => {
-    expect(announcement(aim('192.0.2.1', false), ['T01', 'T02', 'T46', 'Q01', 'Q37', 'E01'])).toBe('sending to mqtts://broker at 192.0.2.1:8883: 3 cases (tls 2, mqtt 1), no floods, at most 20 connections a second for at most 15 minutes')
-    expect(announcement(aim('192.0.2.1', true), ['T01', 'T46', 'Q37'])).toContain('2 cases (tls 1, mqtt 1), floods Q37, at most')
+  test('of a target elsewhere says what it gets, that it is bounded, and that there are no floods unless they are wanted', async () => {
+    expect(await announcement(aim('192.0.2.1', false), ['T01', 'T02', 'T46', 'Q01', 'Q37', 'E01'])).toBe('sending to mqtts://broker at 192.0.2.1:8883: 3 cases (tls 2, mqtt 1), no floods, at most 20 connections a second for at most 15 minutes')
+    expect(await announcement(aim('192.0.2.1', true), ['T01', 'T46', 'Q37'])).toContain('2 cases (tls 1, mqtt 1), floods Q37, at most')
   })
 
-  test('of this machine names the floods, and no bound', () => {
+  test('of this machine names the floods, and no bound', async () => {
     const floods = openSources({ host: '127.0.0.1' }).next() === undefined ? 'Q37' : 'T46, Q37'
-    expect(announcement(aim('127.0.0.1', false), ['T01', 'T46', 'Q37'])).toMatch(new RegExp(`, floods ${floods}$`))
+    expect(await announcement(aim('127.0.0.1', false), ['T01', 'T46', 'Q37'])).toMatch(new RegExp(`, floods ${floods}$`))
   })
 
-  test('counts only what can be run there: without ears, registry, enrollment and revocation', () => {
-    expect(announcement(aim('192.0.2.1', false), CASE_IDS)).not.toMatch(/enrollment|undefined/)
-    expect(announcement(aim('192.0.2.1', false), ['E01'])).toContain(': 0 cases, no floods')
+  test('counts only what can be run there: without ears, registry, enrollment and revocation', async () => {
+    expect(await announcement(aim('192.0.2.1', false), CASE_IDS)).not.toMatch(/enrollment|undefined/)
+    expect(await announcement(aim('192.0.2.1', false), ['E01'])).toContain(': 0 cases, no floods')
   })
 })
 

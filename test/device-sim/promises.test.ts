@@ -5,6 +5,7 @@ import { agrees, describe as inWords, type Claim, type Expected, type Observed }
 import { noHole } from '../../device-sim/promises.ts'
 import { SIM_LIMITS } from '../../device-sim/limits.ts'
 
+const NONE: ReadonlySet<string> = new Set()
 const CODES = { v3: [0x05], v5: [0x87] }
 const connack: Observed = { kind: 'refused-by-connack', version: 5, code: 0x86 }
 const cut = (afterMs: number): Observed => ({ kind: 'cut', version: 5, code: undefined, afterMs })
@@ -33,6 +34,7 @@ const TABLE: Readonly<Record<Expected['kind'], Row>> = {
   'all-closed': { expected: { kind: 'all-closed', withinMs: 1 }, kept: [flood], hole: [open] },
   'some-refused': { expected: { kind: 'some-refused' }, kept: [flood], hole: [open] },
   'silent-device': { expected: { kind: 'silent-device' }, kept: [], hole: [{ kind: 'trap', bytes: 1, complaint: 'no' }] },
+  withstood: { expected: { kind: 'withstood' }, kept: [connack, cut(1)], hole: [admitted, open, { kind: 'disturbed', how: 'a second handshake' }] },
   undisturbed: { expected: { kind: 'undisturbed' }, kept: [], hole: [{ kind: 'disturbed', how: 'gone' }] },
 }
 
@@ -40,17 +42,23 @@ describe.each(Object.entries(TABLE))('expected %s', (_, { expected, kept, hole }
   const claim: Claim = { outcome: expected, reasons: [] }
   test('what is kept otherwise is not what was expected, and is told why it is no hole', () => {
     expect(kept.filter((seen) => agrees(expected, seen)).map(inWords)).toEqual([])
-    expect(kept.filter((seen) => noHole(claim, seen, 'certificate') === undefined).map(inWords)).toEqual([])
+    expect(kept.filter((seen) => noHole(claim, seen, 'certificate', NONE) === undefined).map(inWords)).toEqual([])
   })
   test('what is a hole has no excuse', () => {
-    expect(hole.filter((seen) => noHole(claim, seen, 'certificate') !== undefined).map(inWords)).toEqual([])
+    expect(hole.filter((seen) => noHole(claim, seen, 'certificate', NONE) !== undefined).map(inWords)).toEqual([])
   })
 })
 
 test('being let in is no hole where the row says why, and only where a device is named by what the row says', () => {
-  const claim: Claim = { outcome: TABLE.connack.expected, reasons: [], admittedElsewhere: { because: 'Only a name.', where: 'certificate' } }
-  expect(noHole(claim, admitted, 'certificate')).toBe('Only a name.')
-  expect(noHole(claim, admitted, 'client-id')).toBeUndefined()
-  expect(noHole(claim, open, 'certificate')).toBeUndefined()
-  expect(noHole({ ...claim, admittedElsewhere: { because: 'Judged elsewhere.' } }, admitted, 'client-id')).toBe('Judged elsewhere.')
+  const claim: Claim = { outcome: TABLE.connack.expected, reasons: [], elsewhere: { because: 'Only a name.', where: 'certificate' } }
+  expect(noHole(claim, admitted, 'certificate', NONE)).toBe('Only a name.')
+  expect(noHole(claim, admitted, 'client-id', NONE)).toBeUndefined()
+  expect(noHole(claim, open, 'certificate', NONE)).toBeUndefined()
+  expect(noHole({ ...claim, elsewhere: { because: 'Judged elsewhere.' } }, admitted, 'client-id', NONE)).toBe('Judged elsewhere.')
+  const judged: Claim = { ...claim, elsewhere: { because: 'Judged by what it can do.', judgedBy: 'speaks' } }
+  expect(noHole(judged, admitted, 'certificate', new Set(['attack', 'speaks']))).toBe('Judged by what it can do.')
+  expect(noHole(judged, admitted, 'certificate', new Set(['attack']))).toBeUndefined()
+  const answered: Claim = { ...claim, elsewhere: { because: 'Passed over.', seen: 'disturbed' } }
+  expect(noHole(answered, { kind: 'disturbed', how: 'answered' }, 'certificate', NONE)).toBe('Passed over.')
+  expect(noHole(answered, admitted, 'certificate', NONE)).toBeUndefined()
 })

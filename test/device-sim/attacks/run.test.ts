@@ -17,13 +17,13 @@ beforeAll(async () => {
 })
 afterAll(() => broker[Symbol.asyncDispose]())
 
-function contestWith(changes: Partial<Aim>): Contest {
+async function contestWith(changes: Partial<Aim>): Promise<Contest> {
   const { target, identities } = broker
   const aim: Aim = {
-    name: 'tiny', target, identities, acl: STARTER_ACL, root: root.certificate, issuing: root.certificate, operator: {}, measure: 'letter', severalSessions: true, floods: true, pid: () => Promise.resolve(1), ...changes,
+    name: 'tiny', target, identities, acl: STARTER_ACL, root: root.certificate, issuing: root.certificate, operator: {}, measure: 'letter', severalSessions: true, intermediate: true, floods: true, pid: () => Promise.resolve(1), ...changes,
   }
   const canary = { roundTrip: () => Promise.resolve(1), close: () => {} }
-  return { aim, powers: powersOf(aim), ground: { target, identities, acl: aim.acl, root: aim.root, issuing: aim.issuing, issuingAuthority: aim.issuingAuthority, canary, sources: openSources(target), mosquittoSub: false, pid: () => aim.pid() } }
+  return { aim, powers: await powersOf(aim), ground: { target, identities, acl: aim.acl, root: aim.root, issuing: aim.issuing, issuingAuthority: aim.issuingAuthority, canary, sources: openSources(target), mosquittoSub: false, pid: () => aim.pid() } }
 }
 
 /** A case that is ok in itself, and does this besides. */
@@ -36,7 +36,7 @@ const registry: Partial<Admin> = { addDevices: () => Promise.resolve(), certific
 
 describe('what a case takes', () => {
   test('without having named it is a fault of its row, also where the target has it', async () => {
-    const contest = contestWith({ operator: registry, issuingAuthority: root })
+    const contest = await contestWith({ operator: registry, issuingAuthority: root })
     expect(await runCase('T01', contest, taking(() => {}))).toMatchObject({ verdict: 'ok', notes: [] })
     expect(await runCase('T01', contest, taking((arena) => arena.admin.certificatesOf('x')))).toMatchObject({ verdict: 'FAILED', notes: ['the row does not name what the case takes: registry'] })
     expect(await runCase('T01', contest, taking((arena) => arena.take('ca-key')))).toMatchObject({ verdict: 'FAILED', notes: ['the row does not name what the case takes: ca-key'] })
@@ -46,13 +46,13 @@ describe('what a case takes', () => {
 
   test('and has asked for before is a part that can be left out', async () => {
     const politely = taking(async (arena) => (arena.offers('registry') ? arena.admin.certificatesOf('x') : undefined))
-    expect(await runCase('T01', contestWith({ operator: registry }), politely)).toMatchObject({ verdict: 'ok', notes: [] })
-    expect(await runCase('T01', contestWith({}), politely)).toMatchObject({ verdict: 'ok', notes: [] })
+    expect(await runCase('T01', await contestWith({ operator: registry }), politely)).toMatchObject({ verdict: 'ok', notes: [] })
+    expect(await runCase('T01', await contestWith({}), politely)).toMatchObject({ verdict: 'ok', notes: [] })
   })
 
   test('and the target does not have is not run, never passed', async () => {
-    expect(await runCase('T01', contestWith({}), taking((arena) => arena.admin.auditMentions('x')))).toMatchObject({ verdict: 'not run', notes: ['this target has no audit log that can be read'] })
-    expect(await runCase('I18', contestWith({}))).toMatchObject({ verdict: 'not run', notes: ['this target has no registry of devices'], seen: '' })
+    expect(await runCase('T01', await contestWith({}), taking((arena) => arena.admin.auditMentions('x')))).toMatchObject({ verdict: 'not run', notes: ['this target has no audit log that can be read'] })
+    expect(await runCase('I18', await contestWith({}))).toMatchObject({ verdict: 'not run', notes: ['this target has no registry of devices'], seen: '' })
   })
 })
 
@@ -63,12 +63,12 @@ test('where there is an audit log it is judged, and where there is none the outc
     return Promise.resolve()
   }
   const log = (reason: string): Partial<Admin> => ({ refusalsAfter: (after) => Promise.resolve({ newest: 0, refusals: after === 0 ? [{ sequence: 1, reason, count: 1, address: '127.64.0.1', port: 1 }] : [] }) })
-  expect(await runCase('T01', contestWith({ operator: log('tls-no-certificate') }), located)).toMatchObject({ verdict: 'ok', reasons: ['tls-no-certificate'] })
-  expect(await runCase('T01', contestWith({ operator: log('tls-malformed') }), located)).toMatchObject({ verdict: 'FAILED', notes: ['a bad one: the audit log has tls-malformed'] })
-  expect(await runCase('T01', contestWith({}), located)).toMatchObject({ verdict: 'ok', reasons: [] })
+  expect(await runCase('T01', await contestWith({ operator: log('tls-no-certificate') }), located)).toMatchObject({ verdict: 'ok', reasons: ['tls-no-certificate'] })
+  expect(await runCase('T01', await contestWith({ operator: log('tls-malformed') }), located)).toMatchObject({ verdict: 'FAILED', notes: ['a bad one: the audit log has tls-malformed'] })
+  expect(await runCase('T01', await contestWith({}), located)).toMatchObject({ verdict: 'ok', reasons: [] })
 })
 
 test('after the time that a target elsewhere is given nothing more begins', async () => {
-  const results = await runCases(['T01', 'T46', 'Q37'], contestWith({}), { lanes: 1, until: performance.now() - 1 }, () => {}, new AbortController().signal)
+  const results = await runCases(['T01', 'T46', 'Q37'], await contestWith({}), { lanes: 1, until: performance.now() - 1 }, () => {}, new AbortController().signal)
   expect(results.map(({ verdict, notes }) => [verdict, ...notes])).toEqual(Array.from({ length: 3 }, () => ['not run', 'the time that a target elsewhere is given was over']))
 })
