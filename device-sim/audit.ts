@@ -1,6 +1,7 @@
 // `sim attack`: the same cases against one target after the other, said before they are sent, printed, written down, and told by the
 // exit code. What a case is and how it is judged is not its business.
 
+import { writeFile } from 'node:fs/promises'
 import { EXIT, type ExitCode } from '../src/vocabulary.ts'
 import { powersOf, type Aim } from './aim.ts'
 import { attack, attackSucceeded } from './attack.ts'
@@ -11,7 +12,8 @@ import { chooseTarget, type ChosenTarget, type TargetWishes } from './chosen-tar
 import { SimError } from './failure.ts'
 import { SIM_LIMITS } from './limits.ts'
 import { comparisonPage, comparisonText, withoutAudit, type Comparison } from './report/comparison.ts'
-import { refuseUnwritable, writeReport, writeText, type TargetFacts } from './report/json-file.ts'
+import { refuseUnwritable, writeReport, type TargetFacts } from './report/json-file.ts'
+import { junitOf } from './report/junit.ts'
 import { openProgress, type Progress } from './report/progress.ts'
 import { casesText, paperOf } from './report/text.ts'
 import { isLoopback } from './target.ts'
@@ -39,6 +41,7 @@ export async function onStage<T>(wishes: TargetWishes, signal: AbortSignal, work
 export interface AuditOptions extends TargetWishes {
   readonly json?: string
   readonly html?: string
+  readonly junit?: string
 }
 
 export interface Audited {
@@ -96,7 +99,7 @@ export function wishesOf(options: TargetWishes): readonly TargetWishes[] {
 
 export async function auditAll(options: AuditOptions, cases: readonly CaseId[], signal: AbortSignal): Promise<ExitCode> {
   const wishes = wishesOf(options)
-  for (const [option, file] of [['--json', options.json], ['--html', options.html]] as const) {
+  for (const [option, file] of [['--json', options.json], ['--html', options.html], ['--junit', options.junit]] as const) {
     if (file !== undefined) await refuseUnwritable(option, file)
   }
   const started = new Date()
@@ -120,7 +123,9 @@ export async function auditAll(options: AuditOptions, cases: readonly CaseId[], 
   if (options.json !== undefined && only !== undefined) {
     await writeReport(options.json, wishes.length === 1 ? { ...common, target: only.target, cases: only.results } : { ...common, targets: audited.map(({ target, results, ok: well }) => ({ target, ok: well, cases: results })) })
   }
-  if (options.html !== undefined) await writeText(options.html, comparisonPage(comparison))
+  if (options.html !== undefined) await writeFile(options.html, comparisonPage(comparison))
+  // What several targets come to is one list there, each case under the name of its target.
+  if (options.junit !== undefined && only !== undefined) await writeFile(options.junit, junitOf({ ...common, target: only.target, cases: audited.flatMap(({ target: { name }, results }) => (wishes.length === 1 ? results : results.map((result) => ({ ...result, title: `${result.title} (${name})` })))) }))
   if (interrupted) process.stderr.write('sim: interrupted\n')
   return interrupted ? EXIT.interrupted : ok ? EXIT.ok : EXIT.failed
 }

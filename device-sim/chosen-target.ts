@@ -26,6 +26,8 @@ export interface ChosenTarget extends AsyncDisposable {
   readonly aim: Aim
   /** It was made for this run, and has everything that a case can need. */
   readonly own: boolean
+  /** Begins the ids of this run's devices. */
+  readonly run: string
   /** Only of a home: there devices can be enrolled as people enroll them. */
   readonly home?: OpenedHome
 }
@@ -44,23 +46,23 @@ export async function chooseTarget(wishes: TargetWishes, signal: AbortSignal): P
   refuseMisplaced(wishes)
   if (target === 'mosquitto') {
     const broker = await startMosquitto(run, signal)
-    return { aim: broker.aim, own: false, [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose]() }
+    return { aim: broker.aim, own: false, run, [Symbol.asyncDispose]: () => broker[Symbol.asyncDispose]() }
   }
   if (target !== undefined && isUrl(target)) {
     const address = parseAddress(target, '--target')
     refuseForeignTarget(address.host, wishes.iOwnThisTarget === true)
-    return { aim: await openForeign(address, wishes, run), own: false, [Symbol.asyncDispose]: () => Promise.resolve() }
+    return { aim: await openForeign(address, wishes, run), own: false, run, [Symbol.asyncDispose]: () => Promise.resolve() }
   }
   if (target === undefined || target === 'sallyport') {
     const server = await startOwnServer(signal)
-    return { home: server.home, own: true, aim: aimOfHome(server.home, await ownName(), run, wishes), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+    return { home: server.home, own: true, run, aim: aimOfHome(server.home, await ownName(), run, wishes), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
   }
   const address = wishes.address === undefined ? undefined : parseAddress(wishes.address)
   if (address !== undefined) refuseForeignTarget(address.host, wishes.iOwnThisTarget === true)
   const home = await openHome(target, address)
   refuseForeignTarget(home.target.host, wishes.iOwnThisTarget === true)
   return {
-    home, own: false, aim: aimOfHome(home, `sallyport in ${target}`, run, wishes),
+    home, own: false, run, aim: aimOfHome(home, `sallyport in ${target}`, run, wishes),
     [Symbol.asyncDispose]: () => {
       home.admin.close()
       return Promise.resolve()

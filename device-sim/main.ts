@@ -1,37 +1,50 @@
 // `npm run sim`: argv → one run, and its end: printed, written down, and told by the exit code. Composition only; whoever
 // interrupts it gets what there is, and finds no server and no folder left behind.
 
+import { writeFile } from 'node:fs/promises'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { EXIT, type ExitCode } from '../src/vocabulary.ts'
 import { speaksStarterTopics } from './acl.ts'
-import { audit, auditAll, factsOf, onStage, type AuditOptions, type Stage } from './audit.ts'
+import { audit, auditAll, factsOf, onStage, type Stage } from './audit.ts'
 import { catalogueText, chooseCases, closest, type CaseWishes } from './case-choice.ts'
 import type { TargetWishes } from './chosen-target.ts'
 import { SimError } from './failure.ts'
 import { runFleet } from './fleet.ts'
+import { handshakeText, tellHandshake, tellOneWay } from './handshake.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
-import { runLoad } from './load/load.ts'
+import { compare, compareText, readReport } from './report/compare.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
-import { casesText, fleetText, loadText, paperOf } from './report/text.ts'
+import { junitOf } from './report/junit.ts'
+import { scenarioPage } from './report/scenario-page.ts'
+import { scenarioText } from './report/scenario-text.ts'
+import { casesText, fleetText, paperOf } from './report/text.ts'
+import { readScenarioFile } from './scenario/read-scenario.ts'
+import { loadScenario, soakScenario, stormScenario, type LoadWishes, type SoakWishes, type StormWishes } from './scenario/ready-made.ts'
+import { runScenario } from './scenario/run-scenario.ts'
+import type { Scenario } from './scenario/scenario.ts'
 import { openSources } from './target.ts'
 
 interface CommonOptions extends TargetWishes {
   readonly json?: string
+  readonly html?: string
+  readonly junit?: string
 }
 
-interface AttackOptions extends AuditOptions, CaseWishes {
+interface AttackOptions extends CommonOptions, CaseWishes {
   readonly list?: true
 }
 
-interface LoadOptions extends CommonOptions {
-  readonly devices: number
-  readonly rate: number
-  readonly seconds: number
-  readonly qos: Qos
+interface HandshakeOptions extends CommonOptions {
+  readonly explain?: true
+  readonly oneWay?: true
 }
 
-type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'load'>
+type LoadOptions = CommonOptions & LoadWishes
+type StormOptions = CommonOptions & StormWishes
+type SoakOptions = CommonOptions & SoakWishes
+
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'scenario'>
 
 /** Runs one verb and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -86,7 +99,6 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
   common(sim.command('attack'), 'Run attacks only. Each must be refused, beside something that must work.', 'npm run sim -- attack --case T01,T02 --json report.json')
     .option('--case <ids>', 'only these cases, separated by commas')
     .option('--family <names>', 'only these families, separated by commas')
-    .option('--html <file>', 'write a page of it there, too; with several targets, separated by commas, they stand side by side')
     .option('--floods', 'send floods to a target that is not this machine, too')
     .option('--list', 'say what the cases are, and run none')
     .action(async (options: AttackOptions) => {
@@ -99,7 +111,38 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     .requiredOption('--rate <per second>', 'messages of all devices together', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
     .requiredOption('--seconds <count>', 'how long', whole('seconds', SIM_LIMITS.loadSecondsMax))
     .option('--qos <qos>', '0, 1 or 2', qos, 1 as const)
-    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => load(stage, options))))
+    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => play(stage, loadScenario(options)))))
+  common(sim.command('storm'), 'All devices lose their connections at once, and come back.', 'npm run sim -- storm --devices 1000')
+    .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
+    .option('--backoff-seconds <count>', 'a device comes back after a random time up to this', whole('backoff-seconds', SIM_LIMITS.stormBackoffSecondsMax), 2)
+    .action(async (options: StormOptions) => ended(await perform(options, signal, (stage) => play(stage, stormScenario(options)))))
+  common(sim.command('soak'), 'Traffic like night and day for a long time, and a storm half-way.', 'npm run sim -- soak --devices 200 --rate 500 --minutes 480 --html soak.html')
+    .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
+    .requiredOption('--rate <per second>', 'messages of all devices together, at noon', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
+    .requiredOption('--minutes <count>', 'how long', whole('minutes', SIM_LIMITS.loadSecondsMax / 60))
+    .action(async (options: SoakOptions) => ended(await perform(options, signal, (stage) => play(stage, soakScenario(options)))))
+  common(sim.command('run'), 'Play a scenario: groups of devices, phase after phase, held to what the file expects.', 'npm run sim -- run device-sim/scenarios/revoke-under-load.yaml')
+    .argument('<scenario>', 'a file; those that come along are in device-sim/scenarios')
+    .action(async (file: string, options: CommonOptions) => {
+      const scenario = await readScenarioFile(file)
+      ended(await perform(options, signal, (stage) => play(stage, scenario)))
+    })
+  common(sim.command('handshake'), 'Shake hands as a device, and show the seven steps with the real certificates.', 'npm run sim -- handshake --explain')
+    .option('--explain', 'say of each step what it is for, and what it stops')
+    .option('--one-way', 'what plain TLS leaves open, beside it')
+    .action(async (options: HandshakeOptions) => ended(await perform(options, signal, (stage) => handshake(stage, options))))
+  sim.command('compare')
+    .description('Two runs side by side: what became worse.')
+    .argument('<before>', 'the JSON file of a run')
+    .argument('<after>', 'that of a later one')
+    .option('--worse-by <percent>', 'a time may become longer by this', whole('worse-by', 1_000), 20)
+    .addHelpText('after', '\nExample:\n  npm run sim -- compare yesterday.json today.json --worse-by 30')
+    .exitOverride()
+    .action(async (before: string, after: string, { worseBy }: { readonly worseBy: number }) => {
+      const changes = compare(await readReport(before), await readReport(after), worseBy / 100)
+      process.stdout.write(compareText(changes, paperOf(process.stdout)))
+      ended(changes.some(({ verdict }) => verdict === 'worse') ? EXIT.failed : EXIT.ok)
+    })
   return sim
 }
 
@@ -115,6 +158,8 @@ function common(command: Command, description: string, example: string): Command
     .option('--server-name <name>', 'of mqtts://…: the name in the certificate of the server, where it is not that of the address')
     .option('--i-own-this-target', 'the target is not this machine, and it is yours')
     .option('--json <file>', 'write the result there, too')
+    .option('--junit <file>', 'the verdicts as JUnit XML')
+    .option('--html <file>', 'the same as a page: of a scenario, or of attacks, where several targets (separated by commas) stand side by side')
     .addHelpText('after', `\nExample:\n  ${example}`)
     .exitOverride()
     .showHelpAfterError('fix: --help shows how.')
@@ -142,7 +187,7 @@ function qos(text: string): Qos {
 
 /** Chooses the target, does the work, ends what it began, and only then writes the report. */
 async function perform(options: CommonOptions, signal: AbortSignal, work: (stage: Stage) => Promise<Outcome>): Promise<ExitCode> {
-  if (options.json !== undefined) await refuseUnwritable('--json', options.json)
+  for (const [option, file] of [['--json', options.json], ['--html', options.html], ['--junit', options.junit]] as const) if (file !== undefined) await refuseUnwritable(option, file)
   const started = new Date()
   const report = await onStage(options, signal, async (stage): Promise<RunReport> => {
     const outcome = await work(stage)
@@ -150,6 +195,8 @@ async function perform(options: CommonOptions, signal: AbortSignal, work: (stage
     return { startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), target: factsOf(stage.chosen), interrupted, ...outcome, ok: outcome.ok && !interrupted }
   })
   if (options.json !== undefined) await writeReport(options.json, report)
+  if (options.junit !== undefined) await writeFile(options.junit, junitOf(report))
+  if (options.html !== undefined && report.scenario !== undefined) await writeFile(options.html, scenarioPage(report, report.scenario))
   if (report.interrupted) process.stderr.write('sim: interrupted\n')
   return report.interrupted ? EXIT.interrupted : report.ok ? EXIT.ok : EXIT.failed
 }
@@ -161,8 +208,7 @@ function print({ progress }: Stage, text: string): void {
 }
 
 async function simulate(stage: Stage): Promise<Outcome> {
-  const { chosen, signal, progress } = stage
-  const { home, aim } = chosen
+  const { chosen: { home, aim }, signal, progress } = stage
   if (home === undefined) throw new SimError('usage', `A fleet enrolls as people enroll devices, and ${aim.name} has no enrollment. Without it: npm run sim -- attack --target …, or load.`)
   const fleet = await runFleet({
     home, identities: aim.identities, signal, devices: SIM_LIMITS.fleetDevices, messagesPerDevice: SIM_LIMITS.fleetMessagesPerDevice,
@@ -177,14 +223,20 @@ async function simulate(stage: Stage): Promise<Outcome> {
   return { cases: results, fleet, ok: ok && fleet.ok }
 }
 
-async function load(stage: Stage, options: LoadOptions): Promise<Outcome> {
-  const { chosen: { aim }, signal, progress } = stage
-  if (!speaksStarterTopics(aim.acl)) throw new SimError('usage', 'A load is published to t/<id>/load, and the --acl file does not grant that.')
-  const result = await runLoad({
-    target: aim.target, identities: aim.identities, sources: openSources(aim.target), signal,
-    devices: options.devices, ratePerSecond: options.rate, seconds: options.seconds, qos: options.qos, drainMs: SIM_LIMITS.loadDrainMs,
-    onProgress: (text) => progress.status(text),
+async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): Promise<Outcome> {
+  const { target, identities } = stage.chosen.aim
+  const story = oneWay === true ? await tellOneWay(target) : await tellHandshake(target, await identities.fresh('hand'))
+  print(stage, handshakeText(story, paperOf(process.stdout), explain === true || oneWay === true))
+  return { ok: story.ok }
+}
+
+async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
+  const { chosen: { aim, home, run: prefix }, signal, progress } = stage
+  if (!speaksStarterTopics(aim.acl)) throw new SimError('usage', 'The devices of a scenario speak on the topics of the starter policy, and the --acl file does not grant these.')
+  const result = await runScenario({
+    scenario, target: aim.target, identities: aim.identities, home, pid: () => aim.pid(), sources: openSources(aim.target), prefix, signal,
+    onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),
   })
-  print(stage, loadText(result, paperOf(process.stdout)))
-  return { ok: result.ok, load: result }
+  print(stage, scenarioText(result, paperOf(process.stdout)))
+  return { ok: result.ok, scenario: result }
 }

@@ -1,76 +1,92 @@
-// A small YAML file that a person wrote → a checked value; what is wrong with it is said with file, line, column and, where one
-// word is near another, the suggestion. What the file means is the caller's schema.
+// A YAML file that a person wrote → a checked value, or every mistake in it with line, column and what was perhaps meant. What the
+// file means is the schema of whoever reads it.
 
-import { readFile } from 'node:fs/promises'
-import { isMap, isNode, isScalar, LineCounter, parseDocument, type Document } from 'yaml'
 import type { z } from 'zod'
+import type { readYaml } from '../src/yaml-source.ts'
 import { closest } from './case-choice.ts'
 import { SimError } from './failure.ts'
-import { SIM_LIMITS } from './limits.ts'
-import { oneLine } from './report/table.ts'
 
-/** Where a value, or the key of a mapping, stands: as in the path of a zod issue. */
-export type YamlPath = readonly PropertyKey[]
+export type Tree = NonNullable<ReturnType<typeof readYaml>['tree']>
+export type At = Tree['at']
 
-export interface YamlFile<T> {
-  readonly value: T
-  /** A mistake that the schema cannot see, at this place. */
-  wrong(path: YamlPath, message: string): SimError
+export interface Mistake {
+  readonly at: At
+  readonly message: string
 }
 
-/** Reads one document. `keys`: the words that may stand before a colon. Failure: 'usage', all that the schema finds wrong, a line each. */
-export async function readYamlFile<T>(file: string, schema: z.ZodType<T>, keys: readonly string[]): Promise<YamlFile<T>> {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new SimError('usage', `${file} cannot be read: ${cause instanceof Error ? cause.message : String(cause)}.`)
-  })
-  if (Buffer.byteLength(text) > SIM_LIMITS.yamlBytesMax) throw new SimError('usage', `${file} is larger than ${SIM_LIMITS.yamlBytesMax} bytes.`)
-  const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, merge: false })
-  const at = (offset: number): string => {
-    const { line, col } = lines.linePos(offset)
-    return `${file}:${Math.max(1, line)}:${Math.max(1, col)}`
+/** All mistakes, a line each, in the order of the file. */
+export function refusal(mistakes: readonly Mistake[]): SimError {
+  const sorted = mistakes.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
+  return new SimError('usage', sorted.map(({ at, message }) => `${at.file}:${at.line}:${at.column}: ${message}`).join('\nsim: '))
+}
+
+/** The plain value of a tree. */
+function plain(tree: Tree): unknown {
+  if (tree.kind === 'scalar') return tree.value
+  if (tree.kind === 'list') return tree.items.map(plain)
+  return Object.fromEntries(tree.entries.map(({ key, value }) => [key, plain(value)]))
+}
+
+/** Where the value at this path stands, or the nearest thing around it that does. */
+export function placeOf(tree: Tree, [key, ...rest]: readonly PropertyKey[]): At {
+  if (key === undefined) return tree.at
+  if (tree.kind === 'list') {
+    const item = tree.items[Number(key)]
+    return item === undefined ? tree.at : placeOf(item, rest)
   }
-  const [broken] = document.errors
-  if (broken !== undefined) throw new SimError('usage', `${at(broken.pos[0])}: not valid YAML: ${oneLine(broken.message)}`)
-  const parsed = schema.safeParse(plain(document, file))
-  const wrong = (path: YamlPath, message: string): SimError => new SimError('usage', `${at(offsetOf(document, path))}: ${path.length === 0 ? '' : `${named(path)}: `}${message}`)
-  if (parsed.success) return { value: parsed.data, wrong }
-  const problems = parsed.error.issues.flatMap((issue) => {
-    if (issue.code !== 'unrecognized_keys') return [{ offset: offsetOf(document, issue.path), text: wrong(issue.path, issue.message).message }]
-    return issue.keys.map((key) => {
-      const offset = offsetOf(document, [...issue.path, key], 'key')
-      return { offset, text: `${at(offset)}: unknown key ${JSON.stringify(key)}.${suggestion(key, keys)}` }
-    })
-  })
-  throw new SimError('usage', problems.toSorted((a, b) => a.offset - b.offset).map(({ text: told }) => told).join('\n'))
+  const entry = tree.kind === 'map' ? tree.entries.find((each) => each.key === String(key)) : undefined
+  if (entry === undefined) return tree.at
+  return rest.length === 0 ? entry.keyAt : placeOf(entry.value, rest)
 }
 
-/** Without aliases: a file of some lines could say a billion things by them. */
-function plain(document: Document, file: string): unknown {
-  try {
-    return document.toJS({ maxAliasCount: 0 })
-  } catch {
-    throw new SimError('usage', `${file}: aliases (*name) are not accepted; write the value out.`)
+/** What the schema makes of a tree; undefined where it has mistakes, which are added. */
+export function parsed<T extends z.ZodType>(schema: T, tree: Tree, mistakes: Mistake[]): z.output<T> | undefined {
+  const result = schema.safeParse(plain(tree))
+  if (result.success) return result.data
+  for (const issue of result.error.issues) mistakes.push(...said(issue, tree, schema))
+  return undefined
+}
+
+/** A key that is unknown is said with the one that was perhaps meant. */
+function said(issue: z.core.$ZodIssue, tree: Tree, schema: z.ZodType): readonly Mistake[] {
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(schema, issue.path)
+    return issue.keys.map((key) => ({ at: placeOf(tree, [...issue.path, key]), message: `${quoted(key)} is not known here.${meant(key, known)}` }))
   }
+  const where = issue.path.length === 0 ? '' : `${issue.path.map(String).join('.')}: `
+  return [{ at: placeOf(tree, issue.path), message: `${where}${issue.message}.` }]
 }
 
-function suggestion(word: string, known: readonly string[]): string {
+const KNOWN_SHOWN = 12
+export const quoted = (text: string): string => JSON.stringify(text)
+export const meant = (word: string, known: readonly string[]): string => {
   const near = closest(word, known)
-  return near === undefined ? ` Known keys: ${known.join(', ')}.` : ` Did you mean ${JSON.stringify(near)}?`
+  if (near !== undefined) return ` Did you mean ${near}?`
+  return known.length === 0 ? '' : ` Known: ${known.slice(0, KNOWN_SHOWN).join(', ')}${known.length > KNOWN_SHOWN ? ', …' : ''}.`
 }
 
-const named = (path: YamlPath): string => path.map((step) => (typeof step === 'number' ? `[${step + 1}]` : String(step))).join('.').replaceAll('.[', '[')
+/** The keys that an object of the schema has at this path. */
+function keysAt(schema: z.ZodType, at: readonly PropertyKey[]): readonly string[] {
+  let here: unknown = schema
+  for (const key of at) here = inner(here, key)
+  const shape = unwrapped(here)['shape']
+  return typeof shape === 'object' && shape !== null ? Object.keys(shape) : []
+}
 
-/** Where it begins; of what is not there, where it would stand. */
-function offsetOf(document: Document, path: YamlPath, what: 'key' | 'value' = 'value'): number {
-  for (let depth = path.length; depth >= 0; depth--) {
-    const found: unknown = depth === 0 ? document.contents : document.getIn(path.slice(0, depth), true)
-    if (depth === path.length && what === 'key') {
-      const owner: unknown = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true)
-      const key = isMap(owner) ? owner.items.map((pair) => pair.key).find((each) => isScalar(each) && each.value === path.at(-1)) : undefined
-      if (isNode(key) && key.range) return key.range[0]
-    }
-    if (isNode(found) && found.range) return found.range[0]
+function inner(schema: unknown, key: PropertyKey): unknown {
+  const { shape, valueType, element } = unwrapped(schema)
+  if (typeof shape === 'object' && shape !== null && key in shape) return Reflect.get(shape, key)
+  return valueType ?? element
+}
+
+/** Without what makes it optional, partial or defaulted. */
+function unwrapped(schema: unknown): Readonly<Record<string, unknown>> {
+  let here: unknown = schema
+  while (typeof here === 'object' && here !== null) {
+    const def: unknown = Reflect.get(here, 'def')
+    const next: unknown = typeof def === 'object' && def !== null ? Reflect.get(def, 'innerType') : undefined
+    if (next === undefined) return here as Readonly<Record<string, unknown>>
+    here = next
   }
-  return 0
+  return {}
 }

@@ -55,6 +55,7 @@ export function guardedAdmin(operator: Partial<Admin>, takes: (need: Need) => vo
     enroll: (id, csr) => ask('enrollment', () => operator.enroll?.(id, csr)),
     tryEnroll: (id, csr, source) => ask('enrollment', () => operator.tryEnroll?.(id, csr, source)),
     revoke: (target, reason) => ask('revocation', () => operator.revoke?.(target, reason)),
+    createToken: (id) => ask('enrollment', () => operator.createToken?.(id)),
     changeState: (id, action) => ask('registry', () => operator.changeState?.(id, action)),
     certificatesOf: (id) => ask('registry', () => operator.certificatesOf?.(id)),
     refusalsAfter: (after) => ask('audit', () => operator.refusalsAfter?.(after)),

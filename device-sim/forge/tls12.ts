@@ -20,6 +20,8 @@ export interface Tls12Options extends WireOptions {
   readonly recordBytes?: number | undefined
   /** Called before each message is sent; true ends the handshake there, and the connection is the caller's to end. */
   stopBefore?(message: Tls12Step, wire: Wire): boolean | Promise<boolean>
+  /** Every message of the handshake that is in the clear, in its order. */
+  onMessage?(from: 'client' | 'server', message: Buffer): void
 }
 
 /** The messages of the client, in their order. */
@@ -141,6 +143,7 @@ async function handshake(wire: Wire, options: Tls12Options): Promise<HandmadeRes
   ]
   messages.push(handshakeMessage(MESSAGE.certificateVerify, options.certificateVerify(Buffer.concat(messages))))
   const transcript = Buffer.concat(messages)
+  for (const message of messages) options.onMessage?.(flight.messages.includes(message) ? 'server' : 'client', message)
   const { write, read, verifyData } = keysOf(ecdh.computeSecret(flight.serverPoint), random, flight.serverRandom, transcript)
   for (const [i, message] of messages.slice(-3).entries()) {
     if (await stopped(TLS12_STEPS[i + 1] ?? 'finished')) return over

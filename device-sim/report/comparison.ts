@@ -3,7 +3,7 @@
 
 import { rowOf, type CaseId } from '../attacks/catalogue.ts'
 import type { CaseResult } from '../attacks/run.ts'
-import { badge, html, htmlTable, page, type Html } from './html.ts'
+import { html, htmlPage, type Html } from './page.ts'
 import { table } from './table.ts'
 import { countsText, notesText, VERDICT_STYLE, type Paper } from './text.ts'
 
@@ -47,14 +47,14 @@ export function comparisonText({ cases, targets }: Comparison, paper: Paper): st
   return `${table({ head, rows, columns: paper.columns, paint })}${parts.join('')}\n${sums.join('')}${targets.filter(({ audit }) => !audit).map((target) => `${withoutAudit(target)}\n`).join('')}`
 }
 
-const TONE = { ok: 'good', differs: 'good', 'falls short': 'bad', FAILED: 'bad', 'not run': 'plain' } as const satisfies Record<CaseResult['verdict'], string>
+const TONE = { ok: 'good', differs: 'good', 'falls short': 'bad', FAILED: 'bad', 'not run': 'quiet' } as const satisfies Record<CaseResult['verdict'], string>
 
 function cell(result: CaseResult | undefined): Html {
   if (result === undefined) return html`<span class="quiet">not finished</span>`
   const notes = result.notes.length === 0 ? '' : result.verdict === 'not run' ? html`<br>${result.notes.join('; ')}` : html`<details><summary>${result.notes.length === 1 ? 'one note' : `${result.notes.length} notes`}</summary><ul>${result.notes.map((note) => html`<li>${note}</li>`)}</ul></details>`
   const seen = result.seen === '' ? '' : html`<br>${result.seen}`
   const reasons = result.reasons.length === 0 ? '' : html`<br><span class="quiet">audit log:</span> <code>${result.reasons.join(', ')}</code>`
-  return html`${badge(TONE[result.verdict], result.verdict)}${seen}${reasons}${notes}`
+  return html`<strong class="${TONE[result.verdict]}">${result.verdict}</strong>${seen}${reasons}${notes}`
 }
 
 const LEGEND: Readonly<Record<string, string>> = {
@@ -80,20 +80,18 @@ export function comparisonPage({ startedAt, cases, targets }: Comparison): strin
   const rows = cases.map((id) => {
     const { title: what, why, advisory, expected } = rowOf(id)
     const seenIn = advisory === undefined ? '' : html`<br><span class="quiet">seen in: ${advisory}</span>`
-    return [html`<strong>${id}</strong> ${what}`, expected, ...targets.map((target) => cell(resultOf(target, id))), html`${why}${seenIn}`]
+    return html`<tr><td><strong>${id}</strong> ${what}</td><td>${expected}</td>${targets.map((target) => html`<td>${cell(resultOf(target, id))}</td>`)}<td>${why}${seenIn}</td></tr>
+`
   })
-  return page(
-    title,
-    html`<h1>${title}</h1>
+  const head = ['case', 'expected', ...targets.map(({ name }) => name), 'why it matters']
+  return htmlPage(title, html`<h1>${title}</h1>
 <p class="quiet">${cases.length} cases, each beside something that must work. Begun ${startedAt}.</p>
 <ul>${targets.map((target) => html`<li><strong>${target.name}</strong>: ${countsText(target.results, cases.length)}</li>`)}</ul>
-`,
-    targets.map(shortcomings),
-    html`<h2>Case by case</h2>
-`,
-    htmlTable({ caption: 'What was tried, what must come of it, and what did.', head: ['case', 'expected', ...targets.map(({ name }) => name), 'why it matters'], rows }),
-    html`<h2>The words</h2>
+${targets.map(shortcomings)}
+<h2>Case by case</h2>
+<div class="wide"><table><thead><tr>${head.map((text) => html`<th>${text}</th>`)}</tr></thead><tbody>
+${rows}</tbody></table></div>
+<h2>The words</h2>
 <ul>${Object.entries(LEGEND).map(([word, meaning]) => html`<li><strong>${word}</strong>: ${meaning}.</li>`)}</ul>
-${targets.filter(({ audit }) => !audit).map((target) => html`<p>${withoutAudit(target)}</p>`)}`,
-  )
+${targets.filter(({ audit }) => !audit).map((target) => html`<p>${withoutAudit(target)}</p>`)}`)
 }

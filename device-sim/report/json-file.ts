@@ -6,7 +6,7 @@ import path from 'node:path'
 import type { CaseResult } from '../attacks/run.ts'
 import { SimError } from '../failure.ts'
 import type { FleetResult } from '../fleet.ts'
-import type { LoadResult } from '../load/load.ts'
+import type { ScenarioResult } from '../scenario/outcome.ts'
 
 export interface TargetFacts {
   readonly name: string
@@ -29,7 +29,7 @@ export interface RunReport extends RunFacts {
   readonly target: TargetFacts
   readonly fleet?: FleetResult
   readonly cases?: readonly CaseResult[]
-  readonly load?: LoadResult
+  readonly scenario?: ScenarioResult
 }
 
 /** The same cases at several targets. */
@@ -38,7 +38,7 @@ export interface ComparisonReport extends RunFacts {
 }
 
 /** A run takes minutes: that its report has no place is said before. */
-export async function refuseUnwritable(option: '--json' | '--html', file: string): Promise<void> {
+export async function refuseUnwritable(option: string, file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file))
   const writable = await access(folder, constants.W_OK).then(() => true, () => false)
   const isFolder = await stat(file).then((found) => found.isDirectory(), () => false)
@@ -46,9 +46,5 @@ export async function refuseUnwritable(option: '--json' | '--html', file: string
 }
 
 export async function writeReport(file: string, report: RunReport | ComparisonReport): Promise<void> {
-  await writeText(file, `${JSON.stringify(report, undefined, 2)}\n`)
-}
-
-export async function writeText(file: string, text: string): Promise<void> {
-  await writeFile(file, text)
+  await writeFile(file, `${JSON.stringify(report, undefined, 2)}\n`)
 }
