@@ -11,12 +11,14 @@ import type { CaseResult } from './run.ts'
 export interface Watched {
   readonly canary: Canary
   pid(): Promise<number | undefined>
-  /** Connected sessions. */
-  sessions(): Promise<number>
+  /** Connected sessions, where they are counted. */
+  sessions(): Promise<number | undefined>
+  /** What a case is during which the canary was lost. */
+  readonly lost: CaseResult['verdict']
 }
 
 export interface Holding extends Resources {
-  readonly sessions: number
+  readonly sessions: number | undefined
 }
 
 /** Round trips of the canary device. */
@@ -66,11 +68,11 @@ async function holding(watched: Watched): Promise<Holding | undefined> {
 
 /** Within 5 %, and a little: an operator's client opens and closes connections of its own. */
 const isBack = (before: Holding, after: Holding): boolean =>
-  after.descriptors <= before.descriptors * SIM_LIMITS.leftShareMax + SIM_LIMITS.adminSocketsMax && after.sessions <= before.sessions * SIM_LIMITS.leftShareMax
+  after.descriptors <= before.descriptors * SIM_LIMITS.leftShareMax + SIM_LIMITS.adminSocketsMax && (after.sessions ?? 0) <= (before.sessions ?? 0) * SIM_LIMITS.leftShareMax
 
 function leftBehind(before: Holding, after: Holding, settleMs: number): readonly string[] {
   if (isBack(before, after)) return []
-  return [`after ${settleMs / 1_000} s the server still holds ${after.descriptors} descriptors and ${after.sessions} sessions; before it were ${before.descriptors} and ${before.sessions}`]
+  return [`after ${settleMs / 1_000} s the server still holds ${after.descriptors} descriptors and ${after.sessions ?? 'uncounted'} sessions; before it were ${before.descriptors} and ${before.sessions ?? 'uncounted'}`]
 }
 
 export async function watch(watched: Watched, settleMs: number = SIM_LIMITS.settleMs): Promise<Watch> {
@@ -100,7 +102,7 @@ export async function watch(watched: Watched, settleMs: number = SIM_LIMITS.sett
       const { p99Ms } = tripsOf(meanwhile)
       if (p99Ms > SIM_LIMITS.canarySlowFactor * calm.p99Ms) slowed.push({ case: result.case, p99Ms })
       if (lost === 0 || result.verdict === 'not run') return result
-      return { ...result, verdict: 'FAILED', notes: [`the canary device did not hear itself within ${SIM_LIMITS.witnessMs} ms, ${lost} times`, ...result.notes] }
+      return { ...result, verdict: watched.lost, notes: [`the canary device did not hear itself within ${SIM_LIMITS.witnessMs} ms, ${lost} times`, ...result.notes] }
     },
     async end() {
       over.abort()

@@ -12,7 +12,7 @@ export function aftermathText({ canary, server, faults }: Aftermath, paper: Pape
   const slower = most === undefined ? '' : `; above twice the calm during ${slowed.length} cases, most of all during ${most.case} (${ms(most.p99Ms)})`
   const lines = [
     `canary  p99 ${ms(calm.p99Ms)} before, ${ms(during.p99Ms)} meanwhile, the slowest ${ms(during.maxMs)}${slower}`,
-    ...(server === undefined ? [] : [`server  descriptors ${server.before.descriptors} → ${server.after.descriptors}, sessions ${server.before.sessions} → ${server.after.sessions}, memory ${mebibytes(server.before.residentBytes)} → ${mebibytes(server.after.residentBytes)}`]),
+    ...(server === undefined ? [] : [`server  descriptors ${server.before.descriptors} → ${server.after.descriptors}, ${server.before.sessions === undefined || server.after.sessions === undefined ? '' : `sessions ${server.before.sessions} → ${server.after.sessions}, `}memory ${mebibytes(server.before.residentBytes)} → ${mebibytes(server.after.residentBytes)}`]),
     ...faults.map((fault) => paper.colour('red', fault)),
   ]
   return lines.map((line) => `${line}\n`).join('')

@@ -33,7 +33,7 @@ afterAll(() => void process_.kill())
 test('a canary that comes back fails nobody; one that is lost fails who ran meanwhile, and who was not run has done nothing', async () => {
   const says: { ms: number | undefined } = { ms: 2 }
   const canary = canaryThat(says)
-  const watching = await watch({ canary, pid: () => Promise.resolve(undefined), sessions: () => Promise.resolve(0) })
+  const watching = await watch({ canary, lost: 'FAILED', pid: () => Promise.resolve(undefined), sessions: () => Promise.resolve(0) })
   expect(watching.judge(result('T01'))).toEqual(result('T01'))
   says.ms = undefined
   await canary.heard()
@@ -49,7 +49,7 @@ test('a canary that comes back fails nobody; one that is lost fails who ran mean
 test('who slows the canary is told, and has not failed', async () => {
   const says: { ms: number | undefined } = { ms: 2 }
   const canary = canaryThat(says)
-  const watching = await watch({ canary, pid: () => Promise.resolve(undefined), sessions: () => Promise.resolve(0) })
+  const watching = await watch({ canary, lost: 'FAILED', pid: () => Promise.resolve(undefined), sessions: () => Promise.resolve(0) })
   says.ms = 5
   for (let i = 0; i < 3; i++) await canary.heard()
   expect(watching.judge(result('T01')).verdict).toBe('ok')
@@ -60,10 +60,10 @@ test('sessions that the server keeps are a fault; those that it gives back while
   await spawned
   let sessions = 10
   const pid = (): Promise<number | undefined> => Promise.resolve(process_.pid)
-  const watching = await watch({ canary: canaryThat({ ms: 1 }), pid, sessions: () => Promise.resolve(sessions) }, 500)
+  const watching = await watch({ canary: canaryThat({ ms: 1 }), lost: 'FAILED', pid, sessions: () => Promise.resolve(sessions) }, 500)
   let asked = 0
   sessions = 12
-  const slow = await watch({ canary: canaryThat({ ms: 1 }), pid, sessions: () => Promise.resolve((asked += 1) < 4 ? asked * 10 : 10) })
+  const slow = await watch({ canary: canaryThat({ ms: 1 }), lost: 'FAILED', pid, sessions: () => Promise.resolve((asked += 1) < 4 ? asked * 10 : 10) })
   expect((await slow.end()).faults).toEqual([])
   const { server, faults } = await watching.end()
   expect(server).toMatchObject({ before: { sessions: 10 }, after: { sessions: 12 } })
@@ -73,7 +73,7 @@ test('sessions that the server keeps are a fault; those that it gives back while
 test('a server that is gone is said to be', async () => {
   await spawned
   let pid: number | undefined = process_.pid
-  const watching = await watch({ canary: canaryThat({ ms: 1 }), pid: () => Promise.resolve(pid), sessions: () => Promise.resolve(1) })
+  const watching = await watch({ canary: canaryThat({ ms: 1 }), lost: 'FAILED', pid: () => Promise.resolve(pid), sessions: () => Promise.resolve(1) })
   pid = undefined
   expect((await watching.end()).faults).toEqual(['the server is gone'])
 })
