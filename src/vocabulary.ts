@@ -142,6 +142,8 @@ export const REASONS = {
   'renewal-orders-limit': enrollment(409, 'Too many orders to renew are open.', 'End those that are no longer needed: sallyport cert renew --status shows them, --end ID ends one.'),
   'key-weak': enrollment(400, 'The key is too weak or of a kind that is not accepted.', 'Use ECDSA P-256 or P-384, Ed25519, or RSA of 2048, 3072 or 4096 bits.'),
   'key-in-use': enrollment(409, 'This public key already belongs to another device, to a CA, or to a revoked certificate.', 'Make a new key on the device.'),
+  'key-not-reported': enrollment(403, 'The device is registered with another key, which its factory reported.', 'Let the device use the key that it was made with; a device whose key is lost is registered under another id.'),
+  'password-weak': enrollment(400, 'The one-time password is too easy to guess.', 'Let the factory make passwords of at least 12 random letters and digits, another one for each device.'),
   'credential-missing': enrollment(401, 'The request brought no credential.', 'Send a token (HTTP Basic with the device id as user name and the token as password, or Bearer), or a certificate.'),
   'token-unknown': enrollment(401, 'This is no enrollment token, or not its secret.', 'Check how it was copied: case counts. Make a new one: sallyport token create --id ID.'),
   'token-locked': enrollment(429, 'Too many wrong tokens came from this address.', 'Wait for what Retry-After says; find out who guesses. Other addresses are not concerned.'),
