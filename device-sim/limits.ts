@@ -42,6 +42,30 @@ export const SIM_LIMITS = {
   /** T47: connections from one address, opened as fast as they go. */
   connectFloodSockets: 3_000,
   connectFloodMs: 10 * SECOND,
+  /** T41: second handshakes asked for on one connection. */
+  renegotiations: 1_000,
+  /** T42: key updates on one connection, each asking for one in return, and how much a server may grow by them. */
+  keyUpdates: 20_000,
+  floodGrowthBytesMax: 32 * 1024 * 1024,
+  /** T50: how often a connection breaks off at each message of the handshake, in each way. */
+  breaksPerMessage: 15,
+  /** T52: rounds of handshakes with a certificate of so many bytes. A server's memory grows at first; it must come to rest. */
+  heavyHandshakes: 120,
+  heavyRounds: 10,
+  heavyCalmRounds: 2,
+  heavyCertificateBytes: 80_000,
+  heavyParallel: 8,
+  /** D07: what a relay keeps of what passes. */
+  relayBytesMax: 4 * 1024 * 1024,
+  /** The canary device: round trips before the first case, how often it is heard from there on, and what is told as slow. */
+  canaryCalmTrips: 100,
+  canaryEveryMs: 100,
+  canarySlowFactor: 2,
+  /** What a server may still hold of what it held before. */
+  leftShareMax: 1.05,
+  /** A server has given back what it held by then. */
+  settleMs: 15 * SECOND,
+  settlePollMs: 250,
   /** Q37. */
   floodPerSecond: 100,
   floodConnectsMin: 200,
@@ -69,6 +93,8 @@ export const SIM_LIMITS = {
   /** One case, whatever it does: then it has failed. */
   caseMs: 60 * SECOND,
   packetBytesMax: 256 * 1024,
+  /** What one server may say to one connection: a hostile one must not fill the memory of who audits it. */
+  heardBytesMax: 64 * 1024 * 1024,
   loadConnectParallel: 64,
   loadDevicesMax: 100_000,
   loadRatePerSecondMax: 1_000_000,
@@ -87,6 +113,15 @@ export const SIM_LIMITS = {
   progressMs: SECOND / 4,
   /** Columns of a table that is not read on a terminal. */
   tableColumns: 200,
+  /** What is not this machine gets no more connections than this, however many cases want them, and no case after this time. */
+  elsewherePerSecond: 20,
+  elsewhereMs: 15 * 60 * SECOND,
+  /** A broker that the simulator starts: until it listens, and until a new revocation list is in force. */
+  brokerReadyMs: 15 * SECOND,
+  revocationMs: 5 * SECOND,
+  /** A file of a few lines, written by a person. */
+  aclCharsMax: 64 * 1024,
+  pemBytesMax: 1024 * 1024,
   /** What an interrupted run still has open when all is said. */
   lingerMs: 2 * SECOND,
 } as const

@@ -41,7 +41,7 @@ function scenarioChanges({ scenario: a }: ComparedReport, { scenario: b }: Compa
 }
 
 const ms = (value: number | undefined): string => (value === undefined ? 'never' : `${value.toFixed(1)} ms`)
-const RANK = { 'ok': 0, 'not run': 1, 'FAILED': 2 } as const
+const RANK = { 'ok': 0, 'differs': 1, 'not run': 2, 'falls short': 3, 'FAILED': 4 } as const
 
 function caseChanges({ cases: a = [] }: ComparedReport, { cases: b = [] }: ComparedReport): readonly Change[] {
   const after = new Map(b.map((each) => [each.case, each]))

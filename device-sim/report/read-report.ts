@@ -26,9 +26,10 @@ const ScenarioRead = z.looseObject({
 
 const ReportRead = z.looseObject({
   startedAt: z.string(), durationMs: z.number(), interrupted: z.boolean(), ok: z.boolean(),
-  target: z.looseObject({ host: z.string(), port: z.number(), own: z.boolean() }),
+  // Reports that are older than other targets do not name theirs.
+  target: z.looseObject({ name: z.string().default('sallyport'), host: z.string(), port: z.number(), own: z.boolean() }),
   scenario: ScenarioRead.optional(),
-  cases: z.array(z.looseObject({ case: z.string(), title: z.string(), verdict: z.enum(['ok', 'FAILED', 'not run']), seen: z.string() })).optional(),
+  cases: z.array(z.looseObject({ case: z.string(), title: z.string(), verdict: z.enum(['ok', 'differs', 'not run', 'falls short', 'FAILED']), seen: z.string() })).optional(),
 })
 export type ReadReport = z.infer<typeof ReportRead>
 

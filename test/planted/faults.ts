@@ -201,7 +201,68 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/enrollment-desk.ts', find: "if (!withinRate(token.name, now)) return deny('token-rate')", replace: 'withinRate(token.name, now)' }],
   },
   {
-    id: 'device-trusts-any-ca', side: 'device', cases: ['D01', 'D02'],
+    id: 'critical-extension-passed-over', side: 'broker', cases: ['T26'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'when(c.unknownCritical.length > 0,', replace: 'when(false,' }],
+  },
+  {
+    id: 'days-that-are-none', side: 'broker', cases: ['T08'],
+    edits: [{ file: 'src/x509/der.ts', find: "replaceAll(/[-:T]/g, '') === said ? ms : undefined", replace: "replaceAll(/[-:T]/g, '') === said ? ms : ms" }],
+  },
+  {
+    id: 'key-usage-unchecked', side: 'broker', cases: ['T20'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: "when(c.keyUsage !== undefined && (!c.keyUsage.includes('digitalSignature')", replace: "when(false && c.keyUsage !== undefined && (!c.keyUsage.includes('digitalSignature')" }],
+  },
+  {
+    id: 'weak-signature-accepted', side: 'broker', cases: ['T30'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'when(!isSignatureAccepted(c.signatureAlgorithm),', replace: 'when(false,' }],
+  },
+  {
+    id: 'weak-key-comes-in', side: 'broker', cases: ['T31'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: "problem === undefined ? undefined : deny('certificate-key-weak', problem)", replace: "problem !== null ? undefined : deny('certificate-key-weak', problem)" }],
+  },
+  {
+    id: 'failed-handshake-misnamed', side: 'broker', cases: ['T33'],
+    edits: [{ file: 'src/broker/peer.ts', find: 'return judged.allow ? denied : judged', replace: 'return judged.allow ? denied : denied' }],
+  },
+  {
+    id: 'old-suite-offered', side: 'broker', cases: ['T40'],
+    edits: [{ file: 'src/broker/listener.ts', find: "  'ECDHE-ECDSA-CHACHA20-POLY1305',", replace: "  'ECDHE-ECDSA-CHACHA20-POLY1305',\n  'ECDHE-ECDSA-AES128-SHA'," }],
+  },
+  {
+    // OpenSSL refuses it by itself; 1 << 8 is SSL_OP_ALLOW_CLIENT_RENEGOTIATION, which Node has no name for.
+    id: 'renegotiation-allowed', side: 'broker', cases: ['T41'],
+    edits: [{ file: 'src/broker/listener.ts', find: 'constants.SSL_OP_NO_RENEGOTIATION', replace: '(1 << 8)' }],
+  },
+  {
+    id: 'any-protocol-behind-tls', side: 'broker', cases: ['T44'],
+    edits: [{ file: 'src/broker/listener.ts', find: 'ALPNProtocols: [...SERVICES[ports.service].alpn],', replace: '' }],
+  },
+  {
+    id: 'joined-names-accepted', side: 'broker', cases: ['I03'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'names.length > 1 || facts.subject.some((rdn) => rdn.length > 1)', replace: 'names.length > 1' }],
+  },
+  {
+    id: 'name-read-to-the-nul', side: 'broker', cases: ['I04'],
+    edits: [{ file: 'src/x509/names.ts', find: 'return utf8.decode(contents)', replace: "return utf8.decode(contents).split('\\0')[0]" }],
+  },
+  {
+    id: 'serial-number-is-enough', side: 'broker', cases: ['I17'],
+    edits: [{ file: 'src/broker/peer.ts', find: 'recorded !== undefined && recorded.sha256 !== sha256', replace: 'recorded !== undefined && recorded.sha256 === undefined' }],
+  },
+  {
+    id: 'alternative-names-unread', side: 'broker', cases: ['I19'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'return other === undefined ? allow(id.value)', replace: 'return other !== null ? allow(id.value)' }],
+  },
+  {
+    id: 'superseded-stays', side: 'broker', cases: ['I20'],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = ofDevice.filter(', replace: 'const superseded = ofDevice.filter(() => false).filter(' }],
+  },
+  {
+    id: 'device-speaks-old-tls', side: 'device', cases: ['D08'],
+    edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: "rejectUnauthorized: true, minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0'" }],
+  },
+  {
+    id: 'device-trusts-any-ca', side: 'device', cases: ['D01', 'D02', 'D06'],
     edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: false' }],
   },
   {

@@ -46,7 +46,7 @@ describe('compare', () => {
 
 test('JUnit: a test for each case and each bound, with what failed, and nothing that breaks the XML', () => {
   const report: RunReport = {
-    startedAt: '', durationMs: 1, target: { host: '127.0.0.1', port: 1, own: true }, interrupted: false, ok: false,
+    startedAt: '', durationMs: 1, target: { name: 'sallyport', host: '127.0.0.1', port: 1, own: true }, interrupted: false, ok: false,
     cases: [
       { case: 'T01', title: 'no <certificate> & "none"', expected: 'closed', seen: '\u001B]0;x\u0007', reasons: [], verdict: 'FAILED', notes: ['n'], durationMs: 1_500 },
       { case: 'T02', title: 'x', expected: 'closed', seen: '', reasons: [], verdict: 'not run', notes: ['no key'], durationMs: 0 },

@@ -25,7 +25,7 @@ const RESULT: ScenarioResult = {
   timeline: [0, 1, 2, 3].map((second) => ({ second, connected: second, sent: 10 * second, received: 9 * second, unsent: 0, refused: second === 2 ? { [EVIL]: 3 } : {}, timings: second === 1 ? {} : { delivery: spread }, memoryMiB: 200 })),
   generator: { busiest: 0.95, cpuSeconds: 3 }, interrupted: false, ok: false,
 }
-const REPORT: RunReport = { startedAt: '2026-11-28T09:54:20.000Z', durationMs: 1, target: { host: '127.0.0.1', port: 8883, own: true }, interrupted: false, ok: false, scenario: RESULT }
+const REPORT: RunReport = { startedAt: '2026-11-28T09:54:20.000Z', durationMs: 1, target: { name: 'sallyport', host: '127.0.0.1', port: 8883, own: true }, interrupted: false, ok: false, scenario: RESULT }
 
 describe('the page of a scenario', () => {
   const page = scenarioPage(REPORT, RESULT)
