@@ -11,6 +11,8 @@ export interface EstAnswer {
   readonly body: string
   /** Why it is no certificate. */
   readonly denied?: Denied
+  /** What failed in here, in the words of the log. */
+  readonly failure?: string
   /** The device that the request says it is of. */
   readonly claimed?: string
 }

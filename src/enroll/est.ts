@@ -98,7 +98,7 @@ export async function answerEst(request: EstRequest, ports: EstPorts): Promise<E
   } catch (error) {
     // Of what failed in here a stranger hears nothing; the log does.
     if (!(error instanceof SallyportError)) throw error
-    return refusal(deny('issuance-unavailable', error.code))
+    return { ...refusal(deny('issuance-unavailable', error.code)), failure: error.message }
   }
 }
 

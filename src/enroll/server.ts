@@ -139,7 +139,8 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     return answerEst({ method, path, body, source, authorization, userAgent, chain: chainOf(socket), binding: () => bindingOf(socket) }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
   }
 
-  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {
+  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed, failure }: EstAnswer): void {
+    if (failure !== undefined) ports.log('error', { error: failure }, 'an enrollment failed')
     if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
     answering.delete(asked.socket)
     // Content-Length always: strongSwan does not read a chunked answer.

@@ -15,6 +15,8 @@ export interface CatchingTest {
   readonly file: string
   /** What the name of each of these tests begins with or contains, as a regular expression. */
   readonly name: string
+  /** Of a `.fault.ts`: at how many places it disturbs. */
+  readonly points?: number
 }
 
 export interface Fault {
@@ -155,6 +157,22 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/broker/listener.ts', find: "const deadline = setTimeout(() => refuse('tls-handshake-timeout', undefined), BROKER_LIMITS.handshakeMs)", replace: 'const deadline = setTimeout(() => {}, BROKER_LIMITS.handshakeMs)' }],
   },
   {
+    id: 'hints-unpaced', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'sixty that come back at once' }],
+    edits: [{ file: 'src/renewal-limits.ts', find: 'hintsPerSweepMax: 20,', replace: 'hintsPerSweepMax: 20_000,' }],
+  },
+  {
+    id: 'hint-for-any-session', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'nobody is told; an order tells whom it means' }],
+    edits: [{ file: 'src/core/renewal-hints.ts', find: '(order === undefined && !isExpiring) || ', replace: '' }],
+  },
+  {
+    id: 'older-by-the-clock', side: 'ca', cases: [], tests: [{ file: 'test/core/renewal.test.ts', name: 'which is older is what was recorded first' }],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const older = ofDevice.slice(0, Math.max(0, ofDevice.findIndex((other) => isSame(other, record))))', replace: 'const older = ofDevice.filter((other) => !isSame(other, record) && other.createdAt <= record.createdAt)' }],
+  },
+  {
+    id: 'expiry-told-at-every-start', side: 'ca', cases: [], tests: [{ file: 'test/expiry.test.ts', name: 'what is near is in the log and in the audit log, once a day' }],
+    edits: [{ file: 'src/expiry.ts', find: 'return at !== undefined && Math.abs(clock() - at) < EXPIRY_LIMITS.tellEveryMs', replace: 'return false' }],
+  },
+  {
     id: 'possession-unproven', side: 'ca', cases: ['E01'],
     edits: [{ file: 'src/core/enrollment.ts', find: "if (!csr.possessionProven) return deny('csr-signature-invalid')", replace: '' }],
   },
@@ -189,5 +207,37 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'device-accepts-any-server-name', side: 'device', cases: ['D03'],
     edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: true, checkServerIdentity: () => undefined' }],
+  },
+  {
+    id: 'certificate-answered-unrecorded', side: 'ca', cases: [],
+    tests: [{ file: 'test/ca/issue-order.test.ts', name: 'the second commit fails before it is made' }, { file: 'test/faults/issuance-errors.fault.ts', name: 'EIO, once', points: 4 }],
+    edits: [{ file: 'src/ca/issue.ts', find: 'const committed = await ports.registry.commit(', replace: 'const committed = { allow: true } as any\n    void ports.registry.commit(' }],
+  },
+  {
+    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 12 }],
+    edits: [{ file: 'src/enrollment-desk.ts', find: "spki, ...(along === undefined ? {} : { along }) }, actor)", replace: "spki }, actor)\n    if (along !== undefined) await registry.commit(along.changes, [], along.audit)" }],
+  },
+  {
+    id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 1 }],
+    edits: [{ file: 'src/pki/publisher.ts', find: "const committed = await ports.registry.commit([{ kind: 'crl-numbered', crl }], [], [{ kind: 'crl-numbered', at: ports.clock(), issuer: issuer.name, number: crl.number, ...(scope === WHOLE ? {} : { scope }) }])", replace: 'const committed = { allow: true } as any' }],
+  },
+  {
+    id: 'crl-written-in-place', side: 'ca', cases: [], tests: [{ file: 'test/pki/whole-file.test.ts', name: 'leaves the old one' }],
+    edits: [
+      { file: 'src/pki/whole-file.ts', find: "const temporary = `${file}.${randomBytes(6).toString('hex')}${SUFFIX}`", replace: 'const temporary = file' },
+      { file: 'src/pki/whole-file.ts', find: "open(temporary, 'wx', PUBLIC_MODE)", replace: "open(temporary, 'w', PUBLIC_MODE)" },
+    ],
+  },
+  {
+    id: 'serial-index-missing', side: 'ca', cases: [], tests: [{ file: 'test/ca/serials.test.ts', name: 'is refused by the index itself' }],
+    edits: [{ file: 'src/store/sqlite/migrations/0001-registry.sql', find: 'UNIQUE (issuer, serial),', replace: '' }],
+  },
+  {
+    id: 'serial-not-drawn-again', side: 'ca', cases: [], tests: [{ file: 'test/ca/serials.test.ts', name: 'is drawn again: the second' }],
+    edits: [{ file: 'src/ca/issue.ts', find: 'if (draws >= CA_LIFE_LIMITS.serialDrawsMax) throw repeating(record)', replace: 'return planned' }],
+  },
+  {
+    id: 'signed-though-issued-before', side: 'ca', cases: [], tests: [{ file: 'test/signer/forged.test.ts', name: 'what is not planned, or not any more, is not signed' }],
+    edits: [{ file: 'src/signer/plan-rules.ts', find: "if (record.state !== 'planned') return no(`the certificate with this serial number is ${record.state}`)", replace: '' }],
   },
 ]
