@@ -51,6 +51,8 @@ export interface Admin {
   enroll(id: string, csr: string): Promise<EnrolledDevice>
   tryEnroll(id: string, csr: string, source?: string): Promise<ApiAnswer>
   revoke(target: { readonly device: string } | { readonly serial: string }, reason: string): Promise<RevocationAnswer>
+  /** A token for this device, good once: the secret that it is given. */
+  createToken(id: string): Promise<string>
   changeState(id: string, action: 'suspend' | 'resume' | 'retire'): Promise<void>
   /** How many certificates the registry has for this device; 0 also when there is no such device. */
   certificatesOf(id: string): Promise<number>
@@ -63,6 +65,7 @@ export interface Admin {
 
 const Enrolled = z.looseObject({ serial: z.string(), certificate: z.string(), chain: z.array(z.string()), root: z.string() })
 const Revoked = z.looseObject({ revoked: z.array(z.string()), sessionsClosed: z.number(), closedMs: z.number() })
+const Tokens = z.looseObject({ items: z.tuple([z.looseObject({ token: z.string() })]) })
 const DeviceShown = z.looseObject({ certificates: z.array(z.unknown()) })
 const Records = z.union([z.array(z.record(z.string(), z.unknown())), z.looseObject({ items: z.array(z.record(z.string(), z.unknown())) }).transform((page) => page.items)])
 const Problem = z.looseObject({ code: z.string() })
@@ -127,6 +130,10 @@ export function openAdmin(options: AdminOptions): Admin {
     enroll: async (id, csr) => Enrolled.parse(await must('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr })),
     tryEnroll: (id, csr, source) => request('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr }, source),
     revoke: async (target, reason) => Revoked.parse(await must('POST', ADMIN_PATHS.revocations, { ...target, reason })),
+    async createToken(id) {
+      const token = { target: { device: id }, uses: 1, lifeMs: SIM_LIMITS.tokenMs }
+      return Tokens.parse(await must('POST', ADMIN_PATHS.tokens, { tokens: [token] })).items[0].token
+    },
     async changeState(id, action) {
       await must('POST', fill(ADMIN_PATHS.deviceState, id), { action })
     },

@@ -19,6 +19,8 @@ export interface ChosenHome extends AsyncDisposable {
   readonly home: OpenedHome
   readonly own: boolean
   readonly identities: Identities
+  /** Begins the ids of this run's devices. */
+  readonly run: string
 }
 
 export async function chooseHome(wishes: HomeWishes, signal: AbortSignal): Promise<ChosenHome> {
@@ -27,7 +29,7 @@ export async function chooseHome(wishes: HomeWishes, signal: AbortSignal): Promi
   if (wishes.target === undefined) {
     if (wishes.address !== undefined) throw new SimError('usage', '--address needs --target HOME: an operator credential enrolls the devices.')
     const server = await startOwnServer(signal)
-    return { home: server.home, own: true, identities: openIdentities(server.home.admin, run), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
+    return { home: server.home, own: true, run, identities: openIdentities(server.home.admin, run), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() }
   }
   if (/^[a-z][a-z\d+.-]*:\/\//i.test(wishes.target)) {
     throw new SimError('usage', '--target is a home folder, whose operator credential enrolls the devices. For another address of it: --target HOME --address mqtts://host:port.')
@@ -37,7 +39,7 @@ export async function chooseHome(wishes: HomeWishes, signal: AbortSignal): Promi
   const home = await openHome(wishes.target, address)
   refuseForeignTarget(home.target.host, wishes.iOwnThisTarget === true)
   return {
-    home, own: false, identities: openIdentities(home.admin, run),
+    home, own: false, run, identities: openIdentities(home.admin, run),
     [Symbol.asyncDispose]: () => {
       home.admin.close()
       return Promise.resolve()

@@ -24,6 +24,8 @@ export interface Identities {
   named(id: string, group?: Group): Promise<Identity>
   /** Many of them: registered in one request, enrolled side by side. */
   batch(label: string, count: number, group?: Group): Promise<readonly Identity[]>
+  /** These very ids, registered and enrolled like a batch; each is handed over as soon as it is there. */
+  all(ids: readonly string[], group: Group, each: (identity: Identity) => void, signal?: AbortSignal): Promise<void>
   /** An id that is registered and has no certificate yet. */
   registered(label: string, group?: Group): Promise<string>
 }
@@ -86,6 +88,12 @@ export function openIdentities(admin: Admin, run: string): Identities {
       const ids = Array.from({ length: number }, () => name(label))
       await register(ids, group)
       return inParallel(ids, SIM_LIMITS.enrollParallel, enroll)
+    },
+    async all(ids, group, each, signal) {
+      await register(ids, group)
+      await inParallel(ids, SIM_LIMITS.enrollParallel, async (id) => {
+        if (signal?.aborted !== true) each(await enroll(id))
+      })
     },
   }
 }

@@ -15,6 +15,8 @@ export const SIM_LIMITS = {
   adminRequestMs: 30 * SECOND,
   adminAnswerBytesMax: 32 * 1024 * 1024,
   adminSocketsMax: 8,
+  tokenMs: 600 * SECOND,
+  estAnswerCharsMax: 256 * 1024,
   /** A TLS handshake and CONNACK of an honest device, on a busy machine. */
   connectMs: 15 * SECOND,
   /** An attacker's connection must be answered or closed in this time; still open afterwards counts as not refused. */
@@ -71,19 +73,15 @@ export const SIM_LIMITS = {
   loadDevicesMax: 100_000,
   loadRatePerSecondMax: 1_000_000,
   loadSecondsMax: 24 * 3_600,
-  loadDrainMs: 5 * SECOND,
+  stormBackoffSecondsMax: 600,
   /** Between two looks at the schedule. */
   loadTickMs: 1,
   /** Messages sent in one go when the generator is behind, before it looks at what has come. */
   loadBurstMax: 1_000,
-  loadPayloadBytes: 64,
   /** A server that no longer answers must not fill the generator's memory: messages of one device under way. */
   loadUnderWayMax: 10_000,
   loadKeepAliveSeconds: 240,
   loadPingMs: 60 * SECOND,
-  /** The generator is the bottleneck when its event loop is this busy, or its sends are this late (p99). */
-  generatorBusyShareMax: 0.9,
-  generatorLateMs: 20,
   /** A plain line of progress, where there is no terminal. */
   progressPlainMs: 5 * SECOND,
   progressMs: SECOND / 4,

@@ -1,6 +1,7 @@
 // `npm run sim`: argv → one run, and its end: printed, written down, and told by the exit code. Composition only; whoever
 // interrupts it gets what there is, and finds no server and no folder left behind.
 
+import { writeFile } from 'node:fs/promises'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { EXIT, type ExitCode } from '../src/vocabulary.ts'
 import { attack, attackSucceeded } from './attack.ts'
@@ -9,28 +10,41 @@ import { catalogueText, chooseCases, closest, type CaseWishes } from './case-cho
 import { chooseHome, type ChosenHome, type HomeWishes } from './chosen-home.ts'
 import { SimError } from './failure.ts'
 import { runFleet } from './fleet.ts'
+import { handshakeText, tellHandshake, tellOneWay } from './handshake.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
-import { runLoad } from './load/load.ts'
+import { compare, compareText } from './report/compare.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
+import { junitOf } from './report/junit.ts'
 import { openProgress, type Progress } from './report/progress.ts'
-import { casesText, fleetText, loadText, paperOf } from './report/text.ts'
+import { readReport } from './report/read-report.ts'
+import { scenarioPage } from './report/scenario-page.ts'
+import { scenarioText } from './report/scenario-text.ts'
+import { casesText, fleetText, paperOf } from './report/text.ts'
+import { readScenarioFile } from './scenario/read-scenario.ts'
+import { loadScenario, soakScenario, stormScenario, type LoadWishes, type SoakWishes, type StormWishes } from './scenario/ready-made.ts'
+import { runScenario } from './scenario/run-scenario.ts'
+import type { Scenario } from './scenario/scenario.ts'
 import { openSources } from './target.ts'
 
 interface CommonOptions extends HomeWishes {
   readonly json?: string
+  readonly html?: string
+  readonly junit?: string
 }
 
 interface AttackOptions extends CommonOptions, CaseWishes {
   readonly list?: true
 }
 
-interface LoadOptions extends CommonOptions {
-  readonly devices: number
-  readonly rate: number
-  readonly seconds: number
-  readonly qos: Qos
+interface HandshakeOptions extends CommonOptions {
+  readonly explain?: true
+  readonly oneWay?: true
 }
+
+type LoadOptions = CommonOptions & LoadWishes
+type StormOptions = CommonOptions & StormWishes
+type SoakOptions = CommonOptions & SoakWishes
 
 /** One run: the home that was chosen, what interrupts, and where to say how it goes. */
 interface Stage {
@@ -39,7 +53,7 @@ interface Stage {
   readonly progress: Progress
 }
 
-type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'load'>
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'scenario'>
 
 /** Runs one verb and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -105,7 +119,50 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     .requiredOption('--rate <per second>', 'messages of all devices together', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
     .requiredOption('--seconds <count>', 'how long', whole('seconds', SIM_LIMITS.loadSecondsMax))
     .option('--qos <qos>', '0, 1 or 2', qos, 1 as const)
-    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => load(stage, options))))
+    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => play(stage, loadScenario(options)))))
+  common(sim.command('storm'), 'All devices lose their connections at once, and come back.', 'npm run sim -- storm --devices 1000')
+    .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
+    .option('--backoff-seconds <count>', 'a device comes back after a random time up to this', whole('backoff-seconds', SIM_LIMITS.stormBackoffSecondsMax), 2)
+    .action(async (options: StormOptions) => ended(await perform(options, signal, (stage) => play(stage, stormScenario(options)))))
+  common(sim.command('soak'), 'Traffic like night and day for a long time, and a storm half-way.', 'npm run sim -- soak --devices 200 --rate 500 --minutes 480 --html soak.html')
+    .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
+    .requiredOption('--rate <per second>', 'messages of all devices together, at noon', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
+    .requiredOption('--minutes <count>', 'how long', whole('minutes', SIM_LIMITS.loadSecondsMax / 60))
+    .action(async (options: SoakOptions) => ended(await perform(options, signal, (stage) => play(stage, soakScenario(options)))))
+  common(sim.command('run'), 'Play a scenario: groups of devices, phase after phase, held to what the file expects.', 'npm run sim -- run device-sim/scenarios/revoke-under-load.yaml')
+    .argument('<scenario>', 'a file; those that come along are in device-sim/scenarios')
+    .action(async (file: string, options: CommonOptions) => {
+      const scenario = await readScenarioFile(file)
+      ended(await perform(options, signal, (stage) => play(stage, scenario)))
+    })
+  common(sim.command('handshake'), 'Shake hands as a device, and show the seven steps with the real certificates.', 'npm run sim -- handshake --explain')
+    .option('--explain', 'say of each step what it is for, and what it stops')
+    .option('--one-way', 'what plain TLS leaves open, beside it')
+    .action(async (options: HandshakeOptions) => ended(await perform(options, signal, (stage) => handshake(stage, options))))
+  sim.command('report')
+    .description('The page of a scenario that was played before.')
+    .argument('<report>', 'the JSON file of a run')
+    .requiredOption('--html <file>', 'where to write it')
+    .addHelpText('after', '\nExample:\n  npm run sim -- report report.json --html report.html')
+    .exitOverride()
+    .action(async (file: string, { html }: { readonly html: string }) => {
+      await refuseUnwritable('--html', html)
+      const report = await readReport(file)
+      if (report.scenario === undefined) throw new SimError('usage', `${file} is no report of a scenario: sim run writes one with --json.`)
+      await writeFile(html, scenarioPage(report, report.scenario))
+    })
+  sim.command('compare')
+    .description('Two runs side by side: what became worse.')
+    .argument('<before>', 'the JSON file of a run')
+    .argument('<after>', 'that of a later one')
+    .option('--worse-by <percent>', 'a time may become longer by this', whole('worse-by', 1_000), 20)
+    .addHelpText('after', '\nExample:\n  npm run sim -- compare yesterday.json today.json --worse-by 30')
+    .exitOverride()
+    .action(async (before: string, after: string, { worseBy }: { readonly worseBy: number }) => {
+      const changes = compare(await readReport(before), await readReport(after), worseBy / 100)
+      process.stdout.write(compareText(changes, paperOf(process.stdout)))
+      ended(changes.some(({ verdict }) => verdict === 'worse') ? EXIT.failed : EXIT.ok)
+    })
   return sim
 }
 
@@ -116,6 +173,8 @@ function common(command: Command, description: string, example: string): Command
     .option('--address <url>', 'mqtts://host:port, where that home is reached')
     .option('--i-own-this-target', 'the target is not this machine, and it is yours')
     .option('--json <file>', 'write the result there, too')
+    .option('--junit <file>', 'the verdicts as JUnit XML')
+    .option('--html <file>', 'the same as a page, of a scenario')
     .addHelpText('after', `\nExample:\n  ${example}`)
     .exitOverride()
     .showHelpAfterError('fix: --help shows how.')
@@ -143,7 +202,7 @@ function qos(text: string): Qos {
 
 /** Chooses the home, does the work, ends what it began, and only then writes the report. */
 async function perform(options: CommonOptions, signal: AbortSignal, work: (stage: Stage) => Promise<Outcome>): Promise<ExitCode> {
-  if (options.json !== undefined) await refuseUnwritable(options.json)
+  for (const [option, file] of [['--json', options.json], ['--html', options.html], ['--junit', options.junit]] as const) if (file !== undefined) await refuseUnwritable(option, file)
   const started = new Date()
   const report = await onStage(options, signal, async (stage) => {
     const outcome = await work(stage)
@@ -152,6 +211,8 @@ async function perform(options: CommonOptions, signal: AbortSignal, work: (stage
     return { startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), target: { host: target.host, port: target.port, own }, interrupted, ...outcome, ok: outcome.ok && !interrupted }
   })
   if (options.json !== undefined) await writeReport(options.json, report)
+  if (options.junit !== undefined) await writeFile(options.junit, junitOf(report))
+  if (options.html !== undefined && report.scenario !== undefined) await writeFile(options.html, scenarioPage(report, report.scenario))
   if (report.interrupted) process.stderr.write('sim: interrupted\n')
   return report.interrupted ? EXIT.interrupted : report.ok ? EXIT.ok : EXIT.failed
 }
@@ -201,13 +262,19 @@ async function attackOnly(stage: Stage, cases: readonly CaseId[]): Promise<Outco
   return { ok: attackSucceeded(results, chosen.own, manySources), cases: results }
 }
 
-async function load(stage: Stage, options: LoadOptions): Promise<Outcome> {
+async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): Promise<Outcome> {
+  const { home, identities } = stage.chosen
+  const story = oneWay === true ? await tellOneWay(home.target) : await tellHandshake(home.target, await identities.fresh('hand'))
+  print(stage, handshakeText(story, paperOf(process.stdout), explain === true || oneWay === true))
+  return { ok: story.ok }
+}
+
+async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
   const { chosen, signal, progress } = stage
-  const result = await runLoad({
-    target: chosen.home.target, identities: chosen.identities, sources: openSources(chosen.home.target), signal,
-    devices: options.devices, ratePerSecond: options.rate, seconds: options.seconds, qos: options.qos, drainMs: SIM_LIMITS.loadDrainMs,
-    onProgress: (text) => progress.status(text),
+  const result = await runScenario({
+    scenario, target: chosen.home.target, identities: chosen.identities, home: chosen.home, pid: () => chosen.home.pid(), sources: openSources(chosen.home.target), prefix: chosen.run, signal,
+    onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),
   })
-  print(stage, loadText(result, paperOf(process.stdout)))
-  return { ok: result.ok, load: result }
+  print(stage, scenarioText(result, paperOf(process.stdout)))
+  return { ok: result.ok, scenario: result }
 }

@@ -9,6 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { z } from 'zod'
 import { openAdmin, type Admin } from './admin.ts'
+import type { EstDoor } from './est.ts'
 import { SimError } from './failure.ts'
 import { forgeIssuing, forgeRoot, type ForgedAuthority } from './forge/authority.ts'
 import { pem, unpem } from './forge/certificate.ts'
@@ -23,12 +24,16 @@ export interface OpenedHome {
   readonly directory: string
   readonly target: Target
   readonly admin: Admin
+  /** The enrollment door. */
+  readonly enroll: EstDoor
   /** DER: the root, and the issuing certificate as it stands in the operator's chain. */
   readonly root: Buffer
   readonly issuing: Buffer
   /** Only of a home that the simulator made. */
   readonly issuingAuthority?: ForgedAuthority
   readonly factoryAuthority?: ForgedAuthority
+  /** The file with the root's key, which is kept out of the home as a careful operator does. */
+  readonly rootKey?: string
   /** The process that serves now; undefined when nobody does. */
   pid(): Promise<number | undefined>
   /** Runs a command of the sallyport CLI on this home; its standard output. */
@@ -39,6 +44,7 @@ const Endpoints = z.looseObject({
   pid: z.number(),
   mqtt: z.looseObject({ host: z.string(), port: z.number() }),
   admin: z.looseObject({ url: z.string() }),
+  enroll: z.looseObject({ host: z.string(), port: z.number() }),
 })
 
 /** A server that listens on every address, or on a name of this machine, is reached by IPv4 loopback. */
@@ -96,7 +102,7 @@ async function run(args: readonly string[]): Promise<string> {
 }
 
 /** Opens a home that is being served, with its operator credential. Failure: 'unreachable', with what is missing. */
-export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority'> = {}): Promise<OpenedHome> {
+export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority' | 'rootKey'> = {}): Promise<OpenedHome> {
   const endpoints = await readEndpoints(directory)
   if (endpoints === undefined) throw new SimError('unreachable', `No server is running in ${directory}: it has no data/endpoints.json.`)
   const operator = path.join(directory, 'certs/local/operator')
@@ -110,6 +116,7 @@ export async function openHome(directory: string, address?: { readonly host: str
   return {
     directory,
     target: { host: address?.host === 'localhost' ? '127.0.0.1' : host, port: address?.port ?? endpoints.mqtt.port, serverName, ca },
+    enroll: { host: reachable(endpoints.enroll.host), port: endpoints.enroll.port, ca },
     admin: openAdmin({ url: endpoints.admin.url, cert, key, ca }),
     root,
     issuing,
@@ -157,7 +164,7 @@ export async function startOwnServer(signal: AbortSignal): Promise<OwnServer> {
     child = start(['serve', '--ports', 'auto', '--home', directory])
     const tail = keepTail(child)
     await ready(directory, child, tail, signal)
-    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory })
+    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory, rootKey: path.join(directory, 'import/root.key') })
     const running = child
     return {
       home,
@@ -181,6 +188,7 @@ async function importAuthority(directory: string, root: ForgedAuthority, issuing
   await writeFile(at('issuing.pem'), pem('CERTIFICATE', issuing.certificate))
   await writeFile(at('issuing.key'), keyPem(issuing.key), { mode: 0o600 })
   await writeFile(at('root.pem'), pem('CERTIFICATE', root.certificate))
+  await writeFile(at('root.key'), keyPem(root.key), { mode: 0o600 })
   await run(['ca', 'init', '--home', directory, '--import-cert', at('issuing.pem'), '--import-key', at('issuing.key'), '--import-chain', at('root.pem')])
 }
 

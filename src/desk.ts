@@ -235,6 +235,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     enroll,
     revoke,
     revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor }, order),
+    journal: (query) => Promise.resolve(registry.journal(query)),
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
     device: async (id) => ({ ...known(id), certificates: allCertificatesOf(id).toSorted((a, b) => b.createdAt - a.createdAt) }),

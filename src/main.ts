@@ -7,7 +7,7 @@ import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { RESTORED } from './backup.ts'
-import { publishedCas, rootsInForce } from './ca/chains.ts'
+import { rootsInForce } from './ca/chains.ts'
 import { writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
 import type { ExpirySeen } from './core/ca-desk.ts'
@@ -17,9 +17,9 @@ import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
-import { ownCas, tlsMaterial } from './door-material.ts'
+import { ownCas, tlsMaterial, trustOfDoors, type DoorMaterial, type TrustOfDoors } from './door-material.ts'
 import { openEnrollServer, type EnrollTls } from './enroll/server.ts'
-import { openEnrollmentDoor } from './enrollment-desk.ts'
+import { openEnrollments } from './enrollments.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import type { FleetPorts } from './fleet.ts'
 import { connectedAs, openHeldSessions } from './held-sessions.ts'
@@ -38,7 +38,6 @@ import type { SignerProcess } from './signer/process.ts'
 import { openSeparateSigner } from './signing.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
-import { openTrust, type Trust } from './x509/chain.ts'
 import { encodePem } from './x509/pem.ts'
 
 export interface Ready {
@@ -70,8 +69,8 @@ export interface ServeOptions {
 interface InForce {
   readonly config: Config
   readonly foreign: readonly ForeignCa[]
-  readonly trust: Trust
-  readonly tls: TlsMaterial
+  readonly trust: TrustOfDoors
+  readonly tls: DoorMaterial
 }
 
 /** Serves until `signal` says otherwise. Failures before it is ready leave nothing running. */
@@ -115,7 +114,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const organisation = await home.organisation({ kind: 'system' }, 'make')
   const fleet: FleetPorts = { registry: home.registry, view: home.view, get issuer() { return organisation.authority.issuer } }
   await recordForeignCas(home, foreign)
-  let inForce: InForce = { config, foreign, trust: openTrust([...ownCas(home), ...foreign]), tls: tlsMaterial(home, config, foreign) }
+  let inForce: InForce = { config, foreign, trust: trustOfDoors(home, foreign), tls: tlsMaterial(home, config, foreign) }
   // Operators are ours alone: no foreign CA opens the admin API.
   const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: rootsInForce(home.registry.cas()).map(({ der }) => encodePem('CERTIFICATE', der)) })
 
@@ -137,7 +136,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
-    trust: () => inForce.trust,
+    trust: () => inForce.trust.devices,
     policy: () => policies.inForce().policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
@@ -171,16 +170,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
-  const enrollTls = ({ key, cert, anchors }: TlsMaterial): EnrollTls => ({ key, cert, anchors })
+  const enrollTls = ({ key, cert, enrollAnchors }: DoorMaterial): EnrollTls => ({ key, cert, anchors: enrollAnchors })
   const enroll = await openEnrollServer({
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
-    enrollments: {
-      ...openEnrollmentDoor({ registry: home.registry, authority: organisation.authority, clock: Date.now }),
-      renew: ({ leaf, csr }) => renewal.renew({ presented: leaf, csr, mayBeLate: true }).then((renewed) => (renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed)),
-      caCertificates: () => publishedCas(home.registry),
-      labels: () => [organisation.authority.issuer],
-    },
+    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, clock: Date.now }),
     audit: home.audit,
     clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
@@ -243,7 +237,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     const nextConfig = options.config()
     const nextPolicy = await policies.load(nextConfig.policyFile)
     const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
-    const nextTrust = openTrust([...ownCas(home), ...nextForeign])
+    const nextTrust = trustOfDoors(home, nextForeign)
     await home.followCas(nextConfig.hosts)
     const nextTls = tlsMaterial(home, nextConfig, nextForeign)
     const replaceTls = prepareTls(nextTls, nextConfig.hosts)
@@ -255,7 +249,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     }
   }
 
-  function prepareTls(tls: TlsMaterial, hosts: readonly string[]): () => void {
+  function prepareTls(tls: DoorMaterial, hosts: readonly string[]): () => void {
     const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts), enroll.prepare(enrollTls(tls))]
     return () => replace.forEach((each) => each())
   }
@@ -288,7 +282,7 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   /** The CAs have changed: the door's trust, the server's certificate and its chain follow. Who has a session keeps it, unless its CA is retired. */
   async function followCas(): Promise<void> {
-    const trust = openTrust([...ownCas(home), ...inForce.foreign])
+    const trust = trustOfDoors(home, inForce.foreign)
     await home.followCas(inForce.config.hosts)
     const tls = tlsMaterial(home, inForce.config, inForce.foreign)
     prepareTls(tls, inForce.config.hosts)()

@@ -142,6 +142,8 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
       return [{ kind: 'token-created', at, token: change.token.name, actor: ACTOR }]
     case 'token-revoked':
       return [{ kind: 'token-revoked', at, token: change.name, actor: ACTOR }]
+    case 'token-suspended':
+      return [{ kind: change.at === undefined ? 'token-resumed' : 'token-suspended', at, token: change.name, actor: ACTOR }]
     // None of these has an event without the request that it was part of; the restore counts them.
     case 'device-described':
     case 'certificate-state':

@@ -64,13 +64,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'policy-file': [...LEAVES, 'core', 'yaml-source'],
   config: [...LEAVES, 'core', 'yaml-source'],
   starter: [],
-  'device-sim': ['vocabulary'],
+  'device-sim': ['vocabulary', 'yaml-source'],
 }
 /** Rooms that compose others; only they and each other may import them. */
 const COMPOSERS = [
   'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
-  'ca-desk', 'enrollment-desk', 'renewal', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
+  'ca-desk', 'enrollment-desk', 'claim-desk', 'certificate-door', 'enrollments', 'renewal', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
 ]
 

@@ -20,6 +20,8 @@ export interface Tls12Options {
   readonly chain: readonly Buffer[]
   /** The body of the CertificateVerify message for this transcript of the handshake. */
   certificateVerify(transcript: Buffer): Buffer
+  /** Every message of the handshake that is in the clear, in its order. */
+  onMessage?(from: 'client' | 'server', message: Buffer): void
 }
 
 export type Tls12Result =
@@ -208,6 +210,7 @@ async function handshake(wire: Wire, options: Tls12Options): Promise<Tls12Result
   ]
   messages.push(handshakeMessage(MESSAGE.certificateVerify, options.certificateVerify(Buffer.concat(messages))))
   const transcript = Buffer.concat(messages)
+  for (const message of messages) options.onMessage?.(flight.messages.includes(message) ? 'server' : 'client', message)
 
   const master = prf(ecdh.computeSecret(flight.serverPoint), 'master secret', Buffer.concat([random, flight.serverRandom]), 48)
   const keys = prf(master, 'key expansion', Buffer.concat([flight.serverRandom, random]), 40)

@@ -6,7 +6,7 @@ import path from 'node:path'
 import type { CaseResult } from '../attacks/run.ts'
 import { SimError } from '../failure.ts'
 import type { FleetResult } from '../fleet.ts'
-import type { LoadResult } from '../load/load.ts'
+import type { ScenarioResult } from '../scenario/outcome.ts'
 
 export interface RunReport {
   /** RFC 3339. */
@@ -18,15 +18,15 @@ export interface RunReport {
   readonly ok: boolean
   readonly fleet?: FleetResult
   readonly cases?: readonly CaseResult[]
-  readonly load?: LoadResult
+  readonly scenario?: ScenarioResult
 }
 
 /** A run takes minutes: that its report has no place is said before. */
-export async function refuseUnwritable(file: string): Promise<void> {
+export async function refuseUnwritable(option: string, file: string): Promise<void> {
   const folder = path.dirname(path.resolve(file))
   const writable = await access(folder, constants.W_OK).then(() => true, () => false)
   const isFolder = await stat(file).then((found) => found.isDirectory(), () => false)
-  if (!writable || isFolder) throw new SimError('usage', `--json ${file} cannot be written: ${isFolder ? 'it is a folder' : `${folder} is missing or read-only`}.`)
+  if (!writable || isFolder) throw new SimError('usage', `${option} ${file} cannot be written: ${isFolder ? 'it is a folder' : `${folder} is missing or read-only`}.`)
 }
 
 export async function writeReport(file: string, report: RunReport): Promise<void> {

@@ -1,12 +1,10 @@
-// What a run prints at its end: the table of the cases, the sums of the fleet and of the load. It judges nothing; what it is
+// What a run prints at its end: the table of the cases, the sums of the fleet. It judges nothing; what it is
 // given has been judged.
 
 import { styleText } from 'node:util'
 import type { CaseResult } from '../attacks/run.ts'
 import type { FleetResult } from '../fleet.ts'
 import { SIM_LIMITS } from '../limits.ts'
-import type { LatencySummary } from '../load/latency.ts'
-import type { LoadResult } from '../load/load.ts'
 import { oneLine, table } from './table.ts'
 
 /** Where the text goes: how wide a line may be, and whether it may have colours. */
@@ -74,26 +72,4 @@ export function fleetText(fleet: FleetResult, paper: Paper): string {
 function shown(faults: readonly string[]): readonly string[] {
   const more = faults.length - SIM_LIMITS.faultsShownMax
   return [...faults.slice(0, SIM_LIMITS.faultsShownMax).map(oneLine), ...(more > 0 ? [`and ${more} more`] : [])]
-}
-
-const ms = (value: number): string => `${value.toFixed(1)} ms`
-const percent = (share: number): string => `${(share * 100).toFixed(0)} %`
-const spread = (latency: LatencySummary): string => `p50 ${ms(latency.p50Ms)}, p99 ${ms(latency.p99Ms)}, max ${ms(latency.maxMs)}`
-const reasons = (counts: Readonly<Record<string, number>>): readonly string[] => Object.entries(counts).map(([reason, count]) => `${oneLine(reason)} ×${count}`)
-
-export function loadText(load: LoadResult, paper: Paper): string {
-  const { messages, rate, generator } = load
-  const verdict = load.ok ? paper.colour('green', 'ok') : load.interrupted ? paper.colour('yellow', 'interrupted') : paper.colour('red', 'FAILED')
-  const lines = [
-    `load of ${load.devices} devices  ${verdict}`,
-    `  connects   ${load.connected} of ${load.devices}, ${load.connect.perSecond.toFixed(0)}/s, ${spread(load.connect)}`,
-    ...reasons(load.refused).map((reason) => `  refused    ${reason}`),
-    ...reasons(load.dropped).map((reason) => `  cut off    ${reason}`),
-    `  publish→receive  ${spread(load.roundTrip)}`,
-    `  rate       ${rate.achieved.toFixed(0)}/s achieved of ${rate.wanted}/s`,
-    `  messages   ${messages.due} due, ${messages.unsent} not sent, ${messages.received} received: ${messages.lost} lost, ${messages.duplicates} twice, ${messages.misordered} out of order`,
-    `  generator  ${percent(generator.cpuShare)} of one core, event loop busy ${percent(generator.busyShare)}, sends late by ${ms(generator.lateP99Ms)} (p99)`,
-    ...(generator.bottleneck ? [paper.colour('yellow', '  The generator was the bottleneck: these are not the limits of the server. Lower --rate, or run it on a machine of its own.')] : []),
-  ]
-  return lines.map((line) => `${line}\n`).join('')
 }

@@ -6,17 +6,18 @@
 import { createHash } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
 import { REASONS } from '../vocabulary.ts'
-import type { AuditEvent, Presented, Source } from '../core/audit.ts'
+import type { AuditEvent, Source } from '../core/audit.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { deviceNameOf } from '../core/certificate-rules.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
 import { identifyForeign } from '../core/identity.ts'
-import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint, type GroupName, type SerialNumber, type TenantId } from '../core/ids.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, SerialNumber, TenantId } from '../core/ids.ts'
 import type { CompiledPolicy } from '../core/policy/compile.ts'
 import type { CertificateRecord, RegistryView } from '../core/registry.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import type { Trust } from '../x509/chain.ts'
-import { presentedCertificate, presentedChain, reasonOfVerification, verificationFailure } from './tls-peer.ts'
+import { presentedChain } from '../x509/presented.ts'
+import { presentedCertificate, reasonOfVerification, verificationFailure } from './tls-peer.ts'
 
 /** A peer that proved possession of the key of a certificate that was issued or is trusted by this organisation. */
 export interface Peer {
@@ -113,19 +114,5 @@ export function peerRefusal(peer: Peer, source: Source, { reason, detail }: Deni
     kind: 'refusal', at, step: REASONS[reason].step, reason, source, device: peer.device,
     presented: { serial: peer.serial, issuer: peer.issuer, sha256: peer.sha256, notAfter: peer.notAfter },
     ...(detail === undefined ? {} : { detail }),
-  }
-}
-
-/** What a peer presented, for the audit log: printable and short, believed by nobody. */
-export function presentedFacts(der: Uint8Array | undefined): { readonly presented?: Presented; readonly claimed?: string } {
-  if (der === undefined) return {}
-  const parsed = parseCertificate(der)
-  if (!parsed.allow) return { presented: { subject: '(not parseable)' } }
-  const facts = parsed.value
-  const name = (rdns: CertificateFacts['subject']): string => printable(rdns.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', '), 200)
-  const claimed = facts.subject.flat().find((a) => a.short === 'CN')?.value
-  return {
-    presented: { subject: name(facts.subject), issuer: name(facts.issuer), serial: printable(facts.serial), sha256: facts.sha256, notAfter: facts.notAfter },
-    ...(claimed === undefined ? {} : { claimed: printable(claimed) }),
   }
 }

@@ -13,8 +13,12 @@ export type Actor =
   | { readonly kind: 'device'; readonly name: string }
   /** Whoever holds this enrollment token. */
   | { readonly kind: 'token'; readonly name: string }
+  /** Whoever holds the certificate of the claim, or of the manufacturer, that proves this token. */
+  | { readonly kind: 'claim' | 'manufacturer'; readonly name: string }
   | { readonly kind: 'local' }
   | { readonly kind: 'system' }
+
+export const ACTOR_KINDS = ['operator', 'device', 'token', 'claim', 'manufacturer', 'local', 'system'] as const satisfies readonly Actor['kind'][]
 
 /** Where a connection comes from, as the socket says it. */
 export interface Source {
@@ -87,8 +91,11 @@ export type AuditEvent =
   | Common & { readonly kind: 'certificate-activated'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly actor: Actor }
   | SupersededEvent
   | Common & { readonly kind: 'certificate-revoked'; readonly issuer: CaName; readonly serial: SerialNumber; readonly device?: DeviceId; readonly revocationReason: RevocationReason; readonly actor: Actor }
-  | Common & { readonly kind: 'token-created' | 'token-revoked'; readonly token: TokenName; readonly actor: Actor }
-  | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source }
+  | Common & { readonly kind: 'token-revoked' | 'token-suspended' | 'token-resumed'; readonly token: TokenName; readonly actor: Actor }
+  /** `ca`: the CA of the manufacturer whose certificates prove it. */
+  | Common & { readonly kind: 'token-created'; readonly token: TokenName; readonly ca?: CaName; readonly actor: Actor }
+  /** `presented`: the certificate of the claim or the factory that was shown. */
+  | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source; readonly presented?: Presented }
   | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }

@@ -9,7 +9,7 @@ import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
-import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, Page } from './registry.ts'
+import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, JournalEntry, JournalQuery, Page } from './registry.ts'
 
 export interface NewDevice {
   readonly id: DeviceId
@@ -133,6 +133,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
   /** `csr` is PEM. Idempotent by (device, public key): a lost answer can be asked for again. */
   enroll(id: DeviceId, csr: string): Promise<Enrolled>
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
+  /** Who planned which certificate, in the order in which they did. */
+  journal(query: JournalQuery): Promise<Page<JournalEntry>>
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
   revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation>
   /** In pages, each in force when it is committed; what a failure leaves over is done by asking again. */

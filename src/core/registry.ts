@@ -32,6 +32,8 @@ export interface CertificateRecord {
   readonly createdAt: EpochMs
   readonly revokedAt?: EpochMs
   readonly revocationReason?: RevocationReason
+  /** The token that it came through: by which it was enrolled, it or the certificate at the beginning of its renewals. A claim's is its own. */
+  readonly through?: TokenName
 }
 
 /**
@@ -119,6 +121,8 @@ export type Change =
   /** Counted once for a device and a key, however often it is said. */
   | { readonly kind: 'token-used'; readonly name: TokenName; readonly device: DeviceId; readonly spkiSha256: KeyHash; readonly at: EpochMs }
   | { readonly kind: 'token-revoked'; readonly name: TokenName; readonly at: EpochMs }
+  /** `at`: since when; without it the token is in force again. */
+  | { readonly kind: 'token-suspended'; readonly name: TokenName; readonly at?: EpochMs }
   | { readonly kind: 'enrollment-requested'; readonly enrollment: EnrollmentRecord }
   | { readonly kind: 'enrollment-decided'; readonly id: string; readonly state: Exclude<EnrollmentState, 'pending'>; readonly at: EpochMs }
   | { readonly kind: 'crl-numbered'; readonly crl: CrlRecord }
@@ -155,6 +159,8 @@ export type Expectation =
   | { readonly kind: 'ca-state'; readonly name: CaName; readonly states: readonly CaState[] }
   /** [ca-in-use] No certificate of this CA for anybody but another CA and its own OCSP responder is planned, issued or active at `now`. */
   | { readonly kind: 'ca-unused'; readonly name: CaName; readonly now: EpochMs }
+  /** [token-not-found | token-revoked | token-suspended] */
+  | { readonly kind: 'token-open'; readonly name: TokenName }
   /** [revision-conflict] */
   | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly states: readonly CertificateState[] }
 
@@ -171,7 +177,13 @@ export interface Page<T> {
 
 /** What is undefined is not asked for. */
 export interface DeviceQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly group?: GroupName | undefined; readonly state?: DeviceState | undefined }
-export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined }
+export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined; readonly profile?: ProfileName | undefined; readonly through?: TokenName | undefined }
+
+/** Who planned a certificate: `name` needs `by`. What was observed, and what older versions planned, was planned by nobody. */
+export interface JournalQuery extends PageQuery { readonly state?: 'planned' | undefined; readonly by?: Actor['kind'] | undefined; readonly name?: string | undefined; readonly through?: TokenName | undefined }
+
+/** A certificate, and who planned it. */
+export type JournalEntry = CertificateRecord & { readonly by?: Actor }
 
 export interface PageQuery { readonly after?: string | undefined; readonly limit?: number | undefined }
 /** Those that wait, unless another state is asked for. */
@@ -191,6 +203,8 @@ export interface Registry {
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
   certificates(query: CertificateQuery): Page<CertificateRecord>
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
+  /** In the order in which they were planned, with who did it. */
+  journal(query: JournalQuery): Page<JournalEntry>
   /** What was planned under this serial; undefined for what was planned without one, and for what was observed. */
   certificatePlan(issuer: CaName, serial: SerialNumber): CertificatePlan | undefined
   /** In the order in which they were made. */
@@ -199,6 +213,8 @@ export interface Registry {
   crossCertificates(): readonly CrossCertificate[]
   token(name: TokenName): TokenRecord | undefined
   tokens(query: PageQuery): Page<TokenRecord>
+  /** Tokens that a certificate proves: the claim of this key, the rules for the manufacturer whose CA has it. In the order of their names. */
+  tokensProvenBy(sha256: KeyHash): readonly TokenRecord[]
   /** Was this token used by this device with this key? */
   tokenUsed(name: TokenName, use: TokenUse): boolean
   enrollment(id: string): EnrollmentRecord | undefined

@@ -8,11 +8,11 @@ import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
 import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
-import { CERTIFICATE_STATES } from '../core/registry.ts'
+import { CERTIFICATE_STATES, PROFILE_NAMES } from '../core/registry.ts'
 import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
 /** A refusal of one field, with its own reason code. */
-function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
+export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
   return z.string().transform((text, context) => {
     const decision = parse(text)
     if (decision.allow) return decision.value
@@ -62,7 +62,7 @@ export const revocation = z.union([
 
 export const tokenName = parsed(parseTokenName)
 const target = z.union([z.strictObject({ device: deviceId }), z.strictObject({ pattern: parsed(parsePattern) })])
-const newToken = z.strictObject({
+export const newToken = z.strictObject({
   target,
   register: z.boolean().default(false),
   groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).default([]),
@@ -76,19 +76,19 @@ export const decision = z.strictObject({ state: z.enum(['approved', 'rejected'])
 export const enrollmentId = z.string().max(32)
 const instant = z.number().int().min(0)
 export const massRevocation = z.strictObject({
-  choice: z.strictObject({ group: groupName.optional(), ca: parsed(parseCaName).optional(), issuedAfter: instant.optional(), issuedBefore: instant.optional() })
+  choice: z.strictObject({ group: groupName.optional(), ca: parsed(parseCaName).optional(), token: tokenName.optional(), issuedAfter: instant.optional(), issuedBefore: instant.optional() })
     .refine((choice) => Object.values(choice).some((value) => value !== undefined), 'say what to revoke'),
   reason: z.enum(REASON_NAMES),
   dryRun: z.boolean(),
   atMost: z.number().int().min(0).optional(),
 })
 
-const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
+export const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */
-const after = z.string().max(256).optional()
+export const after = z.string().max(256).optional()
 
 export const deviceQuery = z.strictObject({ after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional() })
 export const pageQuery = z.strictObject({ after, limit })
 export const enrollmentQuery = z.strictObject({ after, limit, state: z.enum(ENROLLMENT_STATES).optional() })
-export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional() })
+export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional(), profile: z.enum(PROFILE_NAMES).optional(), through: tokenName.optional() })
 export const auditQuery = z.strictObject({ count: limit })

@@ -36,6 +36,8 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'certificate-revoked': 'configuration',
   'token-created': 'configuration',
   'token-revoked': 'configuration',
+  'token-suspended': 'configuration',
+  'token-resumed': 'configuration',
   'token-used': 'authentication',
   'enrollment-requested': 'configuration',
   'enrollment-decided': 'configuration',
@@ -69,7 +71,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
   }
   const refusal = event.kind === 'refusal' || event.kind === 'refusals-suppressed' ? event : undefined
   const source = 'source' in event ? event.source : undefined
-  const presented = event.kind === 'refusal' ? event.presented : undefined
+  const presented = event.kind === 'refusal' || event.kind === 'token-used' ? event.presented : undefined
   const reason = refusal?.reason ?? (event.kind === 'session-closed' || event.kind === 'subscription-lost' ? event.reason : undefined)
   const serial = text('serial') ?? (presented?.serial === undefined ? undefined : safe(presented.serial))
   const issuer = text('issuer')

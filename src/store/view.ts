@@ -220,6 +220,7 @@ function emptyTables(expiredBefore: EpochMs): Tables {
       case 'token-added':
       case 'token-used':
       case 'token-revoked':
+      case 'token-suspended':
       case 'enrollment-requested':
       case 'enrollment-decided':
       case 'crl-numbered':

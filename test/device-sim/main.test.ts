@@ -93,7 +93,7 @@ describe('a mistake is said in a sentence, and nothing is started', () => {
 
   test('a home without an operator credential is unreachable', async () => {
     mkdirSync(at('home/data'), { recursive: true })
-    writeFileSync(at('home/data/endpoints.json'), JSON.stringify({ pid: 1, mqtt: { host: '127.0.0.1', port: 1 }, admin: { url: 'https://127.0.0.1:1' } }))
+    writeFileSync(at('home/data/endpoints.json'), JSON.stringify({ pid: 1, mqtt: { host: '127.0.0.1', port: 1 }, admin: { url: 'https://127.0.0.1:1' }, enroll: { host: '127.0.0.1', port: 1 } }))
     const { status, stderr } = await sim('attack', '--target', at('home'))
     expect(status).toBe(EXIT.unreachable)
     expect(stderr).toContain('holds no operator credential that can be read.')
@@ -120,10 +120,67 @@ describe('on a server of its own', () => {
     expect(readdirSync(temp)).toEqual([])
   })
 
+  test('the handshake is shown, mutual and one-way', async () => {
+    const mutual = await sim('handshake', '--explain')
+    expect(mutual.stdout).toMatch(/^1\. ClientHello[\s\S]*\n7\. Finished[\s\S]*CONNACK 0x00\n {3}→ /)
+    expect(mutual.status).toBe(EXIT.ok)
+    const oneWay = await sim('handshake', '--one-way')
+    expect(oneWay.stdout).toMatch(/\n4\. The same at this server\n {3}without a certificate: closed in the handshake/)
+    expect(oneWay.status).toBe(EXIT.ok)
+  })
+
   test('a load is carried', async () => {
     const { status, stdout } = await sim('load', '--devices', '5', '--rate', '50', '--seconds', '1')
-    expect(stdout).toMatch(/^load of 5 devices {2}ok\n {2}connects {3}5 of 5, \d+\/s, p50 .*\n {2}publish→receive .*\n {2}rate .*\n {2}messages {3}50 due, 0 not sent, 50 received: 0 lost, 0 twice, 0 out of order\n/)
+    expect(stdout).toMatch(/^load of 5 devices {2}ok\n {2}devices {4}5, seed 1, arrive .* s, load 1\.\d s\n {2}messages {3}50 sent; 50 deliveries due: 0 lost, 0 twice, 0 out of order\n {2}leaks {6}0\n {2}connect .*\n {2}publish→receive .*\n/)
     expect(status).toBe(EXIT.ok)
+  })
+})
+
+describe('a scenario on a server of its own', () => {
+  const FILE = `version: 1
+name: a small day
+groups:
+  backend: { count: 1, role: backend }
+  sensors: { count: 6 }
+  stolen: { count: 2 }
+phases:
+  - name: arrive
+    do: [ { connect: { group: [backend, sensors, stolen] } } ]
+  - name: revoke
+    for: 2s
+    do:
+      - publish: { group: [sensors, stolen], rate: 80 }
+      - revoke: { group: stolen, over: 1s }
+  - name: again
+    do:
+      - connect: { group: stolen, expect: { refused: certificate-revoked } }
+`
+
+  test('is played, printed, and written down as JSON and as a page', async () => {
+    writeFileSync(at('day.yaml'), FILE)
+    const temp = at('scenario')
+    const { status, stdout } = await start(['run', at('day.yaml'), '--json', at('day.json'), '--html', at('day.html')], { temp }).ended
+    expect(stdout).toMatch(/^a small day {2}ok\n {2}devices {4}9, seed 1, arrive/)
+    expect(stdout).toMatch(/\n {2}revoke→closed {4}p50 .* \(2\)\n/)
+    expect(status).toBe(EXIT.ok)
+    expect(JSON.parse(readFileSync(at('day.json'), 'utf8'))).toMatchObject({ ok: true, scenario: { name: 'a small day', messages: { lost: 0, duplicates: 0 }, leaks: { count: 0 }, timings: { revoke: { count: 2 } } } })
+    expect(readFileSync(at('day.html'), 'utf8')).toContain('<h1>a small day<span class="verdict">passed</span></h1>')
+    expect(readdirSync(temp)).toEqual([])
+  })
+
+  test('with a wrong expectation exits 1, and says which device, step, expected and seen', async () => {
+    writeFileSync(at('wrong.yaml'), FILE.replace('refused: certificate-revoked', 'refused: device-suspended'))
+    const { status, stdout } = await sim('run', at('wrong.yaml'))
+    expect(stdout).toMatch(/^a small day {2}FAILED\n/)
+    expect(stdout).toMatch(/\ndevice +step +expected +seen\nsim-[0-9a-f]+-stolen-1 +connect \(line 17\) +refused \(device-suspended\) +refused \(certificate-revoked\)\n/)
+    expect(status).toBe(EXIT.failed)
+  })
+
+  test('that is not right is not begun', async () => {
+    writeFileSync(at('typo.yaml'), FILE.replace('- publish:', '- publsh:'))
+    const { status, stdout, stderr } = await sim('run', at('typo.yaml'))
+    expect({ status, stdout }).toEqual({ status: EXIT.usage, stdout: '' })
+    expect(stderr).toMatch(/typo\.yaml:13:9: there is no step "publsh"\. Did you mean publish\?\n$/)
   })
 })
 
@@ -142,7 +199,7 @@ describe('on a home that somebody serves', () => {
     const named = await sim('load', '--devices', '1', '--rate', '5', '--seconds', '1', '--target', program.home, '--address', `mqtts://localhost:${port}`)
     expect(named.stdout).toMatch(/^load of 1 devices {2}ok\n/)
     const nobody = await sim('load', '--devices', '1', '--rate', '5', '--seconds', '1', '--target', program.home, '--address', 'mqtts://127.0.0.1:1')
-    expect(nobody.stdout).toMatch(/^load of 1 devices {2}FAILED\n {2}connects {3}0 of 1,.*\n {2}refused {4}ECONNREFUSED ×1\n/)
+    expect(nobody.stdout).toMatch(/^load of 1 devices {2}FAILED\n[\s\S]* {2}refused {4}ECONNREFUSED ×1\n/)
     expect(nobody.status).toBe(EXIT.failed)
     // The server that was there before is still there.
     expect(existsSync(path.join(program.home, 'data/endpoints.json'))).toBe(true)
@@ -175,7 +232,7 @@ describe('an interruption', () => {
   test('of a load has a summary', async () => {
     const temp = at('load')
     const running = start(['load', '--devices', '3', '--rate', '50', '--seconds', '3600'], { temp })
-    await running.says('sent ')
+    await running.says(' connected  ')
     running.child.kill('SIGTERM')
     expect(await running.ended).toMatchObject({ status: EXIT.interrupted, stdout: expect.stringMatching(/^load of 3 devices {2}interrupted\n[\s\S]* 0 lost,/) })
     expect(readdirSync(temp)).toEqual([])

@@ -79,7 +79,7 @@ export class Program implements AsyncDisposable {
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.#server === undefined) return 0
     const pid = existsSync(this.#endpointsFile) ? this.endpoints.pid : this.#server.pid
-    if (pid !== undefined && this.#server.exitCode === null) process.kill(pid, signal)
+    if (pid !== undefined && this.#server.exitCode === null && this.#server.signalCode === null) process.kill(pid, signal)
     const code = await this.#exited
     this.#server = undefined
     return code

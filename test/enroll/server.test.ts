@@ -31,6 +31,7 @@ const enrollments: Enrollments = {
     const parsed = parseCsr(csr)
     return Promise.resolve(parsed.allow ? { allow: true, value: { certificate: house.organisation.root.der } } : parsed)
   },
+  withCertificate: () => Promise.resolve(deny('certificate-purpose')),
   renew: () => Promise.resolve(deny('certificate-superseded')),
   caCertificates: () => [house.organisation.issuing.der, house.organisation.root.der],
   labels: () => ['issuing-1'],

@@ -1,4 +1,4 @@
-// What the README shows of a first hour, beside a server that runs, and of a device that makes its own key.
+// What the README shows of a first hour, beside a server that runs, and the tasks of a certificate's life up to the day on which the disk is lost.
 
 import { symlinkSync } from 'node:fs'
 import path from 'node:path'
@@ -6,9 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { has, Program } from '../e2e/program.ts'
 import { difference, readPage, runPage } from './page.ts'
 
-const TOOLS = ['mosquitto_pub', 'openssl', 'bash'].every((tool) => has(tool))
+const TOOLS = ['mosquitto_pub', 'openssl', 'bash', 'curl', 'pki'].every((tool) => has(tool))
 
-describe.skipIf(!TOOLS)('the README (needs mosquitto-clients, openssl and bash)', () => {
+describe.skipIf(!TOOLS)('the README (needs mosquitto-clients, openssl, curl, strongswan-pki and bash)', () => {
   let program: Program
   beforeAll(async () => {
     program = new Program()

@@ -186,8 +186,11 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/ca/issue.ts', find: 'const committed = await ports.registry.commit(', replace: 'const committed = { allow: true } as any\n    void ports.registry.commit(' }],
   },
   {
-    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 12 }],
-    edits: [{ file: 'src/enrollment-desk.ts', find: "spki, ...(along === undefined ? {} : { along }) }, actor)", replace: "spki }, actor)\n    if (along !== undefined) await registry.commit(along.changes, [], along.audit)" }],
+    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 8 }],
+    edits: [
+      { file: 'src/ca/issue.ts', find: '[...along.changes, ...ends.map(', replace: '[...ends.map(' },
+      { file: 'src/ca/issue.ts', find: 'return committed.allow ? allow({ record: issued, der }) : committed', replace: 'if (along.changes.length > 0) await ports.registry.commit(along.changes, [], [])\n    return committed.allow ? allow({ record: issued, der }) : committed' },
+    ],
   },
   {
     id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 1 }],

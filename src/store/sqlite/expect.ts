@@ -38,6 +38,7 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const otherIssuer = db.prepare('SELECT issuer FROM certificates WHERE device = ? AND issuer <> ? LIMIT 1')
   const inForce = db.prepare("SELECT spki_sha256 AS key, issuer || '/' || serial AS name FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
   const caNow = db.prepare('SELECT state FROM cas WHERE name = ?')
+  const tokenNow = db.prepare('SELECT revoked_at, suspended_at FROM tokens WHERE name = ?')
   const inUse = db.prepare("SELECT serial FROM certificates WHERE state = ? AND issuer = ? AND not_after > ? AND profile NOT IN ('root', 'issuing', 'ocsp-responder') LIMIT 1")
   const operators = db.prepare("SELECT issuer || '/' || serial AS name FROM certificates WHERE state = 'active' AND profile = 'operator' AND not_after > ?")
 
@@ -83,6 +84,12 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
         // One search by the index for each of the three states.
         const used = IN_FORCE.map((state) => inUse.get(state, expected.name, expected.now)).find((row) => row !== undefined)
         return used === undefined ? HOLDS : deny('ca-in-use', `${expected.name}/${String(used['serial'])}`)
+      }
+      case 'token-open': {
+        const row = tokenNow.get(expected.name)
+        if (row === undefined) return deny('token-not-found', expected.name)
+        if (row['revoked_at'] !== null) return deny('token-revoked')
+        return row['suspended_at'] === null ? HOLDS : deny('token-suspended')
       }
       case 'certificate-state': {
         const state = certificateNow.get(expected.issuer, expected.serial)?.['state']

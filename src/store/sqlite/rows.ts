@@ -3,11 +3,11 @@
 
 import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import type { Device } from '../../core/device.ts'
-import type { CaRecord, CertificateRecord, CrossCertificate } from '../../core/registry.ts'
+import type { CaRecord, CertificateRecord, CrossCertificate, JournalEntry } from '../../core/registry.ts'
 
 export const DEVICE_COLUMNS = 'id, tenant, groups, attributes, state, created_at, revision, hold'
 export const CERTIFICATE_COLUMNS =
-  'issuer, serial, profile, device, state, spki_sha256, sha256, not_before, not_after, created_at, revoked_at, revocation_reason'
+  'issuer, serial, profile, device, state, spki_sha256, sha256, not_before, not_after, created_at, revoked_at, revocation_reason, through'
 export const CA_COLUMNS = 'name, role, tenant, der, spki_sha256, created_at, state, since'
 
 /** A row in the order of its columns: much cheaper than an object, and a fleet has 100,000 of them to load. */
@@ -63,7 +63,7 @@ type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 /** Of CERTIFICATE_COLUMNS. */
 export function parseCertificate(row: Tuple): CertificateRecord {
-  const [issuer, serial, profile, device, state, spkiSha256, sha256, notBefore, notAfter, createdAt, revokedAt, revocationReason] = row
+  const [issuer, serial, profile, device, state, spkiSha256, sha256, notBefore, notAfter, createdAt, revokedAt, revocationReason, through] = row
   const record: Writable<CertificateRecord> = {
     issuer: issuer as CertificateRecord['issuer'],
     serial: serial as CertificateRecord['serial'],
@@ -78,13 +78,22 @@ export function parseCertificate(row: Tuple): CertificateRecord {
   if (sha256 !== null) record.sha256 = sha256 as NonNullable<CertificateRecord['sha256']>
   if (revokedAt !== null) record.revokedAt = revokedAt as number
   if (revocationReason !== null) record.revocationReason = revocationReason as NonNullable<CertificateRecord['revocationReason']>
+  if (through !== null) record.through = through as NonNullable<CertificateRecord['through']>
   return record
 }
+
+/** Of CERTIFICATE_COLUMNS, actor_kind, actor_name. */
+export function parseJournal(row: Tuple): JournalEntry {
+  const [kind, name] = row.slice(CERTIFICATE_COLUMN_COUNT)
+  const record = parseCertificate(row)
+  return kind === null ? record : { ...record, by: (name === null ? { kind } : { kind, name }) as NonNullable<JournalEntry['by']> }
+}
+const CERTIFICATE_COLUMN_COUNT = CERTIFICATE_COLUMNS.split(',').length
 
 export function certificateValues(record: CertificateRecord): SQLInputValue[] {
   return [
     record.issuer, record.serial, record.profile, record.device ?? null, record.state, record.spkiSha256, record.sha256 ?? null,
-    record.notBefore, record.notAfter, record.createdAt, record.revokedAt ?? null, record.revocationReason ?? null,
+    record.notBefore, record.notAfter, record.createdAt, record.revokedAt ?? null, record.revocationReason ?? null, record.through ?? null,
   ]
 }
 

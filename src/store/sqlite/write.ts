@@ -49,6 +49,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
       case 'token-added':
       case 'token-used':
       case 'token-revoked':
+      case 'token-suspended':
       case 'enrollment-requested':
       case 'enrollment-decided':
         return changeToken(change)
@@ -106,7 +107,8 @@ function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateR
   const keyOfAnother = db.prepare('SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND device IS NOT ? LIMIT 1')
   const keyOfCa = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const sameBytes = db.prepare('SELECT issuer, serial FROM certificates WHERE sha256 = ?')
-  const insert = db.prepare(`INSERT INTO certificates (${CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO certificates (${CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const tokenIsThere = db.prepare('SELECT 1 FROM tokens WHERE name = ?')
   const insertPlan = db.prepare('INSERT INTO certificate_plans (number, plan) SELECT number, ? FROM certificates WHERE issuer = ? AND serial = ?')
   const insertBody = db.prepare('INSERT INTO certificate_bodies (number, der) VALUES (?, ?)')
   const update = db.prepare('UPDATE certificates SET state = ?, sha256 = ?, revoked_at = ?, revocation_reason = ? WHERE number = ?')
@@ -114,6 +116,7 @@ function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateR
   const add = (record: CertificateRecord, der?: Uint8Array): Decision<void> => {
     if (find.get(record.issuer, record.serial) !== undefined) return deny('revision-conflict', `${named(record)} is recorded already`)
     if (deviceMissing(record.device)) return deny('device-not-found', record.device)
+    if (record.through !== undefined && tokenIsThere.get(record.through) === undefined) return deny('token-not-found', record.through)
     if (keyOfAnother.get(record.spkiSha256, record.device ?? null) !== undefined) return deny('key-in-use', 'the key of another device')
     if (record.profile !== 'root' && record.profile !== 'issuing' && keyOfCa.get(record.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a CA')
     if (record.sha256 !== undefined && sameBytes.get(record.sha256) !== undefined) return deny('revision-conflict', 'these bytes are recorded already')

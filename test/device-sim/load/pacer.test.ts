@@ -1,10 +1,9 @@
 // The open loop on a clock of its own: what is due is sent when it is due, and what could not be is charged with the wait.
 
 import * as fc from 'fast-check'
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { SIM_LIMITS } from '../../../device-sim/limits.ts'
 import { keepPace } from '../../../device-sim/load/pacer.ts'
-import { openLatency } from '../../../device-sim/load/latency.ts'
 
 interface Sent {
   readonly index: number
@@ -84,22 +83,16 @@ test('at any rate, with any standstills: all are sent, none before its time', as
   }), { numRuns: 50 })
 })
 
-describe('latencies', () => {
-  test('none is zero', () => expect(openLatency().summary()).toEqual({ count: 0, p50Ms: 0, p99Ms: 0, maxMs: 0 }))
-
-  test('come back to three digits', () => {
-    const latency = openLatency()
-    for (let i = 1; i <= 1_000; i++) latency.record(i)
-    const { count, p50Ms, p99Ms, maxMs } = latency.summary()
-    expect(count).toBe(1_000)
-    expect(p50Ms).toBeCloseTo(500, -1)
-    expect(p99Ms).toBeCloseTo(990, -1)
-    expect(maxMs).toBeCloseTo(1_000, -1)
+test('a rate that goes up and down has its messages where it is high, and none is late', async () => {
+  let now = 0
+  const sent: number[] = []
+  const due = await keepPace({
+    ratePerSecond: (elapsedMs) => (elapsedMs < 1_000 ? 10 : 100), total: Infinity, forMs: 2_000, signal: new AbortController().signal, clock: () => now,
+    send: (_, dueAt) => void sent.push(dueAt),
+    rest: (ms) => Promise.resolve(void (now += ms)),
   })
-
-  test('nothing is so fast that it cannot be recorded', () => {
-    const latency = openLatency()
-    latency.record(0)
-    expect(latency.summary()).toMatchObject({ count: 1, p50Ms: 0.001 })
-  })
+  expect(due).toBe(sent.length)
+  expect(sent.filter((at) => at < 1_000)).toHaveLength(10)
+  expect(sent.filter((at) => at >= 1_000)).toHaveLength(100)
+  expect(sent.every((at) => at < 2_000)).toBe(true)
 })

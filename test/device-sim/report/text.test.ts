@@ -6,8 +6,7 @@ import tty from 'node:tty'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { CaseResult } from '../../../device-sim/attacks/run.ts'
 import type { FleetResult } from '../../../device-sim/fleet.ts'
-import type { LoadResult } from '../../../device-sim/load/load.ts'
-import { casesText, fleetText, loadText, paperOf, type Paper } from '../../../device-sim/report/text.ts'
+import { casesText, fleetText, paperOf, type Paper } from '../../../device-sim/report/text.ts'
 
 const paper: Paper = { columns: 140, colour: (_, text) => text }
 
@@ -29,27 +28,12 @@ const FLEET: FleetResult = {
   interrupted: false, ok: false,
 }
 
-const LOAD: LoadResult = {
-  devices: 100, connected: 99, refused: { 'CONNACK 0x05': 1 }, dropped: { ECONNRESET: 2 },
-  connect: { count: 99, p50Ms: 20.04, p99Ms: 44, maxMs: 50, perSecond: 512.4 }, roundTrip: { count: 4_000, p50Ms: 1.25, p99Ms: 9.5, maxMs: 1_000.06 },
-  messages: { due: 5_000, unsent: 990, received: 4_000, lost: 10, duplicates: 0, misordered: 0 }, rate: { wanted: 1_000, achieved: 799.6 },
-  generator: { cpuShare: 0.81, busyShare: 0.95, lateP99Ms: 31.2, bottleneck: true }, interrupted: false, ok: false,
-}
-
 test('the cases', async () => await expect(casesText(CASES, 4, paper)).toMatchFileSnapshot('../golden/cases.txt'))
 test('the fleet', async () => await expect(fleetText(FLEET, paper)).toMatchFileSnapshot('../golden/fleet.txt'))
-test('the load', async () => await expect(loadText(LOAD, paper)).toMatchFileSnapshot('../golden/load.txt'))
 
 test('an interrupted run says how many of how many cases were finished, and calls nothing failed', () => {
   expect(casesText(CASES.slice(0, 1), 43, paper)).toMatch(/\n1 of 43 cases: 1 ok, 0 failed, 0 not run\n$/)
   expect(fleetText({ ...FLEET, faults: [], interrupted: true }, paper)).toMatch(/^fleet of 50 devices {2}interrupted\n/)
-  expect(loadText({ ...LOAD, interrupted: true }, paper)).toMatch(/^load of 100 devices {2}interrupted\n/)
-})
-
-test('a load that went well has no warning', () => {
-  const well = loadText({ ...LOAD, refused: {}, dropped: {}, generator: { ...LOAD.generator, bottleneck: false }, ok: true }, paper)
-  expect(well).toMatch(/^load of 100 devices {2}ok\n/)
-  expect(well).not.toMatch(/bottleneck|refused {4}|cut off/)
 })
 
 describe('colours', () => {

@@ -1,0 +1,128 @@
+// What an operator does in a scenario: certificates for devices that come, revocations, suspensions, rules, a new CA; each measured
+// from when it was asked for to when it was seen to be so.
+
+import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { certificatesOf, simpleEnroll } from '../est.ts'
+import { SimError } from '../failure.ts'
+import { pem } from '../forge/certificate.ts'
+import { keyPem, privateKey } from '../forge/keys.ts'
+import { forgeRequest } from '../forge/request.ts'
+import type { Identities } from '../identities.ts'
+import type { Credentials } from '../raw-peer.ts'
+import type { OpenedHome } from '../server-process.ts'
+import type { Player } from './cast.ts'
+import type { Failure } from './orders.ts'
+import { wallMs } from './tag.ts'
+import type { Timing } from './scenario.ts'
+import type { Threads } from './threads.ts'
+
+export interface OperatorPorts {
+  readonly identities: Identities
+  /** Whose operator it is; without one there is nobody who could revoke, or change the policy. */
+  readonly home: OpenedHome | undefined
+  readonly threads: Threads
+  readonly signal: AbortSignal
+  /** When a device was seen to be cut off, milliseconds since 1970. */
+  readonly closedAt: ReadonlyMap<number, number>
+  isConnected(player: Player): boolean
+  time(timing: Timing, ms: number): void
+  failed(failure: Failure): void
+}
+
+export interface Operator {
+  /** A certificate for each, for a key of its own. */
+  provision(players: readonly Player[], each: (player: Player, credentials: Credentials) => void): Promise<void>
+  enroll(player: Player, how: 'request' | 'token', dueAt: number): Promise<Credentials>
+  takeOut(player: Player, order: { readonly how: 'revoke' | 'suspend'; readonly reason: string; readonly withinMs: number; readonly step: string }): Promise<void>
+  takeBack(player: Player): Promise<void>
+  deny(filter: string, withinMs: number, step: string): Promise<void>
+  rotate(step: 'start' | 'trust' | 'switch' | 'retire'): Promise<void>
+}
+
+const LOOK_MS = 5
+
+export function openOperator(ports: OperatorPorts): Operator {
+  const { identities, home, threads, signal, closedAt } = ports
+  let rules = 0
+
+  function needed(): OpenedHome {
+    if (home === undefined) throw new SimError('usage', 'This step needs an operator of the target, and the target is no home of Sallyport.')
+    return home
+  }
+
+  /** As a device does that was sold with a password: it asks at the enrollment door. */
+  async function byToken({ id, role }: Player): Promise<Credentials> {
+    const { admin, enroll, issuing } = needed()
+    await admin.addDevices([{ id, groups: [role] }])
+    const token = await admin.createToken(id)
+    const key = privateKey()
+    const { status, reason, body } = await simpleEnroll(enroll, { id, token, csr: forgeRequest(key, id) })
+    if (status !== 200) throw new Error(`HTTP ${status} ${reason ?? ''}`.trim())
+    return { cert: [...certificatesOf(body), pem('CERTIFICATE', issuing)].join(''), key: keyPem(key) }
+  }
+
+  async function cut(player: Player, since: number, withinMs: number, step: string): Promise<void> {
+    while (closedAt.get(player.index) === undefined && wallMs() < since + withinMs && !signal.aborted) await delay(LOOK_MS)
+    const closed = closedAt.get(player.index)
+    if (closed !== undefined) ports.time('revoke', closed - since)
+    if ((closed === undefined || closed - since > withinMs) && !signal.aborted) {
+      ports.failed({ step, device: player.id, expected: `its session is closed within ${withinMs} ms`, seen: closed === undefined ? 'still open' : `closed after ${(closed - since).toFixed(0)} ms` })
+    }
+  }
+
+  return {
+    async provision(players, each) {
+      const byId = new Map(players.map((player) => [player.id, player]))
+      for (const role of ['sensors', 'backend', 'ears'] as const) {
+        const ids = players.filter((player) => player.role === role).map(({ id }) => id)
+        await identities.all(ids, role, (identity) => {
+          const player = byId.get(identity.id)
+          if (player !== undefined) each(player, { cert: identity.cert, key: identity.key })
+        }, signal)
+      }
+    },
+    async enroll(player, how, dueAt) {
+      const credentials = how === 'token' ? await byToken(player) : await identities.named(player.id, player.role)
+      ports.time('enroll', wallMs() - dueAt)
+      return { cert: credentials.cert, key: credentials.key }
+    },
+    async takeOut(player, { how, reason, withinMs, step }) {
+      const wasConnected = ports.isConnected(player)
+      needed()
+      const asked = wallMs()
+      threads.note({ kind: 'sealed', index: player.index, asked })
+      if (how === 'revoke') await needed().admin.revoke({ device: player.id }, reason)
+      else await needed().admin.changeState(player.id, 'suspend')
+      threads.note({ kind: 'sealed-at', index: player.index, at: wallMs() })
+      if (wasConnected) await cut(player, asked, withinMs, step)
+    },
+    async takeBack(player) {
+      await needed().admin.changeState(player.id, 'resume')
+      threads.note({ kind: 'unsealed', index: player.index })
+    },
+    async deny(filter, withinMs, step) {
+      const own = needed()
+      if (own.issuingAuthority === undefined) throw new SimError('usage', 'A step that changes the policy runs only in a home that the simulator made.')
+      const file = path.join(own.directory, 'policy.yaml')
+      rules += 1
+      const rule = `  - { id: sim-deny-${rules}, to: any, publish: [${JSON.stringify(filter)}] }\n`
+      if ((await readFile(file, 'utf8')).includes('\ndeny:\n')) {
+        const text = await readFile(file, 'utf8')
+        await writeFile(file, text.replace('\ndeny:\n', `\ndeny:\n${rule}`))
+      } else await appendFile(file, `\ndeny:\n${rule}`)
+      const asked = wallMs()
+      threads.note({ kind: 'denied', filter, asked })
+      await own.command('policy', 'apply')
+      const answered = wallMs()
+      threads.note({ kind: 'denied-at', filter, at: answered })
+      if (answered - asked > withinMs) ports.failed({ step, device: '-', expected: `the rule is in force within ${withinMs} ms`, seen: `after ${(answered - asked).toFixed(0)} ms` })
+    },
+    async rotate(step) {
+      const own = needed()
+      const rootKey = step === 'start' && own.rootKey !== undefined ? ['--root-key', own.rootKey] : []
+      await own.command('ca', 'rotate', step, ...rootKey, ...(step === 'retire' ? ['--force', '--yes'] : []))
+    },
+  }
+}

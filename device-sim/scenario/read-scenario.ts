@@ -1,0 +1,171 @@
+// A scenario file → a scenario, or every mistake in it with line, column and what was perhaps meant.
+
+import { readFile, stat } from 'node:fs/promises'
+import path from 'node:path'
+import type { z } from 'zod'
+import { readYaml } from '../../src/yaml-source.ts'
+import { closest } from '../case-choice.ts'
+import { SimError } from '../failure.ts'
+import { SCENARIO_LIMITS } from '../scenario-limits.ts'
+import { HEAD, PHASE, STEP_KINDS, STEPS, type Group, type Phase, type Scenario, type Step, type StepKind } from './scenario.ts'
+
+type Tree = NonNullable<ReturnType<typeof readYaml>['tree']>
+type At = Tree['at']
+
+interface Mistake {
+  readonly at: At
+  readonly message: string
+}
+
+export async function readScenarioFile(file: string): Promise<Scenario> {
+  const facts = await stat(file).catch(() => undefined)
+  if (facts === undefined || !facts.isFile()) throw new SimError('usage', `${file} is not a file that can be read. The scenarios that come along are in device-sim/scenarios.`)
+  if (facts.size > SCENARIO_LIMITS.fileBytesMax) throw new SimError('usage', `${file} is larger than ${SCENARIO_LIMITS.fileBytesMax} bytes.`)
+  return readScenario(path.relative('.', file) || file, await readFile(file, 'utf8'))
+}
+
+/** Failure 'usage': all mistakes, a line each, in the order of the file. */
+export function readScenario(file: string, text: string): Scenario {
+  const { tree, problems } = readYaml(file, text)
+  if (tree === undefined) throw refusal(problems.map(({ at, message, fix }) => ({ at, message: fix === undefined ? message : `${message} ${fix}` })))
+  const mistakes: Mistake[] = []
+  const { phases: phaseTree, rest } = apart(tree)
+  const head = parsed(HEAD, rest, mistakes)
+  const phases = readPhases(phaseTree, tree.at, mistakes)
+  if (head !== undefined) checkNames(new Map(Object.entries(head.groups)), phases, mistakes)
+  if (mistakes.length > 0 || head === undefined) throw refusal(mistakes)
+  return { ...head, file, groups: new Map(Object.entries(head.groups)), phases: phases.map(({ phase }) => phase) }
+}
+
+function refusal(mistakes: readonly Mistake[]): SimError {
+  const sorted = mistakes.toSorted((a, b) => a.at.line - b.at.line || a.at.column - b.at.column)
+  return new SimError('usage', sorted.map(({ at, message }) => `${at.file}:${at.line}:${at.column}: ${message}`).join('\nsim: '))
+}
+
+function apart(tree: Tree): { readonly phases: Tree | undefined; readonly rest: Tree } {
+  if (tree.kind !== 'map') return { phases: undefined, rest: tree }
+  return { phases: tree.entries.find(({ key }) => key === 'phases')?.value, rest: { ...tree, entries: tree.entries.filter(({ key }) => key !== 'phases') } }
+}
+
+/** The plain value of a tree. */
+function plain(tree: Tree): unknown {
+  if (tree.kind === 'scalar') return tree.value
+  if (tree.kind === 'list') return tree.items.map(plain)
+  return Object.fromEntries(tree.entries.map(({ key, value }) => [key, plain(value)]))
+}
+
+/** Where the value at this path stands, or the nearest thing around it that does. */
+function placeOf(tree: Tree, [key, ...rest]: readonly PropertyKey[]): At {
+  if (key === undefined) return tree.at
+  if (tree.kind === 'list') {
+    const item = tree.items[Number(key)]
+    return item === undefined ? tree.at : placeOf(item, rest)
+  }
+  const entry = tree.kind === 'map' ? tree.entries.find((each) => each.key === String(key)) : undefined
+  if (entry === undefined) return tree.at
+  return rest.length === 0 ? entry.keyAt : placeOf(entry.value, rest)
+}
+
+function parsed<T extends z.ZodType>(schema: T, tree: Tree, mistakes: Mistake[]): z.output<T> | undefined {
+  const result = schema.safeParse(plain(tree))
+  if (result.success) return result.data
+  for (const issue of result.error.issues) mistakes.push(...said(issue, tree, schema))
+  return undefined
+}
+
+/** A key that is unknown is said with the one that was perhaps meant. */
+function said(issue: z.core.$ZodIssue, tree: Tree, schema: z.ZodType): readonly Mistake[] {
+  if (issue.code === 'unrecognized_keys') {
+    const known = keysAt(schema, issue.path)
+    return issue.keys.map((key) => ({ at: placeOf(tree, [...issue.path, key]), message: `${quoted(key)} is not known here.${meant(key, known)}` }))
+  }
+  const where = issue.path.length === 0 ? '' : `${issue.path.map(String).join('.')}: `
+  return [{ at: placeOf(tree, issue.path), message: `${where}${issue.message}.` }]
+}
+
+const KNOWN_SHOWN = 12
+const quoted = (text: string): string => JSON.stringify(text)
+const meant = (word: string, known: readonly string[]): string => {
+  const near = closest(word, known)
+  if (near !== undefined) return ` Did you mean ${near}?`
+  return known.length === 0 ? '' : ` Known: ${known.slice(0, KNOWN_SHOWN).join(', ')}${known.length > KNOWN_SHOWN ? ', …' : ''}.`
+}
+
+/** The keys that an object of the schema has at this path. */
+function keysAt(schema: z.ZodType, at: readonly PropertyKey[]): readonly string[] {
+  let here: unknown = schema
+  for (const key of at) here = inner(here, key)
+  const shape = unwrapped(here)['shape']
+  return typeof shape === 'object' && shape !== null ? Object.keys(shape) : []
+}
+
+function inner(schema: unknown, key: PropertyKey): unknown {
+  const { shape, valueType, element } = unwrapped(schema)
+  if (typeof shape === 'object' && shape !== null && key in shape) return Reflect.get(shape, key)
+  return valueType ?? element
+}
+
+/** Without what makes it optional, partial or defaulted. */
+function unwrapped(schema: unknown): Readonly<Record<string, unknown>> {
+  let here: unknown = schema
+  while (typeof here === 'object' && here !== null) {
+    const def: unknown = Reflect.get(here, 'def')
+    const next: unknown = typeof def === 'object' && def !== null ? Reflect.get(def, 'innerType') : undefined
+    if (next === undefined) return here as Readonly<Record<string, unknown>>
+    here = next
+  }
+  return {}
+}
+
+interface ReadPhase {
+  readonly phase: Phase
+  readonly at: At
+  readonly steps: readonly { readonly step: Step; readonly at: At }[]
+}
+
+function readPhases(tree: Tree | undefined, around: At, mistakes: Mistake[]): readonly ReadPhase[] {
+  if (tree?.kind !== 'list' || tree.items.length === 0) {
+    mistakes.push({ at: tree?.at ?? around, message: 'phases: a list of at least one phase is missing.' })
+    return []
+  }
+  if (tree.items.length > SCENARIO_LIMITS.phasesMax) mistakes.push({ at: tree.at, message: `no more than ${SCENARIO_LIMITS.phasesMax} phases.` })
+  return tree.items.flatMap((item) => {
+    const phase = parsed(PHASE, item, mistakes)
+    if (phase === undefined || item.kind !== 'map') return []
+    const list = item.entries.find(({ key }) => key === 'do')?.value
+    const steps = (list?.kind === 'list' ? list.items : []).flatMap((each) => {
+      const step = readStep(each, mistakes)
+      return step === undefined ? [] : [{ step, at: each.at }]
+    })
+    const needsTime = steps.find(({ step: { kind } }) => kind === 'publish' || kind === 'command' || kind === 'misbehave')
+    if (needsTime !== undefined && phase.for === undefined) mistakes.push({ at: item.at, message: `the phase ${quoted(phase.name)} has a step with a rate (${needsTime.step.kind}), so it must say how long: for: 10s.` })
+    return [{ phase: { name: phase.name, forMs: phase.for, steps: steps.map(({ step }) => step) }, at: item.at, steps }]
+  })
+}
+
+function readStep(tree: Tree, mistakes: Mistake[]): Step | undefined {
+  const [entry, another] = tree.kind === 'map' ? tree.entries : []
+  if (entry === undefined || another !== undefined) {
+    mistakes.push({ at: another?.keyAt ?? tree.at, message: `a step is a mapping with one key: ${STEP_KINDS.join(', ')}.` })
+    return undefined
+  }
+  const kind = STEP_KINDS.find((each) => each === entry.key)
+  if (kind === undefined) {
+    mistakes.push({ at: entry.keyAt, message: `there is no step ${quoted(entry.key)}.${meant(entry.key, STEP_KINDS)}` })
+    return undefined
+  }
+  const fields = parsed<(typeof STEPS)[StepKind]>(STEPS[kind], entry.value, mistakes)
+  // The kind chose the schema, so its fields are those of this kind.
+  return fields === undefined ? undefined : ({ ...fields, kind, line: entry.keyAt.line } as Step)
+}
+
+/** Groups that steps name, and how many devices there are in all. */
+function checkNames(groups: ReadonlyMap<string, Group>, phases: readonly ReadPhase[], mistakes: Mistake[]): void {
+  for (const { step, at } of phases.flatMap(({ steps }) => steps)) {
+    const used = [...('group' in step ? step.group : []), ...('from' in step ? [step.from] : [])]
+    for (const each of used) if (!groups.has(each)) mistakes.push({ at, message: `there is no group ${quoted(each)}.${meant(each, [...groups.keys()])}` })
+  }
+  const total = [...groups.values()].reduce((sum, { count }) => sum + count, 0)
+  const [first] = phases
+  if (total > SCENARIO_LIMITS.devicesMax && first !== undefined) mistakes.push({ at: first.at, message: `${total} devices in all; no more than ${SCENARIO_LIMITS.devicesMax}.` })
+}
