@@ -14,4 +14,6 @@ export const CA_LIFE_LIMITS = {
   serialDrawsMax: 3,
   /** A key that is lent: larger than RSA-4096 in any form, sealed or PEM. */
   keyCharsMax: 16_384,
+  /** Patterns of device ids that a CA may name. Each is tried for every certificate: who wants more has another idea of a part of the fleet. */
+  idPatternsMax: 16,
 } as const

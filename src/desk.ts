@@ -19,6 +19,7 @@ import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openEnrollmentDesk } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
+import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
@@ -64,6 +65,8 @@ export interface DeskPorts {
   readonly sessions?: SessionsPort
   /** Without it, as without a running server, an order that cannot be recorded is only a failure. */
   readonly decrees?: DecreesPort
+  /** What expires of the organisation's own; without it nothing is known of that. */
+  readonly own?: OwnPort
   /** The ladder of a running server; without one there is what the registry holds. */
   readonly detection?: DetectionPort
   readonly policies: PoliciesOfHome
@@ -198,9 +201,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
+      if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
       const plan = planRevocation(records, reason, clock())
       if (!plan.allow) throw failureOf(plan)
-      const { changes, expected, revoked } = plan.value
+      const { changes, expected, revoked, before } = plan.value
       if (changes.length > 0) {
         const committed = await commitEnding(changes, expected, changes.map((change) => revocationEvent(change, records)))
         // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan. The last operator stays refused.
@@ -211,8 +216,18 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       // is ending the sessions already.
       const committedAt = performance.now()
       const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
-      return { revoked, sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
+      // The server shows another one from here on, of a new key.
+      if (changes.some(({ issuer, serial }) => records.some((r) => r.issuer === issuer && r.serial === serial && r.profile === 'server'))) await ports.ca.changed?.()
+      return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
     }
+  }
+
+  /** The CA of ours whose own certificate has this serial number. */
+  function caOfSerial(serial: SerialNumber): CaName | undefined {
+    return registry.cas().find(({ role, der }) => {
+      const facts = role === 'trusted' ? undefined : parseCertificate(der)
+      return facts?.allow === true && facts.value.serial === serial
+    })?.name
   }
 
   function revocationEvent({ issuer, serial, at, reason }: RevocationChange, records: readonly CertificateRecord[]): AuditEvent {
@@ -234,7 +249,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     changeDevice,
     enroll,
     revoke,
-    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor }, order),
+    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, decrees: ports.decrees, clock, actor }, order),
     journal: (query) => Promise.resolve(registry.journal(query)),
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
@@ -259,6 +274,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
+    ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()
@@ -272,8 +288,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   }
 }
 
-function shown({ name, role, state, der }: CaRecord): CaShown {
+function shown({ name, role, state, ids, der }: CaRecord): CaShown {
   const facts = parseCertificate(der)
   const subject = facts.allow ? facts.value.subject.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', ') : '(not readable)'
-  return { name, role, state, subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
+  return { name, role, state, ...(ids === undefined ? {} : { ids }), subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
 }

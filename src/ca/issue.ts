@@ -20,6 +20,7 @@ import { joinCertificate } from '../x509/template.ts'
 import { pointersOf, type PublicDoor } from './pointers.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import type { Signer } from './signer.ts'
+import { openNameRules } from './name-rules.ts'
 import { openTbs, readIssuer, subjectOf, unreadableIssuer, type IssuerCertificate } from './tbs.ts'
 
 /** What shall be certified. `spki` is DER. */
@@ -54,9 +55,9 @@ export interface Authority {
   readonly issuerDer: Uint8Array
   /**
    * Issues one certificate, recorded before and after. Asking again for the same device and key gives the same certificate
-   * while it is in force (where it is to wait for its first use: while it waits); who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use,
-   * certificates-limit, device-<state>, revision-conflict, request-invalid for an end that the profile does not reach, and what `along` expects. Failures: 'internal' when its serial numbers repeat, 'certificate-unusable' when the CA itself is not in
-   * force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
+   * while it is in force (where it is to wait for its first use: while it waits); who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use, ca-name-outside,
+   * certificates-limit, device-<state>, revision-conflict, request-invalid for an end that the profile does not reach, and what `along` expects. Failures: 'internal' when its serial numbers repeat,
+   * 'certificate-unusable' when the CA itself is not in force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
    */
   issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>>
 }
@@ -91,6 +92,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   // The key in the issuer's certificate, not the one that the signer claims: what does not verify under the former is nobody's.
   const issuerKey = openPublicKey(issuer.spki) ?? throwing(unreadableIssuer(ports.issuer.name))
   const buildTbs = openTbs(issuer, ports.signer.signatureIdentifier, ports.profiles)
+  const judgeName = openNameRules(ports.issuer, issuer)
 
   /** The certificate that an earlier request of the same device and key was answered with. */
   function issuedBefore(request: IssueRequest, spkiSha256: string, now: EpochMs): Issued | undefined {
@@ -129,6 +131,8 @@ export function openAuthority(ports: AuthorityPorts): Authority {
 
   async function issueNew(request: IssueRequest, key: KeyFacts, actor: Actor, draws = 1): Promise<Decision<Issued>> {
     const now = ports.clock()
+    const named = judgeName(request)
+    if (!named.allow) return named
 
     const profile = ports.profiles[request.profile]
     const { until = now + profile.validityMs, inForceMax = CA_LIMITS.certificatesInForceMax } = request
@@ -175,7 +179,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     }
     if (!planned.allow) return planned
 
-    const subjectDer = subjectOf(plan)
+    const subjectDer = subjectOf(plan, issuer)
     const tbs = buildTbs({ record, plan, spki: request.spki })
     const der = joinCertificate(tbs, ports.signer.signatureIdentifier, await ports.signer.sign(tbs))
     const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request, pointers: pointersOf(profile, record.issuer, record.serial, plan.door) })

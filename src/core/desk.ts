@@ -7,6 +7,7 @@ import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
+import type { RenewalDesk } from './renewal-desk.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, JournalEntry, JournalQuery, Page } from './registry.ts'
@@ -46,6 +47,8 @@ export interface Enrolled {
 
 export interface Revocation {
   readonly revoked: readonly SerialNumber[]
+  /** Those of them that were revoked before, where there are any: their reason and time stay. */
+  readonly before?: readonly SerialNumber[]
   readonly sessionsClosed: number
   /** From the commit to the last socket closed. */
   readonly closedMs: number
@@ -104,6 +107,8 @@ export interface CaShown {
   readonly name: CaName
   readonly role: 'root' | 'issuing' | 'trusted'
   readonly state: CaState
+  /** The device ids that it may name; absent where it may name any. */
+  readonly ids?: readonly string[]
   readonly subject: string
   readonly sha256: string
   readonly notAfter: EpochMs
@@ -121,7 +126,7 @@ export interface AuditVerdict {
 export type AuditRecord = Readonly<Record<string, unknown>>
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>

@@ -101,7 +101,9 @@ function asksForTheSame(csr: CsrFacts, presented: CertificateFacts): boolean {
   const names = csr.requestedAltNames.map(altNameText)
   // A wish for names that cannot be read is a wish for others.
   if (names.length === 0 && csr.requestedExtensions.includes(SUBJECT_ALT_NAME)) return false
-  return nameText(csr.subject) === nameText(presented.subject) && sameTexts(names, (presented.subjectAltNames ?? []).map(altNameText))
+  // A CA that permits subjects in one place only puts them there: who asks by the common name alone asks for the same device.
+  const own = presented.subject.filter((rdn) => rdn.some(({ short }) => short === 'CN'))
+  return [presented.subject, own].some((subject) => nameText(csr.subject) === nameText(subject)) && sameTexts(names, (presented.subjectAltNames ?? []).map(altNameText))
 }
 
 const SUBJECT_ALT_NAME = '2.5.29.17'
@@ -123,10 +125,13 @@ export interface FirstUse {
 /**
  * The device has connected with a certificate that waited for its first use: from here on that is the one in force, and those of
  * the same profile that are older are superseded. A younger one waits for its own first use. Undefined where it does not wait.
+ * Older is what was recorded before, and not what a clock said that may have been set back between the two. `ofDevice`: in the order in
+ * which they were recorded.
  */
 export function planFirstUse(record: CertificateRecord, ofDevice: readonly CertificateRecord[]): FirstUse | undefined {
   if (record.state !== 'issued') return undefined
-  const superseded = ofDevice.filter((other) => (other.state === 'active' || other.state === 'issued') && other.profile === record.profile && !isSame(other, record) && other.createdAt <= record.createdAt)
+  const older = ofDevice.slice(0, Math.max(0, ofDevice.findIndex((other) => isSame(other, record))))
+  const superseded = older.filter((other) => (other.state === 'active' || other.state === 'issued') && other.profile === record.profile)
   const become = ({ issuer, serial }: CertificateRecord, state: 'active' | 'superseded') => ({ kind: 'certificate-state', issuer, serial, state }) as const
   return {
     changes: [become(record, 'active'), ...superseded.map((other) => become(other, 'superseded'))],

@@ -100,7 +100,12 @@ export function parsePrefix(text: string): Decision<string> {
 
 /** Does a token for this target speak for this device? */
 export function isTarget(target: TokenTarget, device: DeviceId): boolean {
-  return 'device' in target ? target.device === device : fits(target.pattern.split('*'), device)
+  return 'device' in target ? target.device === device : fitsPattern(target.pattern, device)
+}
+
+/** Does this id fit a pattern in which `*` is any run of characters? */
+export function fitsPattern(pattern: string, id: string): boolean {
+  return fits(pattern.split('*'), id)
 }
 
 /** The parts stand in this order, the first at the beginning, the last at the end. Linear: a part is looked for once. */

@@ -24,7 +24,7 @@ export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<O
 export const deviceId = parsed(parseDeviceId)
 export const serialNumber = parsed(parseSerialNumber)
 export const caName = parsed(parseCaName)
-const groupName = parsed(parseGroupName)
+export const groupName = parsed(parseGroupName)
 
 const attributes = z.record(z.string(), z.string()).transform((value, context) => {
   const decision = parseAttributes(Object.entries(value))

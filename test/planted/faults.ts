@@ -48,14 +48,14 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'registry-skipped-on-resumption', side: 'broker', cases: ['T11'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports.clock())', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports.clock()); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
+      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports)', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
       { file: 'src/broker/engine/connect.ts', find: 'const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial),', replace: "const recorded = ports.view.certificate(peer.issuer, peer.serial)\n      const standing = { now, record: (peer as any).resumed ? { ...recorded, state: 'active' } as any : recorded," },
     ],
   },
   {
     id: 'unrecorded-certificate-accepted', side: 'broker', cases: ['I16'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return name.allow ? notOurs(ports.view.certificate(issuer, serial)) : name', replace: 'return name.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : name' },
+      { file: 'src/broker/peer.ts', find: 'return named.allow ? notOurs(ports.view.certificate(issuer, serial)) : named', replace: 'return named.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : named' },
       { file: 'src/core/admission.ts', find: "if (record === undefined || record.state === 'planned') return deny('certificate-unrecorded')", replace: "if (record === undefined) return device === undefined ? deny('device-unknown') : allow(device)" },
     ],
   },
@@ -157,6 +157,22 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/broker/listener.ts', find: "const deadline = setTimeout(() => refuse('tls-handshake-timeout', undefined), BROKER_LIMITS.handshakeMs)", replace: 'const deadline = setTimeout(() => {}, BROKER_LIMITS.handshakeMs)' }],
   },
   {
+    id: 'hints-unpaced', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'sixty that come back at once' }],
+    edits: [{ file: 'src/renewal-limits.ts', find: 'hintsPerSweepMax: 20,', replace: 'hintsPerSweepMax: 20_000,' }],
+  },
+  {
+    id: 'hint-for-any-session', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'nobody is told; an order tells whom it means' }],
+    edits: [{ file: 'src/core/renewal-hints.ts', find: '(order === undefined && !isExpiring) || ', replace: '' }],
+  },
+  {
+    id: 'older-by-the-clock', side: 'ca', cases: [], tests: [{ file: 'test/core/renewal.test.ts', name: 'which is older is what was recorded first' }],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const older = ofDevice.slice(0, Math.max(0, ofDevice.findIndex((other) => isSame(other, record))))', replace: 'const older = ofDevice.filter((other) => !isSame(other, record) && other.createdAt <= record.createdAt)' }],
+  },
+  {
+    id: 'expiry-told-at-every-start', side: 'ca', cases: [], tests: [{ file: 'test/expiry.test.ts', name: 'what is near is in the log and in the audit log, once a day' }],
+    edits: [{ file: 'src/expiry.ts', find: 'return at !== undefined && Math.abs(clock() - at) < EXPIRY_LIMITS.tellEveryMs', replace: 'return false' }],
+  },
+  {
     id: 'possession-unproven', side: 'ca', cases: ['E01'],
     edits: [{ file: 'src/core/enrollment.ts', find: "if (!csr.possessionProven) return deny('csr-signature-invalid')", replace: '' }],
   },
@@ -193,8 +209,8 @@ export const FAULTS: readonly Fault[] = [
     ],
   },
   {
-    id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 1 }],
-    edits: [{ file: 'src/pki/publisher.ts', find: "const committed = await ports.registry.commit([{ kind: 'crl-numbered', crl }], [], [{ kind: 'crl-numbered', at: ports.clock(), issuer: issuer.name, number: crl.number, ...(scope === WHOLE ? {} : { scope }) }])", replace: 'const committed = { allow: true } as any' }],
+    id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 3 }],
+    edits: [{ file: 'src/pki/crl-lists.ts', find: "const committed = await ports.registry.commit([{ kind: 'crl-numbered', crl }], [], [{ kind: 'crl-numbered', at: ports.clock(), issuer: issuer.name, number: crl.number, ...(scope === WHOLE ? {} : { scope }) }])", replace: 'const committed = { allow: true } as any' }],
   },
   {
     id: 'crl-written-in-place', side: 'ca', cases: [], tests: [{ file: 'test/pki/whole-file.test.ts', name: 'leaves the old one' }],

@@ -8,7 +8,7 @@ import type { CaRecord, CertificateRecord, CrossCertificate, JournalEntry } from
 export const DEVICE_COLUMNS = 'id, tenant, groups, attributes, state, created_at, revision, hold'
 export const CERTIFICATE_COLUMNS =
   'issuer, serial, profile, device, state, spki_sha256, sha256, not_before, not_after, created_at, revoked_at, revocation_reason, through'
-export const CA_COLUMNS = 'name, role, tenant, der, spki_sha256, created_at, state, since'
+export const CA_COLUMNS = 'name, role, tenant, der, spki_sha256, created_at, state, since, ids'
 
 /** A row in the order of its columns: much cheaper than an object, and a fleet has 100,000 of them to load. */
 export type Tuple = readonly SQLOutputValue[]
@@ -99,7 +99,7 @@ export function certificateValues(record: CertificateRecord): SQLInputValue[] {
 
 /** Of CA_COLUMNS. */
 export function parseCa(row: Tuple): CaRecord {
-  const [name, role, tenant, der, spkiSha256, createdAt, state, since] = row
+  const [name, role, tenant, der, spkiSha256, createdAt, state, since, ids] = row
   return {
     name: name as CaRecord['name'],
     role: role as CaRecord['role'],
@@ -109,6 +109,7 @@ export function parseCa(row: Tuple): CaRecord {
     createdAt: createdAt as number,
     state: state as CaRecord['state'],
     since: since as number,
+    ...(ids === null || ids === undefined ? {} : { ids: JSON.parse(ids as string) as readonly string[] }),
   }
 }
 
@@ -125,5 +126,5 @@ export function parseCross(row: Tuple): CrossCertificate {
 }
 
 export function caValues(ca: CaRecord): SQLInputValue[] {
-  return [ca.name, ca.role, ca.tenant, ca.der, ca.spkiSha256, ca.createdAt, ca.state, ca.since]
+  return [ca.name, ca.role, ca.tenant, ca.der, ca.spkiSha256, ca.createdAt, ca.state, ca.since, ca.ids === undefined ? null : JSON.stringify(ca.ids)]
 }

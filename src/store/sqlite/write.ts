@@ -9,6 +9,7 @@ import type { CaRecord, CaState, CertificatePlan, CertificateRecord, Change } fr
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
@@ -22,6 +23,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const cas = prepareCaChanges(db)
   const changeToken = prepareTokenChanges(db)
   const numberCrl = prepareCrlChanges(db)
+  const changeRenewal = prepareRenewalChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -55,6 +57,10 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
         return changeToken(change)
       case 'crl-numbered':
         return numberCrl(change.crl)
+      case 'renewal-ordered':
+      case 'renewal-order-ended':
+      case 'expiry-told':
+        return changeRenewal(change)
       default:
         return unreachable(change)
     }
@@ -150,7 +156,7 @@ function prepareCaChanges(db: DatabaseSync): { add(ca: CaRecord): Decision<void>
   const find = db.prepare('SELECT role, state FROM cas WHERE name = ?')
   const current = db.prepare("SELECT name FROM cas WHERE role = ? AND state = 'current'")
   const keyOfLeaf = db.prepare("SELECT 1 FROM certificates WHERE spki_sha256 = ? AND profile NOT IN ('root', 'issuing') LIMIT 1")
-  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const update = db.prepare('UPDATE cas SET state = ?, since = ? WHERE name = ?')
   const second = (role: string, state: CaState): Decision<void> => {
     const other = state === 'current' ? current.get(role) : undefined
