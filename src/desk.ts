@@ -6,7 +6,8 @@ import { chainOf, rootsInForce } from './ca/chains.ts'
 import { openCaDesk, type CaDeskPorts } from './ca-desk.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
-import type { Decision } from './core/decision.ts'
+import type { CsrFacts } from './core/certificate.ts'
+import { allow, type Decision } from './core/decision.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
@@ -17,7 +18,7 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
-import { openEnrollmentDesk } from './enrollment-desk.ts'
+import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
@@ -90,12 +91,18 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return device
   }
 
-  async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT }: NewDevice): Promise<Device> {
+  async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT, keySha256, password }: NewDevice): Promise<Device> {
     const now = clock()
     const ofGroups = distinctGroups(groups)
     if (!ofGroups.allow) throw failureOf(ofGroups)
-    const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1 }
-    const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
+    const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1, ...(keySha256 === undefined ? {} : { keySha256 }) }
+    const token = password === undefined ? undefined : passwordToken(id, password, now)
+    if (token?.allow === false) throw failureOf(token)
+    const committed = await registry.commit(
+      [{ kind: 'device-added', device }, ...(token === undefined ? [] : [{ kind: 'token-added', token: token.value } as const])],
+      keySha256 === undefined ? [] : [{ kind: 'key-free', spkiSha256: keySha256, device: id }],
+      [{ kind: 'device-added', at: now, device: id, actor }, ...(token === undefined ? [] : [{ kind: 'token-created', at: now, token: token.value.name, actor } as const])],
+    )
     if (!committed.allow) throw failureOf(committed)
     return device
   }
@@ -167,13 +174,13 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  async function enroll(id: DeviceId, csr: string): Promise<Enrolled> {
+  async function enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled> {
     const device = known(id)
-    const parsed = parseCsr(csr)
+    const parsed = read === undefined ? parseCsr(csr) : allow(read)
     if (!parsed.allow) throw failureOf(parsed)
     const plan = judgeEnrollment(parsed.value, device)
     if (!plan.allow) throw failureOf(plan)
-    const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki }, actor)
+    const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki, key: parsed.value.key }, actor)
     if (!issued.allow) throw failureOf(issued)
     const { record, der } = issued.value
     const cas = registry.cas()

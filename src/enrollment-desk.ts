@@ -7,18 +7,24 @@ import type { Actor, AuditEvent, Presented, Source } from './core/audit.ts'
 import { attributesOf, type CsrFacts } from './core/certificate.ts'
 import { isShared, judgeTakeover } from './core/claim.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
+import type { NewDevice } from './core/desk.ts'
 import type { Device } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import type { EnrollmentDesk, NewToken, TokenMade } from './core/enrollment-desk.ts'
 import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
+import { parseDevicePassword } from './core/password.ts'
+import { openRates } from './core/rates.ts'
 import type { CertificateRecord, Change, Page, Registry } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
 import { newTokenName, openClaimDesk, shownToken, tokenLetters } from './claim-desk.ts'
+import { ENROLL_LIMITS } from './enrollment-limits.ts'
+import { readRequest, type AskedHow } from './est-request.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { networkOf } from './policy-file.ts'
-import { parseCsr } from './x509/csr.ts'
+import { underKey } from './x509/csr.ts'
+import { generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
 
 export interface EnrollmentPorts {
   readonly registry: Registry
@@ -33,6 +39,17 @@ const NAME_CHARS = 8
 const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest()
 /** What is compared when there is no token of that name: it takes as long, and never fits. */
 const NOBODY = Buffer.alloc(32).toString('hex')
+
+/** Salted with the device, so that one guess is a guess at one device. */
+const hashOfPassword = (device: string, password: string): Buffer => hashOf(`${device}\0${password}`)
+
+/** The token that the password of a device is: good once, for this device. Reason: password-weak. */
+export function passwordToken(device: DeviceId, { text, lifeMs }: NonNullable<NewDevice['password']>, at: EpochMs): Decision<TokenRecord> {
+  const password = parseDevicePassword(text, device)
+  if (!password.allow) return password
+  const token: NewToken = { target: { device }, register: false, groups: [], networks: [], approve: 'auto', uses: 1, lifeMs }
+  return allow({ ...recordOf(token, at), proof: { kind: 'secret', sha256: hashOfPassword(device, password.value).toString('hex') }, password: true })
+}
 
 export function openEnrollmentDesk(ports: EnrollmentPorts, actor: Actor): EnrollmentDesk {
   const { registry, clock } = ports
@@ -88,7 +105,7 @@ function recordOf({ uses, lifeMs, ...token }: NewToken, at: EpochMs): Omit<Token
 }
 
 /** A request as a stranger brought it. */
-export interface TokenRequest {
+export interface TokenRequest extends AskedHow {
   /** Name and secret, as they were sent. */
   readonly token: string
   /** The id that the request says besides, outside the certificate request. */
@@ -97,9 +114,10 @@ export interface TokenRequest {
   readonly source: Source
 }
 
-/** A certificate, DER. */
+/** A certificate, DER; and its key, PKCS#8, where that was made here. It is kept nowhere: this is all there is of it. */
 export interface Certified {
   readonly certificate: Uint8Array
+  readonly key?: Uint8Array
 }
 
 /** A token that was proven, and what it is to be used for. */
@@ -110,10 +128,15 @@ export interface ProvenRequest {
   readonly source: Source
   /** The certificate that proved it. */
   readonly presented?: Presented
+  /** As in `AskedHow`. */
+  readonly serverKey?: KeyKind | undefined
 }
 
 export interface EnrollmentDoor {
-  /** Reasons: token-unknown, those of `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown, enrollment-pending, enrollment-rejected. */
+  /**
+   * Reasons: token-unknown, token-rate, those of `readRequest`, `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown,
+   * enrollment-pending, enrollment-rejected. With a key that is made here every answer is another key, and another use.
+   */
   withToken(request: TokenRequest): Promise<Decision<Certified>>
   /** The same for a token that a certificate has proven. Reasons: those of `withToken` but the first, device-enrolled. */
   withProven(request: ProvenRequest): Promise<Decision<Certified>>
@@ -121,44 +144,57 @@ export interface EnrollmentDoor {
   fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }>
 }
 
+const TOKEN_RATE = { perSecond: ENROLL_LIMITS.tokenPerSecond, burst: ENROLL_LIMITS.tokenBurst }
+
 export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPorts): EnrollmentDoor {
+  const withinRate = openRates(TOKEN_RATE, ENROLL_LIMITS.tokensRememberedMax)
+
   return {
-    async withToken({ token: text, device: said, csr: der, source }) {
-      const token = openToken(registry, text)
+    async withToken({ token: text, device: said, csr: der, source, ...how }) {
+      const token = openToken(registry, text, said)
       if (token === undefined) return deny('token-unknown')
-      const csr = parseCsr(der)
+      const now = clock()
+      // Of who has the secret alone: whoever only knows the name of a token could otherwise keep its device waiting.
+      if (!withinRate(token.name, now)) return deny('token-rate')
+      const csr = readRequest(der, how)
       if (!csr.allow) return csr
       const id = deviceOf(said, csr.value)
-      return id.allow ? withProven({ token, device: id.value, csr: csr.value, source }) : id
+      return id.allow ? withProven({ token, device: id.value, csr: csr.value, source, serverKey: how.serverKey }) : id
     },
     withProven, fits,
   }
 
-  function fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }> {
-    const usedBefore = registry.tokenUsed(token.name, use)
+  function fits(token: TokenRecord, use: TokenUse, source: Source, isKeyOurs = false): Decision<{ readonly usedBefore: boolean }> {
+    // A key that is made here is another one every time, and so is its use.
+    const usedBefore = !isKeyOurs && registry.tokenUsed(token.name, use)
     const judged = judgeToken({ token, device: use.device, usedBefore, sourceFits: isFrom(token, source.address), now: clock() })
     return judged.allow ? allow({ usedBefore }) : judged
   }
 
-  async function withProven({ token, device, csr, source, presented }: ProvenRequest): Promise<Decision<Certified>> {
+  async function withProven({ token, device, csr, source, presented, serverKey }: ProvenRequest): Promise<Decision<Certified>> {
     const now = clock()
-    const use: TokenUse = { device, spkiSha256: csr.key.spkiSha256 }
-    const fitting = fits(token, use, source)
+    // A secret has been counted before its request was parsed.
+    if (presented !== undefined && !withinRate(presented.sha256 ?? token.name, now)) return deny('token-rate')
+    const asked: TokenUse = { device, spkiSha256: csr.key.spkiSha256 }
+    const fitting = fits(token, asked, source, serverKey !== undefined)
     if (!fitting.allow) return fitting
     const { usedBefore } = fitting.value
     // All are looked at: the view does not hold those that have ended.
-    const ofDevice = usedBefore || isShared(token) ? recordsOf(device) : []
+    const ofDevice = usedBefore || isShared(token) || serverKey !== undefined ? recordsOf(device) : []
     // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
-    if (usedBefore && isOver(ofDevice, use, now)) return deny('token-used-up', 'its certificate is over')
+    if (usedBefore && isOver(ofDevice, asked, now)) return deny('token-used-up', 'its certificate is over')
     const known = registry.device(device)
     if (known === undefined && !token.register) return deny('device-unknown', device)
-    const plan = judgeEnrollment(csr, known ?? newDevice(device, token, now))
+    const key = serverKey === undefined ? undefined : await generateKeyAside(serverKey)
+    const plan = judgeEnrollment(key === undefined ? csr : underKey(csr, key), known ?? newDevice(device, token, now))
     if (!plan.allow) return plan
+    const use: TokenUse = { device, spkiSha256: plan.value.spkiSha256 }
     const untaken = judgeTakeover(token, use, ofDevice)
     if (!untaken.allow) return untaken
-    const approved = await approval({ registry, token, use, source, now })
+    const approved = await approval({ registry, token, use: asked, source, now })
     if (!approved.allow) return approved
-    return issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki })
+    const certified = await issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
+    return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
   }
 
   function recordsOf(device: DeviceId): readonly CertificateRecord[] {
@@ -172,7 +208,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     return found
   }
 
-  async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki }: ToIssue): Promise<Decision<Certified>> {
+  async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
     const actor = actorOf(token)
     const open = { kind: 'token-open', name: token.name } as const
     const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
@@ -186,9 +222,13 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
       )
       if (!added.allow && added.reason !== 'device-exists') return added
     }
-    const along = usedBefore || registry.tokenUsed(token.name, use) ? { changes: [], audit: [] } : { changes: [used], audit: [audit] }
+    const isCounted = usedBefore || registry.tokenUsed(token.name, use)
+    const made: readonly AuditEvent[] = isKeyOurs ? [{ kind: 'server-key-made', at: now, device: use.device, source, actor }] : []
+    const along = { changes: isCounted ? [] : [used], audit: [...(isCounted ? [] : [audit]), ...made] }
+    // A key whose answer was lost is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
+    const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => c.state === 'issued' && c.profile === 'device') } : {}
     const issued = await authority.issue({
-      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: [open] },
+      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: [open] }, ...waiting,
       ...(isShared(token) ? { inForceMax: alone(token, ofDevice) } : {}),
     }, actor)
     return issued.allow ? allow({ certificate: issued.value.der }) : issued
@@ -206,6 +246,7 @@ interface ToIssue {
   /** Its certificates, where they matter. */
   readonly ofDevice: readonly CertificateRecord[]
   readonly spki: Uint8Array
+  readonly isKeyOurs: boolean
 }
 
 /** There was a certificate of this key, and none is in force. */
@@ -223,14 +264,30 @@ function alone({ proof }: TokenRecord, ofDevice: readonly CertificateRecord[]): 
 /** How a token was proven stands in its record. */
 const actorOf = ({ proof, name }: TokenRecord): Actor => ({ kind: proof.kind === 'secret' ? 'token' : proof.kind, name })
 
-/** The token whose secret this is. As long for a name that nobody has as for a secret that is wrong. */
-function openToken(registry: Registry, text: string): TokenRecord | undefined {
+/**
+ * The token whose secret this is, or the password of the device that was said. Both are looked for and compared, whichever it may be: it takes as
+ * long for a name, or a device, that nobody has as for a secret that is wrong.
+ */
+function openToken(registry: Registry, text: string, said: string | undefined): TokenRecord | undefined {
+  const named = namedToken(registry, text)
+  const ofDevice = passwordOf(registry, text, said)
+  return named ?? ofDevice
+}
+
+function passwordOf(registry: Registry, text: string, said = ''): TokenRecord | undefined {
+  const device = parseDeviceId(said)
+  const password = device.allow ? registry.passwordOf(device.value) : undefined
+  const right = timingSafeEqual(hashOfPassword(said, text), Buffer.from(password?.sha256 ?? NOBODY, 'hex'))
+  return right && password !== undefined ? registry.token(password.name) : undefined
+}
+
+function namedToken(registry: Registry, text: string): TokenRecord | undefined {
   // A person who types it from a sheet groups it as he likes.
   const letters = text.replaceAll(/[- ]/g, '')
   const name = parseTokenName(letters.slice(0, NAME_CHARS))
   const record = name.allow ? registry.token(name.value) : undefined
-  // What is proven by a key has no secret: the hash of a public key, which everybody may know, is none.
-  const known = record?.proof.kind === 'secret' ? record.proof.sha256 : NOBODY
+  // What is proven by a key has no secret: the hash of a public key, which everybody may know, is none. A password has no name before it.
+  const known = record?.proof.kind === 'secret' && record.password === undefined ? record.proof.sha256 : NOBODY
   const right = timingSafeEqual(hashOf(letters.slice(NAME_CHARS)), Buffer.from(known, 'hex'))
   return right ? record : undefined
 }

@@ -55,7 +55,8 @@ export async function revokeMany(ports: MassRevocationPorts, { choice, reason, d
   // Something may have come through in the moment before it was shut.
   let these: readonly Meant[] = isShut ? (await count(ports, choice)).meant : meant
   // Of what came through a token that is shut, every look leaves less that could be renewed.
-  for (let look = 1; these.length > 0 && (look <= LOOKS_MAX || isShut); look++) {
+  const looksMax = isShut ? Number.POSITIVE_INFINITY : LOOKS_MAX
+  for (let look = 1; these.length > 0 && look <= looksMax; look++) {
     await revokeThese(ports, these, reason, done)
     these = (await count(ports, choice)).meant
   }

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SallyportError } from '../src/core/errors.ts'
-import { DEFAULT_TENANT, type CaName, type DeviceId, type SerialNumber } from '../src/core/ids.ts'
+import { DEFAULT_TENANT, type CaName, type DeviceId, type SerialNumber, type TokenName } from '../src/core/ids.ts'
 import type { CertificateRecord, Change, Registry } from '../src/core/registry.ts'
 import { revokeMany, type MassRevocationPorts } from '../src/mass-revocation.ts'
 import { openDecreedView, type DecreedView } from '../src/store/decreed.ts'
@@ -27,11 +27,11 @@ const idOf = (i: number): DeviceId => `d-${String(i).padStart(5, '0')}` as Devic
 const serialOf = (i: number): SerialNumber => `4${String(i).padStart(31, '0')}` as SerialNumber
 
 /** A fleet, straight into the registry: a device of the group, and its certificate in force. */
-async function enroll(registry: Registry, count: number): Promise<void> {
+async function enroll(registry: Registry, count: number, through?: TokenName): Promise<void> {
   for (let at = 0; at < count; at += PAGE) {
     const changes = Array.from({ length: Math.min(PAGE, count - at) }, (_, i): readonly Change[] => {
       const [id, serial, hash] = [idOf(at + i), serialOf(at + i), (at + i).toString(16).padStart(64, '0')]
-      const certificate = { issuer: CA, serial, profile: 'device', device: id, state: 'planned', spkiSha256: hash, notBefore: NOW - 1, notAfter: NOW + 1e9, createdAt: NOW } as unknown as CertificateRecord
+      const certificate = { issuer: CA, serial, profile: 'device', device: id, state: 'planned', spkiSha256: hash, notBefore: NOW - 1, notAfter: NOW + 1e9, createdAt: NOW, ...(through === undefined ? {} : { through }) } as unknown as CertificateRecord
       return [
         { kind: 'device-added', device: { id, tenant: DEFAULT_TENANT, groups: [group('sensors')], attributes: {}, state: 'active', createdAt: NOW, revision: 1 } },
         { kind: 'certificate-planned', certificate },
@@ -207,6 +207,36 @@ describe('a registry that fails half way', () => {
     }
     expect(await revokeMany(place.ports(renewing), ORDER)).toMatchObject({ certificates: 3 })
     expect(place.registry.certificate(CA, serial)?.state).toBe('revoked')
+  })
+})
+
+describe('a token and all that came through it', () => {
+  const T = 'abcdefgh' as TokenName
+  const token = { name: T, proof: { kind: 'secret', sha256: 'a'.repeat(64) }, target: { pattern: 'd-*' }, register: true, groups: [], networks: [], approve: 'auto', usesMax: 9_999, uses: 0, createdAt: NOW, expiresAt: NOW + 1e9 } as const
+  const order = { ...ORDER, choice: { token: T } }
+
+  test.each([
+    ['that cannot be shut at first: all is ended, and it is shut when it can be', 2, true],
+    ['that cannot be shut: all is ended all the same, and a repeat shuts it', Infinity, false],
+  ])('%s', async (_, until, healed) => {
+    using place = openPlace(folder)
+    await place.registry.commit([{ kind: 'token-added', token }], [], [])
+    await enroll(place.registry, 600, T)
+    const work = revokeMany(place.ports(failingAfter(place.registry, 0, until)), order)
+    if (healed) expect(await work).toMatchObject({ certificates: 600, sessions: 600 })
+    else expect((await failureOf(work)).message).toContain('Of 600 certificates 0 are revoked and recorded; the other 600 are revoked in this server')
+    expect(place.ended.size).toBe(600)
+    expect(place.registry.token(T)?.revokedAt).toBe(healed ? NOW : undefined)
+    await revokeMany(place.ports(), order)
+    expect([place.registry.token(T)?.revokedAt, recorded(place.registry)]).toEqual([NOW, 600])
+  })
+
+  test('without a server: it cannot be shut, and nothing is done', async () => {
+    using place = openPlace(folder)
+    await place.registry.commit([{ kind: 'token-added', token }], [], [])
+    await enroll(place.registry, 3, T)
+    expect((await failureOf(revokeMany(place.ports(failingAfter(place.registry, 0), false), order))).message).toContain('could not be written')
+    expect([place.registry.token(T)?.revokedAt, recorded(place.registry)]).toEqual([undefined, 0])
   })
 })
 

@@ -31,6 +31,7 @@ export const OID = {
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
   crlDistributionPoints: '2.5.29.31',
   extensionRequest: '1.2.840.113549.1.9.14',
+  challengePassword: '1.2.840.113549.1.9.7',
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
   sha256WithRsa: '1.2.840.113549.1.1.11',
   serverAuth: '1.3.6.1.5.5.7.3.1',
@@ -58,6 +59,11 @@ export function raw(bytes: Uint8Array): Encodable {
       return data
     },
   }
+}
+
+/** A SET of these encodings, as they stand. */
+export function setOf(values: readonly Buffer[]): Buffer {
+  return der(new Asn1Set({ value: values.map((value) => asBlock(raw(value))) }))
 }
 
 export function oid(dotted: string): ObjectIdentifier {

@@ -29,6 +29,8 @@ export interface IssueRequest {
   readonly commonName: string
   readonly organization?: string
   readonly spki: Uint8Array
+  /** What `spki` is, where that was read already. */
+  readonly key?: KeyFacts
   readonly device?: DeviceId
   readonly subjectAltNames?: readonly SubjectAltName[]
   /** What is done with the plan, or not at all: a credential is used up. */
@@ -115,7 +117,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   const underway = new Map<string, Promise<Decision<Issued>>>()
 
   async function issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>> {
-    const key = keyFacts(request.spki)
+    const key = request.key ?? keyFacts(request.spki)
     const weak = keyProblem(key)
     if (weak !== undefined) return deny('key-weak', weak)
     if (request.device === undefined) return issueNew(request, key, actor)

@@ -2,6 +2,7 @@
 // (src/desk.ts) and over the admin API (http/admin-client.ts). Commands hold a Desk and need not know which.
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
+import type { CsrFacts } from './certificate.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
@@ -9,7 +10,7 @@ import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
-import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, JournalEntry, JournalQuery, Page } from './registry.ts'
 
 export interface NewDevice {
@@ -18,6 +19,10 @@ export interface NewDevice {
   readonly attributes: Readonly<Record<string, string>>
   /** The one that there is, where nothing is said. */
   readonly tenant?: TenantId | undefined
+  /** The only key for which it gets a first certificate. */
+  readonly keySha256?: KeyHash | undefined
+  /** A one-time password that the device has already. */
+  readonly password?: { readonly text: string; readonly lifeMs: number } | undefined
 }
 
 /** What became of one device of many: refused ones say why and stop no other. */
@@ -135,8 +140,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk {
   /** Groups and attributes, in force for connected sessions when it resolves. */
   describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>
   changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
-  /** `csr` is PEM. Idempotent by (device, public key): a lost answer can be asked for again. */
-  enroll(id: DeviceId, csr: string): Promise<Enrolled>
+  /** `csr` is PEM; `read`: what was read in it, where that was done in this process. Idempotent by (device, public key): a lost answer can be asked for again. */
+  enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled>
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
   /** Who planned which certificate, in the order in which they did. */
   journal(query: JournalQuery): Promise<Page<JournalEntry>>

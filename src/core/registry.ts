@@ -140,7 +140,7 @@ export type Change =
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
  * of one id [device-exists], a second certificate of one (issuer, serial), a second CA of one name or a second current one [revision-conflict],
  * a CRL number that is not higher than the last of its issuer and scope [revision-conflict],
- * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
+ * a second password of a device [revision-conflict], a key with two owners, be they devices, by certificate or by report, or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
  * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found],
  * a second order of one id [revision-conflict],
  * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
@@ -155,7 +155,7 @@ export type Expectation =
    * must not speak for the devices of another one.
    */
   | { readonly kind: 'device-issuer'; readonly device: DeviceId; readonly issuer: CaName }
-  /** [key-in-use] No CA has this key, no certificate of another device, and no revoked certificate of any. */
+  /** [key-in-use] No CA has this key, no certificate of another device, no revoked certificate of any, and it is not the reported key of another device. */
   | { readonly kind: 'key-free'; readonly spkiSha256: KeyHash; readonly device?: DeviceId }
   /**
    * [certificates-limit] With this commit the device has at most `max` certificates in force or on their way at `now`:
@@ -226,6 +226,8 @@ export interface Registry {
   tokens(query: PageQuery): Page<TokenRecord>
   /** Tokens that a certificate proves: the claim of this key, the rules for the manufacturer whose CA has it. In the order of their names. */
   tokensProvenBy(sha256: KeyHash): readonly TokenRecord[]
+  /** The token that is the password of this device, and not revoked. As quick where there is none. */
+  passwordOf(device: DeviceId): { readonly name: TokenName; readonly sha256: string } | undefined
   /** Was this token used by this device with this key? */
   tokenUsed(name: TokenName, use: TokenUse): boolean
   enrollment(id: string): EnrollmentRecord | undefined

@@ -6,7 +6,7 @@ import { LIFE } from '../limits.ts'
 import type { CertificateFacts, CsrFacts, NameFacts, SubjectAltName } from './certificate.ts'
 import { allow, deny, type Decision, type Denied } from './decision.ts'
 import type { Device } from './device.ts'
-import { judgeEnrollment, type EnrollmentPlan } from './enrollment.ts'
+import { judgeRequest, type EnrollmentPlan } from './enrollment.ts'
 import type { EpochMs, GroupName } from './ids.ts'
 import type { CertificateRecord, Change, Expectation } from './registry.ts'
 
@@ -57,7 +57,7 @@ export function graceOf(device: Pick<Device, 'groups'>, { graceMs, graceOfGroups
 /**
  * Judges a renewal. Revocation is named before expiry: it says more. Reasons: certificate-unrecorded, -mismatch, -purpose,
  * -revoked, -superseded, -not-yet-valid, -expired, device-unknown, device-name-mismatch, device-issuer-mismatch, csr-subject-changed,
- * renewal-same-key, and those of `judgeEnrollment`.
+ * renewal-same-key, and those of `judgeRequest`.
  */
 export function judgeRenewal(facts: RenewalFacts): Decision<RenewalPlan> {
   const { csr, presented, ofDevice, rules } = facts
@@ -65,7 +65,7 @@ export function judgeRenewal(facts: RenewalFacts): Decision<RenewalPlan> {
   if (!standing.allow) return standing
   const { device, record } = standing.value
   if (!asksForTheSame(csr, presented)) return deny('csr-subject-changed')
-  const plan = judgeEnrollment(csr, device)
+  const plan = judgeRequest(csr, device)
   if (!plan.allow) return plan
   if (rules.sameKey === 'refused' && csr.key.spkiSha256 === presented.key.spkiSha256) return deny('renewal-same-key')
   const ends = ofDevice.filter((other) => isUnused(other) && other.profile === record.profile && !isSame(other, record) && other.spkiSha256 !== csr.key.spkiSha256)

@@ -1,9 +1,10 @@
 // Public and private keys: made, described and checked. node:crypto does the mathematics; this file knows the encodings.
 
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
 import type { KeyFacts } from '../core/certificate.ts'
 import type { KeyHash } from '../core/ids.ts'
-import { readDer, TAG } from './der.ts'
+import { oidText, readDer, TAG } from './der.ts'
 import { knownWeakness } from './known-weak.ts'
 
 export const KEY_KINDS = ['P-256', 'P-384', 'Ed25519', 'RSA-2048', 'RSA-3072', 'RSA-4096'] as const
@@ -22,6 +23,20 @@ export function generateKey(kind: KeyKind): KeyObject {
     case 'RSA-4096':
       return generateKeyPairSync('rsa', { modulusLength: Number(kind.slice(4)) }).privateKey
   }
+}
+
+const generateAside = promisify(generateKeyPair)
+
+/** The same on a thread of its own where it takes long: RSA of 4096 bits takes a second. */
+export async function generateKeyAside(kind: KeyKind): Promise<KeyObject> {
+  if (!kind.startsWith('RSA-')) return generateKey(kind)
+  const { privateKey } = await generateAside('rsa', { modulusLength: Number(kind.slice(4)) })
+  return privateKey
+}
+
+/** PKCS#8, unencrypted, DER. */
+export function privateKeyDer(key: KeyObject): Uint8Array {
+  return key.export({ type: 'pkcs8', format: 'der' })
 }
 
 /** PKCS#8, unencrypted. */
@@ -44,7 +59,7 @@ export function isKeyOf(keyPem: string | Buffer, spkiSha256: string): boolean {
   }
 }
 
-const CURVES: Readonly<Record<string, string>> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' }
+const CURVES: Readonly<Record<string, string>> = { '1.2.840.10045.3.1.7': 'P-256', '1.3.132.0.34': 'P-384', '1.3.132.0.35': 'P-521' }
 
 export function keyHash(spki: Uint8Array): KeyHash {
   return createHash('sha256').update(spki).digest('hex') as KeyHash
@@ -59,21 +74,22 @@ export function openPublicKey(spki: Uint8Array): KeyObject | undefined {
   }
 }
 
-/** What the key policy asks of a key. A key that OpenSSL cannot open is 'other'. */
-export function keyFacts(spki: Uint8Array): KeyFacts {
+/** What the key policy asks of a key. A key that OpenSSL cannot open is 'other'. `key`: what `openPublicKey` says, where that was asked before. */
+export function keyFacts(spki: Uint8Array, key: KeyObject | undefined = openPublicKey(spki)): KeyFacts {
   const spkiSha256 = keyHash(spki)
-  const key = openPublicKey(spki)
   if (key === undefined) return { algorithm: 'other', spkiSha256 }
   const weakness = knownWeakness(key, spki)
   const base = weakness === undefined ? { spkiSha256 } : { spkiSha256, weakness }
-  const details = key.asymmetricKeyDetails
   switch (key.asymmetricKeyType) {
     case 'ec': {
-      const curve = isNamedCurve(spki) ? details?.namedCurve : undefined
-      return curve === undefined ? { algorithm: 'ec', ...base } : { algorithm: 'ec', curve: CURVES[curve] ?? curve, ...base }
+      const curve = namedCurve(spki)
+      // To ask OpenSSL costs more than the rest: it is asked for the names of curves that are refused.
+      return curve === undefined ? { algorithm: 'ec', ...base } : { algorithm: 'ec', curve: CURVES[curve] ?? key.asymmetricKeyDetails?.namedCurve ?? curve, ...base }
     }
-    case 'rsa':
+    case 'rsa': {
+      const details = key.asymmetricKeyDetails
       return { algorithm: 'rsa', bits: details?.modulusLength ?? 0, exponent: String(details?.publicExponent ?? 0n), ...base }
+    }
     case 'ed25519':
       return { algorithm: 'ed25519', ...base }
     case 'ed448':
@@ -84,10 +100,11 @@ export function keyFacts(spki: Uint8Array): KeyFacts {
 }
 
 /**
- * Are the parameters of this EC key the name of a curve? OpenSSL gives explicit parameters that equal a known curve the name
- * of that curve, and others may read them differently. RFC 5480 §2.1.1 forbids them.
+ * The name of the curve of this EC key, dotted; undefined where its parameters are something else. OpenSSL gives explicit parameters that
+ * equal a known curve the name of that curve, and others may read them differently. RFC 5480 §2.1.1 forbids them.
  */
-function isNamedCurve(spki: Uint8Array): boolean {
+function namedCurve(spki: Uint8Array): string | undefined {
   const root = readDer(spki)
-  return root.allow && root.value.children[0]?.children[1]?.tag === TAG.oid
+  const parameters = root.allow ? root.value.children[0]?.children[1] : undefined
+  return parameters?.tag === TAG.oid ? oidText(parameters.contents) : undefined
 }

@@ -22,6 +22,10 @@ const facts = (changed: Partial<RenewalFacts> = {}): RenewalFacts => ({
 })
 const outcome = (changed: Partial<RenewalFacts> = {}): DenyReason | 'allowed' => reasonOf(judgeRenewal(facts(changed)))
 
+test('a device whose key was reported renews for another key: with the certificate that its key began', () => {
+  expect(outcome({ device: device('sensor-7', { keySha256: keyOf('reported') }) })).toBe('allowed')
+})
+
 describe('the certificate that is shown', () => {
   test.each<[string, Partial<RenewalFacts>, DenyReason]>([
     ['unknown', { record: undefined }, 'certificate-unrecorded'],

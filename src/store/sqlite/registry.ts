@@ -137,6 +137,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     token: (name) => guarded(() => reader.token(name)),
     tokens: (query) => guarded(() => reader.tokens(query)),
     tokensProvenBy: (sha256) => guarded(() => reader.tokensProvenBy(sha256)),
+    passwordOf: (device) => guarded(() => reader.passwordOf(device)),
     tokenUsed: (name, use) => guarded(() => reader.tokenUsed(name, use)),
     enrollment: (enrollmentId) => guarded(() => reader.enrollment(enrollmentId)),
     enrollments: (query) => guarded(() => reader.enrollments(query)),
