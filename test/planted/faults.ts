@@ -48,14 +48,14 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'registry-skipped-on-resumption', side: 'broker', cases: ['T11'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports.clock())', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports.clock()); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
+      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports)', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
       { file: 'src/broker/engine/connect.ts', find: 'const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial),', replace: "const recorded = ports.view.certificate(peer.issuer, peer.serial)\n      const standing = { now, record: (peer as any).resumed ? { ...recorded, state: 'active' } as any : recorded," },
     ],
   },
   {
     id: 'unrecorded-certificate-accepted', side: 'broker', cases: ['I16'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return name.allow ? notOurs(ports.view.certificate(issuer, serial)) : name', replace: 'return name.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : name' },
+      { file: 'src/broker/peer.ts', find: 'return named.allow ? notOurs(ports.view.certificate(issuer, serial)) : named', replace: 'return named.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : named' },
       { file: 'src/core/admission.ts', find: "if (record === undefined || record.state === 'planned') return deny('certificate-unrecorded')", replace: "if (record === undefined) return device === undefined ? deny('device-unknown') : allow(device)" },
     ],
   },
@@ -275,12 +275,15 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/ca/issue.ts', find: 'const committed = await ports.registry.commit(', replace: 'const committed = { allow: true } as any\n    void ports.registry.commit(' }],
   },
   {
-    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 12 }],
-    edits: [{ file: 'src/enrollment-desk.ts', find: "spki, ...(along === undefined ? {} : { along }) }, actor)", replace: "spki }, actor)\n    if (along !== undefined) await registry.commit(along.changes, [], along.audit)" }],
+    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 8 }],
+    edits: [
+      { file: 'src/ca/issue.ts', find: '[...along.changes, ...ends.map(', replace: '[...ends.map(' },
+      { file: 'src/ca/issue.ts', find: 'return committed.allow ? allow({ record: issued, der }) : committed', replace: 'if (along.changes.length > 0) await ports.registry.commit(along.changes, [], [])\n    return committed.allow ? allow({ record: issued, der }) : committed' },
+    ],
   },
   {
-    id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 1 }],
-    edits: [{ file: 'src/pki/publisher.ts', find: "const committed = await ports.registry.commit([{ kind: 'crl-numbered', crl }], [], [{ kind: 'crl-numbered', at: ports.clock(), issuer: issuer.name, number: crl.number, ...(scope === WHOLE ? {} : { scope }) }])", replace: 'const committed = { allow: true } as any' }],
+    id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 3 }],
+    edits: [{ file: 'src/pki/crl-lists.ts', find: "const committed = await ports.registry.commit([{ kind: 'crl-numbered', crl }], [], [{ kind: 'crl-numbered', at: ports.clock(), issuer: issuer.name, number: crl.number, ...(scope === WHOLE ? {} : { scope }) }])", replace: 'const committed = { allow: true } as any' }],
   },
   {
     id: 'crl-written-in-place', side: 'ca', cases: [], tests: [{ file: 'test/pki/whole-file.test.ts', name: 'leaves the old one' }],

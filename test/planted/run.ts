@@ -55,8 +55,8 @@ const labelOf = ({ file, name }: CatchingTest): string => `${path.basename(file)
 /** Tests that kill and disturb a server, which need more of a machine than the others. */
 const isFault = ({ file }: CatchingTest): boolean => file.endsWith('.fault.ts')
 
-/** Failed means that every test of this name failed; undefined: none ran. */
-function failed(copy: string, test: CatchingTest): boolean | undefined {
+/** Failed means that every test of this name failed; 'skipped': none can run here; undefined: it did not come to its end. */
+function failed(copy: string, test: CatchingTest): boolean | 'skipped' | undefined {
   const { file, name } = test
   const report = path.join(copy, 'tests.json')
   rmSync(report, { force: true })
@@ -67,7 +67,7 @@ function failed(copy: string, test: CatchingTest): boolean | undefined {
   if (!existsSync(report)) return undefined
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as { testResults: { assertionResults: { status: string }[] }[] }
   const ran = testResults.flatMap((of) => of.assertionResults).filter(({ status }) => status === 'passed' || status === 'failed')
-  return ran.length === 0 ? undefined : ran.every(({ status }) => status === 'failed')
+  return ran.length === 0 ? 'skipped' : ran.every(({ status }) => status === 'failed')
 }
 
 function judge(fault: Fault): Outcome {
@@ -101,7 +101,7 @@ const clean = copyOfSources()
 const baseline = baselineCases.length === 0 ? [] : runCases(clean, baselineCases)
 const baselineTests = chosen.flatMap((f) => f.tests ?? [])
 const inCalm = new Map(baselineTests.map((test) => [test, failed(clean, test)] as const))
-const isImpossible = (test: CatchingTest): boolean => isFault(test) && inCalm.get(test) === undefined
+const isImpossible = (test: CatchingTest): boolean => isFault(test) && inCalm.get(test) === 'skipped'
 const redTests = baselineTests.filter((test) => inCalm.get(test) !== false && !isImpossible(test)).map(labelOf)
 rmSync(clean, { recursive: true, force: true })
 const red = typeof baseline === 'string' ? [baseline, ...redTests] : baseline.filter((r) => r.verdict !== 'ok').map((r) => `${r.case} ${r.verdict}: ${r.seen}\n    ${r.notes.join('\n    ')}`).concat(redTests)
