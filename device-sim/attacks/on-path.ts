@@ -99,7 +99,7 @@ async function passedOn(arena: Arena, bench: Bench): Promise<void> {
     await watcher.witness()
     // What was left out is missed by the record behind it. Who has lost its connection never says that it has published.
     await within(Promise.race([ended, device.publish(`t/${identity.id}/behind`, 'x', { qos: 0 })]), SIM_LIMITS.verdictMs)
-    const over = (await within(ended, SIM_LIMITS.verdictMs)) === true
+    const over = (await within(ended, SIM_LIMITS.connectMs)) === true
     await watcher.witness()
     const heard = watcher.receiversOf(token).length
     bench.attack('altered', label, !over ? { kind: 'disturbed', how: 'the session goes on' } : heard > heardMax ? { kind: 'disturbed', how: `heard ${heard} times` } : { kind: 'withstood', how: 'the session ended' })
