@@ -46,7 +46,7 @@ describe('a chain', () => {
   })
 })
 
-describe('every tampering is found at its line', () => {
+describe('every tampering is found at its line (E32)', () => {
   const { lines } = chain(12)
   const at = nat({ max: lines.length - 1 })
 
