@@ -65,7 +65,7 @@ svg text{fill:var(--quiet);font:11px system-ui,sans-serif;font-variant-numeric:t
 .legend i{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:5px}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:14px;background:var(--card);border:1px solid var(--line);border-radius:10px}
-th,td{text-align:left;padding:7px 12px;border-bottom:1px solid var(--line);vertical-align:top}
+th,td{overflow-wrap:anywhere;text-align:left;padding:7px 12px;border-bottom:1px solid var(--line);vertical-align:top}
 th{font-weight:600;font-size:12px;color:var(--quiet)}
 tr:last-child td{border-bottom:0}
 td.quiet{color:var(--quiet)}
