@@ -48,14 +48,14 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'registry-skipped-on-resumption', side: 'broker', cases: ['T11'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports.clock())', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports.clock()); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
+      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports)', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
       { file: 'src/broker/engine/connect.ts', find: 'const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial),', replace: "const recorded = ports.view.certificate(peer.issuer, peer.serial)\n      const standing = { now, record: (peer as any).resumed ? { ...recorded, state: 'active' } as any : recorded," },
     ],
   },
   {
     id: 'unrecorded-certificate-accepted', side: 'broker', cases: ['I16'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return name.allow ? notOurs(ports.view.certificate(issuer, serial)) : name', replace: 'return name.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : name' },
+      { file: 'src/broker/peer.ts', find: 'return named.allow ? notOurs(ports.view.certificate(issuer, serial)) : named', replace: 'return named.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : named' },
       { file: 'src/core/admission.ts', find: "if (record === undefined || record.state === 'planned') return deny('certificate-unrecorded')", replace: "if (record === undefined) return device === undefined ? deny('device-unknown') : allow(device)" },
     ],
   },
@@ -150,7 +150,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'refused-handshake-not-audited', side: 'broker', cases: ['T03'],
-    edits: [{ file: 'src/broker/broker.ts', find: 'auditStranger(connection.source, peer.reason, peer.detail, leaf)', replace: 'void leaf' }],
+    edits: [{ file: 'src/broker/broker.ts', find: 'auditStranger(connection.source, peer, leaf)', replace: 'void leaf' }],
   },
   {
     id: 'half-open-for-ever', side: 'broker', cases: ['T46'],
@@ -243,7 +243,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'superseded-stays', side: 'broker', cases: ['I20'],
-    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = ofDevice.filter(', replace: 'const superseded = ofDevice.filter(() => false).filter(' }],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = older.filter(', replace: 'const superseded = older.filter(() => false).filter(' }],
   },
   {
     id: 'device-speaks-old-tls', side: 'device', cases: ['D08'],
