@@ -189,6 +189,18 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/store/sqlite/expect.ts', find: 'return taken === undefined ? HOLDS : deny(', replace: 'return taken !== null ? HOLDS : deny(' }],
   },
   {
+    id: 'bound-to-another-connection', side: 'ca', cases: [], tests: [{ file: 'test/enroll/channel-binding.test.ts', name: 'gets a certificate for the device' }, { file: 'test/enroll/channel-binding.test.ts', name: 'the number of this connection is a certificate' }],
+    edits: [{ file: 'src/core/channel-binding.ts', find: "if (found === 'differs') return deny(", replace: "if (found === 'absent' && rule === 'required') return deny(" }],
+  },
+  {
+    id: 'key-in-the-clear', side: 'ca', cases: [], tests: [{ file: 'test/enroll/server-keys.test.ts', name: 'a wish for the key to be encrypted' }],
+    edits: [{ file: 'src/est-request.ts', find: "'1.2.840.113549.1.9.16.2.37', '1.2.840.113549.1.9.16.2.54'", replace: '' }],
+  },
+  {
+    id: 'token-shown-without-end', side: 'ca', cases: [], tests: [{ file: 'test/enroll/credential-rates.test.ts', name: 'that is shown from everywhere is told to wait' }],
+    edits: [{ file: 'src/enrollment-desk.ts', find: "if (!withinRate(token.name, now)) return deny('token-rate')", replace: 'withinRate(token.name, now)' }],
+  },
+  {
     id: 'critical-extension-passed-over', side: 'broker', cases: ['T26'],
     edits: [{ file: 'src/core/certificate-rules.ts', find: 'when(c.unknownCritical.length > 0,', replace: 'when(false,' }],
   },
