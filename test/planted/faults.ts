@@ -270,6 +270,18 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: true, checkServerIdentity: () => undefined' }],
   },
   {
+    id: 'leaks-of-others-excused', side: 'device', cases: [], tests: [{ file: 'test/device-sim/promises.test.ts', name: 'expected publish-dropped.*what is a hole' }],
+    edits: [{ file: 'device-sim/promises.ts', find: "(seen.kind === 'published' && seen.receivers.length === 0)", replace: "seen.kind === 'published'" }],
+  },
+  {
+    id: 'powers-taken-unnamed', side: 'device', cases: [], tests: [{ file: 'test/device-sim/attacks/run.test.ts', name: 'without having named it' }],
+    edits: [{ file: 'device-sim/attacks/run.ts', find: 'if (!named.has(need) && !evidence.faults.includes(fault))', replace: 'if (false)' }],
+  },
+  {
+    id: 'foreign-target-by-name', side: 'device', cases: [], tests: [{ file: 'test/device-sim/target.test.ts', name: 'localhost.example.org is not' }],
+    edits: [{ file: 'device-sim/target.ts', find: "bare === 'localhost'", replace: "bare.startsWith('localhost')" }],
+  },
+  {
     id: 'certificate-answered-unrecorded', side: 'ca', cases: [],
     tests: [{ file: 'test/ca/issue-order.test.ts', name: 'the second commit fails before it is made' }, { file: 'test/faults/issuance-errors.fault.ts', name: 'EIO, once', points: 4 }],
     edits: [{ file: 'src/ca/issue.ts', find: 'const committed = await ports.registry.commit(', replace: 'const committed = { allow: true } as any\n    void ports.registry.commit(' }],
