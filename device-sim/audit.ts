@@ -93,6 +93,7 @@ export function wishesOf(options: TargetWishes): readonly TargetWishes[] {
   const targets = options.target?.split(',').map((text) => text.trim()) ?? []
   if (targets.length < 2) return [options]
   if (new Set(targets).size < targets.length || targets.includes('')) throw new SimError('usage', '--target names each target once, separated by commas.')
+  const { ca: _, issuerCert: __, issuerKey: ___, acl: ____, serverName: _____, address: ______, ...common } = options
   const addresses = targets.filter((target) => target.includes('://'))
   if (addresses.length > 1) throw new SimError('usage', 'One run takes one address: the files of --ca, --issuer-cert and --issuer-key belong to it.')
   if (options.address !== undefined) throw new SimError('usage', '--address goes with one --target HOME.')

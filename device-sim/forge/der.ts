@@ -76,7 +76,7 @@ export function raw(bytes: Uint8Array): Encodable {
 
 /** A SET of these encodings, as they stand. */
 export function setOf(values: readonly Buffer[]): Buffer {
-  return der(new Asn1Set({ value: values.map((value) => asBlock(raw(value))) }))
+  return tlv(0x31, Buffer.concat(values))
 }
 
 export function oid(dotted: string): ObjectIdentifier {

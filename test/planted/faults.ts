@@ -150,7 +150,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'refused-handshake-not-audited', side: 'broker', cases: ['T03'],
-    edits: [{ file: 'src/broker/broker.ts', find: 'auditStranger(connection.source, peer.reason, peer.detail, leaf)', replace: 'void leaf' }],
+    edits: [{ file: 'src/broker/broker.ts', find: 'auditStranger(connection.source, peer, leaf)', replace: 'void leaf' }],
   },
   {
     id: 'half-open-for-ever', side: 'broker', cases: ['T46'],
@@ -255,7 +255,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'superseded-stays', side: 'broker', cases: ['I20'],
-    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = ofDevice.filter(', replace: 'const superseded = ofDevice.filter(() => false).filter(' }],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = older.filter(', replace: 'const superseded = older.filter(() => false).filter(' }],
   },
   {
     id: 'device-speaks-old-tls', side: 'device', cases: ['D08'],
