@@ -3,6 +3,7 @@
 
 import { spawnSync } from 'node:child_process'
 import { powersOf, type Aim } from './aim.ts'
+import { watch, type Aftermath } from './attacks/aftermath.ts'
 import { rowOf, type CaseId } from './attacks/catalogue.ts'
 import { needsOf } from './attacks/powers.ts'
 import { runCases, type CaseResult, type Contest } from './attacks/run.ts'
@@ -21,6 +22,8 @@ export interface AttackOutcome {
   /** In the order of the plan; when the run was interrupted, those that were finished. */
   readonly results: readonly CaseResult[]
   readonly manySources: boolean
+  /** Undefined when the run was interrupted. */
+  readonly aftermath: Aftermath | undefined
 }
 
 export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
@@ -32,23 +35,27 @@ export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
     aim, powers,
     ground: { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority, secondFactoryAuthority, canary, sources: openSources(target), mosquittoSub: hasMosquittoSub(), pid: () => aim.pid() },
   }
+  const watching = await watch({ canary, lost: aim.measure === 'letter' ? 'FAILED' : 'falls short', pid: () => aim.pid(), sessions: async () => aim.operator.sessions?.() })
   // At another broker a role has one name: two cases side by side would put each other's out.
   const lanes = aim.measure === 'letter' ? SIM_LIMITS.attackLanes : 1
   const until = isLoopback(target.host) ? Number.POSITIVE_INFINITY : performance.now() + SIM_LIMITS.elsewhereMs
   const finished = new Map<CaseId, CaseResult>()
-  const onResult = (result: CaseResult): void => {
+  const onResult = (ended: CaseResult): void => {
     // What ends after the interruption has met a server that was being stopped.
     if (signal.aborted) return
+    const result = watching.judge(ended)
     finished.set(result.case, result)
     plan.onResult(result)
   }
+  let aftermath: Aftermath | undefined
   try {
     // A case may take a minute: an interruption does not wait for it.
     await Promise.race([runCases(plan.cases, contest, { lanes, until }, onResult, signal), aborted(signal)])
+    if (!signal.aborted) aftermath = await watching.end()
   } finally {
     canary.close()
   }
-  return { results: plan.cases.flatMap((id) => finished.get(id) ?? []), manySources: powers.has('loopback-sources') }
+  return { results: plan.cases.flatMap((id) => finished.get(id) ?? []), manySources: powers.has('loopback-sources'), aftermath }
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -5,12 +5,14 @@ import { writeFile } from 'node:fs/promises'
 import { EXIT, type ExitCode } from '../src/vocabulary.ts'
 import { powersOf, type Aim } from './aim.ts'
 import { attack, attackSucceeded } from './attack.ts'
+import type { Aftermath } from './attacks/aftermath.ts'
 import { rowOf, type CaseId } from './attacks/catalogue.ts'
 import { needsOf } from './attacks/powers.ts'
 import type { CaseResult } from './attacks/run.ts'
 import { chooseTarget, type ChosenTarget, type TargetWishes } from './chosen-target.ts'
 import { SimError } from './failure.ts'
 import { SIM_LIMITS } from './limits.ts'
+import { aftermathText } from './report/aftermath-text.ts'
 import { comparisonPage, comparisonText, withoutAudit, type Comparison } from './report/comparison.ts'
 import { refuseUnwritable, writeReport, type TargetFacts } from './report/json-file.ts'
 import { junitOf } from './report/junit.ts'
@@ -48,6 +50,7 @@ export interface Audited {
   readonly target: TargetFacts
   readonly audit: boolean
   readonly results: readonly CaseResult[]
+  readonly aftermath: Aftermath | undefined
   readonly ok: boolean
 }
 
@@ -61,7 +64,7 @@ export async function audit({ chosen, signal, progress }: Stage, cases: readonly
   progress.clear()
   process.stderr.write(`${await announcement(aim, cases)}\n`)
   let done = 0
-  const { results, manySources } = await attack({
+  const { results, manySources, aftermath } = await attack({
     aim, cases, signal,
     onResult(result) {
       done += 1
@@ -69,7 +72,7 @@ export async function audit({ chosen, signal, progress }: Stage, cases: readonly
     },
   })
   progress.clear()
-  return { target: factsOf(chosen), audit: aim.operator.refusalsAfter !== undefined, results, ok: attackSucceeded(results, own, manySources) }
+  return { target: factsOf(chosen), audit: aim.operator.refusalsAfter !== undefined, results, aftermath, ok: attackSucceeded(results, own, manySources) && (aftermath?.faults ?? []).length === 0 }
 }
 
 /** Where to, how much, and whether floods are among it. */
@@ -89,12 +92,11 @@ export function wishesOf(options: TargetWishes): readonly TargetWishes[] {
   const targets = options.target?.split(',').map((text) => text.trim()) ?? []
   if (targets.length < 2) return [options]
   if (new Set(targets).size < targets.length || targets.includes('')) throw new SimError('usage', '--target names each target once, separated by commas.')
-  const { ca: _, issuerCert: __, issuerKey: ___, acl: ____, serverName: _____, address: ______, ...common } = options
   const addresses = targets.filter((target) => target.includes('://'))
   if (addresses.length > 1) throw new SimError('usage', 'One run takes one address: the files of --ca, --issuer-cert and --issuer-key belong to it.')
   if (options.address !== undefined) throw new SimError('usage', '--address goes with one --target HOME.')
   if (addresses.length === 0 && [options.ca, options.issuerCert, options.issuerKey, options.acl, options.serverName].some((value) => value !== undefined)) throw new SimError('usage', '--ca, --issuer-cert, --issuer-key, --acl and --server-name go with --target mqtts://host:port.')
-  return targets.map((target) => (target.includes('://') ? { ...options, target } : { ...common, target }))
+  return targets.map((target) => (target.includes('://') ? { ...options, target } : { iOwnThisTarget: options.iOwnThisTarget, floods: options.floods, target }))
 }
 
 export async function auditAll(options: AuditOptions, cases: readonly CaseId[], signal: AbortSignal): Promise<ExitCode> {
@@ -115,13 +117,13 @@ export async function auditAll(options: AuditOptions, cases: readonly CaseId[], 
   }
   const startedAt = started.toISOString()
   const comparison: Comparison = { startedAt, cases, targets: audited.map(({ target: { name }, results, audit: read }) => ({ name, results, audit: read })) }
-  process.stdout.write(wishes.length === 1 ? printedAlone(comparison) : comparisonText(comparison, paperOf(process.stdout)))
+  process.stdout.write(wishes.length === 1 ? printedAlone(comparison, audited[0]?.aftermath) : comparisonText(comparison, paperOf(process.stdout)))
   const interrupted = signal.aborted
   const ok = !interrupted && audited.length === wishes.length && audited.every((each) => each.ok)
   const common = { startedAt, durationMs: Date.now() - started.getTime(), interrupted, ok }
   const [only] = audited
   if (options.json !== undefined && only !== undefined) {
-    await writeReport(options.json, wishes.length === 1 ? { ...common, target: only.target, cases: only.results } : { ...common, targets: audited.map(({ target, results, ok: well }) => ({ target, ok: well, cases: results })) })
+    await writeReport(options.json, wishes.length === 1 ? { ...common, target: only.target, cases: only.results, ...(only.aftermath === undefined ? {} : { aftermath: only.aftermath }) } : { ...common, targets: audited.map(({ target, results, ok: well }) => ({ target, ok: well, cases: results })) })
   }
   if (options.html !== undefined) await writeFile(options.html, comparisonPage(comparison))
   // What several targets come to is one list there, each case under the name of its target.
@@ -130,6 +132,8 @@ export async function auditAll(options: AuditOptions, cases: readonly CaseId[], 
   return interrupted ? EXIT.interrupted : ok ? EXIT.ok : EXIT.failed
 }
 
-function printedAlone({ targets, cases }: Comparison): string {
-  return targets.map((target) => `${casesText(target.results, cases.length, paperOf(process.stdout), target.audit)}${target.audit ? '' : `${withoutAudit(target)}\n`}`).join('')
+function printedAlone({ targets, cases }: Comparison, aftermath: Aftermath | undefined): string {
+  const paper = paperOf(process.stdout)
+  const tables = targets.map((target) => `${casesText(target.results, cases.length, paper, target.audit)}${target.audit ? '' : `${withoutAudit(target)}\n`}`).join('')
+  return `${tables}${aftermath === undefined ? '' : aftermathText(aftermath, paper)}`
 }

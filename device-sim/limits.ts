@@ -57,6 +57,12 @@ export const SIM_LIMITS = {
   heavyParallel: 8,
   /** D07: what a relay keeps of what passes. */
   relayBytesMax: 4 * 1024 * 1024,
+  /** The canary device: round trips before the first case, how often it is heard from there on, and what is told as slow. */
+  canaryCalmTrips: 100,
+  canaryEveryMs: 100,
+  canarySlowFactor: 2,
+  /** What a server may still hold of what it held before. */
+  leftShareMax: 1.05,
   /** A server has given back what it held by then. */
   settleMs: 15 * SECOND,
   settlePollMs: 250,

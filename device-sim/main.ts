@@ -13,11 +13,13 @@ import { runFleet } from './fleet.ts'
 import { handshakeText, tellHandshake, tellOneWay } from './handshake.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
-import { compare, compareText, readReport } from './report/compare.ts'
+import { compare, compareText } from './report/compare.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
 import { junitOf } from './report/junit.ts'
+import { readReport } from './report/read-report.ts'
 import { scenarioPage } from './report/scenario-page.ts'
 import { scenarioText } from './report/scenario-text.ts'
+import { aftermathText } from './report/aftermath-text.ts'
 import { casesText, fleetText, paperOf } from './report/text.ts'
 import { readScenarioFile } from './scenario/read-scenario.ts'
 import { loadScenario, soakScenario, stormScenario, type LoadWishes, type SoakWishes, type StormWishes } from './scenario/ready-made.ts'
@@ -45,7 +47,7 @@ type LoadOptions = CommonOptions & LoadWishes
 type StormOptions = CommonOptions & StormWishes
 type SoakOptions = CommonOptions & SoakWishes
 
-type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'scenario'>
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'aftermath' | 'scenario'>
 
 /** Runs one verb and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -132,6 +134,18 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     .option('--explain', 'say of each step what it is for, and what it stops')
     .option('--one-way', 'what plain TLS leaves open, beside it')
     .action(async (options: HandshakeOptions) => ended(await perform(options, signal, (stage) => handshake(stage, options))))
+  sim.command('report')
+    .description('The page of a scenario that was played before.')
+    .argument('<report>', 'the JSON file of a run')
+    .requiredOption('--html <file>', 'where to write it')
+    .addHelpText('after', '\nExample:\n  npm run sim -- report report.json --html report.html')
+    .exitOverride()
+    .action(async (file: string, { html }: { readonly html: string }) => {
+      await refuseUnwritable('--html', html)
+      const report = await readReport(file)
+      if (report.scenario === undefined) throw new SimError('usage', `${file} is no report of a scenario: sim run writes one with --json.`)
+      await writeFile(html, scenarioPage(report, report.scenario))
+    })
   sim.command('compare')
     .description('Two runs side by side: what became worse.')
     .argument('<before>', 'the JSON file of a run')
@@ -219,9 +233,10 @@ async function simulate(stage: Stage): Promise<Outcome> {
   print(stage, `${fleetText(fleet, paperOf(process.stdout))}\n`)
   if (signal.aborted) return { ok: false, fleet }
   const cases = chooseCases({})
-  const { results, ok } = await audit(stage, cases)
-  print(stage, casesText(results, cases.length, paperOf(process.stdout)))
-  return { cases: results, fleet, ok: ok && fleet.ok }
+  const { results, ok, aftermath } = await audit(stage, cases)
+  const paper = paperOf(process.stdout)
+  print(stage, `${casesText(results, cases.length, paper)}${aftermath === undefined ? '' : aftermathText(aftermath, paper)}`)
+  return { cases: results, fleet, ok: ok && fleet.ok, ...(aftermath === undefined ? {} : { aftermath }) }
 }
 
 async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): Promise<Outcome> {

@@ -32,6 +32,8 @@ export interface WebSocketListen extends Listen {
 export interface TrustedFile {
   readonly name: CaName
   readonly file: string
+  /** Its certificates enroll devices, and connect none. */
+  readonly enrollsOnly: boolean
 }
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
@@ -266,8 +268,8 @@ function trustedOf(reader: TreeReader, entry: MapEntry | undefined, home: string
 }
 
 function trustOf(reader: TreeReader, node: SourceNode, home: string): TrustedFile | undefined {
-  const map = reader.map(node, 'a trusted CA', ['name', 'file'])
-  const [name, file] = [map?.get('name'), map?.get('file')]
+  const map = reader.map(node, 'a trusted CA', ['name', 'file', 'only'])
+  const [name, file, only] = [map?.get('name'), map?.get('file'), map?.get('only')]
   if (name === undefined || file === undefined) return reader.report(node.at, 'a trusted CA needs a name and a file.', 'Write: { name: factory-2026, file: factory.pem }')
   const text = reader.string(name.value, 'name')
   const where = reader.string(file.value, 'file')
@@ -277,7 +279,7 @@ function trustOf(reader: TreeReader, node: SourceNode, home: string): TrustedFil
   if (OWN_CA_NAMES.includes(parsed.value)) return reader.report(name.value.at, `"${parsed.value}" is the name of our own CA.`, 'Choose another name for the trusted one.')
   const resolved = path.resolve(home, where)
   if (!existsSync(resolved)) return reader.report(file.value.at, `there is no file "${printable(where)}" in the home.`, 'Name the PEM file of the CA, from the home or with its full path.')
-  return { name: parsed.value, file: resolved }
+  return { name: parsed.value, file: resolved, enrollsOnly: only !== undefined && reader.oneOf(only.value, 'only', ['enrollment']) === 'enrollment' }
 }
 
 /** A burst below the rate would make the rate a lie. */

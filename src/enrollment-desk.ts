@@ -1,18 +1,23 @@
-// Tokens in an open home: made, used up and revoked in the registry. The operator's part is in the Desk; the other one is for the
-// enrollment door, which has parsed nothing yet: it hands over what a stranger sent.
+// Tokens in an open home: made, used up and revoked in the registry. The operator's part is in the Desk, that about certificates as
+// proof in claim-desk.ts; the other one is for the enrollment door, which has parsed nothing yet: it hands over what a stranger sent.
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Authority } from './ca/issue.ts'
-import type { Actor, AuditEvent, Source } from './core/audit.ts'
+import type { Actor, AuditEvent, Presented, Source } from './core/audit.ts'
 import { attributesOf, type CsrFacts } from './core/certificate.ts'
+import { isShared, judgeTakeover } from './core/claim.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
+import type { NewDevice } from './core/desk.ts'
 import type { Device } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
-import type { EnrollmentDesk, NewToken, TokenMade, TokenShown } from './core/enrollment-desk.ts'
+import type { EnrollmentDesk, NewToken, TokenMade } from './core/enrollment-desk.ts'
 import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
+import { parseDevicePassword } from './core/password.ts'
 import type { CertificateRecord, Change, Page, Registry } from './core/registry.ts'
+import { planRevocation } from './core/revocation.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
+import { newTokenName, openClaimDesk, shownToken, tokenLetters } from './claim-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { networkOf } from './policy-file.ts'
 import { parseCsr } from './x509/csr.ts'
@@ -23,40 +28,58 @@ export interface EnrollmentPorts {
   readonly clock: () => EpochMs
 }
 
-/** Crockford's base 32. */
-const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-const NAME_CHARS = 8
 /** 130 bits. */
 const SECRET_CHARS = 26
+const NAME_CHARS = 8
 
-const letters = (count: number): string => Array.from(randomBytes(count), (byte) => ALPHABET[byte & 31]).join('')
 const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest()
 /** What is compared when there is no token of that name: it takes as long, and never fits. */
 const NOBODY = Buffer.alloc(32).toString('hex')
 
-export function openEnrollmentDesk({ registry, clock }: EnrollmentPorts, actor: Actor): EnrollmentDesk {
+/** Salted with the device, so that one guess is a guess at one device. */
+const hashOfPassword = (device: string, password: string): Buffer => hashOf(`${device}\0${password}`)
+
+/** The token that the password of a device is: good once, for this device. Reason: password-weak. */
+export function passwordToken(device: DeviceId, { text, lifeMs }: NonNullable<NewDevice['password']>, at: EpochMs): Decision<TokenRecord> {
+  const password = parseDevicePassword(text, device)
+  if (!password.allow) return password
+  const token: NewToken = { target: { device }, register: false, groups: [], networks: [], approve: 'auto', uses: 1, lifeMs }
+  return allow({ ...recordOf(token, at), proof: { kind: 'secret', sha256: hashOfPassword(device, password.value).toString('hex') }, password: true })
+}
+
+export function openEnrollmentDesk(ports: EnrollmentPorts, actor: Actor): EnrollmentDesk {
+  const { registry, clock } = ports
   const knownToken = (name: TokenName): TokenRecord => registry.token(name) ?? refuse('token-not-found', name)
 
   return {
+    ...openClaimDesk(ports, actor),
     async createTokens(tokens) {
       const at = clock()
-      const made = tokens.map((token) => ({ secret: letters(SECRET_CHARS), record: recordOf(token, at) }))
-      const records = made.map(({ secret, record }): TokenRecord => ({ ...record, secretSha256: hashOf(secret).toString('hex') }))
+      const made = tokens.map((token) => ({ secret: tokenLetters(SECRET_CHARS), record: recordOf(token, at) }))
+      const records = made.map(({ secret, record }): TokenRecord => ({ ...record, proof: { kind: 'secret', sha256: hashOf(secret).toString('hex') } }))
       const committed = await registry.commit(records.map((token) => ({ kind: 'token-added', token })), [], records.map(({ name }) => ({ kind: 'token-created', at, token: name, actor })))
       if (!committed.allow) throw failureOf(committed)
       return made.map(({ secret, record: { name, target, expiresAt } }): TokenMade => ({ name, token: `${name}-${secret}`, target, expiresAt }))
     },
     tokens: (query) => {
       const { items, ...rest } = registry.tokens(query)
-      return Promise.resolve({ items: items.map(shown), ...rest })
+      return Promise.resolve({ items: items.map(shownToken), ...rest })
     },
     async revokeToken(name) {
       const token = knownToken(name)
       if (token.revokedAt === undefined) {
-        const committed = await registry.commit([{ kind: 'token-revoked', name, at: clock() }], [], [{ kind: 'token-revoked', at: clock(), token: name, actor }])
+        const at = clock()
+        // Whoever else asks, a CRL or OCSP, is to be told of a claim, too.
+        const claims = token.proof.kind === 'claim' ? registry.certificates({ through: name, profile: 'claim', limit: REGISTRY_LIMITS.pageSizeMax }).items : []
+        const plan = planRevocation(claims, 'cessationOfOperation', at)
+        const revocations = plan.allow ? plan.value.changes : []
+        const committed = await registry.commit(
+          [{ kind: 'token-revoked', name, at }, ...revocations], [],
+          [{ kind: 'token-revoked', at, token: name, actor }, ...revocations.map(({ issuer, serial, reason }): AuditEvent => ({ kind: 'certificate-revoked', at, issuer, serial, revocationReason: reason, actor }))],
+        )
         if (!committed.allow) throw failureOf(committed)
       }
-      return shown(knownToken(name))
+      return shownToken(knownToken(name))
     },
     enrollments: (query) => Promise.resolve(registry.enrollments(query)),
     async decideEnrollment(id, state) {
@@ -73,13 +96,8 @@ function refuse(reason: 'token-not-found' | 'enrollment-not-found', detail: stri
   throw failureOf({ allow: false, reason, detail })
 }
 
-function shown(token: TokenRecord): TokenShown {
-  const { secretSha256: _, ...rest } = token
-  return rest
-}
-
-function recordOf({ uses, lifeMs, ...token }: NewToken, at: EpochMs): Omit<TokenRecord, 'secretSha256'> {
-  return { ...token, name: letters(NAME_CHARS) as TokenName, usesMax: uses, uses: 0, createdAt: at, expiresAt: at + lifeMs }
+function recordOf({ uses, lifeMs, ...token }: NewToken, at: EpochMs): Omit<TokenRecord, 'proof'> {
+  return { ...token, name: newTokenName(), usesMax: uses, uses: 0, createdAt: at, expiresAt: at + lifeMs }
 }
 
 /** A request as a stranger brought it. */
@@ -97,81 +115,157 @@ export interface Certified {
   readonly certificate: Uint8Array
 }
 
+/** A token that was proven, and what it is to be used for. */
+export interface ProvenRequest {
+  readonly token: TokenRecord
+  readonly device: DeviceId
+  readonly csr: CsrFacts
+  readonly source: Source
+  /** The certificate that proved it. */
+  readonly presented?: Presented
+}
+
 export interface EnrollmentDoor {
   /** Reasons: token-unknown, those of `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown, enrollment-pending, enrollment-rejected. */
   withToken(request: TokenRequest): Promise<Decision<Certified>>
+  /** The same for a token that a certificate has proven. Reasons: those of `withToken` but the first, device-enrolled. */
+  withProven(request: ProvenRequest): Promise<Decision<Certified>>
+  /** May this token be used so, as far as the token itself says? */
+  fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }>
 }
 
 export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPorts): EnrollmentDoor {
   return {
     async withToken({ token: text, device: said, csr: der, source }) {
-      const token = openToken(registry, text)
+      const token = openToken(registry, text, said)
       if (token === undefined) return deny('token-unknown')
       const csr = parseCsr(der)
       if (!csr.allow) return csr
       const id = deviceOf(said, csr.value)
-      if (!id.allow) return id
-      const now = clock()
-      const use: TokenUse = { device: id.value, spkiSha256: csr.value.key.spkiSha256 }
-      const usedBefore = registry.tokenUsed(token.name, use)
-      const fits = judgeToken({ token, device: id.value, usedBefore, sourceFits: isFrom(token, source.address), now })
-      if (!fits.allow) return fits
-      // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
-      if (usedBefore && isOver(use, now)) return deny('token-used-up', 'its certificate is over')
-      const known = registry.device(id.value)
-      if (known === undefined && !token.register) return deny('device-unknown', id.value)
-      const plan = judgeEnrollment(csr.value, known ?? newDevice(id.value, token, now))
-      if (!plan.allow) return plan
-      const approved = await approval({ registry, token, use, source, now })
-      if (!approved.allow) return approved
-      return issue({ token, use, source, now, usedBefore, known, spki: plan.value.spki })
+      return id.allow ? withProven({ token, device: id.value, csr: csr.value, source }) : id
     },
+    withProven, fits,
   }
 
-  /** There was a certificate of this key, and none is in force. All are looked at: the view does not hold those that have ended. */
-  function isOver({ device, spkiSha256 }: TokenUse, now: EpochMs): boolean {
-    let [after, ended]: [string | undefined, boolean] = [undefined, false]
+  function fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }> {
+    const usedBefore = registry.tokenUsed(token.name, use)
+    const judged = judgeToken({ token, device: use.device, usedBefore, sourceFits: isFrom(token, source.address), now: clock() })
+    return judged.allow ? allow({ usedBefore }) : judged
+  }
+
+  async function withProven({ token, device, csr, source, presented }: ProvenRequest): Promise<Decision<Certified>> {
+    const now = clock()
+    const use: TokenUse = { device, spkiSha256: csr.key.spkiSha256 }
+    const fitting = fits(token, use, source)
+    if (!fitting.allow) return fitting
+    const { usedBefore } = fitting.value
+    // All are looked at: the view does not hold those that have ended.
+    const ofDevice = usedBefore || isShared(token) ? recordsOf(device) : []
+    // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
+    if (usedBefore && isOver(ofDevice, use, now)) return deny('token-used-up', 'its certificate is over')
+    const known = registry.device(device)
+    if (known === undefined && !token.register) return deny('device-unknown', device)
+    const plan = judgeEnrollment(csr, known ?? newDevice(device, token, now))
+    if (!plan.allow) return plan
+    const untaken = judgeTakeover(token, use, ofDevice)
+    if (!untaken.allow) return untaken
+    const approved = await approval({ registry, token, use, source, now })
+    if (!approved.allow) return approved
+    return issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki })
+  }
+
+  function recordsOf(device: DeviceId): readonly CertificateRecord[] {
+    const found: CertificateRecord[] = []
+    let after: string | undefined
     do {
       const page: Page<CertificateRecord> = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
-      const ofKey = page.items.filter((c) => c.spkiSha256 === spkiSha256 && c.state !== 'planned')
-      if (ofKey.some((c) => (c.state === 'active' || c.state === 'issued') && c.notAfter > now)) return false
-      ended ||= ofKey.length > 0
+      found.push(...page.items)
       after = page.next
     } while (after !== undefined)
-    return ended
+    return found
   }
 
-  async function issue({ token, use, source, now, usedBefore, known, spki }: { readonly token: TokenRecord; readonly use: TokenUse; readonly source: Source; readonly now: EpochMs; readonly usedBefore: boolean; readonly known: Device | undefined; readonly spki: Uint8Array }): Promise<Decision<Certified>> {
-    const actor: Actor = { kind: 'token', name: token.name }
+  async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki }: ToIssue): Promise<Decision<Certified>> {
+    const actor = actorOf(token)
+    const open = { kind: 'token-open', name: token.name } as const
     const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
-    const audit: AuditEvent = { kind: 'token-used', at: now, token: token.name, device: use.device, source }
+    const audit: AuditEvent = { kind: 'token-used', at: now, token: token.name, device: use.device, source, ...(presented === undefined ? {} : { presented }) }
     if (known === undefined) {
       // A use with a device that is new: what is planned for it next can be asked for again by whoever has token and key.
       const added = await registry.commit(
         [{ kind: 'device-added', device: newDevice(use.device, token, now) }, used],
-        [{ kind: 'key-free', spkiSha256: use.spkiSha256, device: use.device }],
+        [open, { kind: 'key-free', spkiSha256: use.spkiSha256, device: use.device }],
         [{ kind: 'device-added', at: now, device: use.device, actor }, audit],
       )
       if (!added.allow && added.reason !== 'device-exists') return added
     }
-    const along = usedBefore || registry.tokenUsed(token.name, use) ? undefined : { changes: [used], audit: [audit] }
-    const issued = await authority.issue({ profile: 'device', commonName: use.device, device: use.device, spki, ...(along === undefined ? {} : { along }) }, actor)
+    const along = usedBefore || registry.tokenUsed(token.name, use) ? { changes: [], audit: [] } : { changes: [used], audit: [audit] }
+    const issued = await authority.issue({
+      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: [open] },
+      ...(isShared(token) ? { inForceMax: alone(token, ofDevice) } : {}),
+    }, actor)
     return issued.allow ? allow({ certificate: issued.value.der }) : issued
   }
 }
 
-/** The token whose secret this is. As long for a name that nobody has as for a secret that is wrong. */
-function openToken(registry: Registry, text: string): TokenRecord | undefined {
+interface ToIssue {
+  readonly token: TokenRecord
+  readonly use: TokenUse
+  readonly source: Source
+  readonly presented: Presented | undefined
+  readonly now: EpochMs
+  readonly usedBefore: boolean
+  readonly known: Device | undefined
+  /** Its certificates, where they matter. */
+  readonly ofDevice: readonly CertificateRecord[]
+  readonly spki: Uint8Array
+}
+
+/** There was a certificate of this key, and none is in force. */
+function isOver(ofDevice: readonly CertificateRecord[], { spkiSha256 }: TokenUse, now: EpochMs): boolean {
+  const ofKey = ofDevice.filter((c) => c.spkiSha256 === spkiSha256 && c.state !== 'planned')
+  return ofKey.length > 0 && !ofKey.some((c) => (c.state === 'active' || c.state === 'issued') && c.notAfter > now)
+}
+
+/** Of two that race with a shared certificate for one device one wins. What the manufacturer certified counts beside it. */
+function alone({ proof }: TokenRecord, ofDevice: readonly CertificateRecord[]): number {
+  const ofFactory = proof.kind === 'manufacturer' && ofDevice.some((c) => c.issuer === proof.ca && c.state === 'active')
+  return ofFactory ? 2 : 1
+}
+
+/** How a token was proven stands in its record. */
+const actorOf = ({ proof, name }: TokenRecord): Actor => ({ kind: proof.kind === 'secret' ? 'token' : proof.kind, name })
+
+/**
+ * The token whose secret this is, or the password of the device that was said. Both are looked for and compared, whichever it may be: it takes as
+ * long for a name, or a device, that nobody has as for a secret that is wrong.
+ */
+function openToken(registry: Registry, text: string, said: string | undefined): TokenRecord | undefined {
+  const named = namedToken(registry, text)
+  const ofDevice = passwordOf(registry, text, said)
+  return named ?? ofDevice
+}
+
+function passwordOf(registry: Registry, text: string, said = ''): TokenRecord | undefined {
+  const device = parseDeviceId(said)
+  const password = device.allow ? registry.passwordOf(device.value) : undefined
+  const right = timingSafeEqual(hashOfPassword(said, text), Buffer.from(password?.sha256 ?? NOBODY, 'hex'))
+  return right && password !== undefined ? registry.token(password.name) : undefined
+}
+
+function namedToken(registry: Registry, text: string): TokenRecord | undefined {
   // A person who types it from a sheet groups it as he likes.
   const letters = text.replaceAll(/[- ]/g, '')
   const name = parseTokenName(letters.slice(0, NAME_CHARS))
   const record = name.allow ? registry.token(name.value) : undefined
-  const right = timingSafeEqual(hashOf(letters.slice(NAME_CHARS)), Buffer.from(record?.secretSha256 ?? NOBODY, 'hex'))
+  // What is proven by a key has no secret: the hash of a public key, which everybody may know, is none. A password has no name before it.
+  const known = record?.proof.kind === 'secret' && record.password === undefined ? record.proof.sha256 : NOBODY
+  const right = timingSafeEqual(hashOf(letters.slice(NAME_CHARS)), Buffer.from(known, 'hex'))
   return right ? record : undefined
 }
 
 /** The id that was said, or that of the request; which of two that differ is meant nobody knows. */
-function deviceOf(said: string | undefined, csr: CsrFacts): Decision<DeviceId> {
+export function deviceOf(said: string | undefined, csr: CsrFacts): Decision<DeviceId> {
   const named = attributesOf(csr.subject, 'CN')[0]?.value ?? undefined
   const text = said === undefined || said === '' ? named : said
   return text === undefined ? deny('device-id-invalid', 'neither the user name nor the request names the device') : parseDeviceId(text)
@@ -189,7 +283,7 @@ function newDevice(id: DeviceId, token: TokenRecord, now: EpochMs): Device {
 }
 
 /** Where a token asks for an operator: what one has said, or that one is waited for. */
-async function approval({ registry, token, use, source, now }: { readonly registry: Registry; readonly token: TokenRecord; readonly use: TokenUse; readonly source: Source; readonly now: EpochMs }): Promise<Decision<void>> {
+async function approval({ registry, token, use, source, now }: Pick<ToIssue, 'token' | 'use' | 'source' | 'now'> & { readonly registry: Registry }): Promise<Decision<void>> {
   if (token.approve === 'auto') return allow(undefined)
   const id = enrollmentId(token.name, use)
   const before = registry.enrollment(id)
@@ -199,7 +293,7 @@ async function approval({ registry, token, use, source, now }: { readonly regist
   if (before?.state === 'rejected') return deny('enrollment-rejected', id)
   if (before === undefined) {
     const enrollment: EnrollmentRecord = { id, token: token.name, ...use, state: 'pending', source: source.address, createdAt: now }
-    const asked = await registry.commit([{ kind: 'enrollment-requested', enrollment }], [], [{ kind: 'enrollment-requested', at: now, enrollment: id, device: use.device, source, actor: { kind: 'token', name: token.name } }])
+    const asked = await registry.commit([{ kind: 'enrollment-requested', enrollment }], [], [{ kind: 'enrollment-requested', at: now, enrollment: id, device: use.device, source, actor: actorOf(token) }])
     if (!asked.allow) return asked
   }
   return deny('enrollment-pending', id)

@@ -18,7 +18,7 @@ import { openTrust } from './x509/chain.ts'
 import { decodePem } from './x509/pem.ts'
 
 /** A CA that the configuration trusts now. That the registry has it says only that its name is taken. */
-export type ForeignCa = Pick<CaRecord, 'name' | 'tenant' | 'der' | 'spkiSha256'> & { readonly role: 'trusted' }
+export type ForeignCa = Pick<CaRecord, 'name' | 'tenant' | 'der' | 'spkiSha256'> & { readonly role: 'trusted'; readonly enrollsOnly: boolean }
 
 /**
  * Reads the CAs that the configuration trusts. A certificate is recorded under the name of its CA: a name that went over to
@@ -27,7 +27,7 @@ export type ForeignCa = Pick<CaRecord, 'name' | 'tenant' | 'der' | 'spkiSha256'>
  */
 export function readForeignCas(trust: Config['trust'], recorded: readonly Pick<CaRecord, 'name' | 'spkiSha256'>[]): readonly ForeignCa[] {
   const read: ForeignCa[] = []
-  for (const { name, file } of trust) {
+  for (const { name, file, enrollsOnly } of trust) {
     const invalid = (problem: string, fix = 'Correct trust: in sallyport.yaml.'): SallyportError => new SallyportError('config-invalid', `The trusted CA ${name}: ${problem}`, { fix })
     const blocks = decodePem(textOf(file, invalid), 'CERTIFICATE')
     const [der, ...more] = blocks.allow ? blocks.value : []
@@ -41,7 +41,7 @@ export function readForeignCas(trust: Config['trust'], recorded: readonly Pick<C
     if (named !== undefined && named.spkiSha256 !== spkiSha256) throw invalid(`the name ${name} belongs to another key.`, 'Give the new CA a name of its own.')
     const keyed = known.find((ca) => ca.spkiSha256 === spkiSha256 && ca.name !== name)
     if (keyed !== undefined) throw invalid(`its key is that of the CA ${keyed.name}.`, `A CA has one name: use ${keyed.name}, or remove the entry when that CA is our own.`)
-    const ca: ForeignCa = { name, role: 'trusted', tenant: DEFAULT_TENANT, der, spkiSha256 }
+    const ca: ForeignCa = { name, role: 'trusted', tenant: DEFAULT_TENANT, der, spkiSha256, enrollsOnly }
     try {
       openTrust([ca])
     } catch {
@@ -66,7 +66,7 @@ export async function recordForeignCas(home: Pick<OpenHome, 'registry' | 'genesi
   const fresh = cas.filter((ca) => !recorded.has(ca.name))
   if (fresh.length === 0) return
   try {
-    await recordCas(home.genesis({ kind: 'system' }), fresh.map((ca) => ({ ...ca, state: 'trusted' })))
+    await recordCas(home.genesis({ kind: 'system' }), fresh.map(({ name, role, tenant, der, spkiSha256 }) => ({ name, role, tenant, der, spkiSha256, state: 'trusted' })))
   } catch (cause) {
     if (!(cause instanceof SallyportError) || cause.code !== 'refused') throw cause
     throw new SallyportError('config-invalid', cause.message, { fix: 'Correct trust: in sallyport.yaml; the key of a device is not that of a CA.', cause })

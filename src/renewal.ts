@@ -121,7 +121,9 @@ export function openRenewal(ports: RenewalPorts): Renewal {
     const plan = judge()
     if (!plan.allow) return plan
     const { spki, ends } = plan.value
-    const issued = await authority.issue({ profile: 'device', commonName: id, device: id, spki, state: 'issued', ends }, actor)
+    // What is revoked meanwhile has no next one; and the next one came the way that this one came.
+    const along = record === undefined ? undefined : { changes: [], audit: [], expected: [{ kind: 'certificate-state', issuer: record.issuer, serial: record.serial, states: ['issued', 'active'] } as const] }
+    const issued = await authority.issue({ profile: 'device', commonName: id, device: id, spki, state: 'issued', ends, through: record?.through, ...(along === undefined ? {} : { along }) }, actor)
     return issued.allow ? allow({ ...issued.value, device: id, chain: [authority.issuerDer] }) : issued
   }
 

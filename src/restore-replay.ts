@@ -135,13 +135,15 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
       return [{ kind: 'certificate-revoked', at, issuer: change.issuer, serial: change.serial, revocationReason: change.reason, actor: ACTOR, ...(device === undefined ? {} : { device }) }]
     }
     case 'ca-added':
-      return [{ kind: 'ca-added', at, ca: change.ca.name, actor: ACTOR }]
+      return [{ kind: 'ca-added', at, ca: change.ca.name, actor: ACTOR, ...(change.ca.ids === undefined ? {} : { ids: change.ca.ids }) }]
     case 'ca-state':
       return [{ kind: 'ca-state', at, ca: change.name, state: change.state, actor: ACTOR }]
     case 'token-added':
       return [{ kind: 'token-created', at, token: change.token.name, actor: ACTOR }]
     case 'token-revoked':
       return [{ kind: 'token-revoked', at, token: change.name, actor: ACTOR }]
+    case 'token-suspended':
+      return [{ kind: change.at === undefined ? 'token-resumed' : 'token-suspended', at, token: change.name, actor: ACTOR }]
     // None of these has an event without the request that it was part of; the restore counts them.
     case 'device-described':
     case 'certificate-state':
@@ -149,6 +151,9 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
     case 'enrollment-requested':
     case 'enrollment-decided':
     case 'crl-numbered':
+    case 'renewal-ordered':
+    case 'renewal-order-ended':
+    case 'expiry-told':
       return []
   }
 }

@@ -76,6 +76,7 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 # policy: policy.yaml               # and every *.yaml and *.policy in policy.d beside it
 # trust:                             # CAs of others; the policy's identity: says which devices they speak for
 #   - { name: factory-2026, file: factory.pem }   # one CA per file, the one that signs; a new key needs a new name
+#                                    # only: enrollment keeps its devices from the MQTT port: docs/enrollment.md
 # tls: { resumption: off }
 # limits: { sourceRatePerSecond: 500, sourceBurst: 2000, packetBytesMax: 256KiB, keepAliveSecondsMax: 1200 }
 # detection:                         # devices that behave as if somebody else had them: sallyport detection list

@@ -65,6 +65,7 @@ describe('what is wrong has a place and a way out', () => {
     ['trust: [{ name: factory }]', '1:9', 'needs a name and a file'],
     ['trust: [{ name: "a/b", file: factory.pem }]', '1:17', '"a/b" is not a CA name'],
     ['trust: [{ name: issuing-1, file: factory.pem }]', '1:17', 'is the name of our own CA'],
+    ['trust: [{ name: f, file: factory.pem, only: mqtt }]', '1:45', 'only'],
     ['trust: [{ name: f, file: gone.pem }]', '1:26', 'there is no file "gone.pem"'],
     ['trust: [{ name: f, file: factory.pem }, { name: f, file: factory.pem }]', '1:41', 'is listed already'],
     ['tls: { resumption: maybe }', '1:20', 'tls.resumption must be on or off, not maybe.'],
@@ -166,14 +167,14 @@ describe('what is right is taken', () => {
     const config = load(`organisation: Acme
 listen: { mqtt: { host: 0.0.0.0, port: 0 }, admin: { host: 10.0.0.5, port: 1 } }
 hosts: [mqtt.acme.example, "2001:db8::1"]
-trust: [{ name: factory-2026, file: factory.pem }]
+trust: [{ name: factory-2026, file: factory.pem }, { name: presses, file: factory.pem, only: enrollment }]
 tls: { resumption: on }
 limits: { sourceRatePerSecond: 5000, packetBytesMax: 64KiB, keepAliveSecondsMax: 60 }
 log: { level: debug }
 policy: rules/policy.yaml
 `)
     expect(config).toMatchObject({
-      organisation: 'Acme', listen: { mqtt: { host: '0.0.0.0', port: 0 }, admin: { host: '10.0.0.5', port: 1 } }, trust: [{ name: 'factory-2026', file: path.join(home, 'factory.pem') }],
+      organisation: 'Acme', listen: { mqtt: { host: '0.0.0.0', port: 0 }, admin: { host: '10.0.0.5', port: 1 } }, trust: [{ name: 'factory-2026', file: path.join(home, 'factory.pem'), enrollsOnly: false }, { name: 'presses', file: path.join(home, 'factory.pem'), enrollsOnly: true }],
       resumption: true, packetBytesMax: 65_536, keepAliveSecondsMax: 60, logLevel: 'debug', policyFile: path.join(home, 'rules/policy.yaml'), announcedHost: 'mqtt.acme.example',
       sourceRate: { perSecond: 5_000, burst: 5_000 },
     })

@@ -218,7 +218,7 @@ describe('a token that asks for an operator', () => {
 describe('an operator', () => {
   test('sees tokens without what would let anybody guess them, in the list and in the audit log', async () => {
     const token = await tokenFor({ target: { device: device('seen') } })
-    const hash = house.home.registry.token(nameOf(token))!.secretSha256
+    const hash = house.home.registry.token(nameOf(token))!.proof.sha256
     const listed = JSON.stringify([await desk.tokens({ limit: 1_000 }), await desk.auditTail(1_000)])
     expect(listed).toContain(nameOf(token))
     expect(listed.includes(token.slice(9)) || listed.includes(hash)).toBe(false)

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Peer } from '../src/broker/peer.ts'
-import { loadConfig } from '../src/config.ts'
+import { loadConfig, type TrustedFile } from '../src/config.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type SerialNumber } from '../src/core/ids.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from '../src/foreign.ts'
 import { openHome, type OpenHome } from '../src/home.ts'
@@ -27,12 +27,12 @@ afterAll(async () => {
 })
 
 const factory = forgeRoot('Factory')
-const entry = (name: string, ...ders: readonly Uint8Array[]): { name: CaName; file: string } => {
+const entry = (name: string, ...ders: readonly Uint8Array[]): TrustedFile => {
   const file = path.join(folder, `${name}.pem`)
   writeFileSync(file, ders.map((der) => encodePem('CERTIFICATE', der)).join(''))
-  return { name: name as CaName, file }
+  return { name: name as CaName, file, enrollsOnly: false }
 }
-const read = (...entries: readonly { name: CaName; file: string }[]): readonly ForeignCa[] => readForeignCas(entries, home.registry.cas())
+const read = (...entries: readonly TrustedFile[]): readonly ForeignCa[] => readForeignCas(entries, home.registry.cas())
 
 describe('what is a trusted CA', () => {
   test('one CA certificate in a file; several of them, each with a name and a key of its own', () => {
@@ -40,12 +40,12 @@ describe('what is a trusted CA', () => {
     expect(read()).toEqual([])
   })
 
-  test.each<[string, () => readonly { name: CaName; file: string }[], string]>([
+  test.each<[string, () => readonly TrustedFile[], string]>([
     ['no certificate', () => [entry('a')], 'is not a PEM certificate'],
     ['two certificates', () => [entry('a', factory.certificate, forgeRoot('B').certificate)], 'holds 2 certificates'],
     ['the certificate of a device', () => [entry('a', forgeLeaf(factory, 'F-1').certificate)], 'is not the certificate of a CA'],
     ['no DER', () => [entry('a', Buffer.from('factory'))], 'is not the certificate of a CA'],
-    ['a file that is gone', () => [{ name: 'a' as CaName, file: path.join(folder, 'gone.pem') }], 'cannot be read'],
+    ['a file that is gone', () => [{ name: 'a' as CaName, file: path.join(folder, 'gone.pem'), enrollsOnly: false }], 'cannot be read'],
     ['one key under two names', () => [entry('a', factory.certificate), entry('b', factory.certificate)], 'its key is that of the CA a'],
     ['our own root', () => [entry('a', home.registry.cas().find((ca) => ca.role === 'root')!.der)], 'its key is that of the CA root'],
   ])('not %s', (_, entries, message) => {

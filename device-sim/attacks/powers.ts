@@ -60,6 +60,7 @@ export function guardedAdmin(operator: Partial<Admin>, takes: (need: Need) => vo
     certificatesOf: (id) => ask('registry', () => operator.certificatesOf?.(id)),
     refusalsAfter: (after) => ask('audit', () => operator.refusalsAfter?.(after)),
     auditMentions: (text) => ask('audit', () => operator.auditMentions?.(text)),
+    sessions: () => ask('registry', () => operator.sessions?.()),
     // Whoever opened it closes it.
     close: () => {},
   }

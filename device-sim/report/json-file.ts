@@ -3,6 +3,7 @@
 import { constants } from 'node:fs'
 import { access, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import type { Aftermath } from '../attacks/aftermath.ts'
 import type { CaseResult } from '../attacks/run.ts'
 import { SimError } from '../failure.ts'
 import type { FleetResult } from '../fleet.ts'
@@ -29,6 +30,8 @@ export interface RunReport extends RunFacts {
   readonly target: TargetFacts
   readonly fleet?: FleetResult
   readonly cases?: readonly CaseResult[]
+  /** What the cases did to everybody else, and left behind. */
+  readonly aftermath?: Aftermath
   readonly scenario?: ScenarioResult
 }
 

@@ -6,8 +6,8 @@
 import type { TLSSocket } from 'node:tls'
 import type { X509Certificate } from 'node:crypto'
 import type { DenyReason } from '../vocabulary.ts'
-import { X509_LIMITS } from '../limits.ts'
 import type { TlsVersion } from '../core/policy/document.ts'
+import { presentedChain } from '../x509/presented.ts'
 
 interface HandleSurface {
   verifyError?(): { readonly code?: string } | null | undefined
@@ -33,18 +33,6 @@ export function presentedCertificate(socket: TLSSocket): X509Certificate | undef
 /** The TLS version of a connection. Older ones than 1.2 are not spoken; what cannot be read, as of a closed socket, is not taken for the better one. */
 export function tlsVersion(socket: TLSSocket): TlsVersion {
   return socket.getProtocol() === 'TLSv1.3' ? '1.3' : '1.2'
-}
-
-/** The chain as it was presented, in DER, leaf first. */
-export function presentedChain(leaf: X509Certificate): readonly Uint8Array[] {
-  const chain: Uint8Array[] = []
-  let next: X509Certificate | undefined = leaf
-  // One more than allowed is enough to know that it is too long.
-  while (next !== undefined && chain.length <= X509_LIMITS.chainLengthMax) {
-    chain.push(next.raw)
-    next = next.issuerCertificate
-  }
-  return chain
 }
 
 /**

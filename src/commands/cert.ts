@@ -1,7 +1,7 @@
 // sallyport cert list | show | revoke.
 
 import { SallyportError } from '../core/errors.ts'
-import { parseDeviceId, parseSerialNumber } from '../core/ids.ts'
+import { parseDeviceId, parseSerialNumber, parseTokenName } from '../core/ids.ts'
 import { CERTIFICATE_STATES } from '../core/registry.ts'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { confirm, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
@@ -11,6 +11,7 @@ import { limitOf } from './device.ts'
 interface ListOptions extends CommonOptions {
   readonly device?: string
   readonly state?: string
+  readonly token?: string
   readonly after?: string
   readonly limit?: string
 }
@@ -19,9 +20,10 @@ export async function list(options: ListOptions): Promise<void> {
   const device = options.device === undefined ? undefined : required(parseDeviceId(options.device))
   const state = CERTIFICATE_STATES.find((s) => s === options.state)
   if (options.state !== undefined && state === undefined) throw new SallyportError('usage', `--state takes one of ${CERTIFICATE_STATES.join(', ')}.`)
+  const through = options.token === undefined ? undefined : required(parseTokenName(options.token))
   const limit = limitOf(options.limit)
   await withDesk(options, async (desk) => {
-    const page = await desk.certificates({ device, state, after: options.after, limit })
+    const page = await desk.certificates({ device, state, through, after: options.after, limit })
     print(options, page, () => `${table([['SERIAL', 'PROFILE', 'DEVICE', 'STATE', 'EXPIRES'], ...page.items.map((c) => [c.serial, c.profile, c.device ?? '-', c.state, time(c.notAfter)])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
   })
 }
@@ -34,6 +36,7 @@ export async function show(serial: string, options: CommonOptions): Promise<void
       [
         `${record.serial}: ${record.profile} certificate${record.device === undefined ? '' : ` of ${record.device}`}, issued by ${record.issuer}, ${record.state}`,
         `valid ${time(record.notBefore)} to ${time(record.notAfter)}`,
+        ...(record.through === undefined ? [] : [`came through the token ${record.through}`]),
         ...(record.revokedAt === undefined ? [] : [`revoked ${time(record.revokedAt)} (${record.revocationReason ?? 'unspecified'})`]),
         ...(record.sha256 === undefined ? [] : [`SHA-256 ${record.sha256}`]),
         ...(pem === undefined ? [] : [pem.trim()]),
@@ -63,12 +66,12 @@ export async function revoke(options: RevokeOptions): Promise<void> {
     await revokeMany(options, reason)
     return
   }
-  if (options.dryRun === true) throw new SallyportError('usage', '--dry-run is for --group, --ca, --issued-after and --issued-before. What one device has: sallyport device show ID.')
-  if ((options.device === undefined) === (options.serial === undefined)) throw new SallyportError('usage', 'Name what to revoke: --device ID, --serial S, --group G, --ca NAME, --issued-after T or --issued-before T.')
+  if (options.dryRun === true) throw new SallyportError('usage', '--dry-run is for --group, --ca, --token, --claim, --issued-after and --issued-before. What one device has: sallyport device show ID.')
+  if ((options.device === undefined) === (options.serial === undefined)) throw new SallyportError('usage', 'Name what to revoke: --device ID, --serial S, --group G, --ca NAME, --token NAME, --claim NAME, --issued-after T or --issued-before T.')
   const target = options.device === undefined ? { serial: required(parseSerialNumber(options.serial ?? '')) } : { device: required(parseDeviceId(options.device)) }
   await confirm(options, `Revoke ${options.device ?? options.serial ?? ''}? Its sessions end now, and the certificate can never be used again.`)
   await withDesk(options, async (desk) => {
     const answer = await desk.revoke(target, reason)
-    print(options, answer, () => `Revoked ${answer.revoked.join(', ')}. ${answer.sessionsClosed} session${answer.sessionsClosed === 1 ? '' : 's'} closed, within ${answer.closedMs} ms of the commit.`)
+    print(options, answer, () => `Revoked ${answer.revoked.join(', ')}. ${answer.sessionsClosed} session${answer.sessionsClosed === 1 ? '' : 's'} closed, within ${answer.closedMs} ms of the commit.${answer.before === undefined ? '' : `\nRevoked before, with the reason and the time of then: ${answer.before.join(', ')}.`}`)
   })
 }

@@ -1,41 +1,56 @@
-// sallyport token create | list | revoke, and enrollment list | approve | reject.
+// sallyport token create | list | suspend | resume | revoke, and enrollment list | approve | reject.
 
 import type { NewToken, TokenShown } from '../core/enrollment-desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { parseDeviceId, parseGroupName, parseTokenName, printable } from '../core/ids.ts'
+import { parseDeviceId, parseGroupName, parseTokenName } from '../core/ids.ts'
 import { parsePattern, type EnrollmentState, type TokenTarget } from '../core/token.ts'
 import { TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { networkOf } from '../policy-file.ts'
 import { print, required, table, time, withDesk, type CommonOptions } from './context.ts'
 import { limitOf } from './device.ts'
+import { readDuration } from './duration.ts'
+import { admitManufacturer, createClaim, proofOf, proofText, targetText, type ProofOptions } from './token-proof.ts'
+
+const DAY = 86_400_000
 
 interface PageOptions extends CommonOptions {
   readonly after?: string
   readonly limit?: string
 }
 
-interface CreateOptions extends CommonOptions {
+export interface CreateOptions extends CommonOptions, ProofOptions {
   readonly id?: string
   readonly pattern?: string
   readonly register?: boolean
   readonly group?: readonly string[]
-  readonly uses: string
-  readonly expires: string
+  readonly uses?: string
+  readonly expires?: string
   readonly cidr?: readonly string[]
   readonly approve: NewToken['approve']
 }
 
+/** How long, and how often, where nothing is said: a line of production has more devices than a person, and a manufacturer more than both. */
+const PRESETS = {
+  secret: { uses: 1, lifeMs: DAY },
+  claim: { uses: 1, lifeMs: 30 * DAY },
+  manufacturer: { uses: TOKEN_LIMITS.usesMax, lifeMs: TOKEN_LIMITS.lifeMaxMs },
+} as const
+
 export async function create(options: CreateOptions): Promise<void> {
+  const proof = proofOf(options)
+  const preset = PRESETS[proof]
   const token: NewToken = {
     target: targetOf(options),
     register: options.register === true,
     groups: (options.group ?? []).map((name) => required(parseGroupName(name))),
     networks: (options.cidr ?? []).map(parseNetwork),
     approve: options.approve,
-    uses: usesOf(options.uses),
-    lifeMs: durationOf(options.expires),
+    uses: options.uses === undefined ? preset.uses : usesOf(options.uses),
+    lifeMs: options.expires === undefined ? preset.lifeMs : durationOf(options.expires),
   }
   if (token.groups.length > 0 && !token.register) throw new SallyportError('usage', '--group is for devices that the token registers.', { fix: 'Give --register, too; the groups of a device that is registered are set with device set.' })
+  if (proof === 'claim') return createClaim(token, options)
+  if (proof === 'manufacturer') return admitManufacturer(token, options)
   await withDesk(options, async (desk) => {
     const [made] = await desk.createTokens([token])
     if (made === undefined) throw new SallyportError('internal', 'no token was made')
@@ -47,8 +62,6 @@ function targetOf({ id, pattern }: CreateOptions): TokenTarget {
   if ((id === undefined) === (pattern === undefined)) throw new SallyportError('usage', 'Say for whom: --id ID or --pattern PATTERN.')
   return id === undefined ? { pattern: required(parsePattern(pattern ?? '')) } : { device: required(parseDeviceId(id)) }
 }
-
-const targetText = (target: TokenTarget): string => ('device' in target ? target.device : `all of ${target.pattern}`)
 
 function parseNetwork(text: string): string {
   const test = networkOf(text)
@@ -62,26 +75,20 @@ function usesOf(text: string): number {
   return uses
 }
 
-const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
-
-export function durationOf(text: string): number {
-  const [, count = '', unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
-  const ms = Number(count) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? 0)
-  if (ms < 1 || ms > TOKEN_LIMITS.lifeMaxMs) throw new SallyportError('usage', `--expires takes a duration of at most 366d, not ${printable(text)}.`, { fix: 'Write 90s, 15m, 24h or 30d.' })
-  return ms
-}
+export const durationOf = (text: string): number => readDuration('--expires', text, TOKEN_LIMITS.lifeMaxMs)
 
 export async function list(options: PageOptions): Promise<void> {
   const limit = limitOf(options.limit)
   await withDesk(options, async (desk) => {
     const page = await desk.tokens({ after: options.after, limit })
-    print(options, page, () => `${table([['TOKEN', 'FOR', 'USED', 'STATE', 'EXPIRES'], ...page.items.map((t) => [t.name, targetText(t.target), `${t.uses} of ${t.usesMax}`, stateOf(t, Date.now()), time(t.expiresAt)])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
+    print(options, page, () => `${table([['TOKEN', 'FOR', 'PROVEN BY', 'USED', 'STATE', 'EXPIRES'], ...page.items.map((t) => [t.name, targetText(t.target), proofText(t.proof), `${t.uses} of ${t.usesMax}`, stateOf(t, Date.now()), time(t.expiresAt)])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
   })
 }
 
 function stateOf(token: TokenShown, now: number): string {
   if (token.revokedAt !== undefined) return 'revoked'
   if (token.expiresAt <= now) return 'expired'
+  if (token.suspendedAt !== undefined) return 'suspended'
   return token.uses < token.usesMax ? 'open' : 'used up'
 }
 
@@ -90,6 +97,14 @@ export async function revoke(name: string, options: CommonOptions): Promise<void
   await withDesk(options, async (desk) => {
     const revoked = await desk.revokeToken(token)
     print(options, revoked, () => `${revoked.name} is revoked. ${revoked.uses === 0 ? 'Nobody has used it.' : `It was used ${revoked.uses} times; who has a certificate keeps it.`}`)
+  })
+}
+
+export async function suspend(name: string, suspended: boolean, options: CommonOptions): Promise<void> {
+  const token = required(parseTokenName(name))
+  await withDesk(options, async (desk) => {
+    const now = await desk.suspendToken(token, suspended)
+    print(options, now, () => (suspended ? `${now.name} is suspended: refused until it is resumed. Who has a certificate keeps it.` : `${now.name} may be used again.`))
   })
 }
 

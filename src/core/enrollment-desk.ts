@@ -1,8 +1,8 @@
 // What an operator does about enrollment: tokens made, listed, revoked, and requests that wait approved or rejected.
 
-import type { EpochMs, GroupName, TokenName } from './ids.ts'
+import type { EpochMs, GroupName, SerialNumber, TokenName } from './ids.ts'
 import type { EnrollmentQuery, Page, PageQuery } from './registry.ts'
-import type { EnrollmentRecord, EnrollmentState, TokenRecord, TokenTarget } from './token.ts'
+import type { EnrollmentRecord, EnrollmentState, ManufacturerRule, TokenProof, TokenRecord, TokenTarget } from './token.ts'
 
 export interface NewToken {
   readonly target: TokenTarget
@@ -16,7 +16,7 @@ export interface NewToken {
 }
 
 /** A token as it is listed: all but what would let anybody guess. */
-export type TokenShown = Omit<TokenRecord, 'secretSha256'>
+export type TokenShown = Omit<TokenRecord, 'proof'> & { readonly proof: { readonly kind: 'secret' } | Exclude<TokenProof, { readonly kind: 'secret' }> }
 
 export interface TokenMade {
   readonly name: TokenName
@@ -26,12 +26,31 @@ export interface TokenMade {
   readonly expiresAt: EpochMs
 }
 
+/** A token that is proven by the key of a certificate. PEM. */
+export interface ClaimMade {
+  readonly name: TokenName
+  readonly target: TokenTarget
+  readonly expiresAt: EpochMs
+  readonly serial: SerialNumber
+  readonly certificate: string
+  /** The issuing certificates, leaf side first, without the root. */
+  readonly chain: readonly string[]
+  /** What this server is verified with. */
+  readonly root: string
+}
+
 /** Refusals are thrown, as by the rest of the Desk. */
 export interface EnrollmentDesk {
   /** All of them or none, in their order: a sheet of them is one commit. */
   createTokens(tokens: readonly NewToken[]): Promise<readonly TokenMade[]>
+  /** `csr`, PEM, has the key that proves it. Its certificate ends with it; it is recorded with it, or not at all. */
+  createClaim(token: NewToken, csr: string): Promise<ClaimMade>
+  /** Certificates of a CA that is trusted prove it, each for the device that it names. */
+  admitManufacturer(token: NewToken, rule: ManufacturerRule): Promise<TokenShown>
   tokens(query: PageQuery): Promise<Page<TokenShown>>
-  /** Who has its certificate keeps it. */
+  /** Refused from now on, or no longer. */
+  suspendToken(name: TokenName, suspended: boolean): Promise<TokenShown>
+  /** Who has its certificate keeps it. The certificate of a claim is revoked with it. */
   revokeToken(name: TokenName): Promise<TokenShown>
   enrollments(query: EnrollmentQuery): Promise<Page<EnrollmentRecord>>
   /** The device gets its certificate, or its refusal, when it asks again. */

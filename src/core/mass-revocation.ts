@@ -1,15 +1,17 @@
-// Revoking many certificates by what they have in common: a group, a CA, a window of time. What is chosen, what may not be,
+// Revoking many certificates by what they have in common: a group, a CA, a token, a window of time. What is chosen, what may not be,
 // and what is told before it is done. Pure; the pages are read and committed elsewhere.
 
 import type { RevocationReason } from '../vocabulary.ts'
 import type { Device } from './device.ts'
-import type { CaName, DeviceId, EpochMs, GroupName } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, TokenName } from './ids.ts'
 import type { CertificateRecord } from './registry.ts'
 
-/** All that is said must hold; at least one of the first three is said. Times: from `issuedAfter` on, and before `issuedBefore`. */
+/** All that is said must hold; at least one of them is said. Times: from `issuedAfter` on, and before `issuedBefore`. */
 export interface RevocationChoice {
   readonly group?: GroupName | undefined
   readonly ca?: CaName | undefined
+  /** What came through this token, its claim's certificate included. The token is revoked first. */
+  readonly token?: TokenName | undefined
   readonly issuedAfter?: EpochMs | undefined
   readonly issuedBefore?: EpochMs | undefined
 }
@@ -47,6 +49,7 @@ export function isChosen(record: CertificateRecord, device: Device | undefined, 
     record.notAfter > now &&
     (choice.group === undefined || device?.groups.includes(choice.group) === true) &&
     (choice.ca === undefined || record.issuer === choice.ca) &&
+    (choice.token === undefined || record.through === choice.token) &&
     (choice.issuedAfter === undefined || record.createdAt >= choice.issuedAfter) &&
     (choice.issuedBefore === undefined || record.createdAt < choice.issuedBefore)
   )

@@ -7,6 +7,7 @@ import type { SubjectAltName } from './certificate.ts'
 import type { Decision } from './decision.ts'
 import type { Device, DeviceState, Hold } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId, TokenName } from './ids.ts'
+import type { RenewalOrder } from './renewal-orders.ts'
 import type { EnrollmentRecord, EnrollmentState, TokenRecord, TokenUse } from './token.ts'
 
 /** planned → issued → active → superseded | revoked. Expiry is not a state: it follows from notAfter and the clock. */
@@ -32,6 +33,8 @@ export interface CertificateRecord {
   readonly createdAt: EpochMs
   readonly revokedAt?: EpochMs
   readonly revocationReason?: RevocationReason
+  /** The token that it came through: by which it was enrolled, it or the certificate at the beginning of its renewals. A claim's is its own. */
+  readonly through?: TokenName
 }
 
 /**
@@ -63,6 +66,8 @@ export interface CaRecord {
   readonly state: CaState
   /** When it came to this state. */
   readonly since: EpochMs
+  /** The device ids that it may name, as patterns; absent where it may name any. */
+  readonly ids?: readonly string[]
 }
 
 /** A certificate that one CA of ours has given another: the same name and key as that one's own, with another signature. */
@@ -119,17 +124,25 @@ export type Change =
   /** Counted once for a device and a key, however often it is said. */
   | { readonly kind: 'token-used'; readonly name: TokenName; readonly device: DeviceId; readonly spkiSha256: KeyHash; readonly at: EpochMs }
   | { readonly kind: 'token-revoked'; readonly name: TokenName; readonly at: EpochMs }
+  /** `at`: since when; without it the token is in force again. */
+  | { readonly kind: 'token-suspended'; readonly name: TokenName; readonly at?: EpochMs }
   | { readonly kind: 'enrollment-requested'; readonly enrollment: EnrollmentRecord }
   | { readonly kind: 'enrollment-decided'; readonly id: string; readonly state: Exclude<EnrollmentState, 'pending'>; readonly at: EpochMs }
   | { readonly kind: 'crl-numbered'; readonly crl: CrlRecord }
+  | { readonly kind: 'renewal-ordered'; readonly order: RenewalOrder }
+  /** Ending twice is ending once. */
+  | { readonly kind: 'renewal-order-ended'; readonly id: string; readonly at: EpochMs }
+  /** It was said of this that it expires. */
+  | { readonly kind: 'expiry-told'; readonly what: string; readonly at: EpochMs }
 
 /**
  * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
  * of one id [device-exists], a second certificate of one (issuer, serial), a second CA of one name or a second current one [revision-conflict],
  * a CRL number that is not higher than the last of its issuer and scope [revision-conflict],
- * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
- * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found],
+ * a second password of a device [revision-conflict], a key with two owners, be they devices, by certificate or by report, or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
+ * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found],
+ * a second order of one id [revision-conflict],
  * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
  */
 export type Expectation =
@@ -142,7 +155,7 @@ export type Expectation =
    * must not speak for the devices of another one.
    */
   | { readonly kind: 'device-issuer'; readonly device: DeviceId; readonly issuer: CaName }
-  /** [key-in-use] No CA has this key, no certificate of another device, and no revoked certificate of any. */
+  /** [key-in-use] No CA has this key, no certificate of another device, no revoked certificate of any, and it is not the reported key of another device. */
   | { readonly kind: 'key-free'; readonly spkiSha256: KeyHash; readonly device?: DeviceId }
   /**
    * [certificates-limit] With this commit the device has at most `max` certificates in force or on their way at `now`:
@@ -155,6 +168,8 @@ export type Expectation =
   | { readonly kind: 'ca-state'; readonly name: CaName; readonly states: readonly CaState[] }
   /** [ca-in-use] No certificate of this CA for anybody but another CA and its own OCSP responder is planned, issued or active at `now`. */
   | { readonly kind: 'ca-unused'; readonly name: CaName; readonly now: EpochMs }
+  /** [token-not-found | token-revoked | token-suspended] */
+  | { readonly kind: 'token-open'; readonly name: TokenName }
   /** [revision-conflict] */
   | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly states: readonly CertificateState[] }
 
@@ -171,9 +186,17 @@ export interface Page<T> {
 
 /** What is undefined is not asked for. */
 export interface DeviceQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly group?: GroupName | undefined; readonly state?: DeviceState | undefined }
-export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined }
+export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined; readonly profile?: ProfileName | undefined; readonly through?: TokenName | undefined }
+
+/** Who planned a certificate: `name` needs `by`. What was observed, and what older versions planned, was planned by nobody. */
+export interface JournalQuery extends PageQuery { readonly state?: 'planned' | undefined; readonly by?: Actor['kind'] | undefined; readonly name?: string | undefined; readonly through?: TokenName | undefined }
+
+/** A certificate, and who planned it. */
+export type JournalEntry = CertificateRecord & { readonly by?: Actor }
 
 export interface PageQuery { readonly after?: string | undefined; readonly limit?: number | undefined }
+/** Certificates of devices that are in force or on their way and end from `from` on and before `until`. */
+export interface ExpiringCertificatesQuery extends PageQuery { readonly from: EpochMs; readonly until: EpochMs; readonly group?: GroupName | undefined }
 /** Those that wait, unless another state is asked for. */
 export interface EnrollmentQuery extends PageQuery { readonly state?: EnrollmentState | undefined }
 
@@ -191,6 +214,8 @@ export interface Registry {
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
   certificates(query: CertificateQuery): Page<CertificateRecord>
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
+  /** In the order in which they were planned, with who did it. */
+  journal(query: JournalQuery): Page<JournalEntry>
   /** What was planned under this serial; undefined for what was planned without one, and for what was observed. */
   certificatePlan(issuer: CaName, serial: SerialNumber): CertificatePlan | undefined
   /** In the order in which they were made. */
@@ -199,10 +224,20 @@ export interface Registry {
   crossCertificates(): readonly CrossCertificate[]
   token(name: TokenName): TokenRecord | undefined
   tokens(query: PageQuery): Page<TokenRecord>
+  /** Tokens that a certificate proves: the claim of this key, the rules for the manufacturer whose CA has it. In the order of their names. */
+  tokensProvenBy(sha256: KeyHash): readonly TokenRecord[]
+  /** The token that is the password of this device, and not revoked. As quick where there is none. */
+  passwordOf(device: DeviceId): { readonly name: TokenName; readonly sha256: string } | undefined
   /** Was this token used by this device with this key? */
   tokenUsed(name: TokenName, use: TokenUse): boolean
   enrollment(id: string): EnrollmentRecord | undefined
   enrollments(query: EnrollmentQuery): Page<EnrollmentRecord>
+  /** In the order of their ends, soonest first. */
+  expiringCertificates(query: ExpiringCertificatesQuery): Page<CertificateRecord>
+  /** Those that are open, in the order in which they were given. */
+  renewalOrders(): readonly RenewalOrder[]
+  /** When it was last said of this that it expires. */
+  expiryToldAt(what: string): EpochMs | undefined
   /** The last CRL of each scope of this issuer. */
   crls(issuer: CaName): readonly CrlRecord[]
   /** Revoked certificates of this issuer with a serial behind `after` ('' for the first page), a page in their order; empty at the end. */
@@ -224,6 +259,7 @@ export interface RegistryView {
   certificate(issuer: CaName, serial: string): CertificateRecord | undefined
   /** The signed certificate whose bytes have this hash: what equals a recorded one needs no second verification. */
   certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
+  /** In the order in which they were recorded. */
   certificatesOf(device: DeviceId): readonly CertificateRecord[]
   /** Called after the view has taken the change in, in feed order. Returns the way to stop. */
   onChange(listener: (change: Change, sequence: number) => void): () => void

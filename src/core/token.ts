@@ -1,16 +1,40 @@
-// Enrollment tokens: passwords for one purpose, for a while, for so many devices. Whether one opens the door is judged here from
-// facts; that its secret is right was found out before, in constant time, and by a hash: the secret itself is kept nowhere.
+// Enrollment tokens: who may enroll which devices, for a while, so many times. What proves one is a secret, the certificate of a
+// claim, or a manufacturer's. Whether one opens the door is judged here from facts; that it was proven was found out before: a
+// secret in constant time and by a hash, for it is kept nowhere, a certificate by TLS.
 
 import { allow, deny, type Decision } from './decision.ts'
-import type { DeviceId, EpochMs, GroupName, KeyHash, TokenName } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, TokenName } from './ids.ts'
 
 /** What a token is for: a device, or every device whose id fits a pattern in which `*` is any run of characters. */
 export type TokenTarget = { readonly device: DeviceId } | { readonly pattern: string }
 
+/** Attributes of a factory certificate's subject that may name its device. */
+export const NAME_SOURCES = ['CN', 'serialNumber'] as const
+
+/** What a factory certificate of a manufacturer says of the device: the id is `prefix` and what this attribute of its subject says. */
+export interface ManufacturerRule {
+  readonly ca: CaName
+  readonly nameFrom: (typeof NAME_SOURCES)[number]
+  readonly prefix: string
+}
+
+/** What proves that somebody holds a token. `sha256` is lower-case hex. */
+export type TokenProof =
+  /**
+   * Of the secret. It is 130 random bits: stretching would slow down only ourselves. Of a password: of the device id, a zero and the
+   * password, so that whoever has the registry guesses at one device at a time.
+   */
+  | { readonly kind: 'secret'; readonly sha256: string }
+  /** Of the public key of the claim's certificate. */
+  | { readonly kind: 'claim'; readonly sha256: KeyHash }
+  /** Of the public key of the CA, one of whose certificates is shown. */
+  | ({ readonly kind: 'manufacturer'; readonly sha256: KeyHash } & ManufacturerRule)
+
 export interface TokenRecord {
   readonly name: TokenName
-  /** SHA-256 of the secret as lower-case hex. It is 130 random bits: stretching would slow down only ourselves. */
-  readonly secretSha256: string
+  readonly proof: TokenProof
+  /** Its secret is a password from elsewhere, and it is found by its device, the only one that it is for. */
+  readonly password?: true
   readonly target: TokenTarget
   /** A device that nobody registered is registered with its first use, in these groups. */
   readonly register: boolean
@@ -23,6 +47,8 @@ export interface TokenRecord {
   readonly createdAt: EpochMs
   readonly expiresAt: EpochMs
   readonly revokedAt?: EpochMs
+  /** Refused from then on, until it is resumed. */
+  readonly suspendedAt?: EpochMs
 }
 
 /** One use: this device, with this key. Asked for again it is the same use. */
@@ -59,9 +85,10 @@ export interface TokenFacts {
   readonly now: EpochMs
 }
 
-/** May this token be used for this device now? Reasons: token-revoked, -expired, -device, -source, -used-up. */
+/** May this token be used for this device now? Reasons: token-revoked, -suspended, -expired, -device, -source, -used-up. */
 export function judgeToken({ token, device, usedBefore, sourceFits, now }: TokenFacts): Decision<void> {
   if (token.revokedAt !== undefined) return deny('token-revoked')
+  if (token.suspendedAt !== undefined) return deny('token-suspended')
   // Expired at the very millisecond of expiresAt.
   if (token.expiresAt <= now) return deny('token-expired')
   if (!isTarget(token.target, device)) return deny('token-device', device)
@@ -69,9 +96,21 @@ export function judgeToken({ token, device, usedBefore, sourceFits, now }: Token
   return usedBefore || token.uses < token.usesMax ? allow(undefined) : deny('token-used-up', `${token.usesMax} of ${token.usesMax}`)
 }
 
+const PREFIX = /^(?:[A-Za-z0-9][A-Za-z0-9_.-]{0,31})?$/
+
+/** What stands before the name of a factory certificate in the id of its device: nothing, or the beginning of a device id. */
+export function parsePrefix(text: string): Decision<string> {
+  return PREFIX.test(text) ? allow(text) : deny('request-invalid', 'a prefix is the beginning of a device id, of at most 32 characters')
+}
+
 /** Does a token for this target speak for this device? */
 export function isTarget(target: TokenTarget, device: DeviceId): boolean {
-  return 'device' in target ? target.device === device : fits(target.pattern.split('*'), device)
+  return 'device' in target ? target.device === device : fitsPattern(target.pattern, device)
+}
+
+/** Does this id fit a pattern in which `*` is any run of characters? */
+export function fitsPattern(pattern: string, id: string): boolean {
+  return fits(pattern.split('*'), id)
 }
 
 /** The parts stand in this order, the first at the beginning, the last at the end. Linear: a part is looked for once. */

@@ -2,11 +2,13 @@
 // issued, is asked of a port.
 
 import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { attributesOf } from '../core/certificate.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
 import type { Source } from '../core/audit.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
 import { ENROLL_LIMITS } from '../enrollment-limits.ts'
+import { parseCsr } from '../x509/csr.ts'
 import { certsOnly, csrAttributes } from '../x509/pkcs7.ts'
 import { decodeBody } from './body.ts'
 import { tokenOf } from './credential.ts'
@@ -19,6 +21,8 @@ interface Certified {
 
 export interface Enrollments {
   withToken(request: { readonly token: string; readonly device?: string | undefined; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
+  /** With a certificate in place of a secret: `chain` as it was presented, leaf first; the peer has proven to hold the key of the leaf. */
+  withCertificate(request: { readonly chain: readonly Uint8Array[]; readonly device?: string | undefined; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
   /** `leaf` is the certificate whose key the peer has proven to hold. */
   renew(request: { readonly leaf: Uint8Array; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
   /** What devices verify servers and each other with, root last. DER. */
@@ -34,7 +38,8 @@ export interface EstRequest {
   readonly authorization: string | undefined
   readonly userAgent: string | undefined
   readonly source: Source
-  readonly leaf: Uint8Array | undefined
+  /** What the peer presented, leaf first; empty where it presented nothing. */
+  readonly chain: readonly Uint8Array[]
   readonly body: Uint8Array
 }
 
@@ -44,6 +49,8 @@ export interface EstAnswer {
   readonly body: string
   /** Why it is no certificate. */
   readonly denied?: Denied
+  /** What failed in here, in the words of the log. */
+  readonly failure?: string
   /** The device that the request says it is of. */
   readonly claimed?: string
 }
@@ -85,14 +92,15 @@ export async function answerEst(request: EstRequest, ports: EstPorts): Promise<E
   } catch (error) {
     // Of what failed in here a stranger hears nothing; the log does.
     if (!(error instanceof SallyportError)) throw error
-    return refusal(deny('issuance-unavailable', error.code), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } })
+    return { ...refusal(deny('issuance-unavailable', error.code), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }), failure: error.message }
   }
 }
 
 async function enroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> {
   const credential = tokenOf(request.authorization)
   if (!credential.allow) return refusal(credential)
-  if (credential.value === undefined) return request.leaf === undefined ? refusal(deny('credential-missing')) : reenroll(request, ports)
+  // A user name without a password names the device for which a certificate is shown.
+  if (credential.value === undefined || (credential.value.token === '' && request.chain.length > 0)) return enrollWithCertificate(request, credential.value?.device, ports)
   const now = ports.clock()
   const { device, token } = credential.value
   const claimed = device === undefined ? {} : { claimed: device }
@@ -105,11 +113,26 @@ async function enroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> 
   return { ...answered(request, certified), ...claimed }
 }
 
+async function enrollWithCertificate(request: EstRequest, device: string | undefined, { enrollments }: EstPorts): Promise<EstAnswer> {
+  if (request.chain.length === 0) return refusal(deny('credential-missing'))
+  const csr = decodeBody(request.body)
+  const certified = csr.allow ? await enrollments.withCertificate({ chain: request.chain, device, csr: csr.value, source: request.source }) : csr
+  const claimed = device ?? (csr.allow && !certified.allow ? nameIn(csr.value) : undefined)
+  return { ...answered(request, certified), ...(claimed === undefined ? {} : { claimed }) }
+}
+
+/** Who asks with a certificate seldom says besides which device it is; whoever looks for that device shall find it. */
+function nameIn(request: Uint8Array): string | undefined {
+  const csr = parseCsr(request)
+  return csr.allow ? attributesOf(csr.value.subject, 'CN')[0]?.value : undefined
+}
+
 async function reenroll(request: EstRequest, ports: EstPorts): Promise<EstAnswer> {
-  if (request.leaf === undefined) return refusal(deny('credential-missing', 'a certificate is renewed with that certificate'))
+  const [leaf] = request.chain
+  if (leaf === undefined) return refusal(deny('credential-missing', 'a certificate is renewed with that certificate'))
   const csr = decodeBody(request.body)
   if (!csr.allow) return refusal(csr)
-  return answered(request, await ports.enrollments.renew({ leaf: request.leaf, csr: csr.value, source: request.source }))
+  return answered(request, await ports.enrollments.renew({ leaf, csr: csr.value, source: request.source }))
 }
 
 function answered(request: EstRequest, certified: Decision<Certified>): EstAnswer {

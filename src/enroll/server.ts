@@ -16,6 +16,7 @@ import { sourceAddress } from '../core/source.ts'
 import { openSourceRates } from '../core/source-rates.ts'
 import { ENROLL_LIMITS } from '../enrollment-limits.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
+import { presentedChain, presentedFacts } from '../x509/presented.ts'
 import { answerEst, operationOf, refusal, type Enrollments, type EstAnswer } from './est.ts'
 import { openGuesses } from './guesses.ts'
 
@@ -101,25 +102,39 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     }
   }
 
+  /** Of a connection the chain is asked for once: a second time Node knows the leaf alone. */
+  const chains = new WeakMap<TLSSocket, readonly Uint8Array[]>()
+  function chainOf(socket: TLSSocket): readonly Uint8Array[] {
+    const known = chains.get(socket)
+    if (known !== undefined) return known
+    const leaf = socket.getPeerX509Certificate()
+    const chain = leaf === undefined ? [] : presentedChain(leaf)
+    chains.set(socket, chain)
+    return chain
+  }
+
   async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
     if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { 'Retry-After': '1' } })
     const [method = '', path = ''] = [request.method, request.url]
     // What nobody serves has no body that anybody reads.
     const body = operationOf(method, path, ports.enrollments.labels()).allow ? await bodyOf(request) : Buffer.alloc(0)
     if (body === undefined) return refusal(deny('csr-malformed', `a body of more than ${ENROLL_LIMITS.bodyBytesMax} bytes`), { status: 413, headers: { Connection: 'close' } })
-    return answerEst({ method, path, body, source, authorization: request.headers.authorization, userAgent: request.headers['user-agent'], leaf: socket.getPeerX509Certificate()?.raw }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
+    return answerEst({ method, path, body, source, authorization: request.headers.authorization, userAgent: request.headers['user-agent'], chain: chainOf(socket) }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
   }
 
-  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {
+  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed, failure }: EstAnswer): void {
+    if (failure !== undefined) ports.log('error', { error: failure }, 'an enrollment failed')
     if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
     // Content-Length always: strongSwan does not read a chunked answer.
     response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })
     response.end(body)
   }
 
-  function record({ request: { method, url }, source }: Asked, { reason, detail }: Denied, claimed: string | undefined): void {
+  function record({ request: { method, url }, socket, source }: Asked, { reason, detail }: Denied, claimed: string | undefined): void {
     const text = `${method ?? ''} ${url ?? ''}${detail === undefined ? '' : `: ${detail}`}`
-    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }) })
+    const [leaf] = chains.get(socket) ?? []
+    const { presented } = presentedFacts(leaf)
+    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }), ...(presented === undefined ? {} : { presented }) })
   }
 
   await listening(server, ports.listen)

@@ -9,13 +9,14 @@ import type { CaRequest, CaRotation, Rotated } from '../core/ca-desk.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, Enrolled, Revocation, Why } from '../core/desk.ts'
 import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
-import type { TokenMade, TokenShown } from '../core/enrollment-desk.ts'
+import type { ClaimMade, TokenMade, TokenShown } from '../core/enrollment-desk.ts'
 import type { CaName } from '../core/ids.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
 import type { MassRevoked } from '../core/mass-revocation.ts'
 import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
 import type { Explanation } from '../core/policy/explain.ts'
-import type { CertificateRecord, Page } from '../core/registry.ts'
+import type { CertificateRecord, JournalEntry, Page } from '../core/registry.ts'
+import type { ExpiringPage, RenewalDesk, RenewalOrdered, RenewalProgress } from '../core/renewal-desk.ts'
 import type { EnrollmentRecord } from '../core/token.ts'
 
 export interface AdminCredential {
@@ -68,7 +69,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -86,6 +87,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     changeDevice: (id, action) => call('POST', at(ADMIN_PATHS.deviceState, id), { action }),
     enroll: (id, csr) => call<Enrolled>('POST', at(ADMIN_PATHS.deviceEnroll, id), { csr }),
     certificates: (query) => get<Page<CertificateRecord>>(ADMIN_PATHS.certificates, { ...query }),
+    journal: (query) => get<Page<JournalEntry>>(ADMIN_PATHS.journal, { ...query }),
     certificate: (serial) => get(at(ADMIN_PATHS.certificate, serial)),
     revoke: (target, reason) => call<Revocation>('POST', ADMIN_PATHS.revocations, { ...target, reason }),
     revokeMany: (order) => call<MassRevoked>('POST', ADMIN_PATHS.massRevocations, order),
@@ -107,9 +109,17 @@ export function openAdminClient(credential: AdminCredential): Desk {
     clearDetection: (id) => call<DetectionCleared>('POST', at(ADMIN_PATHS.deviceDetectionClear, id), {}),
     createTokens: async (tokens) => (await call<{ items: readonly TokenMade[] }>('POST', ADMIN_PATHS.tokens, { tokens })).items,
     tokens: ({ after, limit }) => get<Page<TokenShown>>(ADMIN_PATHS.tokens, { after, limit }),
+    createClaim: (token, csr) => call<ClaimMade>('POST', ADMIN_PATHS.claims, { token, csr }),
+    admitManufacturer: (token, rule) => call<TokenShown>('POST', ADMIN_PATHS.manufacturers, { token, rule }),
+    suspendToken: (name, suspended) => call<TokenShown>('POST', at(ADMIN_PATHS.tokenSuspension, name), { suspended }),
     revokeToken: (name) => call<TokenShown>('POST', at(ADMIN_PATHS.tokenRevoke, name), {}),
     enrollments: ({ after, limit, state }) => get<Page<EnrollmentRecord>>(ADMIN_PATHS.enrollments, { after, limit, state }),
     decideEnrollment: (id, state) => call<EnrollmentRecord>('POST', at(ADMIN_PATHS.enrollmentDecision, id), { state }),
+    orderRenewal: (order) => call<RenewalOrdered>('POST', ADMIN_PATHS.renewalOrders, order),
+    renewalOrders: async () => (await get<{ items: readonly RenewalProgress[] }>(ADMIN_PATHS.renewalOrders)).items,
+    endRenewalOrder: async (order) => void (await call('POST', at(ADMIN_PATHS.renewalOrderEnd, order), {})),
+    renewOwn: (credential) => call<Awaited<ReturnType<RenewalDesk['renewOwn']>>>('POST', ADMIN_PATHS.renewalOwn, { credential }),
+    expiring: ({ withinMs, group, after, limit }) => get<ExpiringPage>(ADMIN_PATHS.expiring, { withinMs, group, after, limit }),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
     [Symbol.asyncDispose]() {

@@ -18,7 +18,9 @@ import type { AuditSink, RegistryView } from '../core/registry.ts'
 import { openOperatorGate } from './operator-gate.ts'
 import { problemOf, problemOfError, type Problem } from './problem.ts'
 import * as caRequests from './ca-requests.ts'
+import * as claimRequests from './claim-requests.ts'
 import * as policyRequests from './policy-requests.ts'
+import * as renewalRequests from './renewal-requests.ts'
 import * as requests from './requests.ts'
 
 /** PEM. `anchors` is our own root alone: foreign CAs make no operators. */
@@ -183,9 +185,28 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.get(ADMIN_PATHS.tokens, (r) => desk(r).tokens(parse(requests.pageQuery, r.query)))
   app.post(ADMIN_PATHS.tokens, { bodyLimit: HTTP_LIMITS.bulkBodyBytesMax }, async (r) => ({ items: await desk(r).createTokens(parse(requests.newTokens, r.body).tokens) }))
   app.post(ADMIN_PATHS.tokenRevoke, (r) => desk(r).revokeToken(parse(requests.tokenName, param(r, 'token'))))
+  app.post(ADMIN_PATHS.claims, (r) => {
+    const { token, csr } = parse(claimRequests.newClaim, r.body)
+    return desk(r).createClaim(token, csr)
+  })
+  app.post(ADMIN_PATHS.manufacturers, (r) => {
+    const { token, rule } = parse(claimRequests.newManufacturer, r.body)
+    return desk(r).admitManufacturer(token, rule)
+  })
+  app.post(ADMIN_PATHS.tokenSuspension, (r) => desk(r).suspendToken(parse(requests.tokenName, param(r, 'token')), parse(claimRequests.suspension, r.body).suspended))
+  app.get(ADMIN_PATHS.journal, (r) => desk(r).journal(parse(claimRequests.journalQuery, r.query)))
   app.get(ADMIN_PATHS.enrollments, (r) => desk(r).enrollments(parse(requests.enrollmentQuery, r.query)))
   app.post(ADMIN_PATHS.enrollmentDecision, (r) => desk(r).decideEnrollment(parse(requests.enrollmentId, param(r, 'request')), parse(requests.decision, r.body).state))
   app.post(ADMIN_PATHS.massRevocations, (r) => desk(r).revokeMany(parse(requests.massRevocation, r.body)))
+  app.get(ADMIN_PATHS.renewalOrders, async (r) => ({ items: await desk(r).renewalOrders() }))
+  app.post(ADMIN_PATHS.renewalOrders, (r) => desk(r).orderRenewal(parse(renewalRequests.order, r.body)))
+  app.post(ADMIN_PATHS.renewalOrderEnd, async (r) => {
+    const order = parse(renewalRequests.orderId, param(r, 'order'))
+    await desk(r).endRenewalOrder(order)
+    return { ended: order }
+  })
+  app.post(ADMIN_PATHS.renewalOwn, (r) => desk(r).renewOwn(parse(renewalRequests.own, r.body).credential))
+  app.get(ADMIN_PATHS.expiring, (r) => desk(r).expiring(parse(renewalRequests.expiring, r.query)))
   const large = { bodyLimit: HTTP_LIMITS.policyBodyBytesMax }
   app.get(ADMIN_PATHS.policy, (r) => desk(r).policy())
   app.post(ADMIN_PATHS.policy, large, (r) => desk(r).applyPolicy(parse(policyRequests.apply, r.body)))

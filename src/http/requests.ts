@@ -3,16 +3,16 @@
 
 import { z } from 'zod'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
-import { TOKEN_LIMITS } from '../enrollment-limits.ts'
+import { PASSWORD_LIMITS, TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
-import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
-import { CERTIFICATE_STATES } from '../core/registry.ts'
+import { parseCaName, parseDeviceId, parseGroupName, parseKeyHash, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
+import { CERTIFICATE_STATES, PROFILE_NAMES } from '../core/registry.ts'
 import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
 /** A refusal of one field, with its own reason code. */
-function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
+export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
   return z.string().transform((text, context) => {
     const decision = parse(text)
     if (decision.allow) return decision.value
@@ -24,7 +24,7 @@ function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, str
 export const deviceId = parsed(parseDeviceId)
 export const serialNumber = parsed(parseSerialNumber)
 export const caName = parsed(parseCaName)
-const groupName = parsed(parseGroupName)
+export const groupName = parsed(parseGroupName)
 
 const attributes = z.record(z.string(), z.string()).transform((value, context) => {
   const decision = parseAttributes(Object.entries(value))
@@ -38,6 +38,9 @@ export const newDevice = z.strictObject({
   groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).default([]),
   attributes: attributes.default({}),
   tenant: parsed(parseTenantId).optional(),
+  keySha256: parsed(parseKeyHash).optional(),
+  /** Judged with the id. */
+  password: z.strictObject({ text: z.string().max(PASSWORD_LIMITS.charsMax), lifeMs: z.number().int().min(1).max(TOKEN_LIMITS.lifeMaxMs) }).optional(),
 })
 
 /** Values are judged with what the device has already. */
@@ -62,7 +65,7 @@ export const revocation = z.union([
 
 export const tokenName = parsed(parseTokenName)
 const target = z.union([z.strictObject({ device: deviceId }), z.strictObject({ pattern: parsed(parsePattern) })])
-const newToken = z.strictObject({
+export const newToken = z.strictObject({
   target,
   register: z.boolean().default(false),
   groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).default([]),
@@ -76,19 +79,19 @@ export const decision = z.strictObject({ state: z.enum(['approved', 'rejected'])
 export const enrollmentId = z.string().max(32)
 const instant = z.number().int().min(0)
 export const massRevocation = z.strictObject({
-  choice: z.strictObject({ group: groupName.optional(), ca: parsed(parseCaName).optional(), issuedAfter: instant.optional(), issuedBefore: instant.optional() })
+  choice: z.strictObject({ group: groupName.optional(), ca: parsed(parseCaName).optional(), token: tokenName.optional(), issuedAfter: instant.optional(), issuedBefore: instant.optional() })
     .refine((choice) => Object.values(choice).some((value) => value !== undefined), 'say what to revoke'),
   reason: z.enum(REASON_NAMES),
   dryRun: z.boolean(),
   atMost: z.number().int().min(0).optional(),
 })
 
-const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
+export const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */
-const after = z.string().max(256).optional()
+export const after = z.string().max(256).optional()
 
 export const deviceQuery = z.strictObject({ after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional() })
 export const pageQuery = z.strictObject({ after, limit })
 export const enrollmentQuery = z.strictObject({ after, limit, state: z.enum(ENROLLMENT_STATES).optional() })
-export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional() })
+export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional(), profile: z.enum(PROFILE_NAMES).optional(), through: tokenName.optional() })
 export const auditQuery = z.strictObject({ count: limit })

@@ -1,11 +1,12 @@
 // What every registry is held to about tokens and what waits for an operator.
 
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { DeviceId, GroupName, TokenName } from '../../src/core/ids.ts'
-import type { Change, Registry } from '../../src/core/registry.ts'
+import type { Actor } from '../../src/core/audit.ts'
+import type { CaName, DeviceId, GroupName, TokenName } from '../../src/core/ids.ts'
+import type { CertificateRecord, Change, JournalQuery, Registry } from '../../src/core/registry.ts'
 import type { EnrollmentRecord, TokenRecord } from '../../src/core/token.ts'
 import { REGISTRY_LIMITS } from '../../src/limits.ts'
-import { added, keyOf, NOW } from './records.ts'
+import { added, CA, issued, keyOf, NOW, plan, planned, serialOf } from './records.ts'
 import type { RegistryUnderTest } from './registry.ts'
 
 const name = (text: string): TokenName => text.padEnd(8, '0') as TokenName
@@ -25,7 +26,7 @@ export function registryTokensContract(title: string, make: () => Promise<Regist
     })
 
     const token = (text: string, facts: Partial<TokenRecord> = {}): TokenRecord => ({
-      name: name(text), secretSha256: keyOf(text), target: { device: id('a') }, register: false, groups: [], networks: [], approve: 'auto', usesMax: 1, uses: 0, createdAt: NOW, expiresAt: NOW + 1_000, ...facts,
+      name: name(text), proof: { kind: 'secret', sha256: keyOf(text) }, target: { device: id('a') }, register: false, groups: [], networks: [], approve: 'auto', usesMax: 1, uses: 0, createdAt: NOW, expiresAt: NOW + 1_000, ...facts,
     })
     const used = (text: string, device = 'a', key = 'k'): Change => ({ kind: 'token-used', name: name(text), device: id(device), spkiSha256: keyOf(key), at: NOW })
     const outcome = async (...changes: readonly Change[]): Promise<string> => {
@@ -106,6 +107,68 @@ export function registryTokensContract(title: string, make: () => Promise<Regist
       await registry.commit([{ kind: 'token-added', token: token('T') }, ...Array.from({ length: REGISTRY_LIMITS.enrollmentsWaitingMax }, (_, i): Change => ({ kind: 'enrollment-requested', enrollment: enrollment(`r${i}`) }))], [], [])
       expect(await outcome({ kind: 'enrollment-requested', enrollment: enrollment('over') })).toBe('enrollment-rate')
       expect([await outcome({ kind: 'enrollment-decided', id: 'r0', state: 'rejected', at: NOW }), await outcome({ kind: 'enrollment-requested', enrollment: enrollment('over') })]).toEqual(['allowed', 'allowed'])
+    })
+
+    test('what proves a token is read as it was written, and tokens are found by the certificate that proves them', async () => {
+      const claim = token('C', { proof: { kind: 'claim', sha256: keyOf('claim') } })
+      const rule = (text: string, prefix: string): TokenRecord => token(text, { proof: { kind: 'manufacturer', sha256: keyOf('factory'), ca: 'factory' as CaName, nameFrom: 'serialNumber', prefix } })
+      const secret = token('S', { proof: { kind: 'secret', sha256: keyOf('factory') } })
+      for (const each of [claim, rule('N', 'b-'), rule('M', 'a-'), secret]) expect(await outcome({ kind: 'token-added', token: each })).toBe('allowed')
+      registry.close()
+      registry = await home.open()
+      expect(registry.token(name('C'))).toEqual(claim)
+      expect(registry.tokensProvenBy(keyOf('claim'))).toEqual([claim])
+      expect(registry.tokensProvenBy(keyOf('factory'))).toEqual([rule('M', 'a-'), rule('N', 'b-')])
+      expect(registry.tokensProvenBy(keyOf('nobody'))).toEqual([])
+    })
+
+    test('one key proves one claim', async () => {
+      const claim = (text: string, key: string): Change => ({ kind: 'token-added', token: token(text, { proof: { kind: 'claim', sha256: keyOf(key) } }) })
+      expect([await outcome(claim('A', 'x')), await outcome(claim('B', 'x')), await outcome(claim('C', 'y'))]).toEqual(['allowed', 'key-in-use', 'allowed'])
+    })
+
+    test('a suspended token is not used, and no token is open that is suspended, revoked or not there', async () => {
+      await registry.commit([added('a'), { kind: 'token-added', token: token('T', { usesMax: 9 }) }], [], [])
+      const suspend = (at?: number): Change => ({ kind: 'token-suspended', name: name('T'), ...(at === undefined ? {} : { at }) })
+      const open = async (text = 'T'): Promise<string> => {
+        const committed = await registry.commit([], [{ kind: 'token-open', name: name(text) }], [])
+        return committed.allow ? 'allowed' : committed.reason
+      }
+      expect([await open(), await outcome(suspend(NOW)), await open(), await outcome(used('T'))]).toEqual(['allowed', 'allowed', 'token-suspended', 'token-used-up'])
+      expect(registry.token(name('T'))?.suspendedAt).toBe(NOW)
+      expect([await outcome(suspend()), await open(), await outcome(used('T'))]).toEqual(['allowed', 'allowed', 'allowed'])
+      expect(registry.token(name('T'))).not.toHaveProperty('suspendedAt')
+      expect([await outcome({ kind: 'token-revoked', name: name('T'), at: NOW }), await open(), await open('U'), await outcome({ kind: 'token-suspended', name: name('U') })]).toEqual(['allowed', 'token-revoked', 'token-not-found', 'token-not-found'])
+    })
+
+    test('a certificate is found by the token that it came through, which must be there', async () => {
+      await registry.commit([added('a'), { kind: 'token-added', token: token('T') }], [], [])
+      expect(await outcome(plan('x', 'a', { through: name('U') }))).toBe('token-not-found')
+      expect(await outcome(plan('x', 'a', { through: name('T') }), plan('c', undefined, { profile: 'claim', through: name('T') }), plan('y', 'a'))).toBe('allowed')
+      expect(registry.certificates({ through: name('T') }).items.map((c) => c.serial).toSorted()).toEqual([serialOf('x'), serialOf('c')].toSorted())
+      expect(registry.certificates({ through: name('T'), profile: 'claim' }).items).toEqual([planned('c', undefined, { profile: 'claim', through: name('T') })])
+      expect(registry.certificate(CA, serialOf('y'))).not.toHaveProperty('through')
+      const page = registry.certificates({ through: name('T'), limit: 1 })
+      expect(registry.certificates({ through: name('T'), limit: 1, after: page.next }).items).toHaveLength(1)
+    })
+
+    test('the journal says who planned what, in the order of the plans, in pages, and by each of its filters', async () => {
+      const by = (called: string, actor: Actor, facts: Partial<CertificateRecord> = {}): Change => ({ kind: 'certificate-planned', certificate: planned(called, 'a', facts), plan: { commonName: 'a', subjectAltNames: [], actor } })
+      await registry.commit([
+        added('a'), { kind: 'token-added', token: token('T') },
+        by('z', { kind: 'operator', name: 'o1' }), by('y', { kind: 'claim', name: 'T' }, { through: name('T') }), by('x', { kind: 'operator', name: 'o2' }), by('w', { kind: 'system' }), plan('v', 'a'), issued('x'),
+      ], [], [])
+      const found = (query: JournalQuery): readonly string[] => registry.journal(query).items.map((entry) => ['z', 'y', 'x', 'w', 'v'].find((called) => serialOf(called) === entry.serial) ?? '?')
+      expect(found({})).toEqual(['z', 'y', 'x', 'w', 'v'])
+      expect(registry.journal({}).items.map((entry) => entry.by)).toEqual([{ kind: 'operator', name: 'o1' }, { kind: 'claim', name: 'T' }, { kind: 'operator', name: 'o2' }, { kind: 'system' }, undefined])
+      const first = registry.journal({ limit: 2 })
+      expect(found({ limit: 2, after: first.next })).toEqual(['x', 'w'])
+      expect(found({ by: 'operator' })).toEqual(['z', 'x'])
+      expect(found({ by: 'operator', name: 'o2' })).toEqual(['x'])
+      expect(found({ by: 'claim', name: 'o2' })).toEqual([])
+      expect(found({ through: name('T') })).toEqual(['y'])
+      expect(found({ state: 'planned', by: 'operator' })).toEqual(['z'])
+      expect(registry.journal({ limit: 5 }).next).toBeUndefined()
     })
   })
 }

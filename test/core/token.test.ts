@@ -9,7 +9,7 @@ import { keyOf } from '../contract/records.ts'
 const NOW = 1_800_000_000_000
 const id = (text: string): DeviceId => text as DeviceId
 const token: TokenRecord = {
-  name: 'ABCDEFGH' as TokenName, secretSha256: '0'.repeat(64), target: { device: id('sensor-1') }, register: false, groups: [], networks: [], approve: 'auto',
+  name: 'ABCDEFGH' as TokenName, proof: { kind: 'secret', sha256: '0'.repeat(64) }, target: { device: id('sensor-1') }, register: false, groups: [], networks: [], approve: 'auto',
   usesMax: 2, uses: 1, createdAt: NOW - 10, expiresAt: NOW + 1,
 }
 const outcome = (facts: Partial<TokenFacts> = {}, of: Partial<TokenRecord> = {}): string => {

@@ -122,7 +122,7 @@ describe('on a server of its own', () => {
   test('a case is run, printed and written down, and nothing is left behind', async () => {
     const temp = at('own')
     const { status, stdout } = await start(['attack', '--case', 'T01,Q01', '--json', at('report.json')], { temp }).ended
-    expect(stdout).toMatch(/^case +expected +seen +reason in the audit log +verdict\nT01 .* tls-no-certificate +ok\nQ01 .* client-id-mismatch +ok\n\n2 cases: 2 ok, 0 failed, 0 not run\n$/)
+    expect(stdout).toMatch(/^case +expected +seen +reason in the audit log +verdict\nT01 .* tls-no-certificate +ok\nQ01 .* client-id-mismatch +ok\n\n2 cases: 2 ok, 0 failed, 0 not run\ncanary .*\nserver .*\n$/)
     expect(status).toBe(EXIT.ok)
     const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as RunReport
     expect(report).toMatchObject({ ok: true, interrupted: false, target: { host: '127.0.0.1', own: true }, cases: [{ case: 'T01', verdict: 'ok', reasons: ['tls-no-certificate'] }, { case: 'Q01', verdict: 'ok' }] })
@@ -198,7 +198,7 @@ describe('on a home that somebody serves', () => {
     await using program = new Program()
     await program.serve()
     const both = await sim('attack', '--case', 'T01,T06', '--target', program.home)
-    expect(both.stdout).toMatch(/\nT06 .* not run\n[\s\S]*\n2 cases: 1 ok, 0 failed, 1 not run\n$/)
+    expect(both.stdout).toMatch(/\nT06 .* not run\n[\s\S]*\n2 cases: 1 ok, 0 failed, 1 not run\n/)
     expect(both.status).toBe(EXIT.ok)
     const alone = await sim('attack', '--case', 'T06', '--target', program.home)
     expect(alone.stdout).toContain('1 cases: 0 ok, 0 failed, 1 not run')

@@ -14,7 +14,8 @@ import type { NewToken } from '../../src/core/enrollment-desk.ts'
 import type { DeviceId, SerialNumber } from '../../src/core/ids.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
 import { openEnrollServer, type EnrollServer } from '../../src/enroll/server.ts'
-import { openEnrollmentDoor } from '../../src/enrollment-desk.ts'
+import { trustOfDoors } from '../../src/door-material.ts'
+import { openEnrollments } from '../../src/enrollments.ts'
 import { openRenewal } from '../../src/renewal.ts'
 import { parseCertificate } from '../../src/x509/certificate.ts'
 import { encodePem } from '../../src/x509/pem.ts'
@@ -41,15 +42,7 @@ beforeAll(async () => {
   open = () => openEnrollServer({
     listen: { host: '127.0.0.1', port: 0 },
     tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
-    enrollments: {
-      ...openEnrollmentDoor(ports),
-      async renew({ leaf, csr }) {
-        const renewed = await renewal.renew({ presented: leaf, csr, mayBeLate: true })
-        return renewed.allow ? { allow: true, value: { certificate: renewed.value.der } } : renewed
-      },
-      caCertificates: () => [organisation.issuing.der, organisation.root.der],
-      labels: () => [organisation.authority.issuer],
-    },
+    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => trustOfDoors(home, []).enrollment, clock }),
     audit: home.audit, clock, log: () => {},
   })
   server = await open()
@@ -237,13 +230,13 @@ describe('a certificate is renewed', () => {
     const { id } = await enrolled()
     const key = newKey()
     const forged = [
-      makeLeaf({ under: makeCa({ name: 'issuing-1' }), key, subject: name(cn(id)) }),
-      makeCa({ name: id, key }).der,
-    ]
-    for (const der of forged) {
+      [makeLeaf({ under: makeCa({ name: 'issuing-1' }), key, subject: name(cn(id)) }), 'tls-untrusted-issuer'],
+      [makeCa({ name: id, key }).der, 'tls-self-signed'],
+    ] as const
+    for (const [der, reason] of forged) {
       const credential = { cert: encodePem('CERTIFICATE', der), key: pemOf(key) }
       expect(outcome(await post('simplereenroll', request(id, key), { credential }))).toBe('403 certificate-unrecorded')
-      expect(outcome(await post('simpleenroll', request(id, key), { credential }))).toBe('403 certificate-unrecorded')
+      expect(outcome(await post('simpleenroll', request(id, key), { credential }))).toBe(`401 ${reason}`)
     }
   })
 

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest'
 import { changeToJson, parseChange } from '../../src/store/change-json.ts'
-import { CA, printOf, serialOf } from '../contract/records.ts'
+import { CA, planned, printOf, serialOf } from '../contract/records.ts'
 
 const ISSUED = { kind: 'certificate-issued', issuer: CA, serial: serialOf('x'), sha256: printOf('x'), state: 'active' } as const
 
@@ -19,4 +19,19 @@ test('what an earlier version wrote of a Buffer is read', () => {
   const text = JSON.stringify({ ...ISSUED, der: Buffer.from([1, 2, 3]) })
   expect(text).toContain('"type":"Buffer"')
   expect(parseChange(text)).toMatchObject({ der: Uint8Array.of(1, 2, 3) })
+})
+
+test('a token of an earlier version, which knew secrets alone, is one that a secret proves', () => {
+  const facts = { name: 'ABCDEFGH', target: { device: 'a' }, uses: 0 }
+  expect(parseChange(JSON.stringify({ kind: 'token-added', token: { ...facts, secretSha256: 'ab' } }))).toEqual({ kind: 'token-added', token: { ...facts, proof: { kind: 'secret', sha256: 'ab' } } })
+  const claim = { kind: 'token-added', token: { ...facts, proof: { kind: 'claim', sha256: 'cd' } } }
+  expect(parseChange(JSON.stringify(claim))).toEqual(claim)
+})
+
+test('a plan of an earlier version, which said in its plan alone which token was used, is one that came through that token', () => {
+  const certificate = planned('x', 'a')
+  const parsed = (actor: object): unknown => parseChange(JSON.stringify({ kind: 'certificate-planned', certificate, plan: { commonName: 'a', subjectAltNames: [], actor } }))
+  expect(parsed({ kind: 'token', name: 'ABCDEFGH' })).toMatchObject({ certificate: { ...certificate, through: 'ABCDEFGH' } })
+  expect(parsed({ kind: 'operator', name: 'ABCDEFGH' })).not.toHaveProperty('certificate.through')
+  expect(parseChange(JSON.stringify({ kind: 'certificate-planned', certificate }))).toEqual({ kind: 'certificate-planned', certificate })
 })

@@ -35,9 +35,11 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const certificateNow = db.prepare('SELECT state FROM certificates WHERE issuer = ? AND serial = ?')
   const caWithKey = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const keyTaken = db.prepare("SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND (device IS NOT ? OR state = 'revoked') LIMIT 1")
+  const reported = db.prepare('SELECT id FROM devices WHERE key_sha256 = ? AND id IS NOT ?')
   const otherIssuer = db.prepare('SELECT issuer FROM certificates WHERE device = ? AND issuer <> ? LIMIT 1')
   const inForce = db.prepare("SELECT spki_sha256 AS key, issuer || '/' || serial AS name FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
   const caNow = db.prepare('SELECT state FROM cas WHERE name = ?')
+  const tokenNow = db.prepare('SELECT revoked_at, suspended_at FROM tokens WHERE name = ?')
   const inUse = db.prepare("SELECT serial FROM certificates WHERE state = ? AND issuer = ? AND not_after > ? AND profile NOT IN ('root', 'issuing', 'ocsp-responder') LIMIT 1")
   const operators = db.prepare("SELECT issuer || '/' || serial AS name FROM certificates WHERE state = 'active' AND profile = 'operator' AND not_after > ?")
 
@@ -60,6 +62,8 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
       case 'key-free': {
         const ca = caWithKey.get(expected.spkiSha256)
         if (ca !== undefined) return deny('key-in-use', `the key of the CA ${String(ca['name'])}`)
+        const device = reported.get(expected.spkiSha256, expected.device ?? null)
+        if (device !== undefined) return deny('key-in-use', 'the key that was reported of another device')
         const taken = keyTaken.get(expected.spkiSha256, expected.device ?? null)
         return taken === undefined ? HOLDS : deny('key-in-use', `the key of certificate ${String(taken['issuer'])}/${String(taken['serial'])}`)
       }
@@ -83,6 +87,12 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
         // One search by the index for each of the three states.
         const used = IN_FORCE.map((state) => inUse.get(state, expected.name, expected.now)).find((row) => row !== undefined)
         return used === undefined ? HOLDS : deny('ca-in-use', `${expected.name}/${String(used['serial'])}`)
+      }
+      case 'token-open': {
+        const row = tokenNow.get(expected.name)
+        if (row === undefined) return deny('token-not-found', expected.name)
+        if (row['revoked_at'] !== null) return deny('token-revoked')
+        return row['suspended_at'] === null ? HOLDS : deny('token-suspended')
       }
       case 'certificate-state': {
         const state = certificateNow.get(expected.issuer, expected.serial)?.['state']

@@ -7,7 +7,8 @@ import type { Fingerprint } from '../../core/ids.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
 import { preparePublicationReads } from './publication.ts'
-import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, parseJournal, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+import { endKey, prepareRenewalReads } from './renewals.ts'
 import { prepareTokenReads } from './tokens.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
@@ -15,6 +16,8 @@ type Reads = Omit<Registry, 'commit' | 'close'>
 export interface Loaded {
   device(device: Device): void
   certificate(record: CertificateRecord): void
+  /** How many have ended: said before the first of them. */
+  expectEnded(count: number): void
   ended(issuer: CertificateRecord['issuer'], serial: string, state: CertificateRecord['state']): void
 }
 
@@ -55,7 +58,9 @@ const DEVICE_FILTERS: Readonly<Record<string, string>> = {
   state: 'state = ?',
 }
 
-const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', issuer: 'issuer = ?', state: 'state = ?' }
+const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', issuer: 'issuer = ?', state: 'state = ?', profile: 'profile = ?', through: 'through = ?' }
+
+const JOURNAL_FILTERS: Readonly<Record<string, string>> = { state: 'state = ?', through: 'through = ?', by: 'actor_kind = ?', name: 'actor_name = ?' }
 
 function whereAlso(table: Readonly<Record<string, string>>, filters: readonly string[]): string {
   return filters.map((name) => `${table[name]} AND `).join('')
@@ -70,6 +75,14 @@ export function prepareReader(db: DatabaseSync): Reader {
     db,
     (filters) => `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE ${whereAlso(CERTIFICATE_FILTERS, filters)}(issuer, serial) > (?, ?) ORDER BY issuer, serial LIMIT ?`,
   )
+  const journalPage = filtered(
+    db,
+    (filters) => {
+      // Whoever asks for an actor walks through the plans, everybody else through the certificates: in both the next page goes on where the last one ended.
+      const [first, then] = filters.includes('by') ? ['certificate_plans', 'CROSS JOIN certificates'] : ['certificates', 'LEFT JOIN certificate_plans']
+      return `SELECT ${CERTIFICATE_COLUMNS}, actor_kind, actor_name, ${first}.number FROM ${first} ${then} ON certificates.number = certificate_plans.number WHERE ${whereAlso(JOURNAL_FILTERS, filters)}${first}.number > ? ORDER BY ${first}.number LIMIT ?`
+    },
+  )
   const body = db.prepare('SELECT der FROM certificates JOIN certificate_bodies USING (number) WHERE issuer = ? AND serial = ?')
   const plan = db.prepare('SELECT plan FROM certificates JOIN certificate_plans USING (number) WHERE issuer = ? AND serial = ?')
   const cas = prepareTuples(db, `SELECT ${CA_COLUMNS} FROM cas ORDER BY created_at, name`)
@@ -80,12 +93,20 @@ export function prepareReader(db: DatabaseSync): Reader {
   const bySha256 = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE sha256 = ?`)
   // By the index of states: of the ended ones no row is read, and there may be millions of them.
   const standing = db.prepare(`SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE state IN ('planned', 'issued', 'active')`, { returnArrays: true })
+  const endedCount = db.prepare("SELECT count(*) AS count FROM certificates WHERE state IN ('superseded', 'revoked')")
   const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
   const tokenReads = prepareTokenReads(db)
+  const renewals = prepareRenewalReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
     ...preparePublicationReads(db),
+    renewalOrders: renewals.renewalOrders,
+    expiryToldAt: renewals.expiryToldAt,
+    expiringCertificates(query) {
+      const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
+      return toPage(renewals.expiringRows(query, size + 1), size, parseCertificate, endKey)
+    },
     lastSequence,
     ...tokenReads,
     device(id) {
@@ -106,7 +127,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     certificates(query: CertificateQuery) {
       const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
       const [issuer = '', serial = ''] = (query.after ?? '').split('/')
-      return toPage(certificatePage({ device: query.device, issuer: query.issuer, state: query.state }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
+      return toPage(certificatePage({ device: query.device, issuer: query.issuer, state: query.state, profile: query.profile, through: query.through }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
     },
     certificateDer(issuer, serial) {
       const row = body.get(issuer, serial)
@@ -119,6 +140,13 @@ export function prepareReader(db: DatabaseSync): Reader {
     certificatePlan(issuer, serial) {
       const row = plan.get(issuer, serial)
       return row === undefined ? undefined : (JSON.parse(String(row['plan'])) as CertificatePlan)
+    },
+    journal({ after, limit, ...filters }) {
+      const size = pageSize(limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
+      const rows = journalPage({ state: filters.state, through: filters.through, by: filters.by, name: filters.name }, [Number(after ?? 0), size + 1])
+      const last = rows[size - 1]
+      const items = rows.slice(0, size).map(parseJournal)
+      return rows.length > size && last !== undefined ? { items, next: String(last.at(-1)) } : { items }
     },
     cas() {
       return cas.all().map((row) => parseCa(row))
@@ -137,6 +165,7 @@ export function prepareReader(db: DatabaseSync): Reader {
         const interned: Interned = new Map()
         for (const row of pages(allDevices, '', (last) => last[0])) into.device(parseDevice(row, interned))
         loadStanding(standing, into)
+        into.expectEnded(Number(endedCount.get()?.['count'] ?? 0))
         for (const state of ['superseded', 'revoked'] as const) {
           for (const row of ended.iterate(state)) {
             const [issuer, serial] = row as unknown as Tuple

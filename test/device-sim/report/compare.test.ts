@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { compare, compareText, readReport, type ComparedReport } from '../../../device-sim/report/compare.ts'
+import { compare, compareText, type ComparedReport } from '../../../device-sim/report/compare.ts'
+import { readReport } from '../../../device-sim/report/read-report.ts'
 import { junitOf } from '../../../device-sim/report/junit.ts'
 import type { RunReport } from '../../../device-sim/report/json-file.ts'
 
@@ -13,8 +14,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const paper = { columns: 160, colour: (_: string, text: string) => text }
 
 const run = (p99Ms: number, lost = 0, cases: ComparedReport['cases'] = []): ComparedReport => ({
-  startedAt: '', ok: true, cases,
-  scenario: { name: 'x', messages: { due: 10, lost, duplicates: 0, misordered: 0 }, leaks: { count: 0 }, failures: { count: 0 }, timings: { delivery: { count: 9, p50Ms: 10, p99Ms, maxMs: p99Ms } } },
+  cases,
+  scenario: { messages: { sent: 10, unsent: 0, due: 10, received: 10, lost, duplicates: 0, misordered: 0, unjudged: 0 }, leaks: { count: 0, shown: [] }, failures: { count: 0, shown: [] }, timings: { delivery: { count: 9, p50Ms: 10, p90Ms: 10, p99Ms, maxMs: p99Ms } } },
 })
 const verdictOf = (what: string, ...runs: readonly [ComparedReport, ComparedReport, number]) => compare(...runs).find((change) => change.what === what)?.verdict
 

@@ -1,8 +1,8 @@
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { randomBytes } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import type { DeviceId } from '../../../src/core/ids.ts'
+import type { DeviceId, TokenName } from '../../../src/core/ids.ts'
 import { SallyportError } from '../../../src/core/errors.ts'
 import type { Registry } from '../../../src/core/registry.ts'
 import { openRegistry } from '../../../src/store/sqlite/registry.ts'
@@ -155,11 +155,33 @@ test('a registry that was written before there were holds has its devices, and n
   expect(registry.device('a' as DeviceId)?.hold).toEqual(hold)
 })
 
+test('a registry that was written before claims has its tokens, and knows what came through them', async () => {
+  using dir = tempDir()
+  const first = new DatabaseSync(dir.file('registry.db'))
+  const migrations = new URL('../../../src/store/sqlite/migrations/', import.meta.url)
+  const older = readdirSync(migrations).filter((name) => name < '0007').toSorted()
+  for (const name of older) first.exec(readFileSync(new URL(name, migrations), 'utf8'))
+  const key = (digit: string): string => digit.repeat(64)
+  first.exec(`INSERT INTO devices (id, tenant, groups, attributes, state, created_at, revision) VALUES ('a', 'default', '[]', '{}', 'active', 1, 1);
+    INSERT INTO tokens VALUES ('ABCDEFGH', '${key('a')}', '{"device":"a"}', 0, '[]', '[]', 'auto', 1, 1, 1, 2, NULL)`)
+  for (const [serial, actor] of [['40', '{"kind":"token","name":"ABCDEFGH"}'], ['41', '{"kind":"token","name":"ABCDEFGH"}'], ['42', '{"kind":"local"}']] as const) {
+    first.exec(`INSERT INTO certificates (issuer, serial, profile, device, state, spki_sha256, not_before, not_after, created_at) VALUES ('i', '${serial}', 'device', 'a', 'planned', '${key('b')}', 1, 2, 1);
+      INSERT INTO certificate_plans SELECT number, '{"actor":${actor}}' FROM certificates WHERE serial = '${serial}'`)
+  }
+  first.exec(`UPDATE certificates SET state = 'revoked', revoked_at = 1, revocation_reason = 'superseded' WHERE serial = '41'; PRAGMA user_version = ${older.length}; PRAGMA application_id = 0x53414c59`)
+  first.close()
+  using registry = openRegistry(dir.file('registry.db'), options)
+  expect(registry.token('ABCDEFGH' as TokenName)).toMatchObject({ proof: { kind: 'secret', sha256: key('a') }, uses: 1 })
+  expect(registry.certificates({ through: 'ABCDEFGH' as TokenName }).items.map((c) => c.serial)).toEqual(['40'])
+  expect(registry.journal({}).items.map(({ serial, by }) => [serial, by?.kind])).toEqual([['40', 'token'], ['41', 'token'], ['42', 'local']])
+})
+
 test('the schema refuses what the program would never write: a hand at the file', async () => {
   using dir = tempDir()
   const registry = openRegistry(dir.file('registry.db'), options)
   await fill(registry, 2)
   await registry.commit([{ kind: 'device-state', id: 'd1' as DeviceId, state: 'retired' }], [], [])
+  await registry.commit([{ kind: 'token-added', token: { name: 'ABCDEFGH' as TokenName, proof: { kind: 'secret', sha256: '0'.repeat(64) }, target: { pattern: 'd*' }, register: false, groups: [], networks: [], approve: 'auto', usesMax: 1, uses: 0, createdAt: NOW, expiresAt: NOW + 1 } }], [], [])
   registry.close()
   const db = new DatabaseSync(dir.file('registry.db'))
   const refused: readonly (readonly [sql: string, why: RegExp])[] = [
@@ -168,16 +190,24 @@ test('the schema refuses what the program would never write: a hand at the file'
     ["UPDATE devices SET state = 'suspended' WHERE id = 'd0'", /one revision/],
     ["DELETE FROM certificates", /never deleted/],
     ["DELETE FROM devices", /never deleted/],
+    ["UPDATE tokens SET proof = '{\"kind\":\"claim\"}'", /fixed/],
+    ["UPDATE tokens SET proof_sha256 = '0'", /fixed/],
+    ["UPDATE certificates SET through = 'ABCDEFGH' WHERE state <> 'revoked'", /fixed/],
+    ["INSERT INTO tokens SELECT 'HGFEDCBA', proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, '{\"kind\":\"friend\"}', NULL FROM tokens", /CHECK/],
     ["UPDATE certificates SET sha256 = NULL, state = 'planned' WHERE state = 'active'", /fixed|go back/],
     ["UPDATE feed SET change = '{}'", /not rewritten/],
     ["INSERT INTO feed VALUES (99, 1, '{}')", /no gaps/],
     ["DELETE FROM audit_head", /is kept/],
-    ["INSERT INTO devices VALUES ('a/b', 'default', '[]', '{}', 'active', 1, 1, NULL)", /CHECK/],
-    ["INSERT INTO devices VALUES ('d0', 'default', '[]', '{}', 'active', 1, 1, NULL)", /UNIQUE/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'alive', 1, 1, NULL)", /CHECK/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 'now', 1, NULL)", /cannot store TEXT/],
-    [`INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, '{"from":"active"}')`, /CHECK/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'suspended', 1, 1, 'by whom')", /CHECK/],
+    ["INSERT INTO devices VALUES ('a/b', 'default', '[]', '{}', 'active', 1, 1, NULL, NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('d0', 'default', '[]', '{}', 'active', 1, 1, NULL, NULL)", /UNIQUE/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'alive', 1, 1, NULL, NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 'now', 1, NULL, NULL)", /cannot store TEXT/],
+    [`INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, '{"from":"active"}', NULL)`, /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'suspended', 1, 1, 'by whom', NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, NULL, 'abc')", /CHECK/],
+    ["INSERT INTO devices SELECT 'x', 'default', '[]', '{}', 'active', 1, 1, NULL, spki_sha256 FROM certificates WHERE device IS NOT NULL LIMIT 1", /belongs to another/],
+    ["UPDATE devices SET key_sha256 = printf('%064d', 1), revision = revision + 1 WHERE id = 'd0'", /fixed/],
+    ["INSERT INTO tokens VALUES ('AAAAAAAA', printf('%064d', 1), '{\"device\":\"d1\"}', 0, '[]', '[]', 'auto', 1, 0, 1, 2, NULL, 'd0')", /for its device/],
   ]
   for (const [sql, why] of refused) expect(() => db.exec(sql), sql).toThrow(why)
   db.exec("UPDATE devices SET state = 'suspended', revision = revision + 1 WHERE id = 'd0'")
