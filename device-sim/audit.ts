@@ -93,12 +93,11 @@ export function wishesOf(options: TargetWishes): readonly TargetWishes[] {
   const targets = options.target?.split(',').map((text) => text.trim()) ?? []
   if (targets.length < 2) return [options]
   if (new Set(targets).size < targets.length || targets.includes('')) throw new SimError('usage', '--target names each target once, separated by commas.')
-  const { ca: _, issuerCert: __, issuerKey: ___, acl: ____, serverName: _____, address: ______, ...common } = options
   const addresses = targets.filter((target) => target.includes('://'))
   if (addresses.length > 1) throw new SimError('usage', 'One run takes one address: the files of --ca, --issuer-cert and --issuer-key belong to it.')
   if (options.address !== undefined) throw new SimError('usage', '--address goes with one --target HOME.')
   if (addresses.length === 0 && [options.ca, options.issuerCert, options.issuerKey, options.acl, options.serverName].some((value) => value !== undefined)) throw new SimError('usage', '--ca, --issuer-cert, --issuer-key, --acl and --server-name go with --target mqtts://host:port.')
-  return targets.map((target) => (target.includes('://') ? { ...options, target } : { ...common, target }))
+  return targets.map((target) => (target.includes('://') ? { ...options, target } : { iOwnThisTarget: options.iOwnThisTarget, floods: options.floods, target }))
 }
 
 export async function auditAll(options: AuditOptions, cases: readonly CaseId[], signal: AbortSignal): Promise<ExitCode> {
