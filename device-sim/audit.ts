@@ -89,7 +89,6 @@ export async function announcement(aim: Aim, cases: readonly CaseId[]): Promise<
 
 /** The targets behind --target, separated by commas; the options of an address go to the one that is an address. */
 export function wishesOf(options: TargetWishes): readonly TargetWishes[] {
-  const { ca: _, issuerCert: __, issuerKey: ___, acl: ____, serverName: _____, address: ______, ...common } = options
   const targets = options.target?.split(',').map((text) => text.trim()) ?? []
   if (targets.length < 2) return [options]
   if (new Set(targets).size < targets.length || targets.includes('')) throw new SimError('usage', '--target names each target once, separated by commas.')

@@ -1,7 +1,7 @@
 // ASN.1 values of the forge: names, times, object identifiers, raw DER. It composes what the caller asks for, legal or
 // not; it judges nothing. asn1js does the encoding.
 
-import { BitString, GeneralizedTime, Integer, ObjectIdentifier, OctetString, Sequence, Set as Asn1Set, UTCTime, fromBER } from 'asn1js'
+import { BitString, GeneralizedTime, Integer, ObjectIdentifier, OctetString, Sequence, UTCTime, fromBER } from 'asn1js'
 
 /** Anything that asn1js can encode. */
 export interface Encodable {
