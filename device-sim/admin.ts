@@ -45,6 +45,8 @@ export interface RevocationAnswer {
 
 /** What the cases need of an operator. A test may put a blind one in its place. */
 export interface Admin {
+  /** Where it is reached, and with what. */
+  readonly options: AdminOptions
   addDevices(devices: readonly NewDevice[]): Promise<void>
   /** `source`: the loopback address to ask from. */
   tryAddDevice(device: NewDevice, source?: string): Promise<ApiAnswer>
@@ -123,6 +125,7 @@ export function openAdmin(options: AdminOptions): Admin {
   }
 
   return {
+    options,
     async addDevices(devices) {
       await must('POST', ADMIN_PATHS.devices, { devices: devices.map(deviceBody) })
     },

@@ -31,7 +31,7 @@ export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
   const canary = await openCanary(home.target, await identities.fresh('canary'))
   const arena: Arena = {
     target: home.target, admin: home.admin, identities, sources, canary, root: home.root, issuing: home.issuing,
-    issuingAuthority: home.issuingAuthority, factoryAuthority: home.factoryAuthority, manySources, mosquittoSub: hasMosquittoSub(), pid: () => home.pid(),
+    issuingAuthority: home.issuingAuthority, factoryAuthority: home.factoryAuthority, secondFactoryAuthority: home.secondFactoryAuthority, manySources, mosquittoSub: hasMosquittoSub(), pid: () => home.pid(),
   }
   const finished = new Map<CaseId, CaseResult>()
   const onResult = (result: CaseResult): void => {

@@ -1,6 +1,7 @@
 // Which cases a person wants, by their numbers and families, and what each of them is about. It runs none.
 
-import { CASE_IDS, rowOf, type CaseId, type Family } from './attacks/catalogue.ts'
+import { CASE_IDS, rowOf, type CaseId } from './attacks/catalogue.ts'
+import type { Family } from './attacks/catalogue-row.ts'
 import { SimError } from './failure.ts'
 
 export interface CaseWishes {
@@ -54,8 +55,8 @@ function keystrokes(a: string, b: string): number {
 /** Every case by family: what it tries, why it matters, what must come of it. */
 export function catalogueText(ids: readonly CaseId[]): string {
   const block = (id: CaseId): string => {
-    const { title, why, expected, needs = [] } = rowOf(id)
-    return [`  ${id}  ${title}`, `       ${why}`, `       expected: ${expected}`, ...(needs.length === 0 ? [] : [`       needs: ${needs.join(', ')}`])].map((line) => `${line}\n`).join('')
+    const { title, why, advisory, expected, needs = [] } = rowOf(id)
+    return [`  ${id}  ${title}`, `       ${why}`, ...(advisory === undefined ? [] : [`       seen in: ${advisory}`]), `       expected: ${expected}`, ...(needs.length === 0 ? [] : [`       needs: ${needs.join(', ')}`])].map((line) => `${line}\n`).join('')
   }
   return familiesOf(ids).map((family) => `${family}\n${ids.filter((id) => rowOf(id).family === family).map(block).join('')}`).join('\n')
 }

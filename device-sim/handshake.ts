@@ -11,7 +11,8 @@ import { forgeIssuing, forgeRoot, forgeServer } from './forge/authority.ts'
 import { pem } from './forge/certificate.ts'
 import { SIGNATURE_SCHEMES } from './forge/client-hello.ts'
 import { keyPem } from './forge/keys.ts'
-import { certificateVerifyBody, openTls12, type Tls12Result } from './forge/tls12.ts'
+import { certificateVerifyBody, openTls12 } from './forge/tls12.ts'
+import type { HandmadeResult } from './forge/wire.ts'
 import type { Identity } from './identities.ts'
 import { SIM_LIMITS } from './limits.ts'
 import { attemptConnect, connectPacket } from './raw-peer.ts'
@@ -100,7 +101,7 @@ export async function tellHandshake(target: Target, device: Identity): Promise<H
   return { steps, ok: faults.length === 0 && judged.ok }
 }
 
-async function judgement(result: Tls12Result, id: string): Promise<{ readonly facts: readonly string[]; readonly ok: boolean }> {
+async function judgement(result: HandmadeResult, id: string): Promise<{ readonly facts: readonly string[]; readonly ok: boolean }> {
   if (result.kind !== 'established') return { facts: [`the server ended the handshake: ${result.kind}${result.kind === 'alert' ? ` ${result.description}` : ''}`], ok: false }
   const { connection } = result
   connection.send(mqttPacket.generate(connectPacket(id, 4)))

@@ -42,6 +42,24 @@ export const SIM_LIMITS = {
   /** T47: connections from one address, opened as fast as they go. */
   connectFloodSockets: 3_000,
   connectFloodMs: 10 * SECOND,
+  /** T41: second handshakes asked for on one connection. */
+  renegotiations: 1_000,
+  /** T42: key updates on one connection, each asking for one in return, and how much a server may grow by them. */
+  keyUpdates: 20_000,
+  floodGrowthBytesMax: 32 * 1024 * 1024,
+  /** T50: how often a connection breaks off at each message of the handshake, in each way. */
+  breaksPerMessage: 15,
+  /** T52: rounds of handshakes with a certificate of so many bytes. A server's memory grows at first; it must come to rest. */
+  heavyHandshakes: 120,
+  heavyRounds: 10,
+  heavyCalmRounds: 2,
+  heavyCertificateBytes: 80_000,
+  heavyParallel: 8,
+  /** D07: what a relay keeps of what passes. */
+  relayBytesMax: 4 * 1024 * 1024,
+  /** A server has given back what it held by then. */
+  settleMs: 15 * SECOND,
+  settlePollMs: 250,
   /** Q37. */
   floodPerSecond: 100,
   floodConnectsMin: 200,

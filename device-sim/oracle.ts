@@ -27,6 +27,8 @@ export type Observed =
   | { readonly kind: 'trap'; readonly bytes: number; readonly complaint: string | undefined }
   /** Nobody answered and nobody closed. */
   | { readonly kind: 'open'; readonly afterMs: number }
+  /** What was tried did not happen: it was answered, ignored, or ended the connection. */
+  | { readonly kind: 'withstood'; readonly how: string }
   | { readonly kind: 'undisturbed' }
   | { readonly kind: 'disturbed'; readonly how: string }
 
@@ -44,6 +46,8 @@ export type Expected =
   | { readonly kind: 'all-closed'; readonly withinMs: number }
   | { readonly kind: 'some-refused' }
   | { readonly kind: 'silent-device' }
+  /** Any answer that is one; a refusal, too. */
+  | { readonly kind: 'withstood' }
   | { readonly kind: 'undisturbed' }
 
 const FAILURE_CODE = 0x80
@@ -74,6 +78,7 @@ export function agrees(expected: Expected, seen: Observed): boolean {
     case 'all-closed': return seen.kind === 'flood' && seen.tried > 0 && seen.refused === seen.tried && seen.slowestMs <= expected.withinMs
     case 'some-refused': return seen.kind === 'flood' && seen.refused > 0
     case 'silent-device': return seen.kind === 'trap' && seen.bytes === 0 && seen.complaint !== undefined
+    case 'withstood': return seen.kind === 'withstood' || seen.kind === 'refused-in-tls'
     case 'undisturbed': return seen.kind === 'undisturbed'
     default: return unreachable(expected)
   }
@@ -95,6 +100,7 @@ export function describe(seen: Observed): string {
     case 'flood': return `${seen.refused} of ${seen.tried} refused, the slowest after ${seen.slowestMs.toFixed(0)} ms`
     case 'trap': return `${seen.bytes} bytes left the device${seen.complaint === undefined ? '' : ` (${seen.complaint})`}`
     case 'open': return `still open after ${seen.afterMs.toFixed(0)} ms`
+    case 'withstood': return seen.how
     case 'undisturbed': return 'undisturbed'
     case 'disturbed': return `disturbed: ${seen.how}`
     default: return unreachable(seen)

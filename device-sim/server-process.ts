@@ -32,6 +32,8 @@ export interface OpenedHome {
   /** Only of a home that the simulator made. */
   readonly issuingAuthority?: ForgedAuthority
   readonly factoryAuthority?: ForgedAuthority
+  /** Trusted for the same names as the factory. */
+  readonly secondFactoryAuthority?: ForgedAuthority
   /** The file with the root's key, which is kept out of the home as a careful operator does. */
   readonly rootKey?: string
   /** The process that serves now; undefined when nobody does. */
@@ -102,7 +104,7 @@ async function run(args: readonly string[]): Promise<string> {
 }
 
 /** Opens a home that is being served, with its operator credential. Failure: 'unreachable', with what is missing. */
-export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority' | 'rootKey'> = {}): Promise<OpenedHome> {
+export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority' | 'secondFactoryAuthority' | 'rootKey'> = {}): Promise<OpenedHome> {
   const endpoints = await readEndpoints(directory)
   if (endpoints === undefined) throw new SimError('unreachable', `No server is running in ${directory}: it has no data/endpoints.json.`)
   const operator = path.join(directory, 'certs/local/operator')
@@ -134,15 +136,15 @@ export interface OwnServer extends AsyncDisposable {
 export const FACTORY_ID_PREFIX = 'factory-'
 
 /** Resumption is on, though a server's default is off: T11 needs sessions that are really resumed. */
-const OWN_CONFIG = 'tls:\n  resumption: on\ntrust:\n  - { name: factory, file: factory.pem }\n'
+const OWN_CONFIG = 'tls:\n  resumption: on\ntrust:\n  - { name: factory, file: factory.pem }\n  - { name: second-factory, file: second-factory.pem }\n'
 
 /** The starter policy, and in it the factory's devices, and ears that may hear everything that is not reserved. */
 async function extendPolicy(file: string): Promise<void> {
   const starter = await readFile(file, 'utf8')
   const ears = '  - { id: ears, to: { group: ears }, subscribe: ["#"] }\n'
-  const identity = `\nidentity:\n  - { ca: factory, device: "\${cert.subject.CN}", idPattern: "${FACTORY_ID_PREFIX}[0-9a-z-]+", groups: [sensors], register: auto }\n`
+  const rules = ['factory', 'second-factory'].map((ca) => `  - { ca: ${ca}, device: "\${cert.subject.CN}", idPattern: "${FACTORY_ID_PREFIX}[0-9a-z-]+", groups: [sensors], register: auto }\n`)
   if (starter.split('\ngrants:\n').length !== 2) throw new SimError('failed', 'The starter policy is not as the simulator knows it: it has no one list of grants.')
-  await writeFile(file, starter.replace('\ngrants:\n', `\ngrants:\n${ears}`) + identity)
+  await writeFile(file, starter.replace('\ngrants:\n', `\ngrants:\n${ears}`) + `\nidentity:\n${rules.join('')}`)
 }
 
 /**
@@ -156,15 +158,17 @@ export async function startOwnServer(signal: AbortSignal): Promise<OwnServer> {
     const root = forgeRoot('Simulated fleet')
     const issuing = forgeIssuing(root, 'Simulated fleet')
     const factory = forgeRoot('Simulated factory')
+    const second = forgeRoot('Second simulated factory')
     await importAuthority(directory, root, issuing)
     await writeFile(path.join(directory, 'factory.pem'), pem('CERTIFICATE', factory.certificate))
+    await writeFile(path.join(directory, 'second-factory.pem'), pem('CERTIFICATE', second.certificate))
     await writeFile(path.join(directory, 'sallyport.yaml'), OWN_CONFIG)
     await extendPolicy(path.join(directory, 'policy.yaml'))
     signal.throwIfAborted()
     child = start(['serve', '--ports', 'auto', '--home', directory])
     const tail = keepTail(child)
     await ready(directory, child, tail, signal)
-    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory, rootKey: path.join(directory, 'import/root.key') })
+    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory, secondFactoryAuthority: second, rootKey: path.join(directory, 'import/root.key') })
     const running = child
     return {
       home,

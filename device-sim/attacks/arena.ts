@@ -22,6 +22,8 @@ export interface Arena {
   readonly issuingAuthority?: ForgedAuthority | undefined
   /** A factory's CA that this home trusts, with its key: there, too, only. */
   readonly factoryAuthority?: ForgedAuthority | undefined
+  /** Another such CA, trusted for the same names. */
+  readonly secondFactoryAuthority?: ForgedAuthority | undefined
   /** Whether attempts may come from many loopback addresses. */
   readonly manySources: boolean
   readonly mosquittoSub: boolean

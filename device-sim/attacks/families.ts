@@ -3,17 +3,37 @@
 import type { Runner } from './arena.ts'
 import type { CaseId } from './catalogue.ts'
 import { ENROLLMENT_CASES } from './enrollment.ts'
-import { IDENTITY_CASES } from './identity.ts'
 import { FLOOD_CASES } from './floods.ts'
+import { IDENTITY_CASES } from './identity.ts'
+import { IDENTITY_NAME_CASES } from './identity-names.ts'
+import { IDENTITY_RECORD_CASES } from './identity-records.ts'
 import { MQTT_CASES } from './mqtt.ts'
+import { ON_PATH_CASES } from './on-path.ts'
 import { SERVER_SIDE_CASES } from './server-side.ts'
-import { TLS_CASES } from './tls.ts'
+import { TLS_BREAK_CASES } from './tls-breaks.ts'
+import { TLS_CERTIFICATE_CASES } from './tls-certificates.ts'
+import { TLS_CHAIN_CASES } from './tls-chains.ts'
+import { TLS_FLAW_CASES } from './tls-flaws.ts'
+import { TLS_GREETING_CASES } from './tls-greetings.ts'
+import { TLS_HANDSHAKE_CASES } from './tls-handshake.ts'
+import { TLS_RECORD_CASES } from './tls-records.ts'
+import { TLS_REVOKED_CASES } from './tls-revoked.ts'
 
 export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
-  ...TLS_CASES,
+  ...TLS_CERTIFICATE_CASES,
+  ...TLS_FLAW_CASES,
+  ...TLS_CHAIN_CASES,
+  ...TLS_HANDSHAKE_CASES,
+  ...TLS_GREETING_CASES,
+  ...TLS_RECORD_CASES,
+  ...TLS_BREAK_CASES,
+  ...TLS_REVOKED_CASES,
   ...IDENTITY_CASES,
+  ...IDENTITY_NAME_CASES,
+  ...IDENTITY_RECORD_CASES,
   ...MQTT_CASES,
   ...FLOOD_CASES,
   ...ENROLLMENT_CASES,
   ...SERVER_SIDE_CASES,
+  ...ON_PATH_CASES,
 }

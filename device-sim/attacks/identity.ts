@@ -8,7 +8,7 @@ import type { Identity } from '../identities.ts'
 import { howSessionEnded } from '../raw-peer.ts'
 import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
-import { flawedOfFactory, issuingOf, presenting } from './tls.ts'
+import { factoryOf, flawedOfFactory, issuingOf, presenting } from './impostors.ts'
 
 /** Leaves of the real CA with these wishes, against the device's own certificate as the control. */
 function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>>): Runner {
@@ -29,14 +29,19 @@ const cn = (value: string): ForgedName[number][number] => ({ type: OID.commonNam
 const organization = (value: string): ForgedName[number][number] => ({ type: OID.organization, value })
 
 /** What must not become a device: in a topic template it would mean more than one. */
-const WILDCARD_NAMES = ['+', '#', 'a/b', '../x', '$SYS'] as const
+const WILDCARD_NAMES = ['+', '#', '+/#'] as const
+/** What would stand somewhere else in the tree of topics. */
+const PATH_NAMES = ['a/b', '../x', '/x', '$SYS', '$share/g/x'] as const
 
-async function wildcardNames(arena: Arena, bench: Bench): Promise<void> {
-  await named(() => Object.fromEntries(WILDCARD_NAMES.map((name) => [`CN=${name}`, { subject: commonName(name) }])))(arena, bench)
-  for (const id of WILDCARD_NAMES) {
-    const source = arena.sources.next()
-    const answer = await arena.admin.tryAddDevice({ id, groups: ['sensors'] }, source)
-    bench.attack('issuance', `registering ${id}`, { kind: 'answered', status: answer.status, code: answer.code, recorded: await arena.admin.certificatesOf(id) }, { address: source })
+/** Such names in certificates, and registered at the operator's door. */
+function namesNowhere(names: readonly string[]): Runner {
+  return async (arena, bench) => {
+    await named(() => Object.fromEntries(names.map((text) => [`CN=${text}`, { subject: commonName(text) }])))(arena, bench)
+    for (const id of names) {
+      const source = arena.sources.next()
+      const answer = await arena.admin.tryAddDevice({ id, groups: ['sensors'] }, source)
+      bench.attack('issuance', `registering ${id}`, { kind: 'answered', status: answer.status, code: answer.code, recorded: await arena.admin.certificatesOf(id) }, { address: source })
+    }
   }
 }
 
@@ -57,8 +62,7 @@ async function objectNames(arena: Arena, bench: Bench): Promise<void> {
 
 /** I14: the factory is trusted, and may name new devices; it must not take one that has a certificate of ours. */
 async function foreignSpeaker(arena: Arena, bench: Bench): Promise<void> {
-  const { factoryAuthority: factory } = arena
-  if (factory === undefined) throw new Error('this case needs the key of a trusted CA')
+  const factory = factoryOf(arena)
   const [own, newcomer] = [await arena.identities.named(`${FACTORY_ID_PREFIX}${randomUUID()}`), `${FACTORY_ID_PREFIX}${randomUUID()}`]
   await ownCertificateWorks(arena, bench, own)
   const stranger = await admittedControl(arena, bench, 'the same CA, in the name of a new device', { credentials: presenting(forgeLeaf(factory, newcomer)) }, newcomer)
@@ -90,7 +94,8 @@ export const IDENTITY_CASES = {
     'another, then its name': { subject: [[cn('admin')], [cn(device.id)]] },
     'both in one RDN': { subject: [[cn(device.id), cn('admin')]] },
   })),
-  I07: wildcardNames,
+  I07: namesNowhere(WILDCARD_NAMES),
+  I08: namesNowhere(PATH_NAMES),
   I10: objectNames,
   I14: foreignSpeaker,
   I16: named(() => ({ 'signed outside the registry': {} })),

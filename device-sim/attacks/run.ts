@@ -3,11 +3,14 @@
 // cannot be run is "not run", never passed.
 
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
+import { unreachable } from '../failure.ts'
 import { SIM_LIMITS } from '../limits.ts'
 import { agrees, describe, judgeAudit, selects, type RefusalRecord } from '../oracle.ts'
 import { inParallel } from '../identities.ts'
+import { resourcesOf } from '../resources.ts'
 import type { Arena, Attempt, Bench, Control, Runner } from './arena.ts'
-import { rowOf, type CaseId, type CatalogueRow, type Need } from './catalogue.ts'
+import { rowOf, type CaseId } from './catalogue.ts'
+import type { CatalogueRow, Need } from './catalogue-row.ts'
 import { RUNNERS } from './families.ts'
 
 export interface CaseResult {
@@ -26,10 +29,16 @@ export interface CaseResult {
 const NEED_MISSING: Readonly<Record<Need, string>> = {
   'ca-key': 'the issuing CA\'s key is not at hand: only in a home that the simulator made',
   'loopback-sources': 'this machine or target has one source address only',
+  'server-process': 'the server is no process of this machine that could be looked at',
 }
 
-function missing(arena: Arena, need: Need): boolean {
-  return need === 'ca-key' ? arena.issuingAuthority === undefined : !arena.manySources
+async function missing(arena: Arena, need: Need): Promise<boolean> {
+  switch (need) {
+    case 'ca-key': return arena.issuingAuthority === undefined
+    case 'loopback-sources': return !arena.manySources
+    case 'server-process': return (await resourcesOf(await arena.pid())) === undefined
+    default: return unreachable(need)
+  }
 }
 
 interface Evidence {
@@ -55,8 +64,9 @@ async function runCase(id: CaseId, arena: Arena, runner: Runner = RUNNERS[id]): 
   const row = rowOf(id)
   const started = performance.now()
   const facts = { case: id, title: row.title, expected: row.expected }
-  const absent = (row.needs ?? []).find((need) => missing(arena, need))
-  if (absent !== undefined) return { ...facts, seen: '', reasons: [], verdict: 'not run', notes: [NEED_MISSING[absent]], durationMs: 0 }
+  for (const need of row.needs ?? []) {
+    if (await missing(arena, need)) return { ...facts, seen: '', reasons: [], verdict: 'not run', notes: [NEED_MISSING[need]], durationMs: 0 }
+  }
 
   const evidence: Evidence = { attempts: [], controls: [], skipped: [], faults: [] }
   const reasons = new Set<string>()

@@ -7,7 +7,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { createServer } from 'node:tls'
+import { createServer, type TlsOptions } from 'node:tls'
 import { connectDevice } from '../device.ts'
 import { forgeIssuing, forgeLeaf, forgeRoot, forgeServer, lookalikeOf, type ForgedAuthority } from '../forge/authority.ts'
 import { pem } from '../forge/certificate.ts'
@@ -17,18 +17,18 @@ import { SIM_LIMITS } from '../limits.ts'
 import type { Credentials } from '../raw-peer.ts'
 import type { Target } from '../target.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
-import { issuingOf, presenting } from './tls.ts'
+import { issuingOf, presenting } from './impostors.ts'
 
-interface Trap extends AsyncDisposable {
+export interface Trap extends AsyncDisposable {
   readonly port: number
   /** What has been sent to it after a handshake. */
   bytes(): number
 }
 
 /** A server with this certificate that shakes hands with everybody and counts what it is told. */
-async function openTrap(credentials: Credentials): Promise<Trap> {
+export async function openTrap(credentials: Credentials, options: TlsOptions = {}): Promise<Trap> {
   let bytes = 0
-  const server = createServer({ cert: credentials.cert, key: credentials.key, requestCert: true, rejectUnauthorized: false }, (socket) => {
+  const server = createServer({ ...options, cert: credentials.cert, key: credentials.key, requestCert: true, rejectUnauthorized: false }, (socket) => {
     socket.on('error', () => socket.destroy())
     socket.on('data', (chunk: Buffer) => {
       bytes += chunk.length
@@ -46,7 +46,7 @@ async function openTrap(credentials: Credentials): Promise<Trap> {
 }
 
 /** Somebody who connects to where they are told; resolves with what they say when they do not like it. */
-type Client = (target: Target, device: Identity) => Promise<string | undefined>
+export type Client = (target: Target, device: Identity) => Promise<string | undefined>
 
 const fleetDevice: Client = async (target, device) => {
   try {
@@ -79,7 +79,7 @@ const mosquittoSub: Client = async (target, device) => {
   }
 }
 
-function clientsOf(arena: Arena, bench: Bench): ReadonlyMap<string, Client> {
+export function clientsOf(arena: Arena, bench: Bench): ReadonlyMap<string, Client> {
   const clients = new Map<string, Client>([['a device of the fleet (MQTT.js)', fleetDevice]])
   if (arena.mosquittoSub) clients.set('mosquitto_sub', mosquittoSub)
   else bench.skip('mosquitto_sub', 'it is not installed')

@@ -16,6 +16,8 @@ export interface Watcher extends AsyncDisposable {
   heard(token: string): Promise<readonly string[]>
   /** Receivers by now. */
   receiversOf(token: string): readonly string[]
+  /** The same of every message that begins with it. */
+  receiversOfBeginning(token: string): readonly string[]
   /** Returns when a permitted message, sent now, has arrived; rejects when it does not. */
   witness(): Promise<void>
 }
@@ -81,6 +83,7 @@ export async function openWatcher(arena: Arena): Promise<Watcher> {
     publish,
     heard,
     receiversOf: (token) => receivers.get(token) ?? [],
+    receiversOfBeginning: (token) => [...receivers].flatMap(([heardToken, names]) => (heardToken.startsWith(token) ? names : [])),
     async witness() {
       const token = publish(mouth.peer, `t/${honest.id}/witness`, 1)
       if ((await heard(token)).length === 0) throw new Error('the witness message did not arrive, so silence proves nothing')

@@ -4,9 +4,9 @@
 import type { KeyObject } from 'node:crypto'
 import {
   authorityKeyId, basicConstraints, content, extendedKeyUsage, forgeCertificate, keyIdentifier, keyUsage, publicKeyOf, readCertificate,
-  subjectAltNames, subjectKeyId, type CopiedFields, type ForgedExtension,
+  subjectAltNames, subjectKeyId, type CopiedFields, type ForgedExtension, type ForgedSignature,
 } from './certificate.ts'
-import { commonName, elements, name, OID, type ForgedName } from './der.ts'
+import { commonName, elements, name, OID, type Encodable, type ForgedName } from './der.ts'
 import { privateKey, spki } from './keys.ts'
 
 const DAY = 24 * 3_600 * 1_000
@@ -29,20 +29,32 @@ export function forgeRoot(organisation: string): ForgedAuthority {
 }
 
 export function forgeIssuing(root: ForgedAuthority, organisation: string): ForgedAuthority {
-  const key = privateKey()
-  const subject = name([[{ type: OID.organization, value: organisation }], [{ type: OID.commonName, value: `${organisation} issuing` }]])
-  const parent = readCertificate(root.certificate)
-  return {
-    key,
-    certificate: authorityCertificate({ subject, key, issuer: parent.subject, signWith: root.key, authorityId: keyIdentifier(parent.spki), pathLength: 0 }),
-  }
+  return forgeIntermediate(root, organisation, { pathLength: 0 })
+}
+
+export interface AuthorityWishes {
+  readonly key?: KeyObject
+  readonly pathLength?: number
+  /** Null: none at all. */
+  readonly basicConstraints?: ForgedExtension | null
+  readonly subject?: Buffer
+  readonly more?: readonly ForgedExtension[]
+}
+
+/** A CA below another, as it should be but for the wishes. */
+export function forgeIntermediate(above: ForgedAuthority, organisation: string, wishes: AuthorityWishes = {}): ForgedAuthority {
+  const key = wishes.key ?? privateKey()
+  const subject = wishes.subject ?? name([[{ type: OID.organization, value: organisation }], [{ type: OID.commonName, value: `${organisation} issuing` }]])
+  const parent = readCertificate(above.certificate)
+  return { key, certificate: authorityCertificate({ subject, key, issuer: parent.subject, signWith: above.key, authorityId: keyIdentifier(parent.spki), ...wishes }) }
 }
 
 /**
  * A CA that looks like `original` in everything but its key: subject, issuer, serial number and every extension, key
- * identifiers included, are copied. It is signed with its own key unless `signedBy` is given. T04, T05, D02.
+ * identifiers included, are copied. It is signed with its own key unless `signedBy` is given. T04, T05, D02. `borrowed`: a
+ * public key that is not its own, and how it signs all the same. T32.
  */
-export function lookalikeOf(original: Buffer, signedBy?: ForgedAuthority): ForgedAuthority {
+export function lookalikeOf(original: Buffer, signedBy?: ForgedAuthority, borrowed?: BorrowedKey): ForgedAuthority {
   const key = privateKey()
   const copied = readCertificate(original)
   const now = Date.now()
@@ -50,22 +62,27 @@ export function lookalikeOf(original: Buffer, signedBy?: ForgedAuthority): Forge
     subject: copied.subject,
     issuer: copied.issuer,
     serial: copied.serial,
-    spki: spki(key),
+    spki: borrowed?.spki ?? spki(key),
     notBefore: now - DAY,
     notAfter: now + 3_650 * DAY,
     signWith: signedBy?.key ?? key,
+    signature: borrowed?.signature(),
     extensions: copied.extensions.map((extension) => extension.der),
   })
   return { key, certificate }
 }
 
-interface AuthorityFields {
+export interface BorrowedKey {
+  readonly spki: Buffer
+  signature(): ForgedSignature
+}
+
+interface AuthorityFields extends AuthorityWishes {
   readonly subject: Buffer
   readonly issuer: Buffer
   readonly key: KeyObject
   readonly signWith: KeyObject
   readonly authorityId: Buffer
-  readonly pathLength?: number
 }
 
 function authorityCertificate(fields: AuthorityFields): Buffer {
@@ -78,26 +95,39 @@ function authorityCertificate(fields: AuthorityFields): Buffer {
     notBefore: now - DAY,
     notAfter: now + 3_650 * DAY,
     extensions: [
-      basicConstraints(true, fields.pathLength),
+      ...(fields.basicConstraints === null ? [] : [fields.basicConstraints ?? basicConstraints(true, fields.pathLength)]),
       keyUsage('keyCertSign', 'cRLSign'),
       subjectKeyId(keyIdentifier(spki(fields.key))),
       authorityKeyId(fields.authorityId),
+      ...(fields.more ?? []),
     ],
   })
 }
 
 export interface LeafWishes {
   readonly subject?: ForgedName
+  readonly serial?: Buffer
+  readonly version?: number
   readonly notBefore?: number
   readonly notAfter?: number
+  readonly times?: readonly [Encodable, Encodable]
   /** Undefined: clientAuth. Null: no extension at all. */
   readonly extendedKeyUsage?: readonly string[] | null
   readonly basicConstraints?: ForgedExtension
   readonly keyUsage?: ForgedExtension
   readonly names?: readonly string[]
+  /** Behind the others. */
+  readonly more?: readonly ForgedExtension[]
+  /** No extension at all. */
+  readonly bare?: true
   readonly key?: KeyObject
+  /** In place of the key's own: whoever shows it cannot prove anything. */
+  readonly spki?: Buffer
+  readonly signature?: (signer: KeyObject) => ForgedSignature
   /** Signed by its own key and naming itself as issuer. */
   readonly selfSigned?: true
+  /** What becomes of it when it is done. */
+  readonly altered?: (certificate: Buffer) => Buffer
 }
 
 /** A device's leaf as our CA would make it, but for the wishes. */
@@ -106,27 +136,35 @@ export function forgeLeaf(authority: ForgedAuthority, id: string, wishes: LeafWi
   const issuer = readCertificate(authority.certificate)
   const subject = name(wishes.subject ?? commonName(id))
   const now = Date.now()
-  const usages = wishes.extendedKeyUsage === undefined ? [OID.clientAuth] : wishes.extendedKeyUsage
   const self = wishes.selfSigned === true
-  return {
-    key,
-    certificate: forgeCertificate({
-      subject,
-      issuer: self ? subject : issuer.subject,
-      notBefore: wishes.notBefore ?? now - DAY / 24,
-      notAfter: wishes.notAfter ?? now + 30 * DAY,
-      spki: spki(key),
-      signWith: self ? key : authority.key,
-      extensions: [
-        wishes.basicConstraints ?? basicConstraints(false),
-        wishes.keyUsage ?? keyUsage('digitalSignature'),
-        ...(usages === null ? [] : [extendedKeyUsage(...usages)]),
-        ...(wishes.names === undefined ? [] : [subjectAltNames(wishes.names)]),
-        subjectKeyId(keyIdentifier(spki(key))),
-        authorityKeyId(self ? keyIdentifier(spki(key)) : subjectKeyIdOf(issuer)),
-      ],
-    }),
-  }
+  const signWith = self ? key : authority.key
+  const certificate = forgeCertificate({
+    subject,
+    issuer: self ? subject : issuer.subject,
+    serial: wishes.serial,
+    version: wishes.version,
+    notBefore: wishes.notBefore ?? now - DAY / 24,
+    notAfter: wishes.notAfter ?? now + 30 * DAY,
+    times: wishes.times,
+    spki: wishes.spki ?? spki(key),
+    signWith,
+    signature: wishes.signature?.(signWith),
+    extensions: wishes.bare === true ? [] : leafExtensions(wishes, key, self ? keyIdentifier(spki(key)) : subjectKeyIdOf(issuer)),
+  })
+  return { key, certificate: wishes.altered?.(certificate) ?? certificate }
+}
+
+function leafExtensions(wishes: LeafWishes, key: KeyObject, authorityId: Buffer): readonly ForgedExtension[] {
+  const usages = wishes.extendedKeyUsage === undefined ? [OID.clientAuth] : wishes.extendedKeyUsage
+  return [
+    wishes.basicConstraints ?? basicConstraints(false),
+    wishes.keyUsage ?? keyUsage('digitalSignature'),
+    ...(usages === null ? [] : [extendedKeyUsage(...usages)]),
+    ...(wishes.names === undefined ? [] : [subjectAltNames(wishes.names)]),
+    subjectKeyId(keyIdentifier(spki(key))),
+    authorityKeyId(authorityId),
+    ...(wishes.more ?? []),
+  ]
 }
 
 /** The key identifier that a leaf of this issuer names: what the issuer says of itself, true or not. */

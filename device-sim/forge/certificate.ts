@@ -2,7 +2,7 @@
 
 import { createHash, createPublicKey, randomBytes, sign, type KeyObject } from 'node:crypto'
 import { Boolean as Asn1Boolean, Constructed, Integer, Primitive } from 'asn1js'
-import { arrayBuffer, bits, der, elements, integer, octets, oid, OID, raw, sequence, time, type Encodable } from './der.ts'
+import { arrayBuffer, bits, der, elements, integer, octets, oid, OID, raw, sequence, time, tlv, type Encodable } from './der.ts'
 
 export interface ForgedExtension {
   readonly id: string
@@ -16,37 +16,65 @@ export interface CertificatePlan {
   readonly subject: Buffer
   readonly issuer: Buffer
   /** The content octets of the serial number; 16 random ones when absent. */
-  readonly serial?: Uint8Array
+  readonly serial?: Uint8Array | undefined
   /** Milliseconds since 1970. */
   readonly notBefore: number
   readonly notAfter: number
+  /** In place of the two: the times as they are to be written. */
+  readonly times?: readonly [Encodable, Encodable] | undefined
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Buffer
-  /** Built ones, or whole extensions copied from another certificate, DER. */
+  /** Built ones, or whole extensions copied from another certificate, DER. None at all: the list is left out. */
   readonly extensions: readonly (ForgedExtension | Buffer)[]
   readonly signWith: KeyObject
+  /** 3 when absent. Version 1 is not written: it is the default. */
+  readonly version?: number | undefined
+  /** What is signed with, and what is said about it inside and outside of the signed part. */
+  readonly signature?: ForgedSignature | undefined
 }
 
-/** The certificate in DER, signed with SHA-256. */
+export interface ForgedSignature {
+  /** Null: the kind of key says it. */
+  readonly hash: string | null
+  readonly inner: Encodable
+  readonly outer: Encodable
+  /** In place of signing with the key. */
+  readonly sign?: (tbs: Buffer) => Buffer
+}
+
+/** The certificate in DER, signed with SHA-256 unless something else is wished for. */
 export function forgeCertificate(plan: CertificatePlan): Buffer {
   const algorithm = signatureAlgorithm(plan.signWith)
+  const { hash, inner, outer, sign: signIt } = plan.signature ?? { hash: digestOf(plan.signWith), inner: algorithm, outer: algorithm }
+  const version = plan.version ?? 3
   const tbs = der(sequence(
-    new Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: [new Integer({ value: 2 })] }),
+    ...(version === 1 ? [] : [new Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: [new Integer({ value: version - 1 })] })]),
     integer(plan.serial ?? randomSerial()),
-    algorithm,
+    inner,
     raw(plan.issuer),
-    sequence(time(plan.notBefore), time(plan.notAfter)),
+    sequence(...(plan.times ?? [time(plan.notBefore), time(plan.notAfter)])),
     raw(plan.subject),
     raw(plan.spki),
-    new Constructed({ idBlock: { tagClass: 3, tagNumber: 3 }, value: [sequence(...plan.extensions.map((e) => (Buffer.isBuffer(e) ? raw(e) : extensionBlock(e))))] }),
+    ...(plan.extensions.length === 0 ? [] : [new Constructed({ idBlock: { tagClass: 3, tagNumber: 3 }, value: [sequence(...plan.extensions.map((e) => (Buffer.isBuffer(e) ? raw(e) : extensionBlock(e))))] })]),
   ))
-  return der(sequence(raw(tbs), algorithm, bits(sign('sha256', tbs, plan.signWith))))
+  return der(sequence(raw(tbs), outer, bits(signIt === undefined ? sign(hash, tbs, plan.signWith) : signIt(tbs))))
+}
+
+function digestOf(key: KeyObject): string | null {
+  return key.asymmetricKeyType === 'ed25519' ? null : 'sha256'
 }
 
 export function signatureAlgorithm(key: KeyObject): Encodable {
-  return key.asymmetricKeyType === 'rsa'
-    ? sequence(oid(OID.sha256WithRsa), raw(Buffer.from([0x05, 0x00])))
-    : sequence(oid(OID.ecdsaWithSha256))
+  switch (key.asymmetricKeyType) {
+    case 'rsa': return rsaAlgorithm(OID.sha256WithRsa)
+    case 'ed25519': return sequence(oid(OID.ed25519))
+    default: return sequence(oid(OID.ecdsaWithSha256))
+  }
+}
+
+/** RSA's algorithms have parameters, and they are NULL. RFC 4055 §5. */
+export function rsaAlgorithm(id: string): Encodable {
+  return sequence(oid(id), raw(Buffer.from([0x05, 0x00])))
 }
 
 export function extensionBlock(extension: ForgedExtension): Encodable {
@@ -73,7 +101,7 @@ export function basicConstraints(ca: boolean, pathLength?: number): ForgedExtens
   return { id: OID.basicConstraints, critical: true, value: der(sequence(...fields)) }
 }
 
-const KEY_USAGE_BIT = { digitalSignature: 0, keyCertSign: 5, cRLSign: 6 } as const
+const KEY_USAGE_BIT = { digitalSignature: 0, keyEncipherment: 2, keyAgreement: 4, keyCertSign: 5, cRLSign: 6 } as const
 
 export function keyUsage(...usages: readonly (keyof typeof KEY_USAGE_BIT)[]): ForgedExtension {
   const byte = usages.reduce((value, usage) => value | (0x80 >> KEY_USAGE_BIT[usage]), 0)
@@ -87,14 +115,22 @@ export function extendedKeyUsage(...oids: readonly string[]): ForgedExtension {
   return { id: OID.extendedKeyUsage, critical: false, value: der(sequence(...oids.map(oid))) }
 }
 
-/** DNS names and IPv4 addresses. */
+/** DNS names, IPv4 addresses and URIs. */
 export function subjectAltNames(names: readonly string[]): ForgedExtension {
-  const general = names.map((text) => {
-    const address = /^\d+\.\d+\.\d+\.\d+$/.test(text)
-    const bytes = address ? Buffer.from(text.split('.').map(Number)) : Buffer.from(text)
-    return new Primitive({ idBlock: { tagClass: 3, tagNumber: address ? 7 : 2 }, valueHex: arrayBuffer(bytes) })
-  })
-  return { id: OID.subjectAltName, critical: false, value: der(sequence(...general)) }
+  return { id: OID.subjectAltName, critical: false, value: der(sequence(...names.map(generalName))) }
+}
+
+function generalName(text: string): Encodable {
+  const address = /^\d+\.\d+\.\d+\.\d+$/.test(text)
+  const bytes = address ? Buffer.from(text.split('.').map(Number)) : Buffer.from(text)
+  return new Primitive({ idBlock: { tagClass: 3, tagNumber: address ? 7 : text.includes('://') ? 6 : 2 }, valueHex: arrayBuffer(bytes) })
+}
+
+/** Subtrees of DNS names and URI hosts, or of one directory name in DER. RFC 5280 §4.2.1.10. */
+export function nameConstraints(kind: 'permitted' | 'excluded', bases: readonly (string | Buffer)[]): ForgedExtension {
+  const subtree = (base: string | Buffer): Buffer => der(sequence(Buffer.isBuffer(base) ? raw(tlv(0xa4, base)) : generalName(base)))
+  const list = raw(tlv(kind === 'permitted' ? 0xa0 : 0xa1, Buffer.concat(bases.map(subtree))))
+  return { id: OID.nameConstraints, critical: true, value: der(sequence(list)) }
 }
 
 export function subjectKeyId(id: Buffer): ForgedExtension {

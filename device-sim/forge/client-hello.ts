@@ -15,8 +15,15 @@ export interface ClientHelloWishes {
   readonly version: number
   readonly random?: Buffer
   readonly suites?: readonly number[]
-  readonly serverName?: string
+  /** Any bytes; null: the extension is left out. */
+  readonly serverName?: string | Buffer | null
+  readonly groups?: readonly number[]
+  readonly schemes?: readonly number[]
+  /** Extensions behind the others, whole. */
+  readonly more?: readonly Buffer[]
 }
+
+export const GROUP = { p256: 23, p384: 24, x25519: 29 } as const
 
 export function uint16(value: number): Buffer {
   const bytes = Buffer.alloc(2)
@@ -36,7 +43,7 @@ export function vector16(...parts: readonly Buffer[]): Buffer {
   return Buffer.concat([uint16(body.length), body])
 }
 
-function extension(type: number, body: Buffer): Buffer {
+export function extension(type: number, body: Buffer): Buffer {
   return Buffer.concat([uint16(type), vector16(body)])
 }
 
@@ -50,14 +57,15 @@ export function record(type: number, version: number, body: Buffer): Buffer {
 
 /** The handshake message; wrap it with `record`. */
 export function clientHello(wishes: ClientHelloWishes): Buffer {
-  const serverName = Buffer.from(wishes.serverName ?? 'localhost')
-  const schemes = Object.values(SIGNATURE_SCHEMES).filter((scheme) => scheme !== SIGNATURE_SCHEMES.ecdsaSha1)
+  const serverName = wishes.serverName === undefined ? 'localhost' : wishes.serverName
+  const schemes = wishes.schemes ?? Object.values(SIGNATURE_SCHEMES).filter((scheme) => scheme !== SIGNATURE_SCHEMES.ecdsaSha1)
   const extensions = [
-    extension(0, vector16(Buffer.from([0]), vector16(serverName))),
-    extension(10, vector16(uint16(23))),
+    ...(serverName === null ? [] : [extension(0, vector16(Buffer.from([0]), vector16(Buffer.from(serverName))))]),
+    extension(10, vector16(...(wishes.groups ?? [GROUP.p256]).map(uint16))),
     extension(11, Buffer.from([1, 0])),
     // Older versions had no such extension and would not know it.
     ...(wishes.version >= TLS_VERSION['TLS 1.2'] ? [extension(13, vector16(...schemes.map(uint16)))] : []),
+    ...(wishes.more ?? []),
   ]
   const body = Buffer.concat([
     uint16(wishes.version),

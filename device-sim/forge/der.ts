@@ -1,7 +1,7 @@
 // ASN.1 values of the forge: names, times, object identifiers, raw DER. It composes what the caller asks for, legal or
 // not; it judges nothing. asn1js does the encoding.
 
-import { BitString, BmpString, GeneralizedTime, Integer, ObjectIdentifier, OctetString, PrintableString, Sequence, Set as Asn1Set, UTCTime, Utf8String, fromBER } from 'asn1js'
+import { BitString, GeneralizedTime, Integer, ObjectIdentifier, OctetString, Sequence, UTCTime, fromBER } from 'asn1js'
 
 /** Anything that asn1js can encode. */
 export interface Encodable {
@@ -11,15 +11,19 @@ export interface Encodable {
 export interface Attribute {
   /** The dotted OID. */
   readonly type: string
-  readonly value: string
-  readonly encoding?: 'utf8' | 'printable' | 'bmp'
+  /** Text, or the content octets as they are, with the tag of the encoding. */
+  readonly value: string | Buffer
+  readonly encoding?: keyof typeof STRING_TAG
 }
+
+const STRING_TAG = { utf8: 0x0c, printable: 0x13, teletex: 0x14, bmp: 0x1e } as const
 /** A name as RDNs, each a list of attributes: two attributes in one RDN is the multi-valued kind. */
 export type ForgedName = readonly (readonly Attribute[])[]
 
 export const OID = {
   commonName: '2.5.4.3',
   organization: '2.5.4.10',
+  userId: '0.9.2342.19200300.100.1.1',
   basicConstraints: '2.5.29.19',
   keyUsage: '2.5.29.15',
   extendedKeyUsage: '2.5.29.37',
@@ -32,7 +36,15 @@ export const OID = {
   crlDistributionPoints: '2.5.29.31',
   extensionRequest: '1.2.840.113549.1.9.14',
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
+  ecdsaWithSha1: '1.2.840.10045.4.1',
+  ecdsaWithSha384: '1.2.840.10045.4.3.3',
   sha256WithRsa: '1.2.840.113549.1.1.11',
+  sha1WithRsa: '1.2.840.113549.1.1.5',
+  md5WithRsa: '1.2.840.113549.1.1.4',
+  ed25519: '1.3.101.112',
+  ecPublicKey: '1.2.840.10045.2.1',
+  primeField: '1.2.840.10045.1.1',
+  rsaEncryption: '1.2.840.113549.1.1.1',
   serverAuth: '1.3.6.1.5.5.7.3.1',
   clientAuth: '1.3.6.1.5.5.7.3.2',
   codeSigning: '1.3.6.1.5.5.7.3.3',
@@ -77,14 +89,21 @@ export function integer(content: Uint8Array): Integer {
   return new Integer({ valueHex: arrayBuffer(content) })
 }
 
-const STRINGS = {
-  utf8: (value: string) => new Utf8String({ value }),
-  printable: (value: string) => new PrintableString({ value }),
-  bmp: (value: string) => new BmpString({ value }),
-} as const
+/** A string of that type, whether its octets are of that type or not. */
+function text({ value, encoding = 'utf8' }: Attribute): Encodable {
+  const octetsOf = (plain: string): Buffer => (encoding === 'bmp' ? Buffer.from(plain, 'utf16le').swap16() : Buffer.from(plain, encoding === 'utf8' ? 'utf8' : 'latin1'))
+  return raw(tlv(STRING_TAG[encoding], Buffer.isBuffer(value) ? value : octetsOf(value)))
+}
+
+/** One element with this tag, its length in the shortest form. */
+export function tlv(tag: number, contents: Buffer): Buffer {
+  const length = contents.length.toString(16)
+  const long = Buffer.from(length.length % 2 === 0 ? length : `0${length}`, 'hex')
+  return Buffer.concat([Buffer.from(contents.length < 0x80 ? [tag, contents.length] : [tag, 0x80 | long.length, ...long]), contents])
+}
 
 export function name(rdns: ForgedName): Buffer {
-  const sets = rdns.map((rdn) => new Asn1Set({ value: rdn.map((a) => sequence(oid(a.type), STRINGS[a.encoding ?? 'utf8'](a.value))) }))
+  const sets = rdns.map((rdn) => raw(tlv(0x31, Buffer.concat(rdn.map((attribute) => der(sequence(oid(attribute.type), text(attribute))))))))
   return der(sequence(...sets))
 }
 

@@ -3,87 +3,34 @@
 // and SHA-256), one group (P-256). RFC 5246, RFC 5288, RFC 8422. It does not verify the server: it is an attacker.
 
 import { createCipheriv, createDecipheriv, createECDH, createHash, createHmac, randomBytes } from 'node:crypto'
-import net from 'node:net'
-import { SIM_LIMITS } from '../limits.ts'
 import { clientHello, HANDSHAKE, handshakeMessage, record, TLS_VERSION, uint16, uint24, vector16 } from './client-hello.ts'
+import { failure, inRecords, openWire, underDeadline, type HandmadeConnection, type HandmadeResult, type TlsRecord, type Wire, type WireOptions } from './wire.ts'
 
 const VERSION = TLS_VERSION['TLS 1.2']
 const GCM_SUITES = [0xc02b, 0xc02f]
 const MESSAGE = { serverHello: 2, certificate: 11, serverKeyExchange: 12, serverHelloDone: 14, certificateVerify: 15, clientKeyExchange: 16, finished: 20 } as const
 const TAG_BYTES = 16
 
-export interface Tls12Options {
-  readonly host: string
-  readonly port: number
-  readonly localAddress?: string
+export interface Tls12Options extends WireOptions {
   /** DER, leaf first. */
   readonly chain: readonly Buffer[]
   /** The body of the CertificateVerify message for this transcript of the handshake. */
   certificateVerify(transcript: Buffer): Buffer
+  /** How many bytes of a handshake message go into one record; as many as fit when absent. */
+  readonly recordBytes?: number | undefined
+  /** Called before each message is sent; true ends the handshake there, and the connection is the caller's to end. */
+  stopBefore?(message: Tls12Step, wire: Wire): boolean | Promise<boolean>
   /** Every message of the handshake that is in the clear, in its order. */
   onMessage?(from: 'client' | 'server', message: Buffer): void
 }
 
-export type Tls12Result =
-  | { readonly kind: 'established'; readonly localPort: number; readonly connection: Tls12Connection }
-  | { readonly kind: 'alert'; readonly localPort: number; readonly description: number }
-  | { readonly kind: 'closed'; readonly localPort: number }
-  | { readonly kind: 'silent'; readonly localPort: number }
-
-export interface Tls12Connection {
-  send(data: Buffer): void
-  /** The next application data; undefined when the peer closed or sent an alert. */
-  receive(): Promise<Buffer | undefined>
-  end(): void
-}
+/** The messages of the client, in their order. */
+export const TLS12_STEPS = ['client-hello', 'certificate', 'client-key-exchange', 'certificate-verify', 'finished', 'established'] as const
+export type Tls12Step = (typeof TLS12_STEPS)[number]
 
 /** signature algorithm and signature, as a CertificateVerify has them. RFC 5246 §7.4.8. */
 export function certificateVerifyBody(scheme: number, signature: Buffer): Buffer {
   return Buffer.concat([uint16(scheme), vector16(signature)])
-}
-
-interface TlsRecord {
-  readonly type: number
-  readonly body: Buffer
-}
-
-interface Wire {
-  write(bytes: Buffer): void
-  /** The next record; undefined when the connection is over. */
-  next(): Promise<TlsRecord | undefined>
-  readonly localPort: number
-  destroy(): void
-}
-
-async function openWire(options: Tls12Options): Promise<Wire> {
-  const socket = net.connect({ host: options.host, port: options.port, ...(options.localAddress === undefined ? {} : { localAddress: options.localAddress }) })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve)
-    socket.once('error', reject)
-  })
-  const localPort = socket.localPort ?? 0
-  // A reset after the alert is no news.
-  socket.on('error', () => {})
-  const chunks = socket[Symbol.asyncIterator]()
-  let buffered: Buffer = Buffer.alloc(0)
-  return {
-    localPort,
-    write: (bytes) => void socket.write(bytes),
-    destroy: () => void socket.destroy(),
-    async next() {
-      for (;;) {
-        if (buffered.length >= 5 && buffered.length >= 5 + buffered.readUInt16BE(3)) {
-          const end = 5 + buffered.readUInt16BE(3)
-          const found = { type: buffered[0] ?? 0, body: buffered.subarray(5, end) }
-          buffered = buffered.subarray(end)
-          return found
-        }
-        const chunk = await chunks.next().catch(() => ({ done: true, value: undefined }) as const)
-        if (chunk.done === true || !Buffer.isBuffer(chunk.value)) return undefined
-        buffered = Buffer.concat([buffered, chunk.value])
-      }
-    },
-  }
 }
 
 /** P_SHA256. RFC 5246 §5. */
@@ -168,33 +115,19 @@ async function readServerFlight(wire: Wire): Promise<ServerFlight | TlsRecord | 
   }
 }
 
-function failure(wire: Wire, last: TlsRecord | undefined): Tls12Result {
-  wire.destroy()
-  const { localPort } = wire
-  return last?.type === HANDSHAKE.alert ? { kind: 'alert', localPort, description: last.body[1] ?? 0 } : { kind: 'closed', localPort }
-}
-
 /** Runs the handshake as told. A server that neither answers nor closes within `verdictMs` is 'silent'. */
-export async function openTls12(options: Tls12Options): Promise<Tls12Result> {
+export async function openTls12(options: Tls12Options): Promise<HandmadeResult> {
   const wire = await openWire(options)
-  let timer: NodeJS.Timeout | undefined
-  const deadline = new Promise<Tls12Result>((resolve) => {
-    timer = setTimeout(() => {
-      resolve({ kind: 'silent', localPort: wire.localPort })
-      wire.destroy()
-    }, SIM_LIMITS.verdictMs)
-  })
-  try {
-    return await Promise.race([handshake(wire, options), deadline])
-  } finally {
-    clearTimeout(timer)
-  }
+  return underDeadline(wire, handshake(wire, options))
 }
 
-async function handshake(wire: Wire, options: Tls12Options): Promise<Tls12Result> {
+async function handshake(wire: Wire, options: Tls12Options): Promise<HandmadeResult> {
+  const stopped = async (step: Tls12Step): Promise<boolean> => (await options.stopBefore?.(step, wire)) === true
+  const over = { kind: 'closed', localPort: wire.localPort } as const
   const random = randomBytes(32)
   const hello = clientHello({ version: VERSION, random, suites: GCM_SUITES })
-  wire.write(record(HANDSHAKE.record, TLS_VERSION['TLS 1.0'], hello))
+  if (await stopped('client-hello')) return over
+  wire.write(inRecords(hello, TLS_VERSION['TLS 1.0'], options.recordBytes))
   const flight = await readServerFlight(wire)
   if (flight === undefined || 'type' in flight) return failure(wire, flight)
 
@@ -211,14 +144,13 @@ async function handshake(wire: Wire, options: Tls12Options): Promise<Tls12Result
   messages.push(handshakeMessage(MESSAGE.certificateVerify, options.certificateVerify(Buffer.concat(messages))))
   const transcript = Buffer.concat(messages)
   for (const message of messages) options.onMessage?.(flight.messages.includes(message) ? 'server' : 'client', message)
-
-  const master = prf(ecdh.computeSecret(flight.serverPoint), 'master secret', Buffer.concat([random, flight.serverRandom]), 48)
-  const keys = prf(master, 'key expansion', Buffer.concat([flight.serverRandom, random]), 40)
-  const write = sealer(keys.subarray(0, 16), keys.subarray(32, 36))
-  const read = opener(keys.subarray(16, 32), keys.subarray(36, 40))
-  const verifyData = prf(master, 'client finished', createHash('sha256').update(transcript).digest(), 12)
+  const { write, read, verifyData } = keysOf(ecdh.computeSecret(flight.serverPoint), random, flight.serverRandom, transcript)
+  for (const [i, message] of messages.slice(-3).entries()) {
+    if (await stopped(TLS12_STEPS[i + 1] ?? 'finished')) return over
+    wire.write(inRecords(message, VERSION, options.recordBytes))
+  }
+  if (await stopped('finished')) return over
   wire.write(Buffer.concat([
-    ...messages.slice(-3).map((message) => record(HANDSHAKE.record, VERSION, message)),
     record(HANDSHAKE.changeCipherSpec, VERSION, Buffer.from([1])),
     record(HANDSHAKE.record, VERSION, write.seal(HANDSHAKE.record, handshakeMessage(MESSAGE.finished, verifyData))),
   ]))
@@ -232,16 +164,40 @@ async function handshake(wire: Wire, options: Tls12Options): Promise<Tls12Result
   const finished = await wire.next()
   if (finished === undefined || finished.type !== HANDSHAKE.record) return failure(wire, finished)
   read.open(HANDSHAKE.record, finished.body)
+  if (await stopped('established')) return over
   return { kind: 'established', localPort: wire.localPort, connection: connectionOver(wire, write, read) }
 }
 
-function connectionOver(wire: Wire, write: Sealer, read: Opener): Tls12Connection {
+interface Keys {
+  readonly write: Sealer
+  readonly read: Opener
+  readonly verifyData: Buffer
+}
+
+function keysOf(shared: Buffer, clientRandom: Buffer, serverRandom: Buffer, transcript: Buffer): Keys {
+  const master = prf(shared, 'master secret', Buffer.concat([clientRandom, serverRandom]), 48)
+  const keys = prf(master, 'key expansion', Buffer.concat([serverRandom, clientRandom]), 40)
   return {
-    send: (data) => wire.write(record(HANDSHAKE.applicationData, VERSION, write.seal(HANDSHAKE.applicationData, data))),
+    write: sealer(keys.subarray(0, 16), keys.subarray(32, 36)),
+    read: opener(keys.subarray(16, 32), keys.subarray(36, 40)),
+    verifyData: prf(master, 'client finished', createHash('sha256').update(transcript).digest(), 12),
+  }
+}
+
+function connectionOver(wire: Wire, write: Sealer, read: Opener): HandmadeConnection {
+  const next = async (): Promise<TlsRecord | undefined> => {
+    const sealed = await wire.next()
+    return sealed === undefined ? undefined : { type: sealed.type, body: read.open(sealed.type, sealed.body) }
+  }
+  const sendRecord = (type: number, plain: Buffer): void => wire.write(record(type, VERSION, write.seal(type, plain)))
+  return {
+    wire,
+    sendRecord,
+    send: (data) => sendRecord(HANDSHAKE.applicationData, data),
+    next,
     async receive() {
-      const next = await wire.next()
-      if (next === undefined || next.type !== HANDSHAKE.applicationData) return undefined
-      return read.open(HANDSHAKE.applicationData, next.body)
+      const found = await next()
+      return found?.type === HANDSHAKE.applicationData ? found.body : undefined
     },
     end: () => wire.destroy(),
   }

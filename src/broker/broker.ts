@@ -1,17 +1,17 @@
 // The broker: the TLS doors and the engine room joined, and the change feed turned into closed sessions. What main.ts
 // sees of this room is this file.
 
-import { REASONS, type DenyReason } from '../vocabulary.ts'
+import { REASONS } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
 import type { Source } from '../core/audit.ts'
-import type { Decision } from '../core/decision.ts'
+import type { Decision, Denied } from '../core/decision.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { HeldFilter } from '../core/policy/narrowing.ts'
 import type { Change } from '../core/registry.ts'
 import { openEngine } from './engine/engine.ts'
 import { openListener, type Listener, type SecureConnection, type Service, type TlsMaterial } from './listener.ts'
 import { presentedFacts } from '../x509/presented.ts'
-import { judgePeer, judgeTrust, peerRefusal, type Peer } from './peer.ts'
+import { judgeFailedHandshake, judgePeer, judgeTrust, peerRefusal, type Peer } from './peer.ts'
 import type { BrokerPorts } from './ports.ts'
 import { openSessionTable, type Session, type SessionMatch } from './sessions.ts'
 import { openSourceGate } from './source-gate.ts'
@@ -62,14 +62,14 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
       service, host, port, gate,
       material: ports.tls,
       clock: ports.clock,
-      onRefused: (source, reason, detail, leaf) => auditStranger(source, reason, detail, leaf),
+      onRefused: (source, denied, chain) => auditStranger(source, judgeFailedHandshake(denied, chain, ports), chain[0]),
       onSecure(connection) {
         const peer = judgePeer(connection.socket, ports)
         if (peer.allow) return onPeer(connection, peer.value)
         // Refused before one byte is read or written: a stranger gets nothing to talk to.
         const leaf = connection.socket.getPeerX509Certificate()?.raw
         connection.socket.destroy()
-        auditStranger(connection.source, peer.reason, peer.detail, leaf)
+        auditStranger(connection.source, peer, leaf)
       },
     })
   const upgrader = ports.websocket && openUpgrader({
@@ -92,7 +92,7 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     return trusted.allow ? ports.observe(peer) : trusted
   }
 
-  function auditStranger(source: Source, reason: DenyReason, detail: string | undefined, leaf: Uint8Array | undefined): void {
+  function auditStranger(source: Source, { reason, detail }: Denied, leaf: Uint8Array | undefined): void {
     const facts = presentedFacts(leaf)
     const known = facts.presented?.sha256 === undefined ? undefined : ports.view.certificateBySha256(facts.presented.sha256)
     ports.audit.record({

@@ -9,11 +9,12 @@ import tls from 'node:tls'
 import type { DenyReason } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
 import type { Source } from '../core/audit.ts'
+import { deny, type Denied } from '../core/decision.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
 import { type SourceGate } from './source-gate.ts'
 import { sourceAddress } from '../core/source.ts'
-import { leafOfFailedHandshake, reasonOfHandshakeError } from './tls-peer.ts'
+import { chainOfFailedHandshake, reasonOfHandshakeError } from './tls-peer.ts'
 
 /** What the door shows and trusts; replaced as a whole by a reload. PEM throughout. */
 export interface TlsMaterial {
@@ -53,8 +54,8 @@ export interface ListenerPorts {
   readonly gate: SourceGate
   readonly clock: () => EpochMs
   onSecure(connection: SecureConnection): void
-  /** A connection that ended before the handshake did. `leaf` is what the peer had presented by then, DER. */
-  onRefused(source: Source, reason: DenyReason, detail: string | undefined, leaf: Uint8Array | undefined): void
+  /** A connection that ended before the handshake did. `chain` is what the peer had presented by then, DER, leaf first. */
+  onRefused(source: Source, denied: Denied, chain: readonly Uint8Array[]): void
 }
 
 export interface Listener {
@@ -117,7 +118,7 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
     const entered = ports.gate.enter(address, ports.clock())
     if (!entered.allow) {
       raw.destroy()
-      ports.onRefused(source, entered.reason, entered.detail, undefined)
+      ports.onRefused(source, entered, [])
       return
     }
     handshaking.add(raw)
@@ -144,14 +145,14 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
     const refuse = (reason: DenyReason, detail: string | undefined): void => {
       if (refused || secure) return
       refused = true
-      ports.onRefused(source, reason, detail, leafOfFailedHandshake(socket))
+      ports.onRefused(source, deny(reason, detail), chainOfFailedHandshake(socket))
       socket.destroy()
     }
     // node:tls only reports a handshake that takes too long; whoever listens must destroy (100 half-open sockets were
     // still open after 6 s with a 1 s limit).
     const deadline = setTimeout(() => refuse('tls-handshake-timeout', undefined), BROKER_LIMITS.handshakeMs)
 
-    // '_tlsError' comes before the handle is torn down, so that the presented leaf can still be read.
+    // '_tlsError' comes before the handle is torn down, so that the presented chain can still be read.
     socket.on('_tlsError', (error: NodeJS.ErrnoException) => {
       refuse(reasonOfHandshakeError(error.code), error.code)
       // After the handshake, a TLS error (a flipped bit, an illegal record) is emitted here and nowhere else.

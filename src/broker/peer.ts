@@ -5,7 +5,7 @@
 
 import { createHash } from 'node:crypto'
 import type { TLSSocket } from 'node:tls'
-import { REASONS } from '../vocabulary.ts'
+import { REASONS, type DenyReason } from '../vocabulary.ts'
 import type { AuditEvent, Source } from '../core/audit.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { deviceNameOf } from '../core/certificate-rules.ts'
@@ -56,6 +56,20 @@ export function judgePeer(socket: TLSSocket, ports: PeerPorts): Decision<Peer> {
   const record = ports.view.certificateBySha256(sha256)
   if (failure === undefined && record !== undefined && isOwn(ports.trust().roleOf(record.issuer))) return judgeRecorded(record, leaf, sha256, ports.clock())
   return judgeUnrecorded(presentedChain(presented), sha256, failure, ports)
+}
+
+/** Where a handshake broke off at something that the client sent. */
+const BROKEN_OFF: readonly DenyReason[] = ['tls-malformed', 'tls-possession-unproven']
+
+/**
+ * Why a handshake failed whose client had shown `chain` by then. What is wrong with the certificate says more than where the
+ * handshake broke off, and does not depend on how the bytes arrived: OpenSSL's complaints about a chain stay in its queue of
+ * errors, and Node takes one for a failure of the handshake when it has to wait for the next segment.
+ */
+export function judgeFailedHandshake(denied: Denied, chain: readonly Uint8Array[], ports: Pick<PeerPorts, 'trust' | 'clock'>): Denied {
+  if (chain.length === 0 || !BROKEN_OFF.includes(denied.reason)) return denied
+  const judged = ports.trust().judge(chain, ports.clock())
+  return judged.allow ? denied : judged
 }
 
 /**

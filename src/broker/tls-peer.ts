@@ -7,6 +7,7 @@ import type { TLSSocket } from 'node:tls'
 import type { X509Certificate } from 'node:crypto'
 import type { DenyReason } from '../vocabulary.ts'
 import type { TlsVersion } from '../core/policy/document.ts'
+import { presentedChain } from '../x509/presented.ts'
 
 interface HandleSurface {
   verifyError?(): { readonly code?: string } | null | undefined
@@ -35,14 +36,15 @@ export function tlsVersion(socket: TLSSocket): TlsVersion {
 }
 
 /**
- * The leaf of a handshake that failed: present when the peer got as far as showing it, as in a CertificateVerify that
- * does not fit.
+ * The chain of a handshake that failed: there when the peer got as far as showing it, as in a CertificateVerify that does
+ * not fit.
  */
-export function leafOfFailedHandshake(socket: TLSSocket): Uint8Array | undefined {
+export function chainOfFailedHandshake(socket: TLSSocket): readonly Uint8Array[] {
   try {
-    return presentedCertificate(socket)?.raw
+    const leaf = presentedCertificate(socket)
+    return leaf === undefined ? [] : presentedChain(leaf)
   } catch {
-    return undefined // The handle is gone: there is nothing to tell.
+    return [] // The handle is gone: there is nothing to tell.
   }
 }
 
@@ -83,6 +85,8 @@ const HANDSHAKE_FAILURES: readonly (readonly [string, DenyReason])[] = [
   ['NO_APPLICATION_PROTOCOL', 'tls-no-shared-parameters'],
   // The peer showed a certificate and could not sign for it.
   ['SIGNATURE', 'tls-possession-unproven'],
+  // A thousand warnings are no farewell.
+  ['TOO_MANY_WARN_ALERTS', 'tls-malformed'],
   // An alert came from the other side: it does not like us.
   ['ALERT', 'tls-aborted'],
   ['ECONNRESET', 'tls-aborted'],

@@ -1,13 +1,16 @@
 // Who comes in: from a finished handshake to a peer, over real TLS. Every certificate that is turned away is named in the
 // audit log, with its subject, issuer and serial number, and beside each stands the one that comes in.
 
+import { createPrivateKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import tls from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import { forgeIssuing, forgeLeaf, forgeRoot, lookalikeOf, type ForgedAuthority, type ForgedLeaf, type LeafWishes } from '../../device-sim/forge/authority.ts'
-import { basicConstraints, keyUsage, pem, readCertificate } from '../../device-sim/forge/certificate.ts'
-import { keyPem } from '../../device-sim/forge/keys.ts'
+import { basicConstraints, keyUsage, pem, readCertificate, unpem } from '../../device-sim/forge/certificate.ts'
+import { SIGNATURE_SCHEMES } from '../../device-sim/forge/client-hello.ts'
+import { keyPem, privateKey } from '../../device-sim/forge/keys.ts'
+import { certificateVerifyBody, openTls12 } from '../../device-sim/forge/tls12.ts'
 import { HOUSE_POLICY, openHouse, type House, type Identity } from './house.ts'
 import { connected, connectPacket, openWire, tryConnect } from './wire.ts'
 
@@ -121,6 +124,46 @@ describe('certificates of our own CA', () => {
   test('a chain without its intermediate is incomplete', async () => {
     const [leaf = ''] = device.cert.split(/(?<=-----END CERTIFICATE-----\n)/)
     await turnedAway({ ...device, cert: leaf }, 'tls-chain-incomplete')
+  })
+})
+
+describe('a handshake that breaks off after the certificate was shown', () => {
+  // Where the server has to wait behind the certificate, OpenSSL's complaint about the chain ends the handshake in Node; where
+  // all comes at once, the chain is judged after it. `turns`: how long the client waits before each message.
+  const shown = async (chain: readonly Buffer[], signWith: KeyObject, turns = 0): Promise<void> => {
+    const verify = (transcript: Buffer): Buffer => certificateVerifyBody(SIGNATURE_SCHEMES.ecdsaSha256, sign('sha256', transcript, signWith))
+    const stopBefore = async (): Promise<boolean> => {
+      for (let i = 0; i < turns; i++) await new Promise((resolve) => void setImmediate(resolve))
+      return false
+    }
+    const result = await openTls12({ host: '127.0.0.1', port: house.port, chain, certificateVerify: verify, stopBefore })
+    if (result.kind === 'established') result.connection.end()
+  }
+
+  test('is named for what is wrong with the certificate, however the bytes arrive', async () => {
+    const [leaf = Buffer.alloc(0), ...above] = unpem(device.cert)
+    const flipped = Buffer.from(leaf)
+    flipped[flipped.length - 1]! ^= 1
+    for (const turns of [0, 1, 10, 100, 1_000]) {
+      await shown([flipped, ...above], createPrivateKey(device.key), turns)
+      await house.refused('tls-signature-invalid')
+      expect(house.refusals()).toEqual(['tls-signature-invalid'])
+      house.forget()
+    }
+  })
+
+  test('with a kind of key that TLS itself turns down is a weak key', async () => {
+    const key = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey
+    const leaf = forgeLeaf(issuing, 'device', { key })
+    await shown([leaf.certificate, issuing.certificate], key)
+    await house.refused('certificate-key-weak')
+    expect(house.refusals()).toEqual(['certificate-key-weak'])
+  })
+
+  test('with a certificate that has nothing wrong in it is possession that was not proven', async () => {
+    await shown(unpem(device.cert), privateKey())
+    expect(await house.refused('tls-possession-unproven')).toMatchObject({ device: 'device' })
+    expect(house.refusals()).toEqual(['tls-possession-unproven'])
   })
 })
 

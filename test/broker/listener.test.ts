@@ -72,7 +72,7 @@ async function openDoor(): Promise<Door> {
       secure.push(connection)
       wake()
     },
-    onRefused(_source, reason, detail, leaf) {
+    onRefused(_source, { reason, detail }, [leaf]) {
       refused.push({ reason, detail, leaf })
       wake()
     },

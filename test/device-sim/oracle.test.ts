@@ -47,6 +47,7 @@ const TABLE: Readonly<Record<Expected['kind'], Row>> = {
   'all-closed': { expected: { kind: 'all-closed', withinMs: 100 }, fits: [flood({})], not: [flood({ refused: 9 }), flood({ slowestMs: 101 }), flood({ tried: 0, refused: 0 }), open] },
   'some-refused': { expected: { kind: 'some-refused' }, fits: [flood({}), flood({ refused: 1 })], not: [flood({ refused: 0 }), open] },
   'silent-device': { expected: { kind: 'silent-device' }, fits: [trap(0, 'unable to verify')], not: [trap(1, 'unable to verify'), trap(0, undefined)] },
+  withstood: { expected: { kind: 'withstood' }, fits: [{ kind: 'withstood', how: 'closed' }, inTls], not: [admitted, open, { kind: 'disturbed', how: 'x' }, { kind: 'undisturbed' }] },
   undisturbed: { expected: { kind: 'undisturbed' }, fits: [{ kind: 'undisturbed' }], not: [{ kind: 'disturbed', how: 'slow' }, admitted] },
 }
 

@@ -1,0 +1,46 @@
+// What every attack must come to is written by hand, in one file for each family, from the catalogue of hostile cases and from
+// the promises that the operator is given. Nothing there is computed from the server's own rules. Here is the form of a row,
+// and the claims that many rows make.
+
+import type { DenyReason } from '../../src/vocabulary.ts'
+import type { Claim, Expected } from '../oracle.ts'
+
+export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'server-side'
+/** What must be at hand for a case; without it the case is not run. */
+export type Need = 'ca-key' | 'loopback-sources' | 'server-process'
+
+/** `expected` is what the report prints, `claims` what the oracle holds the run to, with the reasons that the audit log may name. */
+export interface CatalogueRow {
+  readonly family: Family
+  readonly title: string
+  /** What goes wrong in the world when this is not refused. */
+  readonly why: string
+  /** Where it went wrong in the world: the public number, and of what. */
+  readonly advisory?: string
+  readonly expected: string
+  readonly claims: Readonly<Record<string, Claim>>
+  readonly needs?: readonly Need[]
+  /** Runs beside all others, because it mostly waits; or after them, because it takes the whole machine. */
+  readonly pace?: 'background' | 'alone'
+}
+
+export const TLS: Expected = { kind: 'tls' }
+export const CUT: Expected = { kind: 'cut', v5: [0x87, 0x98] }
+/** It did not happen, and there is nothing to write down. */
+export const WITHSTOOD: Claim = { outcome: { kind: 'withstood' }, reasons: [] }
+export const UNDISTURBED: Claim = { outcome: { kind: 'undisturbed' }, reasons: [] }
+/** Refused before or in CONNACK. 3.1.1: not authorised (5). */
+export const TLS_OR_CONNACK: Expected = { kind: 'tls-or-connack', v3: [0x05], v5: [0x87] }
+export const BAD_CLIENT_ID: Expected = { kind: 'connack', v3: [0x02, 0x05], v5: [0x85, 0x87] }
+
+export const CLOSED = 'closed without an MQTT byte'
+
+type Claims = Readonly<Record<string, Claim>>
+/** Closed in TLS, of whichever CA the certificate is. */
+export const inTls = (...reasons: readonly DenyReason[]): Claims => ({ attack: { outcome: TLS, reasons } })
+/** The same, and of a CA that issues for others, too. */
+export const inBoth = (...reasons: readonly DenyReason[]): Claims => ({ ...inTls(...reasons), trusted: { outcome: TLS, reasons } })
+/** Refused for who it says it is. */
+export const byName = (...reasons: readonly DenyReason[]): Claims => ({ attack: { outcome: TLS_OR_CONNACK, reasons } })
+/** Of a CA that issues for others, too, the identity rule says where the name stands and what it may look like. */
+export const BY_RULE: Claim = { outcome: TLS_OR_CONNACK, reasons: ['certificate-name-ambiguous', 'certificate-name-invalid', 'certificate-subject-empty', 'device-unknown'] }
