@@ -56,6 +56,8 @@ export interface Admin {
   /** A token for this device, good once: the secret that it is given. */
   createToken(id: string): Promise<string>
   changeState(id: string, action: 'suspend' | 'resume' | 'retire'): Promise<void>
+  /** The device is in these groups from here on, and in no others. */
+  setGroups(id: string, groups: readonly string[]): Promise<void>
   /** How many certificates the registry has for this device; 0 also when there is no such device. */
   certificatesOf(id: string): Promise<number>
   /** Refusals in the newest records of the audit log with a sequence number above `after`, and the newest number. */
@@ -82,7 +84,7 @@ export function openAdmin(options: AdminOptions): Admin {
   const base = new URL(options.url)
   const agent = new https.Agent({ keepAlive: true, maxSockets: SIM_LIMITS.adminSocketsMax })
 
-  function request(method: 'GET' | 'POST', path: string, body?: unknown, source?: string): Promise<ApiAnswer> {
+  function request(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown, source?: string): Promise<ApiAnswer> {
     const payload = body === undefined ? undefined : JSON.stringify(body)
     return new Promise((resolve, reject) => {
       const sent = https.request(
@@ -118,7 +120,7 @@ export function openAdmin(options: AdminOptions): Admin {
     })
   }
 
-  async function must(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+  async function must(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown): Promise<unknown> {
     const answer = await request(method, path, body)
     if (answer.status >= 300) throw new SimError('failed', `${method} ${path} was answered ${answer.status}${answer.code === undefined ? '' : ` (${answer.code})`}.`)
     return answer.body
@@ -139,6 +141,9 @@ export function openAdmin(options: AdminOptions): Admin {
     },
     async changeState(id, action) {
       await must('POST', fill(ADMIN_PATHS.deviceState, id), { action })
+    },
+    async setGroups(id, groups) {
+      await must('PATCH', fill(ADMIN_PATHS.device, id), { groups })
     },
     async certificatesOf(id) {
       const answer = await request('GET', fill(ADMIN_PATHS.device, id))

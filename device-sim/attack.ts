@@ -30,7 +30,7 @@ export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
   const manySources = sources.next() !== undefined
   const canary = await openCanary(home.target, await identities.fresh('canary'))
   const arena: Arena = {
-    target: home.target, admin: home.admin, identities, sources, canary, root: home.root, issuing: home.issuing,
+    target: home.target, admin: home.admin, identities, sources, canary, root: home.root, issuing: home.issuing, enroll: home.enroll, websocket: home.websocket, pki: home.pki,
     issuingAuthority: home.issuingAuthority, factoryAuthority: home.factoryAuthority, secondFactoryAuthority: home.secondFactoryAuthority, manySources, mosquittoSub: hasMosquittoSub(), pid: () => home.pid(),
   }
   const finished = new Map<CaseId, CaseResult>()

@@ -7,6 +7,7 @@ import type { ForgedAuthority } from '../forge/authority.ts'
 import type { Identities } from '../identities.ts'
 import type { AuditSelector, Observed } from '../oracle.ts'
 import { attemptConnect, type ConnectAttempt, type ConnectFields, type Credentials, type Peer, type PeerOptions } from '../raw-peer.ts'
+import type { OpenedHome } from '../server-process.ts'
 import type { Sources, Target } from '../target.ts'
 
 export interface Arena {
@@ -15,6 +16,10 @@ export interface Arena {
   readonly identities: Identities
   readonly sources: Sources
   readonly canary: Canary
+  /** The doors beside MQTT, where there are any. */
+  readonly enroll: OpenedHome['enroll']
+  readonly websocket?: OpenedHome['websocket'] | undefined
+  readonly pki?: OpenedHome['pki'] | undefined
   /** DER. */
   readonly root: Buffer
   readonly issuing: Buffer

@@ -1,10 +1,14 @@
 // Family Q: what a device with a good certificate may not ask for. The form of a row is in catalogue-row.ts.
 
 import { SIM_LIMITS } from '../limits.ts'
-import type { Expected } from '../oracle.ts'
-import { BAD_CLIENT_ID, TLS, UNDISTURBED, type CatalogueRow } from './catalogue-row.ts'
+import type { Claim, Expected } from '../oracle.ts'
+import { BAD_CLIENT_ID, TLS, UNDISTURBED, WITHSTOOD, type CatalogueRow } from './catalogue-row.ts'
 
 const DROPPED: Expected = { kind: 'publish-dropped', v5: [0x87] }
+const SILENCE: Claim = { outcome: { kind: 'publish-dropped', v5: [] }, reasons: [] }
+/** Malformed packet, protocol error. */
+const BROKEN: Expected = { kind: 'cut', v5: [0x81, 0x82] }
+const NO_CONNECT: Expected = { kind: 'tls-or-connack', v3: [], v5: [0x81, 0x82, 0x95] }
 
 export const MQTT_ROWS = {
   Q01: { family: 'mqtt', title: 'client id of another device', why: 'The client id is only a claim.', expected: 'CONNACK 0x02/0x05, v5 0x85/0x87', claims: { attack: { outcome: BAD_CLIENT_ID, reasons: ['client-id-mismatch'] } } },
@@ -31,22 +35,60 @@ export const MQTT_ROWS = {
       silence: { outcome: { kind: 'publish-dropped', v5: [] }, reasons: [] },
     },
   },
+  Q08: { family: 'mqtt', title: 'Will of a device that was revoked or suspended, retained', why: 'Whoever is thrown out must not have the last word.', expected: 'not published, not retained', claims: { attack: SILENCE, left: UNDISTURBED } },
   Q09: { family: 'mqtt', title: 'publish to another device\'s topic (QoS 0, 1, 2)', why: 'A thermometer must not speak for the boiler.', expected: 'not delivered; v5 0x87, 3.1.1 plain ack', claims: { attack: { outcome: DROPPED, reasons: ['publish-not-granted'] } } },
+  Q10: {
+    family: 'mqtt', title: 'retained under a topic of another device, wiped there, and left behind by a revoked one', why: 'What is retained speaks for ever, long after its speaker.', advisory: 'CVE-2018-12546 (Mosquitto)', expected: 'not stored, not wiped, not shown', needs: ['own-policy'],
+    claims: { attack: { outcome: DROPPED, reasons: ['publish-not-granted', 'publish-retain'] }, left: UNDISTURBED },
+  },
   Q11: { family: 'mqtt', title: 'subscribe to #, +/#, t/+/x, // and prefix tricks', why: 'One wide filter hears the whole fleet.', expected: 'SUBACK ≥ 0x80, nothing received', claims: { attack: { outcome: { kind: 'subscribe-refused' }, reasons: ['subscribe-not-granted', 'filter-invalid', 'malformed-packet', 'protocol-error'] } } },
+  Q12: {
+    family: 'mqtt', title: 'neighbours by name: x-1 and x-10, capitals, a level more', why: 'Who compares beginnings gives one device the topics of ten.', expected: 'not delivered; SUBACK ≥ 0x80',
+    claims: { attack: { outcome: DROPPED, reasons: ['publish-not-granted'] }, subscribe: { outcome: { kind: 'subscribe-refused' }, reasons: ['subscribe-not-granted', 'filter-invalid'] } },
+  },
   Q13: {
     family: 'mqtt', title: 'shared subscriptions around the policy', why: '$share would not only hear messages but take them away.', expected: 'SUBACK ≥ 0x80, nothing stolen',
     claims: { attack: { outcome: { kind: 'subscribe-refused' }, reasons: ['share-unavailable', 'share-not-granted', 'subscribe-not-granted', 'filter-invalid', 'topic-reserved'] }, others: UNDISTURBED },
   },
   Q14: {
-    family: 'mqtt', title: 'publish and subscribe below $SYS', why: 'It shows other clients, and lets one lie about the server.', expected: 'denied',
+    family: 'mqtt', title: 'publish and subscribe below $SYS', why: 'It shows other clients, and lets one lie about the server.', advisory: 'CVE-2018-12543 (Mosquitto)', expected: 'denied',
     claims: {
       subscribe: { outcome: { kind: 'subscribe-refused' }, reasons: ['subscribe-not-granted', 'topic-reserved', 'filter-invalid'] },
       publish: { outcome: DROPPED, reasons: ['topic-reserved', 'publish-not-granted', 'topic-invalid'] },
     },
   },
+  Q15: {
+    family: 'mqtt', title: 'topic aliases: 0, too large, never set, set to a forbidden topic and used', why: 'A check of the topic that is written sees an empty one.', expected: 'closed, v5 0x94 or 0x82; what it stands for is what is judged',
+    claims: { attack: { outcome: DROPPED, reasons: ['publish-not-granted'] }, broken: { outcome: { kind: 'cut', v5: [0x94, 0x82] }, reasons: ['protocol-error', 'malformed-packet', 'topic-invalid'] }, resolved: { outcome: { kind: 'withstood' }, reasons: ['publish-not-granted', 'protocol-error'] } },
+  },
+  Q16: { family: 'mqtt', title: 'subscription identifiers: 0, too large, many', why: 'What comes back with every message must be a number that the client has said.', expected: 'closed, v5 0x82 or 0x81', claims: { attack: { outcome: BROKEN, reasons: ['protocol-error', 'malformed-packet'] } } },
+  Q17: { family: 'mqtt', title: 'properties twice, unknown, zero, in the wrong packet', why: 'Who takes the first and who takes the last read two different packets.', advisory: 'CVE-2023-3592 (Mosquitto)', expected: 'closed, v5 0x82 or 0x81', claims: { attack: { outcome: BROKEN, reasons: ['protocol-error', 'malformed-packet'] }, connect: { outcome: NO_CONNECT, reasons: ['protocol-error', 'malformed-packet'] } } },
+  Q18: { family: 'mqtt', title: 'user properties: 10,000 pairs, 60,000 pairs, 600 kB', why: 'Nobody limits them, and everybody reads them.', expected: 'too large: closed, v5 0x95; what fits is worked through in time', claims: { attack: { outcome: { kind: 'cut', v5: [0x95] }, reasons: ['packet-too-large'] }, connect: { outcome: NO_CONNECT, reasons: ['packet-too-large'] }, time: WITHSTOOD } },
+  Q19: {
+    family: 'mqtt', title: 'topics and filters that are not UTF-8, or hold NUL', why: 'A server that passes them on brings down the clients that read them.', advisory: 'CVE-2017-7653 (Mosquitto)', expected: 'closed, v5 0x81; nothing delivered',
+    claims: { attack: { outcome: { kind: 'cut', v5: [0x81] }, reasons: ['malformed-packet'] }, silence: { outcome: { kind: 'publish-dropped', v5: [] }, reasons: [] }, mark: { outcome: { kind: 'publish-dropped', v5: [0x87, 0x90] }, reasons: ['publish-not-granted', 'topic-invalid'] } },
+  },
+  Q20: { family: 'mqtt', title: 'PUBLISH without a topic', why: 'A message to nowhere is one to whoever forgot to look.', expected: 'closed, v5 0x82 or 0x81', claims: { attack: { outcome: BROKEN, reasons: ['protocol-error', 'malformed-packet'] } } },
+  Q21: {
+    family: 'mqtt', title: 'topics and filters of 60,000 and of 65,535 slashes', why: 'Every slash is a level of a tree, and every level costs.', advisory: 'CVE-2019-11779 (Mosquitto)', expected: 'refused, in time',
+    claims: { attack: { outcome: { kind: 'withstood' }, reasons: ['topic-invalid', 'publish-not-granted', 'protocol-error'] }, subscribe: { outcome: { kind: 'subscribe-refused' }, reasons: ['filter-invalid', 'subscribe-not-granted', 'packet-too-large'] } },
+  },
+  Q22: {
+    family: 'mqtt', title: 'lengths that lie: five bytes, 256 MB, nothing, more than there is', why: 'Whoever sets aside what is only announced is emptied by a few bytes.', advisory: 'CVE-2017-7651 (Mosquitto)', expected: 'closed; nothing set aside',
+    claims: { attack: { outcome: { kind: 'cut', v5: [0x81, 0x82, 0x95] }, reasons: ['malformed-packet', 'protocol-error', 'packet-too-large'] }, connect: { outcome: NO_CONNECT, reasons: ['malformed-packet', 'protocol-error', 'packet-too-large'] }, empty: { outcome: { kind: 'tls-or-connack', v3: [0x01], v5: [0x01, 0x84, 0x81] }, reasons: ['malformed-packet', 'protocol-version'] }, memory: WITHSTOOD },
+  },
+  Q23: { family: 'mqtt', title: 'every packet before CONNECT, packets of a server, reserved flags, QoS 3', why: 'Code that was written for one order is run in another.', advisory: 'CVE-2023-0809 (Mosquitto)', expected: 'closed, v5 0x82 or 0x81', claims: { attack: { outcome: BROKEN, reasons: ['protocol-error', 'malformed-packet'] }, connect: { outcome: NO_CONNECT, reasons: ['protocol-error', 'malformed-packet'] } } },
   Q24: { family: 'mqtt', title: 'second CONNECT on one connection', why: 'A session must not change its identity half-way.', expected: 'closed, v5 0x82', claims: { attack: { outcome: { kind: 'cut', v5: [0x82] }, reasons: ['protocol-error'] } } },
+  Q25: { family: 'mqtt', title: 'SUBSCRIBE and UNSUBSCRIBE with no filter, 10,000 filters, packet id 0, reserved options', why: 'One packet asks for as much as ten thousand.', expected: 'closed', claims: { attack: { outcome: { kind: 'cut', v5: [0x81, 0x82, 0x95, 0x97] }, reasons: ['protocol-error', 'malformed-packet', 'quota-exceeded', 'packet-too-large'] } } },
+  Q26: { family: 'mqtt', title: 'other protocol names and levels, and the bit of a bridge', why: 'A bridge is asked fewer questions.', expected: 'CONNACK 0x01, v5 0x84, or closed', claims: { attack: { outcome: { kind: 'tls-or-connack', v3: [0x01], v5: [0x84, 0x01] }, reasons: ['protocol-version', 'malformed-packet', 'protocol-error'] } } },
   Q37: {
     family: 'mqtt', title: `CONNECT flood of one certificate beside ${SIM_LIMITS.honestDevices} honest devices behind the same address`, why: 'Many devices share one address: the flood of one must not shut out the others.', expected: 'flood limited, every honest device connected', pace: 'alone',
     claims: { attack: { outcome: { kind: 'some-refused' }, reasons: ['connect-rate'], counted: true }, others: UNDISTURBED },
   },
+  Q38: {
+    family: 'mqtt', title: 'Response Topics of others, and a Will that waits for ever', why: 'A server that answers where it is told speaks in its own name to everybody.', advisory: 'CVE-2019-11778 (Mosquitto, Will delay)', expected: 'not answered there; the Will comes with the end of its session',
+    claims: { answer: WITHSTOOD, wildcard: { outcome: BROKEN, reasons: ['protocol-error'] }, late: WITHSTOOD },
+  },
+  Q39: { family: 'mqtt', title: 'AUTH that nobody asked for, and authentication methods', why: 'A second way to say who one is would be a way around the certificate.', expected: 'closed, v5 0x81, 0x82 or 0x8c', claims: { attack: { outcome: { kind: 'cut', v5: [0x81, 0x82, 0x8c] }, reasons: ['protocol-error', 'malformed-packet', 'authentication-method'] }, connect: { outcome: { kind: 'connack', v3: [], v5: [0x8c, 0x82] }, reasons: ['authentication-method', 'protocol-error'] } } },
+  Q41: { family: 'mqtt', title: 'subscription that was granted once, live and kept', why: 'A right that was taken away must end, not wait for the next connection.', expected: 'nothing more heard within 1 s; what is granted goes on', claims: { attack: SILENCE } },
 } as const satisfies Record<string, CatalogueRow>

@@ -7,7 +7,7 @@ import type { Claim, Expected } from '../oracle.ts'
 
 export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'server-side'
 /** What must be at hand for a case; without it the case is not run. */
-export type Need = 'ca-key' | 'loopback-sources' | 'server-process'
+export type Need = 'ca-key' | 'loopback-sources' | 'server-process' | 'own-policy' | 'websocket'
 
 /** `expected` is what the report prints, `claims` what the oracle holds the run to, with the reasons that the audit log may name. */
 export interface CatalogueRow {

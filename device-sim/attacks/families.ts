@@ -8,6 +8,8 @@ import { IDENTITY_CASES } from './identity.ts'
 import { IDENTITY_NAME_CASES } from './identity-names.ts'
 import { IDENTITY_RECORD_CASES } from './identity-records.ts'
 import { MQTT_CASES } from './mqtt.ts'
+import { MQTT_PACKET_CASES } from './mqtt-packets.ts'
+import { MQTT_TOPIC_CASES } from './mqtt-topics.ts'
 import { ON_PATH_CASES } from './on-path.ts'
 import { SERVER_SIDE_CASES } from './server-side.ts'
 import { TLS_BREAK_CASES } from './tls-breaks.ts'
@@ -32,6 +34,8 @@ export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
   ...IDENTITY_NAME_CASES,
   ...IDENTITY_RECORD_CASES,
   ...MQTT_CASES,
+  ...MQTT_PACKET_CASES,
+  ...MQTT_TOPIC_CASES,
   ...FLOOD_CASES,
   ...ENROLLMENT_CASES,
   ...SERVER_SIDE_CASES,

@@ -30,6 +30,8 @@ const NEED_MISSING: Readonly<Record<Need, string>> = {
   'ca-key': 'the issuing CA\'s key is not at hand: only in a home that the simulator made',
   'loopback-sources': 'this machine or target has one source address only',
   'server-process': 'the server is no process of this machine that could be looked at',
+  'own-policy': 'it needs groups that only the policy of a home has that the simulator made',
+  'websocket': 'MQTT over WebSocket is not served',
 }
 
 async function missing(arena: Arena, need: Need): Promise<boolean> {
@@ -37,6 +39,8 @@ async function missing(arena: Arena, need: Need): Promise<boolean> {
     case 'ca-key': return arena.issuingAuthority === undefined
     case 'loopback-sources': return !arena.manySources
     case 'server-process': return (await resourcesOf(await arena.pid())) === undefined
+    case 'own-policy': return arena.issuingAuthority === undefined
+    case 'websocket': return arena.websocket === undefined
     default: return unreachable(need)
   }
 }
