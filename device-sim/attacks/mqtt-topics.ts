@@ -165,14 +165,14 @@ async function serverSpeaks(arena: Arena, bench: Bench): Promise<void> {
   victim.onPacket((packet) => void (packet.cmd === 'publish' && answers.push(packet.topic)))
   const peer = await admitted(arena, own, 5)
   await subscribe(peer, `$device/${own.id}/#`, 1)
-  const request = `$device/${own.id}/renew`
+  const request = `$device/${own.id}/certificate/renew`
   const ask = async (topic: string): Promise<boolean> => {
     peer.sendBytes(publishBytes({ version: 5, topic: request, qos: 1, messageId: 1, properties: [property(PROPERTY.responseTopic, text(topic))], payload: 'no request' }))
     await acknowledgement(peer, 1)
     return (await peer.take((packet) => packet.cmd === 'publish' && packet.topic.startsWith('$device/'), SIM_LIMITS.verdictMs)) !== undefined
   }
   bench.control('an answer on a topic of its own', await ask(`$device/${own.id}/answers`), 'answered')
-  for (const topic of [`t/${other.id}/answer`, `cmd/${other.id}/reboot`, `$device/${other.id}/renew/accepted`, '$SYS/answer']) {
+  for (const topic of [`t/${other.id}/answer`, `cmd/${other.id}/reboot`, `$device/${other.id}/certificate/renew/accepted`, '$SYS/answer']) {
     const before = answers.length
     await ask(topic)
     await watcher.witness()

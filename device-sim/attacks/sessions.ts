@@ -67,6 +67,11 @@ export async function published(watcher: Watcher, peer: Peer, topic: string, qos
   return { kind: 'published', version: peer.version, qos, acknowledged, receivers: watcher.receiversOf(token) }
 }
 
+/** Beyond some bound the server said no. */
+export function turnedAway(tried: number, refused: number): Observed {
+  return refused > 0 ? { kind: 'withstood', how: `${refused} of ${tried} refused` } : { kind: 'disturbed', how: `all ${tried} were accepted` }
+}
+
 /** Bytes for a session, made with the device's own id. */
 export interface Breakage {
   readonly label: string
