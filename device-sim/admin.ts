@@ -37,6 +37,11 @@ export interface EnrolledDevice {
   readonly root: string
 }
 
+export interface TokenWishes {
+  readonly lifeMs?: number
+  readonly networks?: readonly string[]
+}
+
 export interface RevocationAnswer {
   readonly revoked: readonly string[]
   readonly sessionsClosed: number
@@ -54,7 +59,11 @@ export interface Admin {
   tryEnroll(id: string, csr: string, source?: string): Promise<ApiAnswer>
   revoke(target: { readonly device: string } | { readonly serial: string }, reason: string): Promise<RevocationAnswer>
   /** A token for this device, good once: the secret that it is given. */
-  createToken(id: string): Promise<string>
+  createToken(id: string, wishes?: TokenWishes): Promise<string>
+  /** By its text. */
+  revokeToken(token: string): Promise<void>
+  /** A certificate that enrolls the devices whose ids fit the pattern. */
+  createClaim(pattern: string, csr: string): Promise<Pick<EnrolledDevice, 'certificate' | 'chain'>>
   changeState(id: string, action: 'suspend' | 'resume' | 'retire'): Promise<void>
   /** The device is in these groups from here on, and in no others. */
   setGroups(id: string, groups: readonly string[]): Promise<void>
@@ -68,6 +77,7 @@ export interface Admin {
 }
 
 const Enrolled = z.looseObject({ serial: z.string(), certificate: z.string(), chain: z.array(z.string()), root: z.string() })
+const Claimed = Enrolled.pick({ certificate: true, chain: true })
 const Revoked = z.looseObject({ revoked: z.array(z.string()), sessionsClosed: z.number(), closedMs: z.number() })
 const Tokens = z.looseObject({ items: z.tuple([z.looseObject({ token: z.string() })]) })
 const DeviceShown = z.looseObject({ certificates: z.array(z.unknown()) })
@@ -135,10 +145,14 @@ export function openAdmin(options: AdminOptions): Admin {
     enroll: async (id, csr) => Enrolled.parse(await must('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr })),
     tryEnroll: (id, csr, source) => request('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr }, source),
     revoke: async (target, reason) => Revoked.parse(await must('POST', ADMIN_PATHS.revocations, { ...target, reason })),
-    async createToken(id) {
-      const token = { target: { device: id }, uses: 1, lifeMs: SIM_LIMITS.tokenMs }
+    async createToken(id, wishes = {}) {
+      const token = { target: { device: id }, uses: 1, lifeMs: SIM_LIMITS.tokenMs, ...wishes }
       return Tokens.parse(await must('POST', ADMIN_PATHS.tokens, { tokens: [token] })).items[0].token
     },
+    async revokeToken(token) {
+      await must('POST', ADMIN_PATHS.tokenRevoke.replace(':token', encodeURIComponent(token.split('-')[0] ?? '')))
+    },
+    createClaim: async (pattern, csr) => Claimed.parse(await must('POST', ADMIN_PATHS.claims, { token: { target: { pattern }, uses: 100, lifeMs: SIM_LIMITS.tokenMs }, csr })),
     async changeState(id, action) {
       await must('POST', fill(ADMIN_PATHS.deviceState, id), { action })
     },

@@ -54,6 +54,14 @@ export const MQTT_LIMITS = {
   fuzzDevices: 4,
   /** Q43: pieces of one message. */
   webSocketPieces: 5_000,
+  /** E04: how many come with one token at once. */
+  tokenRace: 50,
+  /** E05: guesses at a token. */
+  guesses: 12,
+  /** E22: the same request at once. */
+  retries: 5,
+  /** E21: more than any device asks in a second. */
+  requestFlood: 400,
   /** A server that was flooded has answered by then. */
   floodAnswerMs: 10 * SECOND,
 } as const

@@ -3,6 +3,7 @@
 import type { Runner } from './arena.ts'
 import type { CaseId } from './catalogue.ts'
 import { ENROLLMENT_CASES } from './enrollment.ts'
+import { EST_TOKEN_CASES } from './est-tokens.ts'
 import { FLOOD_CASES } from './floods.ts'
 import { IDENTITY_CASES } from './identity.ts'
 import { IDENTITY_NAME_CASES } from './identity-names.ts'
@@ -46,6 +47,7 @@ export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
   ...WEBSOCKET_CASES,
   ...FLOOD_CASES,
   ...ENROLLMENT_CASES,
+  ...EST_TOKEN_CASES,
   ...SERVER_SIDE_CASES,
   ...ON_PATH_CASES,
 }
