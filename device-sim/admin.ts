@@ -58,6 +58,7 @@ export interface Admin {
   enroll(id: string, csr: string): Promise<EnrolledDevice>
   tryEnroll(id: string, csr: string, source?: string): Promise<ApiAnswer>
   revoke(target: { readonly device: string } | { readonly serial: string }, reason: string): Promise<RevocationAnswer>
+  tryRevoke(target: { readonly device: string } | { readonly serial: string }, reason: string, source?: string): Promise<ApiAnswer>
   /** A token for this device, good once: the secret that it is given. */
   createToken(id: string, wishes?: TokenWishes): Promise<string>
   /** By its text. */
@@ -144,6 +145,7 @@ export function openAdmin(options: AdminOptions): Admin {
     tryAddDevice: (device, source) => request('POST', ADMIN_PATHS.devices, deviceBody(device), source),
     enroll: async (id, csr) => Enrolled.parse(await must('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr })),
     tryEnroll: (id, csr, source) => request('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr }, source),
+    tryRevoke: (target, reason, source) => request('POST', ADMIN_PATHS.revocations, { ...target, reason }, source),
     revoke: async (target, reason) => Revoked.parse(await must('POST', ADMIN_PATHS.revocations, { ...target, reason })),
     async createToken(id, wishes = {}) {
       const token = { target: { device: id }, uses: 1, lifeMs: SIM_LIMITS.tokenMs, ...wishes }

@@ -62,6 +62,14 @@ export const MQTT_LIMITS = {
   retries: 5,
   /** E21: more than any device asks in a second. */
   requestFlood: 400,
+  /** E12: requests that never become whole, and when each of them is over: the server promises 15 s, and looks every second. */
+  slowRequests: 60,
+  slowByteMs: SECOND / 2,
+  slowRequestMs: 17 * SECOND,
+  /** E13: what is behind a request has been answered by then, if it ever is. */
+  smuggledMs: 2 * SECOND,
+  /** E30: questions at once from one address. */
+  ocspFlood: 300,
   /** A server that was flooded has answered by then. */
   floodAnswerMs: 10 * SECOND,
 } as const

@@ -3,6 +3,9 @@
 import type { Runner } from './arena.ts'
 import type { CaseId } from './catalogue.ts'
 import { ENROLLMENT_CASES } from './enrollment.ts'
+import { EST_HTTP_CASES } from './est-http.ts'
+import { EST_RENEWAL_CASES } from './est-renewal.ts'
+import { EST_REQUEST_CASES } from './est-requests.ts'
 import { EST_TOKEN_CASES } from './est-tokens.ts'
 import { FLOOD_CASES } from './floods.ts'
 import { IDENTITY_CASES } from './identity.ts'
@@ -48,6 +51,9 @@ export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
   ...FLOOD_CASES,
   ...ENROLLMENT_CASES,
   ...EST_TOKEN_CASES,
+  ...EST_RENEWAL_CASES,
+  ...EST_REQUEST_CASES,
+  ...EST_HTTP_CASES,
   ...SERVER_SIDE_CASES,
   ...ON_PATH_CASES,
 }
