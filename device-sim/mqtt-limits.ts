@@ -50,7 +50,7 @@ export const MQTT_LIMITS = {
   fuzzPackets: 4_000,
   fuzzPacketsMin: 1_000,
   fuzzMs: 8 * SECOND,
-  fuzzBatch: 25,
+  fuzzBatch: 20,
   fuzzDevices: 4,
   /** Q43: pieces of one message. */
   webSocketPieces: 5_000,

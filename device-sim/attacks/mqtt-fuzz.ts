@@ -99,11 +99,10 @@ async function fuzz(arena: Arena, bench: Bench): Promise<void> {
   listener.onPacket(listen('the victim', (topic) => topic.startsWith(`t/${victim.id}/`) || topic.startsWith(`cmd/${victim.id}/`)))
   for (const filter of [`t/${victim.id}/#`, `cmd/${victim.id}/+`]) await subscribe(listener, filter, 1)
 
-  const chance = openChance(MQTT_LIMITS.fuzzSeed)
   const attackers = await arena.identities.batch('q42', MQTT_LIMITS.fuzzDevices)
   const deadline = performance.now() + MQTT_LIMITS.fuzzMs
   const counts = { sent: 0, connections: 0 }
-  await Promise.all(attackers.map((attacker, i) => attackOn(arena, { attacker, victim, version: i % 2 === 0 ? 4 : 5, chance, deadline, counts, listen })))
+  await Promise.all(attackers.map((attacker, i) => attackOn(arena, { attacker, victim, version: i % 2 === 0 ? 4 : 5, chance: openChance(MQTT_LIMITS.fuzzSeed + i), deadline, counts, listen })))
 
   await watcher.witness()
   const [leak] = leaks
@@ -135,6 +134,7 @@ async function attackOn(arena: Arena, { attacker, victim, version, chance, deadl
       // Its rate of connections is used up: that is another case.
       if (attempt.seen.kind !== 'admitted') return
       peer = attempt.peer
+      peer.sendBytes(publishBytes({ version, topic: `t/${own}/x`, payload: `${MARK}${own} ` }))
       peer.onPacket(listen('an attacker', (topic) => topic === `t/${own}` || topic.startsWith(`t/${own}/`) || topic.startsWith(`cmd/${own}/`) || topic.startsWith(`$device/${own}/`)))
     }
     for (let i = 0; i < MQTT_LIMITS.fuzzBatch; i++) peer.sendBytes(fuzzed(chance, version, own, victim.id))
