@@ -44,8 +44,8 @@ export interface TokenWishes {
 
 export interface RevocationAnswer {
   readonly revoked: readonly string[]
-  readonly sessionsClosed: number
-  readonly closedMs: number
+  /** Undefined where nobody counts them. */
+  readonly sessionsClosed: number | undefined
 }
 
 /** What the cases need of an operator. A test may put a blind one in its place. */
@@ -74,15 +74,18 @@ export interface Admin {
   refusalsAfter(after: number): Promise<{ readonly newest: number; readonly refusals: readonly RefusalRecord[] }>
   /** Whether this text stands anywhere in the newest records of the audit log. */
   auditMentions(text: string): Promise<boolean>
+  /** Sessions that are connected now. */
+  sessions(): Promise<number>
   close(): void
 }
 
 const Enrolled = z.looseObject({ serial: z.string(), certificate: z.string(), chain: z.array(z.string()), root: z.string() })
 const Claimed = Enrolled.pick({ certificate: true, chain: true })
-const Revoked = z.looseObject({ revoked: z.array(z.string()), sessionsClosed: z.number(), closedMs: z.number() })
+const Revoked = z.looseObject({ revoked: z.array(z.string()), sessionsClosed: z.number() })
 const Tokens = z.looseObject({ items: z.tuple([z.looseObject({ token: z.string() })]) })
 const DeviceShown = z.looseObject({ certificates: z.array(z.unknown()) })
 const Records = z.union([z.array(z.record(z.string(), z.unknown())), z.looseObject({ items: z.array(z.record(z.string(), z.unknown())) }).transform((page) => page.items)])
+const Status = z.looseObject({ sessions: z.number() })
 const Problem = z.looseObject({ code: z.string() })
 
 /** What `tryEnroll` answered, when it was a certificate. */
@@ -101,8 +104,8 @@ export function openAdmin(options: AdminOptions): Admin {
       const sent = https.request(
         {
           method,
-          // The agent keys its connections by local address too: a source never rides on another's connection.
-          agent,
+          // A source comes once: its connection is not kept.
+          agent: source === undefined ? agent : false,
           host: base.hostname.replace(/^\[(.*)\]$/, '$1'),
           port: base.port,
           path,
@@ -178,6 +181,7 @@ export function openAdmin(options: AdminOptions): Admin {
       const records = Records.parse(await must('GET', `${ADMIN_PATHS.audit}?count=${SIM_LIMITS.auditRecordsMax}`))
       return records.some((record) => JSON.stringify(record).includes(text))
     },
+    sessions: async () => Status.parse(await must('GET', ADMIN_PATHS.status)).sessions,
     close: () => agent.destroy(),
   }
 }

@@ -2,6 +2,7 @@
 
 import { CASE_IDS, rowOf, type CaseId } from './attacks/catalogue.ts'
 import type { Family } from './attacks/catalogue-row.ts'
+import { needsOf } from './attacks/powers.ts'
 import { SimError } from './failure.ts'
 
 export interface CaseWishes {
@@ -55,7 +56,8 @@ function keystrokes(a: string, b: string): number {
 /** Every case by family: what it tries, why it matters, what must come of it. */
 export function catalogueText(ids: readonly CaseId[]): string {
   const block = (id: CaseId): string => {
-    const { title, why, advisory, expected, needs = [] } = rowOf(id)
+    const { title, why, advisory, expected } = rowOf(id)
+    const needs = needsOf(rowOf(id))
     return [`  ${id}  ${title}`, `       ${why}`, ...(advisory === undefined ? [] : [`       seen in: ${advisory}`]), `       expected: ${expected}`, ...(needs.length === 0 ? [] : [`       needs: ${needs.join(', ')}`])].map((line) => `${line}\n`).join('')
   }
   return familiesOf(ids).map((family) => `${family}\n${ids.filter((id) => rowOf(id).family === family).map(block).join('')}`).join('\n')

@@ -58,6 +58,7 @@ function clientOptions(options: DeviceOptions): IClientOptions {
 
 /** Connects; rejects with what MQTT.js says when it is refused or refuses. */
 export async function connectDevice(options: DeviceOptions): Promise<Device> {
+  await options.target.turn?.()
   const client = mqtt.connect(clientOptions(options))
   await connected(client)
   // After the connection is made, its end is seen by whoever misses messages.

@@ -57,6 +57,12 @@ export const SIM_LIMITS = {
   heavyParallel: 8,
   /** D07: what a relay keeps of what passes. */
   relayBytesMax: 4 * 1024 * 1024,
+  /** The canary device: round trips before the first case, how often it is heard from there on, and what is told as slow. */
+  canaryCalmTrips: 100,
+  canaryEveryMs: 100,
+  canarySlowFactor: 2,
+  /** What a server may still hold of what it held before. */
+  leftShareMax: 1.05,
   /** A server has given back what it held by then. */
   settleMs: 15 * SECOND,
   settlePollMs: 250,
@@ -87,6 +93,8 @@ export const SIM_LIMITS = {
   /** One case, whatever it does: then it has failed. */
   caseMs: 60 * SECOND,
   packetBytesMax: 256 * 1024,
+  /** What one server may say to one connection: a hostile one must not fill the memory of who audits it. */
+  heardBytesMax: 64 * 1024 * 1024,
   loadConnectParallel: 64,
   loadDevicesMax: 100_000,
   loadRatePerSecondMax: 1_000_000,
@@ -105,6 +113,15 @@ export const SIM_LIMITS = {
   progressMs: SECOND / 4,
   /** Columns of a table that is not read on a terminal. */
   tableColumns: 200,
+  /** What is not this machine gets no more connections than this, however many cases want them, and no case after this time. */
+  elsewherePerSecond: 20,
+  elsewhereMs: 15 * 60 * SECOND,
+  /** A broker that the simulator starts: until it listens, and until a new revocation list is in force. */
+  brokerReadyMs: 15 * SECOND,
+  revocationMs: 5 * SECOND,
+  /** A file of a few lines, written by a person. */
+  aclCharsMax: 64 * 1024,
+  pemBytesMax: 1024 * 1024,
   /** What an interrupted run still has open when all is said. */
   lingerMs: 2 * SECOND,
 } as const

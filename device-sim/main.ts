@@ -4,21 +4,22 @@
 import { writeFile } from 'node:fs/promises'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { EXIT, type ExitCode } from '../src/vocabulary.ts'
-import { attack, attackSucceeded } from './attack.ts'
-import type { CaseId } from './attacks/catalogue.ts'
+import { speaksStarterTopics } from './acl.ts'
+import { audit, auditAll, factsOf, onStage, type Stage } from './audit.ts'
 import { catalogueText, chooseCases, closest, type CaseWishes } from './case-choice.ts'
-import { chooseHome, type ChosenHome, type HomeWishes } from './chosen-home.ts'
+import type { TargetWishes } from './chosen-target.ts'
 import { SimError } from './failure.ts'
 import { runFleet } from './fleet.ts'
 import { handshakeText, tellHandshake, tellOneWay } from './handshake.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
-import { compare, compareText, readReport } from './report/compare.ts'
+import { compare, compareText } from './report/compare.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
 import { junitOf } from './report/junit.ts'
-import { openProgress, type Progress } from './report/progress.ts'
+import { readReport } from './report/read-report.ts'
 import { scenarioPage } from './report/scenario-page.ts'
 import { scenarioText } from './report/scenario-text.ts'
+import { aftermathText } from './report/aftermath-text.ts'
 import { casesText, fleetText, paperOf } from './report/text.ts'
 import { readScenarioFile } from './scenario/read-scenario.ts'
 import { loadScenario, soakScenario, stormScenario, type LoadWishes, type SoakWishes, type StormWishes } from './scenario/ready-made.ts'
@@ -26,7 +27,7 @@ import { runScenario } from './scenario/run-scenario.ts'
 import type { Scenario } from './scenario/scenario.ts'
 import { openSources } from './target.ts'
 
-interface CommonOptions extends HomeWishes {
+interface CommonOptions extends TargetWishes {
   readonly json?: string
   readonly html?: string
   readonly junit?: string
@@ -45,14 +46,7 @@ type LoadOptions = CommonOptions & LoadWishes
 type StormOptions = CommonOptions & StormWishes
 type SoakOptions = CommonOptions & SoakWishes
 
-/** One run: the home that was chosen, what interrupts, and where to say how it goes. */
-interface Stage {
-  readonly chosen: ChosenHome
-  readonly signal: AbortSignal
-  readonly progress: Progress
-}
-
-type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'scenario'>
+type Outcome = Pick<RunReport, 'ok' | 'fleet' | 'cases' | 'aftermath' | 'scenario'>
 
 /** Runs one verb and sets the exit code of the process. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -107,11 +101,12 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
   common(sim.command('attack'), 'Run attacks only. Each must be refused, beside something that must work.', 'npm run sim -- attack --case T01,T02 --json report.json')
     .option('--case <ids>', 'only these cases, separated by commas')
     .option('--family <names>', 'only these families, separated by commas')
+    .option('--floods', 'send floods to a target that is not this machine, too')
     .option('--list', 'say what the cases are, and run none')
     .action(async (options: AttackOptions) => {
       const cases = chooseCases(options)
       if (options.list === true) return void process.stdout.write(catalogueText(cases))
-      ended(await perform(options, signal, (stage) => attackOnly(stage, cases)))
+      ended(await auditAll(options, cases, signal))
     })
   common(sim.command('load'), 'Connect many devices and publish at a given rate.', 'npm run sim -- load --devices 1000 --rate 2000 --seconds 30')
     .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
@@ -138,6 +133,18 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     .option('--explain', 'say of each step what it is for, and what it stops')
     .option('--one-way', 'what plain TLS leaves open, beside it')
     .action(async (options: HandshakeOptions) => ended(await perform(options, signal, (stage) => handshake(stage, options))))
+  sim.command('report')
+    .description('The page of a scenario that was played before.')
+    .argument('<report>', 'the JSON file of a run')
+    .requiredOption('--html <file>', 'where to write it')
+    .addHelpText('after', '\nExample:\n  npm run sim -- report report.json --html report.html')
+    .exitOverride()
+    .action(async (file: string, { html }: { readonly html: string }) => {
+      await refuseUnwritable('--html', html)
+      const report = await readReport(file)
+      if (report.scenario === undefined) throw new SimError('usage', `${file} is no report of a scenario: sim run writes one with --json.`)
+      await writeFile(html, scenarioPage(report, report.scenario))
+    })
   sim.command('compare')
     .description('Two runs side by side: what became worse.')
     .argument('<before>', 'the JSON file of a run')
@@ -156,12 +163,17 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
 function common(command: Command, description: string, example: string): Command {
   return command
     .description(description)
-    .option('--target <home>', 'a home that is being served on this machine (default: one of its own)')
+    .option('--target <target>', 'a home that is being served on this machine, mqtts://host:port, or what is started: sallyport, mosquitto (default: sallyport)')
     .option('--address <url>', 'mqtts://host:port, where that home is reached')
+    .option('--ca <file>', 'of mqtts://…: what devices trust, PEM')
+    .option('--issuer-cert <file>', 'of mqtts://…: the CA that issues to devices, PEM')
+    .option('--issuer-key <file>', 'of mqtts://…: its key, with which devices are made, PEM')
+    .option('--acl <file>', 'of mqtts://…: what devices may publish and subscribe, YAML (default: as in the starter policy)')
+    .option('--server-name <name>', 'of mqtts://…: the name in the certificate of the server, where it is not that of the address')
     .option('--i-own-this-target', 'the target is not this machine, and it is yours')
     .option('--json <file>', 'write the result there, too')
     .option('--junit <file>', 'the verdicts as JUnit XML')
-    .option('--html <file>', 'the same as a page, of a scenario')
+    .option('--html <file>', 'the same as a page: of a scenario, or of attacks, where several targets (separated by commas) stand side by side')
     .addHelpText('after', `\nExample:\n  ${example}`)
     .exitOverride()
     .showHelpAfterError('fix: --help shows how.')
@@ -187,32 +199,20 @@ function qos(text: string): Qos {
   return found
 }
 
-/** Chooses the home, does the work, ends what it began, and only then writes the report. */
+/** Chooses the target, does the work, ends what it began, and only then writes the report. */
 async function perform(options: CommonOptions, signal: AbortSignal, work: (stage: Stage) => Promise<Outcome>): Promise<ExitCode> {
   for (const [option, file] of [['--json', options.json], ['--html', options.html], ['--junit', options.junit]] as const) if (file !== undefined) await refuseUnwritable(option, file)
   const started = new Date()
-  const report = await onStage(options, signal, async (stage) => {
+  const report = await onStage(options, signal, async (stage): Promise<RunReport> => {
     const outcome = await work(stage)
-    const { home: { target }, own } = stage.chosen
     const interrupted = signal.aborted
-    return { startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), target: { host: target.host, port: target.port, own }, interrupted, ...outcome, ok: outcome.ok && !interrupted }
+    return { startedAt: started.toISOString(), durationMs: Date.now() - started.getTime(), target: factsOf(stage.chosen), interrupted, ...outcome, ok: outcome.ok && !interrupted }
   })
   if (options.json !== undefined) await writeReport(options.json, report)
   if (options.junit !== undefined) await writeFile(options.junit, junitOf(report))
   if (options.html !== undefined && report.scenario !== undefined) await writeFile(options.html, scenarioPage(report, report.scenario))
   if (report.interrupted) process.stderr.write('sim: interrupted\n')
   return report.interrupted ? EXIT.interrupted : report.ok ? EXIT.ok : EXIT.failed
-}
-
-async function onStage(options: HomeWishes, signal: AbortSignal, work: (stage: Stage) => Promise<RunReport>): Promise<RunReport> {
-  const progress = openProgress(process.stderr)
-  try {
-    progress.step(options.target === undefined ? 'starting a server' : `opening ${options.target}`)
-    await using chosen = await chooseHome(options, signal)
-    return await work({ chosen, signal, progress })
-  } finally {
-    progress.clear()
-  }
 }
 
 /** Prints on the result stream, where no changing line is in the way. */
@@ -222,44 +222,34 @@ function print({ progress }: Stage, text: string): void {
 }
 
 async function simulate(stage: Stage): Promise<Outcome> {
-  const { chosen, signal, progress } = stage
+  const { chosen: { home, aim }, signal, progress } = stage
+  if (home === undefined) throw new SimError('usage', `A fleet enrolls as people enroll devices, and ${aim.name} has no enrollment. Without it: npm run sim -- attack --target …, or load.`)
   const fleet = await runFleet({
-    home: chosen.home, identities: chosen.identities, signal, devices: SIM_LIMITS.fleetDevices, messagesPerDevice: SIM_LIMITS.fleetMessagesPerDevice,
+    home, identities: aim.identities, signal, devices: SIM_LIMITS.fleetDevices, messagesPerDevice: SIM_LIMITS.fleetMessagesPerDevice,
     arriveMs: SIM_LIMITS.fleetMs,
     onPhase: (phase) => progress.step(`fleet: ${phase}`),
   })
   print(stage, `${fleetText(fleet, paperOf(process.stdout))}\n`)
   if (signal.aborted) return { ok: false, fleet }
-  const attacked = await attackOnly(stage, chooseCases({}))
-  return { ...attacked, fleet, ok: attacked.ok && fleet.ok }
-}
-
-async function attackOnly(stage: Stage, cases: readonly CaseId[]): Promise<Outcome> {
-  const { chosen, signal, progress } = stage
-  let done = 0
-  progress.step(`running ${cases.length} cases`)
-  const { results, manySources } = await attack({
-    home: chosen.home, identities: chosen.identities, cases, signal,
-    onResult(result) {
-      done += 1
-      progress.status(() => `${done} of ${cases.length} cases, last ${result.case} ${result.verdict}`)
-    },
-  })
-  print(stage, casesText(results, cases.length, paperOf(process.stdout)))
-  return { ok: attackSucceeded(results, chosen.own, manySources), cases: results }
+  const cases = chooseCases({})
+  const { results, ok, aftermath } = await audit(stage, cases)
+  const paper = paperOf(process.stdout)
+  print(stage, `${casesText(results, cases.length, paper)}${aftermath === undefined ? '' : aftermathText(aftermath, paper)}`)
+  return { cases: results, fleet, ok: ok && fleet.ok, ...(aftermath === undefined ? {} : { aftermath }) }
 }
 
 async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): Promise<Outcome> {
-  const { home, identities } = stage.chosen
-  const story = oneWay === true ? await tellOneWay(home.target) : await tellHandshake(home.target, await identities.fresh('hand'))
+  const { target, identities } = stage.chosen.aim
+  const story = oneWay === true ? await tellOneWay(target) : await tellHandshake(target, await identities.fresh('hand'))
   print(stage, handshakeText(story, paperOf(process.stdout), explain === true || oneWay === true))
   return { ok: story.ok }
 }
 
 async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
-  const { chosen, signal, progress } = stage
+  const { chosen: { aim, home, run: prefix }, signal, progress } = stage
+  if (!speaksStarterTopics(aim.acl)) throw new SimError('usage', 'The devices of a scenario speak on the topics of the starter policy, and the --acl file does not grant these.')
   const result = await runScenario({
-    scenario, target: chosen.home.target, identities: chosen.identities, home: chosen.home, pid: () => chosen.home.pid(), sources: openSources(chosen.home.target), prefix: chosen.run, signal,
+    scenario, target: aim.target, identities: aim.identities, home, pid: () => aim.pid(), sources: openSources(aim.target), prefix, signal,
     onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),
   })
   print(stage, scenarioText(result, paperOf(process.stdout)))

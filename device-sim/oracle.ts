@@ -113,6 +113,18 @@ export interface Claim {
   readonly reasons: readonly DenyReason[]
   /** A flood is counted, not written one by one. */
   readonly counted?: true
+  /** Why it is no hole at a broker that is not ours. */
+  readonly elsewhere?: Excuse
+}
+
+/** What a broker that promises less may do: admit, unless `seen` says another thing. */
+export interface Excuse {
+  readonly because: string
+  readonly seen?: Observed['kind']
+  /** Only where this is what names a device. */
+  readonly where?: 'certificate'
+  /** Only where this claim of the same case was tried, too: it says whether harm is done. */
+  readonly judgedBy?: string
 }
 
 /** Which audit records belong to an attempt. Fields that are absent are not compared. */

@@ -1,6 +1,7 @@
 // A raw MQTT client over TLS: sends packets or bytes as told and keeps what comes back. It is for attacks and load, where
 // a real client library would be too polite. It judges nothing, but it can tell how a CONNECT ended.
 
+import { isIP } from 'node:net'
 import tls from 'node:tls'
 import mqttPacket, { type IConnackPacket, type IConnectPacket, type IDisconnectPacket, type Packet } from 'mqtt-packet'
 import { SIM_LIMITS } from './limits.ts'
@@ -74,10 +75,12 @@ function errorName(error: NodeJS.ErrnoException): string {
 export async function openPeer(options: PeerOptions): Promise<Peer> {
   const version = options.version ?? 4
   const { target, credentials } = options
+  await target.turn?.()
   const socket = tls.connect({
     host: target.host,
     port: target.port,
-    servername: target.serverName,
+    // An address is no server name [RFC 6066 §3]; the certificate is held to the host, then.
+    servername: isIP(target.serverName) === 0 ? target.serverName : '',
     ca: target.ca,
     ...(credentials === undefined ? {} : { cert: credentials.cert, key: credentials.key }),
     ...(options.source === undefined ? {} : { localAddress: options.source }),
@@ -127,7 +130,8 @@ function peerOver(socket: tls.TLSSocket, version: MqttVersion): Peer {
   parser.on('error', (fault) => socket.destroy(fault))
   socket.on('data', (chunk: Buffer) => {
     bytes += chunk.length
-    parser.parse(chunk)
+    if (bytes > SIM_LIMITS.heardBytesMax) socket.destroy(new Error('said too much'))
+    else parser.parse(chunk)
   })
   socket.on('error', (fault: NodeJS.ErrnoException) => {
     error ??= errorName(fault)

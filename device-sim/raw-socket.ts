@@ -21,7 +21,8 @@ export function openSocket(target: Pick<Target, 'host' | 'port'>, source: string
 }
 
 /** Sends the bytes at once and collects what the server says until it closes, or `enough` is content. */
-export function exchange(target: Target, bytes: Buffer, source: string | undefined, enough: (answer: Buffer) => boolean = () => false): Promise<Exchange> {
+export async function exchange(target: Target, bytes: Buffer, source: string | undefined, enough: (answer: Buffer) => boolean = () => false): Promise<Exchange> {
+  await target.turn?.()
   return new Promise((resolve) => {
     const started = performance.now()
     const socket = openSocket(target, source)

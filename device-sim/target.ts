@@ -2,7 +2,9 @@
 // the rule that keeps attacks away from other people's machines.
 
 import { isIP } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import { SimError } from './failure.ts'
+import { SIM_LIMITS } from './limits.ts'
 
 export interface Target {
   readonly host: string
@@ -11,6 +13,8 @@ export interface Target {
   readonly serverName: string
   /** What devices trust, PEM. */
   readonly ca: string
+  /** Waits until the next connection may be opened: what is not this machine gets only so many a second. */
+  readonly turn?: () => Promise<void>
 }
 
 /** 127.0.0.0/8, ::1 and the name localhost. A name that merely resolves to loopback today is not accepted. */
@@ -20,10 +24,10 @@ export function isLoopback(host: string): boolean {
 }
 
 /** `mqtts://host:port`; other schemes are refused, for a device would not use them. */
-export function parseAddress(text: string): { readonly host: string; readonly port: number } {
+export function parseAddress(text: string, option: '--address' | '--target' = '--address'): { readonly host: string; readonly port: number } {
   const url = URL.parse(text)
-  if (url === null || url.hostname === '') throw new SimError('usage', `--address ${text} is no address; write mqtts://host:port.`)
-  if (url.protocol !== 'mqtts:') throw new SimError('usage', `--address must be mqtts://host:port, not ${url.protocol}//.`)
+  if (url === null || url.hostname === '') throw new SimError('usage', `${option} ${text} is no address; write mqtts://host:port.`)
+  if (url.protocol !== 'mqtts:') throw new SimError('usage', `${option} must be mqtts://host:port, not ${url.protocol}//.`)
   return { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? 8883 : Number(url.port) }
 }
 
@@ -31,6 +35,19 @@ export function parseAddress(text: string): { readonly host: string; readonly po
 export function refuseForeignTarget(host: string, ownIt: boolean): void {
   if (isLoopback(host) || ownIt) return
   throw new SimError('usage', `${host} is not this machine. The simulator attacks what it is pointed at: add --i-own-this-target when it is yours.`)
+}
+
+/** Turns of a target: without waiting on this machine, elsewhere so many a second, in the order in which they were asked for. */
+export function openTurns(host: string, perSecond: number = SIM_LIMITS.elsewherePerSecond): Pick<Target, 'turn'> {
+  if (isLoopback(host)) return {}
+  let next = performance.now()
+  return {
+    async turn() {
+      const at = Math.max(next, performance.now())
+      next = at + 1_000 / perSecond
+      await delay(Math.max(0, at - performance.now()))
+    },
+  }
 }
 
 /** Hands out loopback addresses, each once; undefined where the machine or the target has only one. */

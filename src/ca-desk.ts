@@ -4,11 +4,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { issuerOfServer, isInForce, rootOf } from './ca/chains.ts'
 import type { GenesisPorts } from './ca/genesis.ts'
+import { toldOfIds } from './ca/ids-outside.ts'
 import { crossSign, importIssuing, makeSuccessor, requestIssuing } from './ca/rotate.ts'
 import { isKeyHere } from './ca/root-key.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { CaDesk, CaRotation, CaUse, Rotated, RotateRequest } from './core/ca-desk.ts'
-import { deny } from './core/decision.ts'
+import { parseCaIds, parseUnit, type CaIds } from './core/ca-names.ts'
+import { deny, type Decision } from './core/decision.ts'
 import { failureOf, SallyportError } from './core/errors.ts'
 import { expiringSoon } from './core/expiry.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from './core/ids.ts'
@@ -16,6 +18,8 @@ import type { CaRecord, CertificateRecord, Registry, RegistryView } from './core
 import { judgeStep, planStep, rotationOf, type CaFacts, type Rotation, type RotationStep } from './core/rotation.ts'
 import { CA_LIFE_LIMITS } from './ca-limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
+import { encodeUnit } from './x509/names.ts'
+import { permittedBase } from './x509/permitted-names.ts'
 
 export interface CaDeskPorts {
   readonly registry: Registry
@@ -61,31 +65,49 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
     const judged = judgeStep(step, rotation, { root: request.root === true })
     if (!judged.allow) throw failureOf(judged)
     const base = { step, breaks: [], breaksCount: 0, sessionsClosed: 0, revoked: 0 } as const
+    const limits = limitsOf(request, cas, rotation)
+    if (judged.value === 'done' && step === 'start') mustBeAsked(limits, request, cas, rotation)
     if (judged.value === 'done') return { ...base, outcome: 'done', told: ['It was done before.'], next: rotation.next }
     if (dryRun) {
       const broken = step === 'retire' ? await brokenBy(rotation) : NOBODY
-      return { ...base, outcome: 'would', told: toldOf(step, rotation, request, broken.others), breaks: broken.devices, breaksCount: broken.count, next: step }
+      return { ...base, outcome: 'would', told: [...toldOf(step, rotation, request, broken.others), ...(await toldOfIds(registry, limits.ids))], breaks: broken.devices, breaksCount: broken.count, next: step }
     }
     const { whole, ...ended } = step === 'retire' ? await endCertificates(rotation, request.force === true) : NOTHING_ENDED
     if (!whole) return { ...base, ...ended, outcome: 'part', told: [`${ended.revoked} certificates are revoked, and there are more.`], next: step }
     await endCrosses(planStep(step, rotation, facts, clock()).changes.filter(({ state }) => state === 'retired').map(({ name }) => name))
-    const made = await make(step, request, cas, rotation)
+    const made = await make(step, request, limits, cas, rotation)
     const plan = planStep(step, rotation, facts, clock())
     if (plan.changes.length > 0) {
       const committed = await registry.commit(plan.changes, plan.expected, plan.changes.map(({ name, state, at }): AuditEvent => ({ kind: 'ca-state', at, ca: name, state, actor })))
       if (!committed.allow) throw failureOf(committed)
     }
     await ports.changed?.()
-    const told = [...made, ...plan.changes.map(({ name, state }) => `${name} is ${state}.`)]
+    const told = [...made, ...plan.changes.map(({ name, state }) => `${name} is ${state}.`), ...(await toldOfIds(registry, limits.ids))]
     return { ...base, ...ended, outcome: 'did', told, next: look().rotation.next }
   }
 
+  /** With start: what is asked for, or what the CA before was limited to. With switch: what the CA that comes is. */
+  function limitsOf({ step, ids, unit }: RotateRequest, cas: readonly CaRecord[], { current, incoming }: Rotation): CaLimits {
+    if (step === 'switch') return { ids: cas.find(({ name }) => name === incoming?.name)?.ids, permitted: undefined }
+    if (step !== 'start') return NO_LIMITS
+    const before = cas.find(({ name }) => name === current.name)
+    return { ids: idsOf(ids, cas), permitted: unit === undefined ? before && permittedBase(before.der) : unit === EVERYWHERE ? undefined : encodeUnit(ports.genesis(actor).organization, need(parseUnit(unit))) }
+  }
+
+  /** One that is on its way already is what it is: whoever asks for another one is told. */
+  function mustBeAsked({ ids, permitted }: CaLimits, request: RotateRequest, cas: readonly CaRecord[], { incoming }: Rotation): void {
+    const made = cas.find(({ name }) => name === incoming?.name)
+    const otherIds = request.ids !== undefined && String(made?.ids ?? []) !== String(ids ?? [])
+    const otherUnit = request.unit !== undefined && Buffer.compare((made && permittedBase(made.der)) ?? new Uint8Array(), permitted ?? new Uint8Array()) !== 0
+    if (otherIds || otherUnit) throw failureOf(deny('ca-step', `${incoming?.name ?? ''} is on its way with other limits: go on with it, or give it up: ca rotate abort`))
+  }
+
   /** What a step makes beside what it says of states. */
-  async function make(step: RotationStep, request: RotateRequest, cas: readonly CaRecord[], { current, incomingRoot }: Rotation): Promise<readonly string[]> {
+  async function make(step: RotationStep, request: RotateRequest, limits: CaLimits, cas: readonly CaRecord[], { current, incomingRoot }: Rotation): Promise<readonly string[]> {
     const genesis = ports.genesis(actor)
     const above = cas.find(({ name }) => name === current.root)
     if (request.rootKey !== undefined && above !== undefined && !isKeyHere(genesis, above)) await note(above.name, 'lent')
-    if (step === 'start') return (await makeSuccessor(genesis, { root: request.root === true, loan: request.rootKey })).map((name) => `${name} is created.`)
+    if (step === 'start') return (await makeSuccessor(genesis, { root: request.root === true, loan: request.rootKey, ...limits })).map((name) => `${name} is created.`)
     const [old, fresh] = [current.root, incomingRoot?.name].map((name) => cas.find((ca) => ca.name === name))
     if (step !== 'cross-sign' || old === undefined || fresh === undefined) return []
     await crossSign(genesis, old, fresh, request.rootKey)
@@ -216,7 +238,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
   /** A certificate that cannot be used was brought along: that is no fault of this server. */
   async function imported(source: Parameters<CaDesk['importCa']>[0]): Promise<readonly CaName[]> {
     try {
-      return await importIssuing(ports.genesis(actor), source)
+      return await importIssuing(ports.genesis(actor), source, idsOf(source.ids, ports.registry.cas()))
     } catch (cause) {
       if (!(cause instanceof SallyportError) || cause.code !== 'certificate-unusable') throw cause
       throw new SallyportError('refused', `${cause.message} ${cause.fix ?? ''}`.trimEnd(), { reason: 'request-invalid', cause })
@@ -230,6 +252,12 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
   }
 }
 
+/** What the CA of this step is limited to; of steps that concern none, nothing. */
+interface CaLimits {
+  readonly ids: CaIds
+  readonly permitted: Uint8Array | undefined
+}
+
 interface Broken {
   /** As many as are named. */
   readonly devices: readonly DeviceId[]
@@ -241,6 +269,19 @@ interface Broken {
 }
 
 type Ended = Pick<Rotated, 'breaks' | 'breaksCount' | 'revoked' | 'sessionsClosed'> & { /** Nothing is left. */ readonly whole: boolean }
+
+const NO_LIMITS: CaLimits = { ids: undefined, permitted: undefined }
+const EVERYWHERE = '*'
+
+/** Those that are asked for, or those of the CA before. */
+function idsOf(texts: readonly string[] | undefined, cas: readonly CaRecord[]): CaIds {
+  return texts === undefined ? cas.find(({ role, state }) => role === 'issuing' && state === 'current')?.ids : need(parseCaIds(texts))
+}
+
+function need<T>(decision: Decision<T>): T {
+  if (!decision.allow) throw failureOf(decision)
+  return decision.value
+}
 
 const NOBODY: Broken = { devices: [], count: 0, inForce: 0, others: 0 }
 const NOTHING_ENDED: Ended = { breaks: [], breaksCount: 0, revoked: 0, sessionsClosed: 0, whole: true }

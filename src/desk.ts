@@ -6,7 +6,8 @@ import { chainOf, rootsInForce } from './ca/chains.ts'
 import { openCaDesk, type CaDeskPorts } from './ca-desk.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
-import type { Decision } from './core/decision.ts'
+import type { CsrFacts } from './core/certificate.ts'
+import { allow, type Decision } from './core/decision.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
@@ -17,8 +18,9 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
-import { openEnrollmentDesk } from './enrollment-desk.ts'
+import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
+import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
@@ -64,6 +66,8 @@ export interface DeskPorts {
   readonly sessions?: SessionsPort
   /** Without it, as without a running server, an order that cannot be recorded is only a failure. */
   readonly decrees?: DecreesPort
+  /** What expires of the organisation's own; without it nothing is known of that. */
+  readonly own?: OwnPort
   /** The ladder of a running server; without one there is what the registry holds. */
   readonly detection?: DetectionPort
   readonly policies: PoliciesOfHome
@@ -87,12 +91,18 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return device
   }
 
-  async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT }: NewDevice): Promise<Device> {
+  async function addDevice({ id, groups, attributes, tenant = DEFAULT_TENANT, keySha256, password }: NewDevice): Promise<Device> {
     const now = clock()
     const ofGroups = distinctGroups(groups)
     if (!ofGroups.allow) throw failureOf(ofGroups)
-    const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1 }
-    const committed = await registry.commit([{ kind: 'device-added', device }], [], [{ kind: 'device-added', at: now, device: id, actor }])
+    const device: Device = { id, tenant, groups: ofGroups.value, attributes, state: 'active', createdAt: now, revision: 1, ...(keySha256 === undefined ? {} : { keySha256 }) }
+    const token = password === undefined ? undefined : passwordToken(id, password, now)
+    if (token?.allow === false) throw failureOf(token)
+    const committed = await registry.commit(
+      [{ kind: 'device-added', device }, ...(token === undefined ? [] : [{ kind: 'token-added', token: token.value } as const])],
+      keySha256 === undefined ? [] : [{ kind: 'key-free', spkiSha256: keySha256, device: id }],
+      [{ kind: 'device-added', at: now, device: id, actor }, ...(token === undefined ? [] : [{ kind: 'token-created', at: now, token: token.value.name, actor } as const])],
+    )
     if (!committed.allow) throw failureOf(committed)
     return device
   }
@@ -164,13 +174,13 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  async function enroll(id: DeviceId, csr: string): Promise<Enrolled> {
+  async function enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled> {
     const device = known(id)
-    const parsed = parseCsr(csr)
+    const parsed = read === undefined ? parseCsr(csr) : allow(read)
     if (!parsed.allow) throw failureOf(parsed)
     const plan = judgeEnrollment(parsed.value, device)
     if (!plan.allow) throw failureOf(plan)
-    const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki }, actor)
+    const issued = await ports.authority.issue({ profile: 'device', commonName: id, device: id, spki: plan.value.spki, key: parsed.value.key }, actor)
     if (!issued.allow) throw failureOf(issued)
     const { record, der } = issued.value
     const cas = registry.cas()
@@ -198,9 +208,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
+      if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
       const plan = planRevocation(records, reason, clock())
       if (!plan.allow) throw failureOf(plan)
-      const { changes, expected, revoked } = plan.value
+      const { changes, expected, revoked, before } = plan.value
       if (changes.length > 0) {
         const committed = await commitEnding(changes, expected, changes.map((change) => revocationEvent(change, records)))
         // Somebody else revoked one of them meanwhile: that is no refusal, but a shorter plan. The last operator stays refused.
@@ -211,8 +223,18 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       // is ending the sessions already.
       const committedAt = performance.now()
       const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
-      return { revoked, sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
+      // The server shows another one from here on, of a new key.
+      if (changes.some(({ issuer, serial }) => records.some((r) => r.issuer === issuer && r.serial === serial && r.profile === 'server'))) await ports.ca.changed?.()
+      return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
     }
+  }
+
+  /** The CA of ours whose own certificate has this serial number. */
+  function caOfSerial(serial: SerialNumber): CaName | undefined {
+    return registry.cas().find(({ role, der }) => {
+      const facts = role === 'trusted' ? undefined : parseCertificate(der)
+      return facts?.allow === true && facts.value.serial === serial
+    })?.name
   }
 
   function revocationEvent({ issuer, serial, at, reason }: RevocationChange, records: readonly CertificateRecord[]): AuditEvent {
@@ -234,7 +256,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     changeDevice,
     enroll,
     revoke,
-    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, clock, actor }, order),
+    revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, decrees: ports.decrees, clock, actor }, order),
     journal: (query) => Promise.resolve(registry.journal(query)),
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
@@ -259,6 +281,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
+    ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()
@@ -272,8 +295,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   }
 }
 
-function shown({ name, role, state, der }: CaRecord): CaShown {
+function shown({ name, role, state, ids, der }: CaRecord): CaShown {
   const facts = parseCertificate(der)
   const subject = facts.allow ? facts.value.subject.flat().map((a) => `${a.short ?? a.type}=${a.value ?? '?'}`).join(', ') : '(not readable)'
-  return { name, role, state, subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
+  return { name, role, state, ...(ids === undefined ? {} : { ids }), subject, sha256: facts.allow ? facts.value.sha256 : '', notAfter: facts.allow ? facts.value.notAfter : 0, pem: encodePem('CERTIFICATE', der) }
 }

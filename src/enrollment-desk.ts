@@ -7,11 +7,13 @@ import type { Actor, AuditEvent, Presented, Source } from './core/audit.ts'
 import { attributesOf, type CsrFacts } from './core/certificate.ts'
 import { isShared, judgeTakeover } from './core/claim.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
+import type { NewDevice } from './core/desk.ts'
 import type { Device } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import type { EnrollmentDesk, NewToken, TokenMade } from './core/enrollment-desk.ts'
 import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
+import { parseDevicePassword } from './core/password.ts'
 import type { CertificateRecord, Change, Page, Registry } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
@@ -33,6 +35,17 @@ const NAME_CHARS = 8
 const hashOf = (secret: string): Buffer => createHash('sha256').update(secret).digest()
 /** What is compared when there is no token of that name: it takes as long, and never fits. */
 const NOBODY = Buffer.alloc(32).toString('hex')
+
+/** Salted with the device, so that one guess is a guess at one device. */
+const hashOfPassword = (device: string, password: string): Buffer => hashOf(`${device}\0${password}`)
+
+/** The token that the password of a device is: good once, for this device. Reason: password-weak. */
+export function passwordToken(device: DeviceId, { text, lifeMs }: NonNullable<NewDevice['password']>, at: EpochMs): Decision<TokenRecord> {
+  const password = parseDevicePassword(text, device)
+  if (!password.allow) return password
+  const token: NewToken = { target: { device }, register: false, groups: [], networks: [], approve: 'auto', uses: 1, lifeMs }
+  return allow({ ...recordOf(token, at), proof: { kind: 'secret', sha256: hashOfPassword(device, password.value).toString('hex') }, password: true })
+}
 
 export function openEnrollmentDesk(ports: EnrollmentPorts, actor: Actor): EnrollmentDesk {
   const { registry, clock } = ports
@@ -124,7 +137,7 @@ export interface EnrollmentDoor {
 export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPorts): EnrollmentDoor {
   return {
     async withToken({ token: text, device: said, csr: der, source }) {
-      const token = openToken(registry, text)
+      const token = openToken(registry, text, said)
       if (token === undefined) return deny('token-unknown')
       const csr = parseCsr(der)
       if (!csr.allow) return csr
@@ -223,14 +236,30 @@ function alone({ proof }: TokenRecord, ofDevice: readonly CertificateRecord[]): 
 /** How a token was proven stands in its record. */
 const actorOf = ({ proof, name }: TokenRecord): Actor => ({ kind: proof.kind === 'secret' ? 'token' : proof.kind, name })
 
-/** The token whose secret this is. As long for a name that nobody has as for a secret that is wrong. */
-function openToken(registry: Registry, text: string): TokenRecord | undefined {
+/**
+ * The token whose secret this is, or the password of the device that was said. Both are looked for and compared, whichever it may be: it takes as
+ * long for a name, or a device, that nobody has as for a secret that is wrong.
+ */
+function openToken(registry: Registry, text: string, said: string | undefined): TokenRecord | undefined {
+  const named = namedToken(registry, text)
+  const ofDevice = passwordOf(registry, text, said)
+  return named ?? ofDevice
+}
+
+function passwordOf(registry: Registry, text: string, said = ''): TokenRecord | undefined {
+  const device = parseDeviceId(said)
+  const password = device.allow ? registry.passwordOf(device.value) : undefined
+  const right = timingSafeEqual(hashOfPassword(said, text), Buffer.from(password?.sha256 ?? NOBODY, 'hex'))
+  return right && password !== undefined ? registry.token(password.name) : undefined
+}
+
+function namedToken(registry: Registry, text: string): TokenRecord | undefined {
   // A person who types it from a sheet groups it as he likes.
   const letters = text.replaceAll(/[- ]/g, '')
   const name = parseTokenName(letters.slice(0, NAME_CHARS))
   const record = name.allow ? registry.token(name.value) : undefined
-  // What is proven by a key has no secret: the hash of a public key, which everybody may know, is none.
-  const known = record?.proof.kind === 'secret' ? record.proof.sha256 : NOBODY
+  // What is proven by a key has no secret: the hash of a public key, which everybody may know, is none. A password has no name before it.
+  const known = record?.proof.kind === 'secret' && record.password === undefined ? record.proof.sha256 : NOBODY
   const right = timingSafeEqual(hashOf(letters.slice(NAME_CHARS)), Buffer.from(known, 'hex'))
   return right ? record : undefined
 }

@@ -8,11 +8,8 @@ const DAY = 24 * HOUR
 
 /** A file of devices that an operator imports. */
 export const IMPORT_LIMITS = {
-  /** What is remembered of every row (its id, and the key that it brings) to find it a second time: about 200 bytes each. */
+  /** What is remembered of every row (its id, and the key and password that it brings) to find it a second time: about 300 bytes each. */
   rowsMax: 1_000_000,
-  /** Of `device add --file`, which reads the file at once. */
-  fileAtOnceRowsMax: 100_000,
-  fileAtOnceBytesMax: 32 * 1024 * KiB,
   /** A line without an end. A row with a certificate request of RSA 4096 has 2 KiB. */
   rowBytesMax: 64 * KiB,
   /** Rows that are registered together, and whose results are written with one fsync. More would hold the event loop of the server for too long. */
@@ -26,6 +23,14 @@ export const TOKEN_LIMITS = {
   usesMax: 1_000_000,
   lifeMaxMs: 366 * DAY,
   networksMax: 64,
+} as const
+
+/** One-time passwords that come from a factory. Guessed at the door they are as slow as tokens; whoever has the registry guesses 10^11 a second. */
+export const PASSWORD_LIMITS = {
+  charsMin: 12,
+  charsMax: 128,
+  /** By estimate: two months for one device with ten graphics cards, for a password that is good once and expires. */
+  bitsMin: 60,
 } as const
 
 /** The enrollment door: HTTPS to everybody, before anybody is known. */

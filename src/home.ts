@@ -11,6 +11,7 @@ import type { Config } from './config.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
 import type { CaRecord } from './core/registry.ts'
+import type { OwnCredential } from './core/renewal-desk.ts'
 import { LIFE } from './limits.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
@@ -72,8 +73,8 @@ export interface OpenHome extends AsyncDisposable {
   readonly authorities: Authorities
   /** One after the other: two that change the CAs at once would make two keys for one name. */
   readonly alone: <T>(work: () => Promise<T>) => Promise<T>
-  /** Writes what follows from the CAs as they are now: their certificates, and the credentials of server and operator. `hosts`: the names of the server. */
-  followCas(hosts?: readonly string[]): Promise<void>
+  /** Writes what follows from the CAs as they are now: their certificates, and the credentials of server and operator. `hosts`: the names of the server. `anew`: this one, however good it is. */
+  followCas(hosts?: readonly string[], anew?: OwnCredential): Promise<void>
   /** What an import of a foreign CA needs. */
   genesis(actor: Actor): GenesisPorts
 }
@@ -153,8 +154,8 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
         working = done.catch(() => {})
         return done
       },
-      async followCas(hosts = config.hosts) {
-        const ports = { ...genesis({ kind: 'system' }), hosts }
+      async followCas(hosts = config.hosts, anew) {
+        const ports = { ...genesis({ kind: 'system' }), hosts, anew }
         const [root, issuing] = [currentCa(registry.cas(), 'root'), currentCa(registry.cas(), 'issuing')]
         publishCas(ports)
         if (root !== undefined && issuing !== undefined) await ensureCredentials({ root, issuing, authority: authorities.current }, ports, (issuer) => authorities.of(issuer.name))

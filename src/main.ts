@@ -2,7 +2,7 @@
 // end. It wires and starts; every decision is made in the rooms.
 
 import { createHash, X509Certificate } from 'node:crypto'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { openBroker, type Address, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
@@ -10,16 +10,16 @@ import { RESTORED } from './backup.ts'
 import { rootsInForce } from './ca/chains.ts'
 import { writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
-import type { ExpirySeen } from './core/ca-desk.ts'
-import { expiringSoon } from './core/expiry.ts'
+import type { OwnCredential } from './core/renewal-desk.ts'
 import type { CertificateRecord } from './core/registry.ts'
 import type { Principal } from './core/policy/template.ts'
 import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
-import { ownCas, tlsMaterial, trustOfDoors, type DoorMaterial, type TrustOfDoors } from './door-material.ts'
+import { tlsMaterial, trustOfDoors, type DoorMaterial, type TrustOfDoors } from './door-material.ts'
 import { openEnrollServer, type EnrollTls } from './enroll/server.ts'
 import { openEnrollments } from './enrollments.ts'
+import { openExpiryWatch, ownExpiries } from './expiry.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
 import type { FleetPorts } from './fleet.ts'
 import { connectedAs, openHeldSessions } from './held-sessions.ts'
@@ -32,6 +32,8 @@ import { compileInBackground, loadPolicyInBackground } from './policy-file/backg
 import { openPolicies } from './policies.ts'
 import { openPublicPki } from './public-pki.ts'
 import { openRenewal } from './renewal.ts'
+import { endFinishedOrders } from './renewal-desk.ts'
+import { openHints } from './renewal-hints.ts'
 import { openRouter } from './router/memory.ts'
 import { restoredMark, whatIsUnknown } from './restore.ts'
 import type { SignerProcess } from './signer/process.ts'
@@ -89,7 +91,6 @@ export async function serve(options: ServeOptions): Promise<void> {
     return done
   }
   let isServing = false
-  let expiring: readonly ExpirySeen[] = []
   const policies = await openPolicies({
     data: home.paths.data, policyFile: config.policyFile, audit: home.audit, clock: Date.now, serially,
     warn: (message) => log.warn({}, message),
@@ -124,6 +125,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const standing = stack.use(openDecreedView(home.view))
   const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
+  const hints = stack.use(openHints({ registry: home.registry, view: home.view, clock: Date.now }))
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
     port: config.listen.mqtt.port,
@@ -144,8 +146,11 @@ export async function serve(options: ServeOptions): Promise<void> {
     observe: (peer) => observeForeign(home, peer, Date.now),
     detection: watch,
     renewal,
+    hints,
   })
   stack.defer(() => broker.close())
+  const own = () => ownExpiries({ home, foreign: inForce.foreign })
+  const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
   const desk: DeskPorts = {
     registry: home.registry,
     view: home.view,
@@ -156,6 +161,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     detection: watch,
     policies,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
+    own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
     clock: Date.now,
   }
   const admin = await openAdminServer({
@@ -166,7 +172,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring }),
+    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
@@ -193,12 +199,13 @@ export async function serve(options: ServeOptions): Promise<void> {
     waiting = undefined
     return reload()
   }, 'a reload failed')))
-  const hourly = setInterval(() => void next(renew, 'the certificates could not be renewed'), LIFE.credentialsLookMs)
+  const hourly = setInterval(() => void next(() => renew(), 'the certificates could not be renewed'), LIFE.credentialsLookMs)
   hourly.unref()
   stack.defer(() => clearInterval(hourly))
   const daily = setInterval(() => {
     void next(() => pki.renew(), 'the certificate of the OCSP responder could not be renewed')
-    void next(warnOfExpiry, 'the certificates could not be looked at')
+    void next(() => expiry.look('all'), 'the certificates could not be looked at')
+    void next(() => endFinishedOrders(desk, { kind: 'system' }), 'the orders to renew could not be looked at')
     // What was set aside has been used up by what the registry has grown.
     void next(async () => home.registry.reserveRoom(), 'no room could be set aside for the registry')
   }, LIFE.day)
@@ -210,7 +217,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   function decree(changes: readonly Decree[]): void {
-    log.error({ changes }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
+    log.error({ count: changes.length, first: changes[0] }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
     standing.decree(changes)
   }
 
@@ -271,8 +278,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   /** The certificates of server and operator must not run out while nobody restarts the server. Policy and trust stay. */
-  async function renew(): Promise<void> {
-    await home.followCas(inForce.config.hosts)
+  async function renew(anew?: OwnCredential): Promise<void> {
+    await home.followCas(inForce.config.hosts, anew)
     const tls = tlsMaterial(home, inForce.config, inForce.foreign)
     if (tls.cert === inForce.tls.cert) return
     prepareTls(tls, inForce.config.hosts)()
@@ -292,14 +299,10 @@ export async function serve(options: ServeOptions): Promise<void> {
     log.info({ cas: home.registry.cas().map(({ name, state }) => `${name} ${state}`) }, 'the CAs have changed: trust and server certificate follow')
   }
 
-  async function warnOfExpiry(): Promise<void> {
-    const held = ['server', 'operator'].map((name) => ({ name, der: new X509Certificate(readFileSync(path.join(home.paths.local, name, 'cert.pem'))).raw }))
-    const looked = [...held, ...ownCas(home).filter(({ retired }) => retired !== true), ...inForce.foreign].map(({ name, der }) => ({ certificate: name, notAfter: new X509Certificate(der).validToDate.getTime() }))
-    expiring = expiringSoon(looked, Date.now())
-    for (const { certificate, notAfter } of expiring) {
-      home.audit.record({ kind: 'expiry-near', at: Date.now(), certificate, notAfter })
-      log.warn({ certificate, notAfter: new Date(notAfter).toISOString() }, 'a certificate expires within 30 days')
-    }
+  /** A list that a stop of weeks has let run out is published anew before anybody is told of it. */
+  async function lookWhenPublished(): Promise<void> {
+    await published
+    if (!options.signal.aborted) await next(() => expiry.look('all'), 'the certificates could not be looked at')
   }
 
   /** A home that was restored without newer records has forgotten what came after its backup: it says so until somebody has looked. */
@@ -317,7 +320,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
   options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
-  await warnOfExpiry()
+  await expiry.look('certificates')
+  void lookWhenPublished()
   warnOfRestore()
   log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, enroll: enroll.address, devices: home.view.size.devices }, 'ready')
 

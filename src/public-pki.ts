@@ -41,7 +41,7 @@ export interface PublicPkiPorts extends Pick<PublisherPorts, 'clock' | 'log'> {
 interface Answering {
   readonly ca: CaRecord
   readonly responder: Responder
-  credential: ResponderCredential
+  credential: ResponderCredential & { readonly serial: string }
 }
 
 /** Opens the door. Failures: 'port-in-use', 'key-permissions', 'refused'. */
@@ -55,7 +55,7 @@ export async function openPublicPki(ports: PublicPkiPorts): Promise<PublicPki> {
   })
 
   /** Every CA that issues has a responder with a certificate of its own: the answer of another one would be worth nothing. RFC 6960 §2.6. */
-  async function renew(): Promise<void> {
+  async function renewOnce(): Promise<void> {
     for (const ca of registry.cas()) {
       if (ca.role !== 'issuing' || !ISSUES.includes(ca.state)) continue
       const made = await ensureCredential('ocsp-responder', ports.organisation, ports.genesis, (issuer) => home.authorities.of(issuer.name), ca)
@@ -67,13 +67,21 @@ export async function openPublicPki(ports: PublicPkiPorts): Promise<PublicPki> {
     }
   }
 
+  /** One after the other: a switch changes two CAs, and two who look at once would each issue what is missing. */
+  let renewing: Promise<void> = Promise.resolve()
+  function renew(): Promise<void> {
+    renewing = renewing.catch(() => {}).then(renewOnce)
+    return renewing
+  }
+
   await renew()
   const mark = restoredMark(home.paths.home)
   const skip = mark === undefined ? undefined : { at: mark.at, numbers: mark.skipNumbers }
   const publisher = opening.use(await openPublisher({ registry, view, skip, issuers: openIssuers(ports), folder: home.paths.pki, url: config.pki.url, clock, log }))
   // A CA that begins to issue, or ends, is followed; who fails now is tried again with the next look.
   opening.defer(view.onChange((change) => {
-    if (change.kind === 'ca-state') setImmediate(() => void renew().catch((error: unknown) => log('error', { ca: change.name, error: error instanceof Error ? error.message : 'unknown' }, 'no OCSP responder could be had for a CA')))
+    // One whose own certificate is revoked signs with another one.
+    if (change.kind === 'ca-state' || (change.kind === 'certificate-revoked' && answering.get(change.issuer)?.credential.serial === change.serial)) setImmediate(() => void renew().catch((error: unknown) => log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'no OCSP responder could be had for a CA')))
   }))
   const answer: Responder['answer'] = (request) => {
     const all = [...answering.values()]
@@ -106,12 +114,12 @@ function openIssuers({ home, config, genesis }: PublicPkiPorts): () => readonly 
 
 const HOURS_A_DAY = 24
 
-function readCredential(local: string, issuer: CaName): ResponderCredential {
+function readCredential(local: string, issuer: CaName): Answering['credential'] {
   const folder = path.join(local, folderOfCredential('ocsp-responder', issuer))
   const signer = openSigner(createPrivateKey(readSecretFile(path.join(folder, 'key.pem'))))
   const found = decodePem(readFileSync(path.join(folder, 'cert.pem'), 'utf8'), 'CERTIFICATE')
   const certificate = found.allow ? found.value[0] : undefined
   const facts = certificate === undefined ? undefined : parseCertificate(certificate)
   if (certificate === undefined || facts?.allow !== true) throw new SallyportError('certificate-unusable', `The certificate in ${folder} cannot be read.`, { fix: 'Remove this folder: the next start makes a new one.' })
-  return { ...signer, certificate, notAfter: facts.value.notAfter }
+  return { ...signer, certificate, notAfter: facts.value.notAfter, serial: facts.value.serial }
 }

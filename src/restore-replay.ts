@@ -135,7 +135,7 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
       return [{ kind: 'certificate-revoked', at, issuer: change.issuer, serial: change.serial, revocationReason: change.reason, actor: ACTOR, ...(device === undefined ? {} : { device }) }]
     }
     case 'ca-added':
-      return [{ kind: 'ca-added', at, ca: change.ca.name, actor: ACTOR }]
+      return [{ kind: 'ca-added', at, ca: change.ca.name, actor: ACTOR, ...(change.ca.ids === undefined ? {} : { ids: change.ca.ids }) }]
     case 'ca-state':
       return [{ kind: 'ca-state', at, ca: change.name, state: change.state, actor: ACTOR }]
     case 'token-added':
@@ -151,6 +151,9 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
     case 'enrollment-requested':
     case 'enrollment-decided':
     case 'crl-numbered':
+    case 'renewal-ordered':
+    case 'renewal-order-ended':
+    case 'expiry-told':
       return []
   }
 }

@@ -2,6 +2,7 @@
 // cannot write, the registry; it speaks with nobody but the program that started it, and ends when that ends.
 
 import path from 'node:path'
+import { rootOf } from './ca/chains.ts'
 import { openPassphrase, readSecretFile, unsealKey } from './ca/key-file.ts'
 import { openSigner, type Signer } from './ca/signer.ts'
 import { openTbs, readIssuer } from './ca/tbs.ts'
@@ -31,12 +32,12 @@ async function run(issuer: CaName, registry: string, keyFile: string, passphrase
   if (ca === undefined) throw new SallyportError('internal', `The registry ${path.basename(registry)} knows no CA ${issuer}.`)
   const signer = await openKey(keyFile, passphraseFile, ca)
   const profiles = loadProfiles()
-  const issuerFacts = readIssuer(ca)
+  const issuerFacts = readIssuer({ ...ca, root: rootOf(ca, journal.cas())?.der })
   const rebuild = openTbs(issuerFacts, signer.signatureIdentifier, profiles)
   process.stdout.write(encodeFrame({ id: 0, kind: FRAME.ready, body: new Uint8Array() }))
   await answer({
     input: process.stdin, output: process.stdout, journal, profiles, rebuild,
-    issuer: { notBefore: issuerFacts.facts.notBefore, notAfter: issuerFacts.facts.notAfter },
+    issuer: { ...issuerFacts.facts, ids: ca.ids },
     signatureIdentifier: signer.signatureIdentifier,
     sign: (tbs) => signer.sign(tbs),
     judgeCrl: openCrlRules({ issuerDer: issuerFacts.subjectDer, signatureIdentifier: signer.signatureIdentifier, clock: Date.now }),

@@ -159,7 +159,7 @@ describe('a backup', () => {
   })
 })
 
-describe('restoring', () => {
+describe('restoring yesterday (E33)', () => {
   test('into an empty home gives the home of that moment, and a mark that says what it does not know', async () => {
     const restored = await restore(at('empty-home'))
     expect([restored.newer, restored.before]).toEqual(['unknown', undefined])

@@ -1,7 +1,7 @@
 // The way to a next certificate, over a real registry and CA: late renewal to the millisecond, both keys, lost answers, and what a
 // crash between any two steps leaves behind.
 
-import { randomBytes, type KeyObject } from 'node:crypto'
+import { randomBytes, X509Certificate, type KeyObject } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openAuthority } from '../src/ca/issue.ts'
 import type { DeviceId, GroupName, KeyHash } from '../src/core/ids.ts'
@@ -19,6 +19,7 @@ import { time } from './x509/asn1.ts'
 import { DAY, makeCa, newKey, NOW } from './x509/forge.ts'
 
 const CA = makeCa({ name: 'Issuing', pathLength: 0 }, { notAfter: time(NOW + 900 * DAY) })
+const CA_BEGINS = new X509Certificate(CA.der).validFromDate.getTime()
 const ID = 'sensor-1' as DeviceId
 type Commit = Parameters<typeof withCommits>[1]
 
@@ -174,5 +175,38 @@ describe('a crash', () => {
     await open(revoking).used(next.record)
     expect(states()).toEqual(['active', 'revoked'])
     expect(logged).toHaveLength(1)
+  })
+})
+
+describe('a clock that is wrong (E27)', () => {
+  test('set back a day while a device renews: its next certificate does not begin before its CA, and the old one is judged by the clock that there is', async () => {
+    const old = await first()
+    place.now -= DAY
+    expect(outcome(await ask(open(), old.der))).toBe('certificate-not-yet-valid')
+    place.now = old.record.notBefore
+    const next = must(await ask(open(), old.der))
+    expect(next.record.notBefore).toBeGreaterThanOrEqual(CA_BEGINS)
+    expect(next.record.notBefore).toBeLessThanOrEqual(place.now)
+    await open().used(next.record)
+    // It was recorded later, whatever the clock says: it is the one in force.
+    expect(states().filter((state) => state === 'active')).toHaveLength(1)
+  })
+
+  test('set back between issuing and first use: one is in force in the end, and the device comes in with one of them', async () => {
+    const old = await first()
+    place.now += DAY
+    const next = must(await ask(open(), old.der))
+    place.now -= DAY / 2
+    await open().used(next.record)
+    expect(states()).toEqual(['superseded', 'active'])
+    expect(outcome(await ask(open(), next.der))).toBe('certificate-not-yet-valid')
+  })
+
+  test('400 days ahead: what was in force is expired, and is again when the clock is right', async () => {
+    const old = await first()
+    place.now += 400 * DAY
+    expect(outcome(await ask(open(), old.der))).toBe('certificate-expired')
+    place.now -= 400 * DAY
+    expect(outcome(await ask(open(), old.der))).toBe('renewed')
   })
 })

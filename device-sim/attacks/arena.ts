@@ -1,39 +1,43 @@
 // What every case is given: where to aim, whom to be, what may be forged, and a bench on which it lays what it saw. The
 // bench keeps; the oracle judges.
 
+import type { Acl } from '../acl.ts'
+import type { Aim } from '../aim.ts'
 import type { Admin } from '../admin.ts'
 import type { Canary } from '../canary.ts'
 import type { ForgedAuthority } from '../forge/authority.ts'
 import type { Identities } from '../identities.ts'
 import type { AuditSelector, Observed } from '../oracle.ts'
 import { attemptConnect, type ConnectAttempt, type ConnectFields, type Credentials, type Peer, type PeerOptions } from '../raw-peer.ts'
-import type { OpenedHome } from '../server-process.ts'
 import type { Sources, Target } from '../target.ts'
+import type { Need } from './catalogue-row.ts'
 
 export interface Arena {
   readonly target: Target
+  /** The operator's hand: what this target does not have of it, rejects. */
   readonly admin: Admin
+  readonly acl: Acl
   readonly identities: Identities
   readonly sources: Sources
   readonly canary: Canary
   /** The doors beside MQTT, where there are any. */
-  readonly enroll: OpenedHome['enroll']
-  readonly websocket?: OpenedHome['websocket'] | undefined
-  readonly pki?: OpenedHome['pki'] | undefined
+  readonly doors?: Aim['doors']
   /** DER. */
   readonly root: Buffer
   readonly issuing: Buffer
-  /** The real issuing CA with its key: only in a home that the simulator made. */
+  /** The real issuing CA with its key, where it is at hand. */
   readonly issuingAuthority?: ForgedAuthority | undefined
-  /** A factory's CA that this home trusts, with its key: there, too, only. */
+  /** A factory's CA that the target trusts, with its key: only in a home that the simulator made. */
   readonly factoryAuthority?: ForgedAuthority | undefined
   /** Another such CA, trusted for the same names. */
   readonly secondFactoryAuthority?: ForgedAuthority | undefined
-  /** Whether attempts may come from many loopback addresses. */
-  readonly manySources: boolean
   readonly mosquittoSub: boolean
-  /** The process that serves. */
+  /** The process that serves, where it is known. */
   pid(): Promise<number | undefined>
+  /** Takes a power that the row of the case names; throws where this target has it not. */
+  take(need: Need): void
+  /** Whether this target has it, for a part of a case that can be left out. */
+  offers(need: Need): boolean
 }
 
 export interface Attempt {

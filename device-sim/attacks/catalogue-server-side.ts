@@ -16,5 +16,5 @@ export const SERVER_SIDE_ROWS = {
     claims: { device: SILENT, broker: { outcome: TLS, reasons: ['tls-no-certificate', 'tls-untrusted-issuer', 'tls-signature-invalid', 'tls-possession-unproven'] } },
   },
   D07: { family: 'server-side', title: 'relay that records, flips bits, repeats and leaves out', why: 'A message must be read by nobody else, and arrive as it was sent or not at all.', expected: 'nothing readable; the session ends, nothing altered is delivered', claims: { readable: WITHSTOOD, altered: WITHSTOOD } },
-  D08: { family: 'server-side', title: 'relay that takes TLS 1.3 away, offers TLS 1.1, or plain MQTT', why: 'Whoever chooses the oldest lock has the oldest key.', advisory: 'CVE-2014-3566 (POODLE), CVE-2015-0204 (FREAK)', expected: 'no CONNECT byte leaves the device', claims: { attack: SILENT } },
+  D08: { family: 'server-side', title: 'relay that takes TLS 1.3 away, offers TLS 1.1, or plain MQTT', why: 'Whoever chooses the oldest lock has the oldest key.', advisory: 'CVE-2014-3566 (POODLE), CVE-2015-0204 (FREAK)', expected: 'no CONNECT byte leaves the device', needs: ['ca-key'], claims: { attack: SILENT } },
 } as const satisfies Record<string, CatalogueRow>

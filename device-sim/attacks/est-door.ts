@@ -1,13 +1,14 @@
 // What the cases at the enrollment door do: make a token as an operator, send a request as a stranger, and count what was recorded.
 
 import { X509Certificate, type KeyObject } from 'node:crypto'
-import { certificatesOf } from '../est.ts'
+import { certificatesOf, type EstDoor } from '../est.ts'
 import { forgeRequest, type RequestWishes } from '../forge/request.ts'
 import { privateKey } from '../forge/keys.ts'
 import type { Observed } from '../oracle.ts'
 import { base64Of, basic, estHead, exchangeHttp, type EstFields, type HttpAnswer } from '../raw-https.ts'
 import type { Credentials } from '../raw-peer.ts'
 import type { Arena, Bench } from './arena.ts'
+import { NotOffered } from './powers.ts'
 
 export interface Asking extends EstFields {
   readonly id: string
@@ -20,11 +21,18 @@ export interface Asking extends EstFields {
   readonly body?: string | Buffer
 }
 
+/** The door itself. A row that knocks there names it. */
+export function doorOf(arena: Arena): EstDoor {
+  arena.take('enrollment-door')
+  if (arena.doors === undefined) throw new NotOffered('enrollment-door')
+  return arena.doors.enroll
+}
+
 /** One request, from an address of its own unless it is named. */
 export function askEst(arena: Arena, { id, token, source, credentials, key, wishes, body, ...fields }: Asking): Promise<HttpAnswer> {
   const bytes = Buffer.from(body ?? base64Of(forgeRequest(key ?? privateKey(), id, wishes)))
   const head = estHead(bytes.length, { ...(token === undefined ? {} : { authorization: basic(id, token) }), ...fields })
-  return exchangeHttp({ door: arena.enroll, source: source ?? arena.sources.next(), credentials, pieces: [head, bytes] })
+  return exchangeHttp({ door: doorOf(arena), source: source ?? arena.sources.next(), credentials, pieces: [head, bytes] })
 }
 
 /** Is it a certificate? */

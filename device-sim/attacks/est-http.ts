@@ -8,7 +8,7 @@ import { MQTT_LIMITS } from '../mqtt-limits.ts'
 import type { Observed } from '../oracle.ts'
 import { base64Of, basic, estHead, exchangeHttp, type HttpAnswer } from '../raw-https.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
-import { enrollsHonestly, seenOf } from './est-door.ts'
+import { doorOf, enrollsHonestly, seenOf } from './est-door.ts'
 
 /** Bodies of which there is too much, or of which the rest never comes. */
 async function endlessBodies(arena: Arena, bench: Bench): Promise<void> {
@@ -16,7 +16,7 @@ async function endlessBodies(arena: Arena, bench: Bench): Promise<void> {
   const token = await arena.admin.createToken(id)
   const authorization = basic(id, token)
   const send = (pieces: readonly (string | Buffer)[], more: { readonly pauseMs?: number; readonly untilClosed?: true } = {}): Promise<HttpAnswer> =>
-    exchangeHttp({ door: arena.enroll, source: arena.sources.next(), pieces, waitMs: MQTT_LIMITS.slowRequestMs + SIM_LIMITS.verdictMs, ...more })
+    exchangeHttp({ door: doorOf(arena), source: arena.sources.next(), pieces, waitMs: MQTT_LIMITS.slowRequestMs + SIM_LIMITS.verdictMs, ...more })
   const megabyte = Buffer.alloc(1_024 * 1_024, 'A')
   const large = await send([estHead(10 * megabyte.length, { authorization }), ...Array.from({ length: 10 }, () => megabyte)])
   bench.attack('large', '10 MB', large.status === 413 || (large.status === 0 && large.closed) ? { kind: 'withstood', how: 'HTTP 413' } : { kind: 'disturbed', how: `HTTP ${large.status}` })
@@ -74,12 +74,12 @@ async function smuggling(arena: Arena, bench: Bench): Promise<void> {
   const id = await arena.identities.registered('e13')
   const token = await arena.admin.createToken(id)
   const body = base64Of(forgeRequest(privateKey(), id))
-  const honest = await exchangeHttp({ door: arena.enroll, source: arena.sources.next(), pieces: [`${estHead(body.length, { authorization: basic(id, token) })}${body}`] })
+  const honest = await exchangeHttp({ door: doorOf(arena), source: arena.sources.next(), pieces: [`${estHead(body.length, { authorization: basic(id, token) })}${body}`] })
   bench.control('an honest request', honest.status === 200 && honest.answers === 1, `HTTP ${honest.status}`)
-  const two = await exchangeHttp({ door: arena.enroll, source: arena.sources.next(), pieces: [HIDDEN, HIDDEN], untilClosed: true, waitMs: MQTT_LIMITS.smuggledMs })
+  const two = await exchangeHttp({ door: doorOf(arena), source: arena.sources.next(), pieces: [HIDDEN, HIDDEN], untilClosed: true, waitMs: MQTT_LIMITS.smuggledMs })
   bench.control('two requests, which nobody hides', two.answers === 2, `${two.answers} answers`)
   for (const [label, bytes] of Object.entries(SMUGGLED)) {
-    const answer = await exchangeHttp({ door: arena.enroll, source: arena.sources.next(), pieces: [Buffer.from(bytes, 'latin1')], untilClosed: true, waitMs: MQTT_LIMITS.smuggledMs })
+    const answer = await exchangeHttp({ door: doorOf(arena), source: arena.sources.next(), pieces: [Buffer.from(bytes, 'latin1')], untilClosed: true, waitMs: MQTT_LIMITS.smuggledMs })
     bench.attack('attack', label, oneAnswer(answer))
   }
 }

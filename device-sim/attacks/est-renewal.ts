@@ -13,6 +13,7 @@ import type { Observed } from '../oracle.ts'
 import { connectFrom, type Arena, type Bench, type Runner } from './arena.ts'
 import { askEst, attackEst, issued } from './est-door.ts'
 import { presenting } from './impostors.ts'
+import { NotOffered } from './powers.ts'
 
 const REENROLL = '/.well-known/est/simplereenroll'
 
@@ -103,8 +104,9 @@ const said = ({ http, response, status }: OcspAnswer): string => `HTTP ${http}, 
 
 /** E30: whoever relies on OCSP takes "good" for true. */
 async function ocsp(arena: Arena, bench: Bench): Promise<void> {
-  const { pki } = arena
-  if (pki === undefined) return bench.skip('OCSP', 'it is not served')
+  arena.take('ocsp')
+  const pki = arena.doors?.pki
+  if (pki === undefined) throw new NotOffered('ocsp')
   const [good, revoked] = await arena.identities.batch('e30', 2)
   if (good === undefined || revoked === undefined) throw new Error('two devices are needed')
   await arena.admin.revoke({ serial: revoked.serial }, 'keyCompromise')

@@ -11,7 +11,7 @@ import type { Observed } from '../oracle.ts'
 import { base64Of, estHead, exchangeHttp } from '../raw-https.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
 import { surplusOf } from './enrollment.ts'
-import { askEst, attackEst, enrollsHonestly, issued, seenOf } from './est-door.ts'
+import { askEst, attackEst, doorOf, enrollsHonestly, issued, seenOf } from './est-door.ts'
 
 const DAY_MS = 24 * 3_600_000
 const daysOf = ({ validFromDate, validToDate }: X509Certificate): number => Math.round((validToDate.getTime() - validFromDate.getTime()) / DAY_MS)
@@ -169,7 +169,7 @@ async function bombs(arena: Arena, bench: Bench): Promise<void> {
   await paths(arena, bench, (label) => CMC.includes(label))
   const laughs = `<?xml version="1.0"?><!DOCTYPE l [${Array.from({ length: 9 }, (_, i) => `<!ENTITY l${i + 1} "${`&l${i};`.repeat(10)}">`).join('')}]><l>&l9;</l>`
   const source = arena.sources.next()
-  const answer = await exchangeHttp({ door: arena.enroll, source, pieces: [estHead(laughs.length, { path: '/.well-known/est/fullcmc' }), laughs] })
+  const answer = await exchangeHttp({ door: doorOf(arena), source, pieces: [estHead(laughs.length, { path: '/.well-known/est/fullcmc' }), laughs] })
   bench.attack('attack', 'a billion laughs', seenOf(answer), { address: source })
 }
 

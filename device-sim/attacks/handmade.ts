@@ -33,6 +33,7 @@ export function rawOf(identity: Identity): RawCredentials {
 /** One handshake from an address of its own. */
 export async function shakeHands(arena: Arena, tls: HandmadeTls, { chain, proof }: RawCredentials, recordBytes?: number): Promise<{ readonly result: HandmadeResult; readonly audit: AuditSelector }> {
   const source = arena.sources.next()
+  await arena.target.turn?.()
   const options = { host: arena.target.host, port: arena.target.port, localAddress: source, chain, certificateVerify: (content: Buffer) => proof(content, tls) }
   const result = tls === 'TLSv1.2' ? await openTls12({ ...options, recordBytes }) : await openTls13(options)
   return { result, audit: { address: source, port: result.localPort } }

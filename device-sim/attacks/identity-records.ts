@@ -9,13 +9,14 @@ import { identityOf, type Identity } from '../identities.ts'
 import { howSessionEnded, type Peer } from '../raw-peer.ts'
 import { admittedControl, auditOf, connectFrom, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
 import { factoryId, factoryOf, issuingOf, presenting } from './impostors.ts'
+import { NotOffered } from './powers.ts'
 import { subscribe } from './watcher.ts'
 
 /** I13: two CAs are trusted for the same names; who came first is who it is. */
 async function twoIssuers(arena: Arena, bench: Bench): Promise<void> {
   const factory = factoryOf(arena)
   const { secondFactoryAuthority: second } = arena
-  if (second === undefined) throw new Error('this case needs the keys of two trusted CAs')
+  if (second === undefined) throw new NotOffered('second-ca')
   const [device, other] = [factoryId(), factoryId()]
   const first = await admittedControl(arena, bench, 'a device of the one', { credentials: presenting(forgeLeaf(factory, device)) }, device)
   const elsewhere = await admittedControl(arena, bench, 'a device of the other', { credentials: presenting(forgeLeaf(second, other)) }, other)

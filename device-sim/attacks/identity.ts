@@ -8,7 +8,9 @@ import type { Identity } from '../identities.ts'
 import { howSessionEnded } from '../raw-peer.ts'
 import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
+import { strangeNames } from './flawed.ts'
 import { factoryOf, flawedOfFactory, issuingOf, presenting } from './impostors.ts'
+import { tryToSpeakFor } from './strange-names.ts'
 
 /** Leaves of the real CA with these wishes, against the device's own certificate as the control. */
 function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>>): Runner {
@@ -20,6 +22,7 @@ function named(wishes: (device: Identity) => Readonly<Record<string, LeafWishes>
     for (const [label, wish] of Object.entries(flaws)) {
       await tryOnBothVersions(arena, bench, 'attack', label, presenting(forgeLeaf(issuing, device.id, wish), issuing.certificate), device.id)
     }
+    await tryToSpeakFor(arena, bench, device.id, strangeNames(issuing, device.id, flaws))
     // Without a flaw there is nothing to compare.
     await flawedOfFactory(arena, bench, Object.fromEntries(Object.entries(flaws).filter(([, wish]) => wish.subject !== undefined)))
   }
@@ -37,6 +40,7 @@ const PATH_NAMES = ['a/b', '../x', '/x', '$SYS', '$share/g/x'] as const
 function namesNowhere(names: readonly string[]): Runner {
   return async (arena, bench) => {
     await named(() => Object.fromEntries(names.map((text) => [`CN=${text}`, { subject: commonName(text) }])))(arena, bench)
+    if (!arena.offers('registry')) return bench.skip('issuance', 'this target has no registry of devices')
     for (const id of names) {
       const source = arena.sources.next()
       const answer = await arena.admin.tryAddDevice({ id, groups: ['sensors'] }, source)

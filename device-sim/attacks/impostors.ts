@@ -8,6 +8,7 @@ import { keyPem } from '../forge/keys.ts'
 import type { Identity } from '../identities.ts'
 import { FACTORY_ID_PREFIX } from '../server-process.ts'
 import type { Credentials } from '../raw-peer.ts'
+import { NotOffered } from './powers.ts'
 import { admittedControl, ownCertificateWorks, tryOnBothVersions, type Arena, type Bench, type Runner } from './arena.ts'
 
 /** What a client presents: the leaf, then the CA certificates that it wants to be believed with. */
@@ -17,13 +18,15 @@ export function presenting(leaf: ForgedLeaf, ...chain: readonly Buffer[]): Crede
 
 /** The real issuing CA. Cases that use it name the need 'ca-key' in the catalogue. */
 export function issuingOf(arena: Arena): ForgedAuthority {
-  if (arena.issuingAuthority === undefined) throw new Error('this case needs the issuing key')
+  arena.take('ca-key')
+  if (arena.issuingAuthority === undefined) throw new NotOffered('ca-key')
   return arena.issuingAuthority
 }
 
 /** The factory's CA that this home trusts; of the same cases, and of the same homes. */
 export function factoryOf(arena: Arena): ForgedAuthority {
-  if (arena.factoryAuthority === undefined) throw new Error('this case needs the key of a trusted CA')
+  arena.take('second-ca')
+  if (arena.factoryAuthority === undefined) throw new NotOffered('second-ca')
   return arena.factoryAuthority
 }
 
@@ -46,21 +49,21 @@ export async function flawedOfFactory(arena: Arena, bench: Bench, flaws: Readonl
 }
 
 /** Leaves of the real CA with these flaws, and of the trusted one. */
-export function flawed(flaws: () => Readonly<Record<string, LeafWishes>>): Runner {
+export function flawed(flaws: () => Readonly<Record<string, LeafWishes>>, claim = 'attack'): Runner {
   return async (arena, bench) => {
     const issuing = issuingOf(arena)
-    await impostors((_arena, device) => Object.fromEntries(Object.entries(flaws()).map(([label, flaw]) => [label, presenting(forgeLeaf(issuing, device.id, flaw), issuing.certificate)])))(arena, bench)
+    await impostors((_arena, device) => Object.fromEntries(Object.entries(flaws()).map(([label, flaw]) => [label, presenting(forgeLeaf(issuing, device.id, flaw), issuing.certificate)])), claim)(arena, bench)
     await flawedOfFactory(arena, bench, flaws())
   }
 }
 
 /** Forged leaves against the device's own certificate as the control. */
-export function impostors(forge: (arena: Arena, device: Identity) => Readonly<Record<string, Credentials | undefined>>): Runner {
+export function impostors(forge: (arena: Arena, device: Identity) => Readonly<Record<string, Credentials | undefined>>, claim = 'attack'): Runner {
   return async (arena, bench) => {
     const device = await arena.identities.fresh('imp')
     await ownCertificateWorks(arena, bench, device)
     for (const [label, credentials] of Object.entries(forge(arena, device))) {
-      await tryOnBothVersions(arena, bench, 'attack', label, credentials, device.id)
+      await tryOnBothVersions(arena, bench, claim, label, credentials, device.id)
     }
   }
 }

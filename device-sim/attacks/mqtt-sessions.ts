@@ -57,7 +57,7 @@ async function ownTakeOver(arena: Arena, bench: Bench, version: MqttVersion): Pr
     while (heard.size < tokens.length) await delay(SIM_LIMITS.readyPollMs)
   })(), SIM_LIMITS.verdictMs)
   bench.attack('messages', `messages meanwhile, MQTT ${version}`, heard.size === tokens.length ? { kind: 'undisturbed' } : { kind: 'disturbed', how: `${tokens.length - heard.size} of ${tokens.length} were lost` })
-  bench.attack('messages', `the younger connection, MQTT ${version}`, await undisturbed(successor, `t/${device.id}/here`))
+  bench.attack('messages', `the younger connection, MQTT ${version}`, await undisturbed(successor, arena.acl, device.id))
   for (const peer of [speaker, successor]) peer.end()
 }
 
@@ -72,7 +72,7 @@ async function emptyClientId(arena: Arena, bench: Bench, version: MqttVersion): 
   const incumbent = await admitted(arena, device, version)
   await subscribe(incumbent, `t/${device.id}/#`)
   const nameless = await connectFrom(arena, { credentials: device, version }, '')
-  bench.attack('incumbent', `the session under the device's own id, MQTT ${version}`, await undisturbed(incumbent, `t/${device.id}/here`))
+  bench.attack('incumbent', `the session under the device's own id, MQTT ${version}`, await undisturbed(incumbent, arena.acl, device.id))
   nameless.peer.end()
   if (version === 4) {
     const peer = await openPeer({ target: arena.target, source: arena.sources.next(), credentials: device, version })

@@ -3,13 +3,15 @@
 
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { echoes } from '../canary.ts'
+import { commandTopic, echoOf, forbiddenWillTopics, foreignTopics as topicsOfOthers, mayPublish, ownFilters, ownTopic, sharedFilters, wideFilters, willTopic, type Acl } from '../acl.ts'
+import { stillServed } from '../canary.ts'
+import type { Identity } from '../identities.ts'
 import { SIM_LIMITS } from '../limits.ts'
 import type { MqttVersion, Observed } from '../oracle.ts'
 import { connectPacket, howSessionEnded, type Peer } from '../raw-peer.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, TLS_VERSIONS, type Arena, type Bench, type Runner } from './arena.ts'
 import { acknowledgement, admitted, onBothVersions, pair, published, REFUSED_FROM, undisturbed } from './sessions.ts'
-import { openWatcher, subscribe } from './watcher.ts'
+import { openWatcher, subscribe, type Watcher } from './watcher.ts'
 
 /** Client ids that this device may not use, made of its own id and another device's. Q01. */
 const FOREIGN_CLIENT_IDS: Readonly<Record<string, (own: string, other: string) => string>> = {
@@ -22,7 +24,7 @@ const FOREIGN_CLIENT_IDS: Readonly<Record<string, (own: string, other: string) =
 
 async function foreignClientIds(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
   const [own, other] = await pair(arena, 'q01')
-  for (const clientId of [own.id, `${own.id}:tool`]) {
+  for (const clientId of arena.offers('several-sessions') ? [own.id, `${own.id}:tool`] : [own.id]) {
     const peer = await admittedControl(arena, bench, `own client id, MQTT ${version}`, { credentials: own, version }, clientId)
     peer.end()
   }
@@ -36,7 +38,7 @@ async function foreignClientIds(arena: Arena, bench: Bench, version: MqttVersion
 async function takeOvers(arena: Arena, bench: Bench): Promise<void> {
   const [thief, victim] = await pair(arena, 'q02')
   const incumbent = await admitted(arena, victim, 5)
-  await subscribe(incumbent, `t/${victim.id}/#`)
+  for (const filter of ownFilters(arena.acl, victim.id)) await subscribe(incumbent, filter)
   for (const version of MQTT_VERSIONS) {
     for (const clean of [true, false]) {
       const { seen, peer } = await connectFrom(arena, { credentials: thief, version }, victim.id, { clean })
@@ -53,7 +55,7 @@ async function takeOvers(arena: Arena, bench: Bench): Promise<void> {
     return { refused: seen.kind === 'refused-by-connack' || seen.kind === 'refused-in-tls', ms: performance.now() - started }
   }))
   bench.attack('war', 'fifty take-overs a second', { kind: 'flood', tried: tries.length, refused: tries.filter((t) => t.refused).length, slowestMs: Math.max(...tries.map((t) => t.ms)) }, { address: source })
-  bench.attack('incumbent', 'the session that was to be taken over', await undisturbed(incumbent, `t/${victim.id}/still-here`), auditOf(incumbent))
+  bench.attack('incumbent', 'the session that was to be taken over', await undisturbed(incumbent, arena.acl, victim.id), auditOf(incumbent))
   const successor = await admittedControl(arena, bench, 'the device itself takes its session over', { credentials: victim, version: 5 }, victim.id)
   bench.control('then the older connection ends', (await howSessionEnded(incumbent, performance.now())).kind === 'cut', 'the older connection')
   successor.end()
@@ -72,37 +74,29 @@ async function passwords(arena: Arena, bench: Bench): Promise<void> {
   await using watcher = await openWatcher(arena)
   for (const version of MQTT_VERSIONS) {
     const peer = await admittedControl(arena, bench, `own certificate beside them, MQTT ${version}`, { credentials: own, version }, own.id, fields)
-    const topic = `t/${victim.id}/password-v${version}`
+    const topic = ownTopic(arena.acl, victim.id, `password-v${version}`)
     bench.attack('beside', `publish as the name, MQTT ${version}`, await published(watcher, peer, topic, 1), { ...auditOf(peer), topic })
     peer.end()
   }
+  if (!arena.offers('audit')) return bench.skip('the password in the audit log', 'there is none that can be read')
   bench.attack('log', 'the password in the audit log', (await arena.admin.auditMentions(password)) ? { kind: 'disturbed', how: 'the password is in the audit log' } : { kind: 'undisturbed' })
   bench.control('the name is in the audit log', await arena.admin.auditMentions(victim.id), victim.id)
 }
 
-/** Q07. The starter policy grants a sensor the Will topic state/<its id>. */
-const FORBIDDEN_WILLS: Readonly<Record<string, (own: string, other: string) => string>> = {
-  'state of another device': (_own, other) => `state/${other}`,
-  'telemetry of another device': (_own, other) => `t/${other}/a`,
-  'command to another device': (_own, other) => `cmd/${other}/reboot`,
-  '$SYS': () => '$SYS/broker/uptime',
-  'a wildcard': () => 'state/+',
-  'all topics': () => '#',
-}
-
+/** Q07 */
 async function forbiddenWills(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
   const [own, other] = await pair(arena, 'q07')
   await using watcher = await openWatcher(arena)
   const will = (topic: string, payload: string) => ({ will: { topic, payload: Buffer.from(payload), qos: 0 as const, retain: false } })
   const permitted = randomUUID()
-  const dying = await admittedControl(arena, bench, `a Will of its own, MQTT ${version}`, { credentials: own, version }, own.id, will(`state/${own.id}`, permitted))
+  const dying = await admittedControl(arena, bench, `a Will of its own, MQTT ${version}`, { credentials: own, version }, own.id, will(willTopic(arena.acl, own.id), permitted))
   dying.socket.destroy()
   bench.control(`and it is heard, MQTT ${version}`, (await watcher.heard(permitted)).length > 0, 'after the connection broke')
   const tokens: string[] = []
-  for (const [label, topic] of Object.entries(FORBIDDEN_WILLS)) {
+  for (const [label, topic] of Object.entries(forbiddenWillTopics(arena.acl, own.id, other.id))) {
     const token = randomUUID()
     tokens.push(token)
-    const { seen, peer } = await connectFrom(arena, { credentials: own, version }, own.id, will(topic(own.id, other.id), token))
+    const { seen, peer } = await connectFrom(arena, { credentials: own, version }, own.id, will(topic, token))
     bench.attack('attack', `Will on ${label}, MQTT ${version}`, seen, auditOf(peer))
     peer.socket.destroy()
   }
@@ -110,33 +104,21 @@ async function forbiddenWills(arena: Arena, bench: Bench, version: MqttVersion):
   bench.attack('silence', `what was heard of them, MQTT ${version}`, { kind: 'published', version, qos: 0, acknowledged: undefined, receivers: tokens.flatMap((token) => watcher.receiversOf(token)) })
 }
 
-/** Q09: topics that are not this device's. */
-const FOREIGN_TOPICS: Readonly<Record<string, (own: string, other: string) => string>> = {
-  'telemetry of another device': (_own, other) => `t/${other}/a`,
-  'command to another device': (_own, other) => `cmd/${other}/reboot`,
-  'a prefix of its id': (own) => `t/${own}0/a`,
-  'another root': (own) => `x/${own}/a`,
-  'capitals': (own) => `T/${own}/a`,
-  'a slash in front': (own) => `/t/${own}/a`,
-}
-
 async function foreignTopics(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
   const [own, other] = await pair(arena, 'q09')
   await using watcher = await openWatcher(arena)
   const victim = await admitted(arena, other, 5)
-  await subscribe(victim, `t/${other.id}/#`, 1)
-  await subscribe(victim, `cmd/${other.id}/+`, 1)
+  for (const filter of ownFilters(arena.acl, other.id)) await subscribe(victim, filter, 1)
   watcher.alsoListen('the other device', victim)
   const peer = await admitted(arena, own, version)
   for (const qos of [0, 1, 2] as const) {
-    const token = watcher.publish(peer, `t/${own.id}/own-${qos}`, qos)
+    const token = watcher.publish(peer, ownTopic(arena.acl, own.id, `own-${qos}`), qos)
     await acknowledgement(peer, qos)
     bench.control(`own topic, QoS ${qos}, MQTT ${version}`, (await watcher.heard(token)).length > 0, 'heard by the backend')
-    const topic = `t/${other.id}/forged-${qos}`
+    const topic = ownTopic(arena.acl, other.id, `forged-${qos}`)
     bench.attack('attack', `QoS ${qos}, MQTT ${version}`, await published(watcher, peer, topic, qos), { ...auditOf(peer), topic })
   }
-  for (const [label, topicOf] of Object.entries(FOREIGN_TOPICS)) {
-    const topic = topicOf(own.id, other.id)
+  for (const [label, topic] of Object.entries(topicsOfOthers(arena.acl, own.id, other.id))) {
     bench.attack('attack', `${label}, MQTT ${version}`, await published(watcher, peer, topic, 1), { ...auditOf(peer), topic })
   }
   peer.end()
@@ -149,55 +131,57 @@ async function subscribed(peer: Peer, filter: string): Promise<() => Observed> {
   return () => ({ kind: 'subscribed', granted, received: peer.received.filter((packet) => packet.cmd === 'publish').length })
 }
 
-/** An audit log may count what one device is refused beyond some records a second: no device asks for more than this. */
-const FILTERS_PER_DEVICE = 8
-
-/** Q11, Q13, Q14: one connection for each filter, so that what comes can be told apart. */
-async function forbiddenFilters(arena: Arena, bench: Bench, claim: string, version: MqttVersion, filters: (own: string, other: string) => readonly string[]): Promise<void> {
-  const attackers = await arena.identities.batch('sub', Math.ceil(filters('', '').length / FILTERS_PER_DEVICE))
-  const [own, other] = [attackers[0], await arena.identities.fresh('sub')]
-  if (own === undefined) throw new Error('a device is needed')
-  const commander = await arena.identities.fresh('cmd', 'backend')
+/** Q11, Q13, Q14: a device for each filter, so that what comes can be told apart, and none asks for more than an audit log writes down one by one. */
+async function forbiddenFilters(arena: Arena, bench: Bench, claim: string, version: MqttVersion, filters: (acl: Acl, own: string, other: string) => readonly string[]): Promise<void> {
+  const { acl } = arena
+  const [own, other] = await arena.identities.batch('sub', 2)
+  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  const attackers = await arena.identities.batch('sub', filters(acl, own.id, other.id).length)
   await using watcher = await openWatcher(arena)
   const listener = await admittedControl(arena, bench, `own topics, MQTT ${version}`, { credentials: own, version }, own.id)
-  const granted = await subscribe(listener, `t/${own.id}/#`)
-  bench.control(`subscription to own topics, MQTT ${version}`, granted !== undefined && granted < REFUSED_FROM && (await echoes(listener, `t/${own.id}/a`)), `SUBACK ${granted ?? 'none'}`)
+  const granted = await Promise.all(ownFilters(acl, own.id).map((filter) => subscribe(listener, filter)))
+  const works = granted.every((code) => code !== undefined && code < REFUSED_FROM) && (await stillServed(listener, acl, own.id, 'a'))
+  bench.control(`subscription to own topics, MQTT ${version}`, works, `SUBACK ${granted.map((code) => code ?? 'none').join(', ')}`)
   const attempts: { readonly filter: string; readonly peer: Peer; readonly seen: () => Observed }[] = []
-  for (const attacker of attackers) {
-    const from = attackers.indexOf(attacker) * FILTERS_PER_DEVICE
-    for (const [i, filter] of filters(attacker.id, other.id).slice(from, from + FILTERS_PER_DEVICE).entries()) {
-      const peer = await admitted(arena, attacker, version, `${attacker.id}:${i}`)
-      attempts.push({ filter, peer, seen: await subscribed(peer, filter) })
-    }
+  for (const [i, attacker] of attackers.entries()) {
+    const filter = filters(acl, attacker.id, other.id)[i] ?? ''
+    const peer = await admitted(arena, attacker, version)
+    attempts.push({ filter, peer, seen: await subscribed(peer, filter) })
   }
-  // Something that each of them would have heard.
-  const [victim, backend] = [await admitted(arena, other, 5), await admitted(arena, commander, 5)]
-  for (const topic of [`t/${other.id}/x`, `t/${other.id}/`, `t/${other.id}/a/b`]) await watcher.heard(watcher.publish(victim, topic, 1))
-  watcher.publish(backend, `cmd/${other.id}/x`, 1)
-  await acknowledgement(backend, 1)
+  await speakTo(arena, watcher, other)
   await watcher.witness()
   for (const { filter, peer, seen } of attempts) {
     bench.attack(claim, `${filter}, MQTT ${version}`, seen(), { ...auditOf(peer), topic: filter })
     peer.end()
   }
-  for (const peer of [listener, victim, backend]) peer.end()
+  listener.end()
 }
 
-const WIDE_FILTERS = (own: string, other: string): readonly string[] => [
-  '#', '+', '+/#', '+/+/+', '//', 't/#', 't/+/x', 't/+/#', `t/${other}/#`, `t/${other}/x`, `t/${own}#`, `t/${own}+/x`, `t/${own}/#/x`, 'cmd/#', `cmd/${other}/+`, `cmd/${own}/#`, 'state/#', 'T/#', '/#',
-]
-
-const SHARED_FILTERS = (own: string, other: string): readonly string[] => [
-  '$share/g/#', '$share/g/t/#', `$share/g/t/${other}/#`, `$share/g/t/${own}x/#`, '$share/g/$SYS/#', '$share/g', '$share//t/#', '$share/+/t/#', '$share/g/$share/h/#', '$queue/#', `$queue/t/${other}/x`,
-]
+/** Something that each of those who listen where they may not would have heard: by a device, and to it. */
+async function speakTo(arena: Arena, watcher: Watcher, other: Identity): Promise<void> {
+  const { acl } = arena
+  const victim = await admitted(arena, other, 5)
+  const topics = new Set(['x', '', 'a/b'].map((leaf) => ownTopic(acl, other.id, leaf)).filter((topic) => mayPublish(acl, other.id, topic)))
+  for (const topic of topics) await watcher.heard(watcher.publish(victim, topic, 1))
+  const command = commandTopic(acl, other.id, 'x')
+  if (command !== undefined) {
+    const backend = await arena.identities.fresh('cmd', 'backend')
+    const commander = await admitted(arena, backend, 5)
+    watcher.publish(commander, command, 1)
+    await acknowledgement(commander, 1)
+    commander.end()
+  }
+  victim.end()
+}
 
 const MESSAGES_NOT_TO_STEAL = 10
 
 /** Q13: the nearest that is allowed, own topics under a share name, is served: each message goes to one of the two. */
 async function ownShare(arena: Arena, bench: Bench): Promise<void> {
+  if (!arena.offers('several-sessions')) return bench.skip('a share of own topics', 'a device has one session here')
   const own = await arena.identities.fresh('share')
   const members = [await admitted(arena, own, 5, `${own.id}:a`), await admitted(arena, own, 5, `${own.id}:b`)]
-  const granted = await Promise.all(members.map((member) => subscribe(member, `$share/g/t/${own.id}/#`, 1)))
+  const granted = await Promise.all(members.map((member) => subscribe(member, `$share/g/${ownFilters(arena.acl, own.id)[0] ?? ''}`, 1)))
   bench.control('a share of own topics, MQTT 5', granted.every((code) => code !== undefined && code < REFUSED_FROM), `SUBACK ${granted.map((code) => code ?? 'none').join(', ')}`)
   for (const member of members) member.end()
 }
@@ -207,10 +191,12 @@ async function stolenMessages(arena: Arena, bench: Bench): Promise<void> {
   const [own, other] = await pair(arena, 'q13')
   await using watcher = await openWatcher(arena)
   const [thief, victim] = [await admitted(arena, own, 5), await admitted(arena, other, 5)]
-  await subscribe(victim, `t/${other.id}/#`, 1)
-  await subscribe(thief, `$share/g/t/${other.id}/#`, 1)
+  const echo = echoOf(arena.acl, other.id, '0')
+  if (echo === undefined) return bench.skip('messages to the owner', 'a device does not hear itself here')
+  await subscribe(victim, echo.filter, 1)
+  await subscribe(thief, `$share/g/${echo.filter}`, 1)
   watcher.alsoListen('the thief', thief)
-  const tokens = Array.from({ length: MESSAGES_NOT_TO_STEAL }, (_, i) => watcher.publish(victim, `t/${other.id}/${i}`, 1))
+  const tokens = Array.from({ length: MESSAGES_NOT_TO_STEAL }, (_, i) => watcher.publish(victim, echoOf(arena.acl, other.id, String(i))?.topic ?? '', 1))
   const arrived = await Promise.all(tokens.map((token) => victim.take((packet) => packet.cmd === 'publish' && packet.payload.toString() === token)))
   await watcher.witness()
   const lost = tokens.filter((token, i) => arrived[i] === undefined || watcher.receiversOf(token).includes('the thief')).length
@@ -224,7 +210,7 @@ async function reservedTopics(arena: Arena, bench: Bench, version: MqttVersion):
   const own = await arena.identities.fresh('q14')
   await using watcher = await openWatcher(arena)
   const peer = await admitted(arena, own, version)
-  const permitted = watcher.publish(peer, `t/${own.id}/own`, 1)
+  const permitted = watcher.publish(peer, ownTopic(arena.acl, own.id, 'own'), 1)
   bench.control(`publish to its own topic, MQTT ${version}`, (await watcher.heard(permitted)).length > 0 && (await acknowledgement(peer, 1)) === 0, 'heard and acknowledged')
   for (const [topic, qos] of [['$SYS/broker/uptime', 0], ['$SYS/broker/x', 1], ['$refused/publish', 1], ['$share/g/t', 1], ['$aws/things/x/shadow/update', 2]] as const) {
     bench.attack('publish', `publish to ${topic}, MQTT ${version}`, await published(watcher, peer, topic, qos), { ...auditOf(peer), topic })
@@ -251,9 +237,9 @@ export const MQTT_CASES = {
   Q06: passwords,
   Q07: onBothVersions(forbiddenWills),
   Q09: onBothVersions(foreignTopics),
-  Q11: onBothVersions((arena, bench, version) => forbiddenFilters(arena, bench, 'attack', version, WIDE_FILTERS)),
+  Q11: onBothVersions((arena, bench, version) => forbiddenFilters(arena, bench, 'attack', version, wideFilters)),
   async Q13(arena, bench) {
-    for (const version of MQTT_VERSIONS) await forbiddenFilters(arena, bench, 'attack', version, SHARED_FILTERS)
+    for (const version of MQTT_VERSIONS) await forbiddenFilters(arena, bench, 'attack', version, sharedFilters)
     await ownShare(arena, bench)
     await stolenMessages(arena, bench)
   },

@@ -3,15 +3,16 @@
 // cannot be run is "not run", never passed.
 
 import { setImmediate as nextTurn, setTimeout as delay } from 'node:timers/promises'
-import { unreachable } from '../failure.ts'
+import type { Aim } from '../aim.ts'
 import { SIM_LIMITS } from '../limits.ts'
-import { agrees, describe, judgeAudit, selects, type RefusalRecord } from '../oracle.ts'
+import { describe, judgeAudit, selects, type RefusalRecord } from '../oracle.ts'
 import { inParallel } from '../identities.ts'
-import { resourcesOf } from '../resources.ts'
-import type { Arena, Attempt, Bench, Control, Runner } from './arena.ts'
+import type { Arena, Attempt, Bench, Runner } from './arena.ts'
 import { rowOf, type CaseId } from './catalogue.ts'
 import type { CatalogueRow, Need } from './catalogue-row.ts'
 import { RUNNERS } from './families.ts'
+import { guardedAdmin, NEED_MISSING, needsOf, NotOffered } from './powers.ts'
+import { judgeCase, noEvidence, type Evidence, type Verdict } from './verdict.ts'
 
 export interface CaseResult {
   readonly case: CaseId
@@ -20,36 +21,24 @@ export interface CaseResult {
   readonly seen: string
   /** The reasons that the audit log gave. */
   readonly reasons: readonly string[]
-  readonly verdict: 'ok' | 'FAILED' | 'not run'
-  /** What failed, or why it was not run. */
+  readonly verdict: Verdict
+  /** What failed, in what it differs, or why it was not run. */
   readonly notes: readonly string[]
   readonly durationMs: number
 }
 
-const NEED_MISSING: Readonly<Record<Need, string>> = {
-  'ca-key': 'the issuing CA\'s key is not at hand: only in a home that the simulator made',
-  'loopback-sources': 'this machine or target has one source address only',
-  'server-process': 'the server is no process of this machine that could be looked at',
-  'own-policy': 'it needs groups that only the policy of a home has that the simulator made',
-  'websocket': 'MQTT over WebSocket is not served',
+/** How many side by side, and until when a case may begin, in ms of performance.now(). */
+export interface Pace {
+  readonly lanes: number
+  readonly until: number
 }
 
-async function missing(arena: Arena, need: Need): Promise<boolean> {
-  switch (need) {
-    case 'ca-key': return arena.issuingAuthority === undefined
-    case 'loopback-sources': return !arena.manySources
-    case 'server-process': return (await resourcesOf(await arena.pid())) === undefined
-    case 'own-policy': return arena.issuingAuthority === undefined
-    case 'websocket': return arena.websocket === undefined
-    default: return unreachable(need)
-  }
-}
-
-interface Evidence {
-  readonly attempts: Attempt[]
-  readonly controls: Control[]
-  readonly skipped: string[]
-  readonly faults: string[]
+/** A run of cases: what they are all given, and what the target has. */
+export interface Contest {
+  readonly aim: Aim
+  readonly powers: ReadonlySet<Need>
+  /** Everything of an arena that is the same for all cases. */
+  readonly ground: Omit<Arena, 'admin' | 'take' | 'offers'>
 }
 
 function benchFor(row: CatalogueRow, evidence: Evidence): Bench {
@@ -63,31 +52,51 @@ function benchFor(row: CatalogueRow, evidence: Evidence): Bench {
   }
 }
 
-/** Runs one case. It never rejects: a fault of the run is a failed case. */
-async function runCase(id: CaseId, arena: Arena, runner: Runner = RUNNERS[id]): Promise<CaseResult> {
-  const row = rowOf(id)
-  const started = performance.now()
-  const facts = { case: id, title: row.title, expected: row.expected }
-  for (const need of row.needs ?? []) {
-    if (await missing(arena, need)) return { ...facts, seen: '', reasons: [], verdict: 'not run', notes: [NEED_MISSING[need]], durationMs: 0 }
+/** The arena of one case. What it takes without having named it is a fault of its row: nobody could know what a target must have. */
+function arenaFor(row: CatalogueRow, { ground, aim, powers }: Contest, evidence: Evidence): Arena {
+  const named = new Set(needsOf(row))
+  const note = (need: Need): void => {
+    const fault = `the row does not name what the case takes: ${need}`
+    if (!named.has(need) && !evidence.faults.includes(fault)) evidence.faults.push(fault)
   }
+  return {
+    ...ground,
+    admin: guardedAdmin(aim.operator, note),
+    take(need) {
+      note(need)
+      if (!powers.has(need)) throw new NotOffered(need)
+    },
+    offers(need) {
+      named.add(need)
+      return powers.has(need)
+    },
+  }
+}
 
-  const evidence: Evidence = { attempts: [], controls: [], skipped: [], faults: [] }
+/** Runs one case. It never rejects: a fault of the run is a failed case. */
+export async function runCase(id: CaseId, contest: Contest, runner: Runner = RUNNERS[id]): Promise<CaseResult> {
+  const row = rowOf(id)
+  const { aim, powers } = contest
+  const started = performance.now()
+  const absent = needsOf(row).find((need) => !powers.has(need))
+  if (absent !== undefined) return notRun(id, NEED_MISSING[absent])
+
+  const evidence = noEvidence()
   const reasons = new Set<string>()
   try {
-    const [pid, mark] = await Promise.all([arena.pid(), arena.admin.refusalsAfter(0)])
-    await withDeadline(runner(arena, benchFor(row, evidence)), SIM_LIMITS.caseMs)
-    evidence.faults.push(...(await serverFaults(arena, pid)), ...(await auditFaults(arena, row, evidence.attempts, mark.newest, reasons)))
+    const [pid, mark] = await Promise.all([aim.pid(), aim.operator.refusalsAfter?.(0)])
+    await withDeadline(runner(arenaFor(row, contest, evidence), benchFor(row, evidence)), SIM_LIMITS.caseMs)
+    evidence.harm.push(...(await serverFaults(contest, pid)))
+    if (mark !== undefined) evidence.harm.push(...(await auditFaults(aim.operator, row, evidence.attempts, mark.newest, reasons)))
   } catch (fault) {
-    evidence.faults.push(fault instanceof Error ? fault.message : String(fault))
+    if (fault instanceof NotOffered) evidence.notOffered = fault.message
+    else evidence.faults.push(fault instanceof Error ? fault.message : String(fault))
   }
-  const faults = [...evidence.faults, ...outcomeFaults(row, evidence)]
   return {
-    ...facts,
+    case: id, title: row.title, expected: row.expected,
     seen: [...new Set(evidence.attempts.map((attempt) => describe(attempt.seen)))].join('; '),
     reasons: [...reasons],
-    verdict: faults.length === 0 ? 'ok' : 'FAILED',
-    notes: [...faults, ...evidence.skipped],
+    ...judgeCase(row, evidence, aim),
     durationMs: performance.now() - started,
   }
 }
@@ -104,23 +113,8 @@ async function withDeadline(work: Promise<void>, ms: number): Promise<void> {
   }
 }
 
-function outcomeFaults(row: CatalogueRow, evidence: Evidence): readonly string[] {
-  const faults: string[] = []
-  // A case that tried nothing, or that compared with nothing, has shown nothing.
-  if (evidence.attempts.length === 0) faults.push('no attack was made')
-  if (evidence.controls.length === 0) faults.push('no positive control was made')
-  for (const control of evidence.controls) {
-    if (!control.works) faults.push(`control failed: ${control.label} (${control.seen})`)
-  }
-  for (const attempt of evidence.attempts) {
-    const claim = row.claims[attempt.claim]
-    if (claim === undefined || !agrees(claim.outcome, attempt.seen)) faults.push(`${attempt.label}: ${describe(attempt.seen)}`)
-  }
-  return faults
-}
-
-async function serverFaults(arena: Arena, pidBefore: number | undefined): Promise<readonly string[]> {
-  const [trip, pid] = await Promise.all([arena.canary.roundTrip(), arena.pid()])
+async function serverFaults({ aim, ground }: Contest, pidBefore: number | undefined): Promise<readonly string[]> {
+  const [trip, pid] = await Promise.all([ground.canary.roundTrip(), aim.pid()])
   return [
     ...(trip === undefined ? ['the canary device no longer hears itself'] : []),
     ...(pid === pidBefore ? [] : [`the server is another process than before (${pidBefore ?? 'none'} → ${pid ?? 'none'})`]),
@@ -128,10 +122,10 @@ async function serverFaults(arena: Arena, pidBefore: number | undefined): Promis
 }
 
 /** Reads the audit log until every attempt has its record, or the deadline; then says what is missing or too much. */
-async function auditFaults(arena: Arena, row: CatalogueRow, attempts: readonly Attempt[], mark: number, reasons: Set<string>): Promise<readonly string[]> {
+async function auditFaults(operator: Aim['operator'], row: CatalogueRow, attempts: readonly Attempt[], mark: number, reasons: Set<string>): Promise<readonly string[]> {
   const deadline = performance.now() + SIM_LIMITS.auditMs
   for (;;) {
-    const { refusals } = await arena.admin.refusalsAfter(mark)
+    const { refusals } = (await operator.refusalsAfter?.(mark)) ?? { refusals: [] }
     const faults: string[] = []
     let waiting = false
     for (const attempt of attempts) {
@@ -155,12 +149,12 @@ function auditText(records: readonly RefusalRecord[]): string {
 }
 
 /** Runs many: the slow ones in the background, most side by side, the greedy ones alone at the end. In the order given. */
-export async function runCases(ids: readonly CaseId[], arena: Arena, onResult: (result: CaseResult) => void, signal: AbortSignal): Promise<readonly CaseResult[]> {
+export async function runCases(ids: readonly CaseId[], contest: Contest, { lanes, until }: Pace, onResult: (result: CaseResult) => void, signal: AbortSignal): Promise<readonly CaseResult[]> {
   const results = new Map<CaseId, CaseResult>()
   const pace = (wanted: CatalogueRow['pace']): readonly CaseId[] => ids.filter((id) => rowOf(id).pace === wanted)
   const run = async (id: CaseId): Promise<void> => {
     if (signal.aborted) return
-    const result = await runCase(id, arena)
+    const result = performance.now() > until ? notRun(id, 'the time that a target elsewhere is given was over') : await runCase(id, contest)
     // Ctrl-C reaches the server, too, and a turn of the event loop hands out signals after sockets: what the end of the
     // server did to a case is known here before the interruption is.
     await nextTurn()
@@ -168,13 +162,13 @@ export async function runCases(ids: readonly CaseId[], arena: Arena, onResult: (
     onResult(result)
   }
   const background = Promise.all(pace('background').map(run))
-  await inParallel(pace(undefined), SIM_LIMITS.attackLanes, run)
+  await inParallel(pace(undefined), lanes, run)
   await background
   await inParallel(pace('alone'), 1, run)
-  return ids.flatMap((id) => results.get(id) ?? interrupted(id))
+  return ids.map((id) => results.get(id) ?? notRun(id, 'interrupted'))
 }
 
-function interrupted(id: CaseId): CaseResult {
-  const row = rowOf(id)
-  return { case: id, title: row.title, expected: row.expected, seen: '', reasons: [], verdict: 'not run', notes: ['interrupted'], durationMs: 0 }
+function notRun(id: CaseId, why: string): CaseResult {
+  const { title, expected } = rowOf(id)
+  return { case: id, title, expected, seen: '', reasons: [], verdict: 'not run', notes: [why], durationMs: 0 }
 }

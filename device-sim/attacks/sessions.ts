@@ -1,7 +1,8 @@
 // What most cases of family Q do with a device: let it in, break one of its sessions with bytes, look whether a session is still
 // served, and publish so that it is known who heard it.
 
-import { echoes } from '../canary.ts'
+import type { Acl } from '../acl.ts'
+import { stillServed } from '../canary.ts'
 import type { Identity } from '../identities.ts'
 import type { MqttVersion, Observed } from '../oracle.ts'
 import { howSessionEnded, openPeer, howConnectEnded, type ConnectFields, type Peer } from '../raw-peer.ts'
@@ -37,9 +38,9 @@ export async function answersPing(peer: Peer): Promise<boolean> {
 }
 
 /** Is this session still there, and does it still hear itself? */
-export async function undisturbed(peer: Peer, topic: string): Promise<Observed> {
+export async function undisturbed(peer: Peer, acl: Acl, id: string): Promise<Observed> {
   if (peer.socket.destroyed) return { kind: 'disturbed', how: 'its connection was closed' }
-  return (await echoes(peer, topic)) ? { kind: 'undisturbed' } : { kind: 'disturbed', how: 'it no longer hears itself' }
+  return (await stillServed(peer, acl, id, 'still-here')) ? { kind: 'undisturbed' } : { kind: 'disturbed', how: 'it no longer hears itself' }
 }
 
 export async function acknowledgement(peer: Peer, qos: 0 | 1 | 2): Promise<number | undefined> {

@@ -40,7 +40,7 @@ const CA_LEAF: LeafWishes = { basicConstraints: basicConstraints(true), keyUsage
 
 async function authoritiesAsClients(arena: Arena, bench: Bench): Promise<void> {
   await impostors(() => ({ 'the issuing CA itself': presenting(issuingOf(arena)), ...(arena.factoryAuthority === undefined ? {} : { 'the trusted CA itself': presenting(arena.factoryAuthority) }) }))(arena, bench)
-  await flawed(() => ({ 'a leaf that is a CA': CA_LEAF }))(arena, bench)
+  await flawed(() => ({ 'a leaf that is a CA': CA_LEAF }), 'leaf')(arena, bench)
 }
 
 /** T36: OpenSSL loads the stolen certificate only with a key that claims its public half. */

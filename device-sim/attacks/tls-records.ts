@@ -3,7 +3,8 @@
 import { randomBytes } from 'node:crypto'
 import { deflateSync } from 'node:zlib'
 import mqttPacket from 'mqtt-packet'
-import { clientHello, HANDSHAKE, handshakeMessage, record, TLS_VERSION, uint16, uint24 } from '../forge/client-hello.ts'
+import { HANDSHAKE, handshakeMessage, record, TLS_VERSION, uint16, uint24 } from '../forge/client-hello.ts'
+import { openTls12 } from '../forge/tls12.ts'
 import { clientHello13, openTls13, type Ticket, type Tls13Options } from '../forge/tls13.ts'
 import { inRecords, openWire, type HandmadeConnection, type TlsRecord, type Wire } from '../forge/wire.ts'
 import type { Identity } from '../identities.ts'
@@ -13,7 +14,7 @@ import { connectPacket } from '../raw-peer.ts'
 import { resourcesOf } from '../resources.ts'
 import { within } from '../within.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
-import { brokenOff, connectByHand, handWorks, rawOf, sayConnect } from './handmade.ts'
+import { brokenOff, handWorks, rawOf, sayConnect } from './handmade.ts'
 
 const PINGREQ = Buffer.from([0xc0, 0])
 const PINGRESP = 0xd0
@@ -29,10 +30,13 @@ async function pings(connection: HandmadeConnection): Promise<boolean> {
 async function renegotiation(arena: Arena, bench: Bench): Promise<void> {
   const device = await arena.identities.fresh('t41')
   for (const [label, times] of [['once', 1], [`${SIM_LIMITS.renegotiations} times`, SIM_LIMITS.renegotiations]] as const) {
-    const { seen, connection } = await connectByHand(arena, 'TLSv1.2', rawOf(device), device.id, 4)
+    const { chain, proof } = rawOf(device)
+    const result = await openTls12({ host: arena.target.host, port: arena.target.port, localAddress: arena.sources.next(), chain, certificateVerify: (content) => proof(content, 'TLSv1.2') })
+    if (result.kind !== 'established') throw new Error(`${device.id} was not let in: ${result.kind}`)
+    const { connection } = result
+    const seen = await sayConnect(connection, device.id, 4)
     bench.control(`connected before, ${label}`, seen.kind === 'admitted', seen.kind)
-    if (connection === undefined) continue
-    for (let i = 0; i < times; i++) connection.sendRecord(HANDSHAKE.record, clientHello({ version: TLS_VERSION['TLS 1.2'], suites: [0xc02b, 0xc02f] }))
+    for (let i = 0; i < times; i++) connection.greetAgain()
     bench.attack('attack', label, await secondHandshake(connection))
     connection.end()
   }

@@ -1,11 +1,13 @@
-// Ears for what must not be heard: a device that subscribes to everything, or to what a backend may hear, and an honest
+// Ears for what must not be heard: whoever may hear most at this target, and an honest
 // sensor whose witness message shows that the way was open. Absence is only evidence after the witness has arrived.
 
 import { randomUUID } from 'node:crypto'
 import type { Packet } from 'mqtt-packet'
+import { ownTopic } from '../acl.ts'
 import { SIM_LIMITS } from '../limits.ts'
 import type { Peer } from '../raw-peer.ts'
 import { connectFrom, type Arena } from './arena.ts'
+import { NotOffered } from './powers.ts'
 
 export interface Watcher extends AsyncDisposable {
   /** Another pair of ears, under a name for the report. */
@@ -38,8 +40,9 @@ function nextMessageId(): number {
 }
 
 export async function openWatcher(arena: Arena): Promise<Watcher> {
-  const all = arena.factoryAuthority !== undefined
-  const [backend, honest] = await Promise.all([arena.identities.fresh('ears', all ? 'ears' : 'backend'), arena.identities.fresh('witness')])
+  const listeners = arena.acl.ears
+  if (listeners === undefined) throw new NotOffered('ears')
+  const [backend, honest] = await Promise.all([arena.identities.fresh('ears', listeners.group), arena.identities.fresh('witness')])
   const ears = await connectFrom(arena, { credentials: backend, version: 5 }, backend.id)
   const mouth = await connectFrom(arena, { credentials: honest, version: 5 }, honest.id)
   if (ears.seen.kind !== 'admitted' || mouth.seen.kind !== 'admitted') throw new Error(`the watchers were not admitted: ${ears.seen.kind}, ${mouth.seen.kind}`)
@@ -55,7 +58,7 @@ export async function openWatcher(arena: Arena): Promise<Watcher> {
     })
   }
   listen('the backend', ears.peer)
-  for (const filter of all ? ['#'] : ['t/#', 'state/#']) {
+  for (const filter of listeners.filters) {
     const granted = await subscribe(ears.peer, filter)
     if (granted === undefined || granted >= 0x80) throw new Error(`the backend may not subscribe to ${filter}`)
   }
@@ -85,7 +88,7 @@ export async function openWatcher(arena: Arena): Promise<Watcher> {
     receiversOf: (token) => receivers.get(token) ?? [],
     receiversOfBeginning: (token) => [...receivers].flatMap(([heardToken, names]) => (heardToken.startsWith(token) ? names : [])),
     async witness() {
-      const token = publish(mouth.peer, `t/${honest.id}/witness`, 1)
+      const token = publish(mouth.peer, ownTopic(arena.acl, honest.id, 'witness'), 1)
       if ((await heard(token)).length === 0) throw new Error('the witness message did not arrive, so silence proves nothing')
     },
     [Symbol.asyncDispose]() {

@@ -10,6 +10,7 @@ import type { Credentials } from '../raw-peer.ts'
 import type { WebSocketDoor } from '../server-process.ts'
 import { within } from '../within.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
+import { NotOffered } from './powers.ts'
 
 /** RFC 6455 §5.2. */
 const OPCODE = { continuation: 0x0, text: 0x1, binary: 0x2, close: 0x8, ping: 0x9 } as const
@@ -173,8 +174,10 @@ async function frames(arena: Arena, bench: Bench, door: WebSocketDoor): Promise<
 
 export const WEBSOCKET_CASES = {
   async Q43(arena, bench) {
-    if (arena.websocket === undefined) throw new Error('WebSockets are not served')
-    await upgrades(arena, bench, arena.websocket)
-    await frames(arena, bench, arena.websocket)
+    arena.take('websocket')
+    const door = arena.doors?.websocket
+    if (door === undefined) throw new NotOffered('websocket')
+    await upgrades(arena, bench, door)
+    await frames(arena, bench, door)
   },
 } as const satisfies Record<string, Runner>

@@ -181,7 +181,7 @@ function dotted(tlv: Buffer): string {
   return arcs.join('.')
 }
 
-export function pem(label: 'CERTIFICATE' | 'CERTIFICATE REQUEST', bytes: Uint8Array): string {
+export function pem(label: 'CERTIFICATE' | 'CERTIFICATE REQUEST' | 'X509 CRL', bytes: Uint8Array): string {
   const lines = Buffer.from(bytes).toString('base64').match(/.{1,64}/g) ?? []
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
 }

@@ -34,6 +34,7 @@ export const OID = {
   certificatePolicies: '2.5.29.32',
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
   crlDistributionPoints: '2.5.29.31',
+  crlNumber: '2.5.29.20',
   extensionRequest: '1.2.840.113549.1.9.14',
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
   ecdsaWithSha1: '1.2.840.10045.4.1',

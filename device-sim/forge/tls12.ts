@@ -3,7 +3,7 @@
 // and SHA-256), one group (P-256). RFC 5246, RFC 5288, RFC 8422. It does not verify the server: it is an attacker.
 
 import { createCipheriv, createDecipheriv, createECDH, createHash, createHmac, randomBytes } from 'node:crypto'
-import { clientHello, HANDSHAKE, handshakeMessage, record, TLS_VERSION, uint16, uint24, vector16 } from './client-hello.ts'
+import { clientHello, extension, HANDSHAKE, handshakeMessage, record, TLS_VERSION, uint16, uint24, vector16 } from './client-hello.ts'
 import { failure, inRecords, openWire, underDeadline, type HandmadeConnection, type HandmadeResult, type TlsRecord, type Wire, type WireOptions } from './wire.ts'
 
 const VERSION = TLS_VERSION['TLS 1.2']
@@ -22,6 +22,11 @@ export interface Tls12Options extends WireOptions {
   stopBefore?(message: Tls12Step, wire: Wire): boolean | Promise<boolean>
   /** Every message of the handshake that is in the clear, in its order. */
   onMessage?(from: 'client' | 'server', message: Buffer): void
+}
+
+export interface Tls12Connection extends HandmadeConnection {
+  /** A ClientHello within the connection, as one that renegotiates securely sends it. */
+  greetAgain(): void
 }
 
 /** The messages of the client, in their order. */
@@ -116,16 +121,23 @@ async function readServerFlight(wire: Wire): Promise<ServerFlight | TlsRecord | 
 }
 
 /** Runs the handshake as told. A server that neither answers nor closes within `verdictMs` is 'silent'. */
-export async function openTls12(options: Tls12Options): Promise<HandmadeResult> {
+export async function openTls12(options: Tls12Options): Promise<HandmadeResult<Tls12Connection>> {
   const wire = await openWire(options)
   return underDeadline(wire, handshake(wire, options))
 }
 
-async function handshake(wire: Wire, options: Tls12Options): Promise<HandmadeResult> {
+const RENEGOTIATION_INFO = 0xff01
+
+/** `finished` is what this client's last Finished held: nothing for the first handshake of a connection. RFC 5746 §3.5. */
+function greeting(random: Buffer, finished: Buffer): Buffer {
+  return clientHello({ version: VERSION, random, suites: GCM_SUITES, more: [extension(RENEGOTIATION_INFO, Buffer.concat([Buffer.from([finished.length]), finished]))] })
+}
+
+async function handshake(wire: Wire, options: Tls12Options): Promise<HandmadeResult<Tls12Connection>> {
   const stopped = async (step: Tls12Step): Promise<boolean> => (await options.stopBefore?.(step, wire)) === true
   const over = { kind: 'closed', localPort: wire.localPort } as const
   const random = randomBytes(32)
-  const hello = clientHello({ version: VERSION, random, suites: GCM_SUITES })
+  const hello = greeting(random, Buffer.alloc(0))
   if (await stopped('client-hello')) return over
   wire.write(inRecords(hello, TLS_VERSION['TLS 1.0'], options.recordBytes))
   const flight = await readServerFlight(wire)
@@ -165,7 +177,7 @@ async function handshake(wire: Wire, options: Tls12Options): Promise<HandmadeRes
   if (finished === undefined || finished.type !== HANDSHAKE.record) return failure(wire, finished)
   read.open(HANDSHAKE.record, finished.body)
   if (await stopped('established')) return over
-  return { kind: 'established', localPort: wire.localPort, connection: connectionOver(wire, write, read) }
+  return { kind: 'established', localPort: wire.localPort, connection: connectionOver(wire, write, read, verifyData) }
 }
 
 interface Keys {
@@ -184,7 +196,7 @@ function keysOf(shared: Buffer, clientRandom: Buffer, serverRandom: Buffer, tran
   }
 }
 
-function connectionOver(wire: Wire, write: Sealer, read: Opener): HandmadeConnection {
+function connectionOver(wire: Wire, write: Sealer, read: Opener, finished: Buffer): Tls12Connection {
   const next = async (): Promise<TlsRecord | undefined> => {
     const sealed = await wire.next()
     return sealed === undefined ? undefined : { type: sealed.type, body: read.open(sealed.type, sealed.body) }
@@ -193,6 +205,7 @@ function connectionOver(wire: Wire, write: Sealer, read: Opener): HandmadeConnec
   return {
     wire,
     sendRecord,
+    greetAgain: () => sendRecord(HANDSHAKE.record, greeting(randomBytes(32), finished)),
     send: (data) => sendRecord(HANDSHAKE.applicationData, data),
     next,
     async receive() {

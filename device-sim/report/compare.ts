@@ -1,37 +1,13 @@
-// Two runs side by side: what became slower, what was lost that was not, which cases no longer pass. It reads their JSON files and
-// judges with the share by which something may become worse.
+// Two runs side by side: what became slower, what was lost that was not, which cases no longer pass. It judges
+// with the share by which something may become worse.
 
-import { readFile } from 'node:fs/promises'
-import { z } from 'zod'
-import { SimError } from '../failure.ts'
 import { TIMINGS } from '../scenario/scenario.ts'
+import type { ReadReport } from './read-report.ts'
 import { oneLine, table } from './table.ts'
 import type { Paper } from './text.ts'
 
-const Spread = z.looseObject({ count: z.number(), p50Ms: z.number(), p99Ms: z.number(), maxMs: z.number() })
-const Report = z.looseObject({
-  startedAt: z.string(),
-  ok: z.boolean(),
-  scenario: z.looseObject({
-    name: z.string(),
-    messages: z.looseObject({ due: z.number(), lost: z.number(), duplicates: z.number(), misordered: z.number() }),
-    leaks: z.looseObject({ count: z.number() }),
-    failures: z.looseObject({ count: z.number() }),
-    timings: z.partialRecord(z.enum(TIMINGS), Spread),
-  }).optional(),
-  cases: z.array(z.looseObject({ case: z.string(), title: z.string(), verdict: z.enum(['ok', 'FAILED', 'not run']), seen: z.string() })).optional(),
-})
-export type ComparedReport = z.infer<typeof Report>
-
-export async function readReport(file: string): Promise<ComparedReport> {
-  const text = await readFile(file, 'utf8').catch(() => undefined)
-  if (text === undefined) throw new SimError('usage', `${file} cannot be read. A run writes one with --json FILE.`)
-  try {
-    return Report.parse(JSON.parse(text))
-  } catch {
-    throw new SimError('usage', `${file} is not a report of the simulator: a run writes one with --json FILE.`)
-  }
-}
+/** What is compared of a run. */
+export type ComparedReport = Pick<ReadReport, 'cases'> & { readonly scenario?: Pick<NonNullable<ReadReport['scenario']>, 'messages' | 'leaks' | 'failures' | 'timings'> | undefined }
 
 export interface Change {
   readonly what: string
@@ -65,7 +41,7 @@ function scenarioChanges({ scenario: a }: ComparedReport, { scenario: b }: Compa
 }
 
 const ms = (value: number | undefined): string => (value === undefined ? 'never' : `${value.toFixed(1)} ms`)
-const RANK = { 'ok': 0, 'not run': 1, 'FAILED': 2 } as const
+const RANK = { 'ok': 0, 'differs': 1, 'not run': 2, 'falls short': 3, 'FAILED': 4 } as const
 
 function caseChanges({ cases: a = [] }: ComparedReport, { cases: b = [] }: ComparedReport): readonly Change[] {
   const after = new Map(b.map((each) => [each.case, each]))

@@ -36,7 +36,7 @@ function one({ suite, name, seconds, failure, skipped }: Tested): string {
 function testsOf({ cases = [], fleet, scenario }: RunReport): readonly Tested[] {
   const ofCases = cases.map(({ case: id, title, expected, seen, verdict, notes, durationMs }): Tested => ({
     suite: 'attacks', name: `${id} ${title}`, seconds: durationMs / 1_000,
-    failure: verdict === 'FAILED' ? `expected: ${expected}; seen: ${seen}; ${notes.join('; ')}` : undefined,
+    failure: verdict === 'FAILED' || verdict === 'falls short' ? `expected: ${expected}; seen: ${seen}; ${notes.join('; ')}` : undefined,
     skipped: verdict === 'not run' ? notes.join('; ') : undefined,
   }))
   const ofFleet: readonly Tested[] = fleet === undefined ? [] : [{ suite: 'fleet', name: `fleet of ${fleet.devices} devices`, seconds: 0, failure: fleet.ok ? undefined : fleet.faults.join('; ') }]

@@ -10,7 +10,7 @@ import { TIMING_NAMES } from './scenario-text.ts'
 const ms = (value: number): string => (value === Infinity ? 'never' : value < 10 ? `${value.toFixed(1)} ms` : value < 10_000 ? `${value.toFixed(0)} ms` : `${(value / 1_000).toFixed(1)} s`)
 const count = (value: number): string => value.toLocaleString('en')
 
-export function scenarioPage(report: RunReport, result: ScenarioResult): string {
+export function scenarioPage(report: Pick<RunReport, 'startedAt' | 'target'>, result: ScenarioResult): string {
   const { messages, timings, timeline } = result
   const verdict = result.ok ? html`<span class="verdict">passed</span>` : html`<span class="verdict no">${result.interrupted ? 'interrupted' : 'failed'}</span>`
   const main: readonly Timing[] = (['revoke', 'command', 'renew', 'enroll', 'deny', 'delivery', 'connect'] as const).filter((timing) => timings[timing] !== undefined).slice(0, 3)

@@ -24,7 +24,7 @@ export function scenarioText(result: ScenarioResult, paper: Paper): string {
       return found === undefined ? [] : [`  ${TIMING_NAMES[timing].padEnd(16)} ${spread(found)}`]
     }),
     ...Object.entries(result.refused).map(([how, count]) => `  refused    ${oneLine(how)} ×${count}`),
-    ...(result.generatorBusy > 0.9 ? [paper.colour('yellow', '  The generator was busy to its limit at times: these are not the limits of the server.')] : []),
+    ...(result.generator.busiest > 0.9 ? [paper.colour('yellow', '  The generator was busy to its limit at times: these are not the limits of the server.')] : []),
     ...leaks.shown.map((leak) => `  ${paper.colour('red', `LEAK ${oneLine(leak)}`)}`),
   ]
   return `${lines.join('\n')}\n${thresholdsText(result.thresholds, paper)}${failuresText(failures, paper)}`

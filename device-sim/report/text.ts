@@ -21,14 +21,14 @@ export function paperOf(stream: NodeJS.WriteStream): Paper {
   }
 }
 
-const VERDICT_STYLE = { ok: 'green', FAILED: 'red', 'not run': 'yellow' } as const satisfies Record<CaseResult['verdict'], string>
+export const VERDICT_STYLE = { ok: 'green', differs: 'green', 'falls short': 'red', FAILED: 'red', 'not run': 'yellow' } as const satisfies Record<CaseResult['verdict'], string>
 
-/** `planned`: how many were to be run. */
-export function casesText(results: readonly CaseResult[], planned: number, paper: Paper): string {
+/** `planned`: how many were to be run. `audit`: an audit log was read. */
+export function casesText(results: readonly CaseResult[], planned: number, paper: Paper, audit = true): string {
   const rows = results.map((result) => [
-    `${result.case} ${result.title}`, result.expected, result.verdict === 'not run' ? result.notes.join('; ') : result.seen, result.reasons.join(', '), result.verdict,
+    `${result.case} ${result.title}`, result.expected, result.verdict === 'not run' ? result.notes.join('; ') : result.seen, ...(audit ? [result.reasons.join(', ')] : []), result.verdict,
   ])
-  const head = ['case', 'expected', 'seen', 'reason in the audit log', 'verdict']
+  const head = ['case', 'expected', 'seen', ...(audit ? ['reason in the audit log'] : []), 'verdict']
   const paint = (text: string, row: number | undefined, column: number): string => {
     if (row === undefined) return paper.colour('bold', text)
     const result = results[row]
@@ -38,19 +38,21 @@ export function casesText(results: readonly CaseResult[], planned: number, paper
 }
 
 /** In full what the table had no room for: every failure, and what was left out of a case or of the run. */
-function notesText(results: readonly CaseResult[], paper: Paper): string {
+export function notesText(results: readonly CaseResult[], paper: Paper): string {
   const noted = results.filter((result) => result.verdict !== 'ok' || result.notes.length > 0)
   return noted
     .map((result) => {
-      const seen = result.verdict === 'FAILED' ? [`expected: ${result.expected}`, `seen: ${result.seen}`] : []
+      const seen = result.verdict === 'FAILED' || result.verdict === 'falls short' ? [`expected: ${result.expected}`, `seen: ${result.seen}`] : []
       return `\n${result.case} ${paper.colour(VERDICT_STYLE[result.verdict], result.verdict)}\n${[...seen, ...result.notes].map((note) => `  ${oneLine(note)}\n`).join('')}`
     })
     .join('')
 }
 
-function countsText(results: readonly CaseResult[], planned: number): string {
+export function countsText(results: readonly CaseResult[], planned: number): string {
   const count = (verdict: CaseResult['verdict']): number => results.filter((result) => result.verdict === verdict).length
-  return `${results.length === planned ? '' : `${results.length} of `}${planned} cases: ${count('ok')} ok, ${count('FAILED')} failed, ${count('not run')} not run`
+  // Only of targets that are not ours.
+  const others = (['differs', 'falls short'] as const).map((verdict) => (count(verdict) === 0 ? '' : ` ${count(verdict)} ${verdict},`)).join('')
+  return `${results.length === planned ? '' : `${results.length} of `}${planned} cases: ${count('ok')} ok,${others} ${count('FAILED')} failed, ${count('not run')} not run`
 }
 
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`

@@ -74,7 +74,9 @@ export interface Sample {
   /** Expected or not, by how it was said. */
   readonly refused: Readonly<Record<string, number>>
   readonly timings: Readonly<Partial<Record<Timing, RecordableHistogram>>>
-  readonly cpuShare: number
+  /** What the thread has used of a core, and how long that took. */
+  readonly cpuMs: number
+  readonly spentMs: number
 }
 
 export interface PlayerAccount {

@@ -63,8 +63,8 @@ export interface ScenarioResult {
   readonly timings: Readonly<Partial<Record<Timing, Spread>>>
   readonly thresholds: readonly Threshold[]
   readonly timeline: readonly Point[]
-  /** The share of one core that the busiest thread used, in its busiest second. */
-  readonly generatorBusy: number
+  /** The share of one core that the busiest thread used in its busiest second, and what all threads used in all. */
+  readonly generator: { readonly busiest: number; readonly cpuSeconds: number }
   readonly interrupted: boolean
   readonly ok: boolean
 }
@@ -85,14 +85,14 @@ export interface Timeline {
   time(timing: Timing, ms: number): void
   points(): readonly Point[]
   totals(): ReadonlyMap<Timing, RecordableHistogram>
-  readonly generatorBusy: number
+  readonly generator: ScenarioResult['generator']
 }
 
 /** Samples of all threads, second by second. */
 export function openTimeline(startedAt: number): Timeline {
   const points = new Map<number, { readonly point: Point; readonly timings: Map<Timing, RecordableHistogram>; readonly connected: Map<number, number> }>()
   const totals = new Map<Timing, RecordableHistogram>()
-  let generatorBusy = 0
+  let [cpuMs, busiest] = [0, 0]
   let received = 0
   const entryAt = (at: number) => {
     const second = Math.max(0, Math.floor((at - startedAt) / 1_000))
@@ -120,7 +120,9 @@ export function openTimeline(startedAt: number): Timeline {
         add(timings, timing).add(histogram)
         add(totals, timing).add(histogram)
       }
-      generatorBusy = Math.max(generatorBusy, sample.cpuShare)
+      cpuMs += sample.cpuMs
+      // A moment shows nothing.
+      if (sample.spentMs > SCENARIO_LIMITS.sampleMs / 2) busiest = Math.max(busiest, sample.cpuMs / sample.spentMs)
     },
     memory(at, mebibytes) {
       entryAt(at).point.memoryMiB = mebibytes
@@ -142,8 +144,8 @@ export function openTimeline(startedAt: number): Timeline {
       })
     },
     totals: () => totals,
-    get generatorBusy() {
-      return generatorBusy
+    get generator() {
+      return { busiest, cpuSeconds: cpuMs / 1_000 }
     },
   }
 }

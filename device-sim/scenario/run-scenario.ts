@@ -285,7 +285,7 @@ function resultOf({ plan: { scenario, signal }, players, findings, threads }: St
     file: scenario.file, name: scenario.name, about: scenario.about, seed: scenario.seed, devices: players.length, threads: threads.count, phases,
     messages: { ...messages, unsent },
     leaks: { count: findings.leaked, shown: findings.leaks }, failures: { count: findings.failed, shown: findings.failures },
-    refused, timings, thresholds, timeline: points, generatorBusy: timeline.generatorBusy, interrupted: signal.aborted,
+    refused, timings, thresholds, timeline: points, generator: timeline.generator, interrupted: signal.aborted,
     ok: !signal.aborted && findings.leaked === 0 && thresholds.every(({ ok }) => ok),
   }
 }

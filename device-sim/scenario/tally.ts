@@ -39,7 +39,7 @@ export function openTally(): Tally {
       const spent = performance.now() - since
       const sample: Sample = {
         at: wallMs(), connected: this.connected, sent: this.sent, received: this.received, unsent: this.unsent, refused: Object.fromEntries(refusals), timings,
-        cpuShare: (used.user + used.system) / MICROSECONDS / Math.max(1, spent),
+        cpuMs: (used.user + used.system) / MICROSECONDS, spentMs: spent,
       }
       refusals = new Map()
       timings = {}

@@ -54,7 +54,7 @@ export function judgePeer(socket: TLSSocket, ports: PeerPorts): Decision<Peer> {
   const leaf = presented.raw
   const sha256 = createHash('sha256').update(leaf).digest('hex') as Fingerprint
   const record = ports.view.certificateBySha256(sha256)
-  if (failure === undefined && record !== undefined && isOwn(ports.trust().roleOf(record.issuer))) return judgeRecorded(record, leaf, sha256, ports.clock())
+  if (failure === undefined && record !== undefined && isOwn(ports.trust().roleOf(record.issuer))) return judgeRecorded(record, leaf, sha256, ports)
   return judgeUnrecorded(presentedChain(presented), sha256, failure, ports)
 }
 
@@ -74,12 +74,12 @@ export function judgeFailedHandshake(denied: Denied, chain: readonly Uint8Array[
 
 /**
  * Does the CA of this peer still speak for its device? Asked at every CONNECT and when policy or trust change: between the
- * handshake and now either may have. Reasons: tls-untrusted-issuer; for foreign CAs those of `identifyForeign`.
+ * handshake and now either may have. Reasons: tls-untrusted-issuer, certificate-name-constraints; for foreign CAs those of `identifyForeign`.
  */
 export function judgeTrust(peer: Pick<Peer, 'issuer' | 'leaf' | 'device'>, ports: Pick<PeerPorts, 'trust' | 'policy'>): Decision<void> {
   const role = ports.trust().roleOf(peer.issuer)
   if (role === undefined) return deny('tls-untrusted-issuer', `${peer.issuer} is not trusted any more`)
-  if (isOwn(role)) return allow(undefined)
+  if (isOwn(role)) return ports.trust().judgeId(peer.issuer, peer.device)
   const facts = parseCertificate(peer.leaf)
   const identity = facts.allow ? identifyForeign(facts.value, peer.issuer, peer.device, ports.policy().identity) : facts
   return identity.allow ? allow(undefined) : identity
@@ -87,12 +87,15 @@ export function judgeTrust(peer: Pick<Peer, 'issuer' | 'leaf' | 'device'>, ports
 
 const isOwn = (role: ReturnType<Trust['roleOf']>): boolean => role === 'root' || role === 'issuing'
 
-function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fingerprint, now: EpochMs): Decision<Peer> {
+function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fingerprint, { clock, trust }: PeerPorts): Decision<Peer> {
+  const now = clock()
   if (record.profile !== 'device' || record.device === undefined) return deny('certificate-purpose', `profile ${record.profile}`)
   // A resumed session was verified when it was new; the clock has moved since.
   if (record.notAfter <= now) return deny('certificate-expired')
   if (now < record.notBefore) return deny('certificate-not-yet-valid')
-  return allow({ issuer: record.issuer, serial: record.serial, sha256, leaf, notAfter: record.notAfter, device: record.device })
+  // What its CA may not name it has not issued: the record was made behind our back.
+  const named = trust().judgeId(record.issuer, record.device)
+  return named.allow ? allow({ issuer: record.issuer, serial: record.serial, sha256, leaf, notAfter: record.notAfter, device: record.device }) : named
 }
 
 function judgeUnrecorded(chain: readonly Uint8Array[], sha256: Fingerprint, failure: string | undefined, ports: PeerPorts): Decision<Peer> {
@@ -104,7 +107,9 @@ function judgeUnrecorded(chain: readonly Uint8Array[], sha256: Fingerprint, fail
   if (role !== 'trusted') {
     // What is wrong with the certificate itself is named before what the registry does not know of it.
     const name = deviceNameOf(leaf)
-    return name.allow ? notOurs(ports.view.certificate(issuer, serial)) : name
+    if (!name.allow) return name
+    const named = ports.trust().judgeId(issuer, name.value)
+    return named.allow ? notOurs(ports.view.certificate(issuer, serial)) : named
   }
   const recorded = ports.view.certificate(issuer, serial)
   if (recorded !== undefined && recorded.sha256 !== sha256) return deny('certificate-mismatch', `serial ${serial} of ${issuer}`)

@@ -5,6 +5,7 @@ import type { AuditSink, CertificateRecord, RegistryView } from '../core/registr
 import type { Decision } from '../core/decision.ts'
 import type { Fact } from '../core/detection/signals.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from '../core/ids.ts'
+import type { RenewalHint } from '../core/renewal-hints.ts'
 import type { CompiledPolicy } from '../core/policy/compile.ts'
 import type { Trust } from '../x509/chain.ts'
 import type { BucketRate } from '../core/token-bucket.ts'
@@ -51,6 +52,13 @@ export interface RenewalPort {
   used(certificate: { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<void>
 }
 
+/** Whom to tell that it is time to renew. */
+export interface HintsPort {
+  /** What the device that is connected with this certificate is to be told now; undefined: nothing. */
+  due(certificate: { readonly issuer: CaName; readonly serial: SerialNumber }): RenewalHint | undefined
+  told(device: DeviceId): void
+}
+
 export interface BrokerPorts {
   readonly host: string
   readonly port: number
@@ -82,4 +90,5 @@ export interface BrokerPorts {
   readonly observe: (peer: Peer) => Promise<Decision<void>>
   readonly detection: DetectionPort
   readonly renewal: RenewalPort
+  readonly hints: HintsPort
 }

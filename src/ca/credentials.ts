@@ -15,6 +15,7 @@ import { decodePem, encodePem } from '../x509/pem.ts'
 import { chainOf, issuerOfServer, rootsInForce, serverChain } from './chains.ts'
 import type { GenesisPorts, Organisation } from './genesis.ts'
 import type { Authority } from './issue.ts'
+import type { NamesAsked } from './name-rules.ts'
 import { readSecretFile, writeSecretFile } from './key-file.ts'
 
 const PUBLIC_MODE = 0o644
@@ -35,7 +36,11 @@ interface Belongings {
 /** The authority of a CA by its name; the current one is open already. */
 export type AuthorityOf = (issuer: CaRecord) => Promise<Authority>
 
-/** Issues the credential unless a good one is there. Failure: 'refused', 'key-permissions'. */
+/** The names of the credentials that an issuing CA will be asked for: one that may not give them is of no use here. */
+export function credentialNames({ organization, hosts }: Pick<GenesisPorts, 'organization' | 'hosts'>): readonly NamesAsked[] {
+  return (['server', 'operator', 'ocsp-responder'] as const).map((kind) => ({ commonName: COMMON_NAMES[kind], organization, subjectAltNames: kind === 'server' ? serverNames(hosts) : [] }))
+}
+
 /** Where the credential is, below certs/local. A CA has a responder of its own; that of the first is older than the others. */
 export function folderOfCredential(kind: Credential, issuer: CaName | undefined): string {
   return kind !== 'ocsp-responder' || issuer === undefined || issuer === FIRST_ISSUING ? kind : `${kind}-${issuer}`
@@ -47,7 +52,7 @@ export async function ensureCredential(kind: Credential, organisation: Organisat
   const files = { cert: path.join(folder, 'cert.pem'), key: path.join(folder, 'key.pem'), ca: path.join(folder, 'ca.pem') }
   const altNames = kind === 'server' ? serverNames(ports.hosts) : []
   const belongings = belongingsOf(kind, organisation, ports, of)
-  const good = goodLeaf(files, altNames, belongings.issuer, ports)
+  const good = ports.anew === kind ? undefined : goodLeaf(files, altNames, belongings.issuer, ports)
   if (good !== undefined) {
     writePublic(files.cert, encodePem('CERTIFICATE', good) + belongings.chain)
     writePublic(files.ca, belongings.roots)

@@ -6,6 +6,7 @@ import type { KeyObject } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Actor } from '../core/audit.ts'
+import type { CaIds } from '../core/ca-names.ts'
 import { judgeIssuer } from '../core/certificate-rules.ts'
 import { SallyportError, refused } from '../core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type EpochMs, type SerialNumber } from '../core/ids.ts'
@@ -13,11 +14,12 @@ import type { CaRecord, CaState, Registry } from '../core/registry.ts'
 import { CA_LIMITS } from '../limits.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
 import { generateKey, keyHash, openPublicKey, spkiOf } from '../x509/keys.ts'
-import { encodeName } from '../x509/names.ts'
+import { encodeName, encodeNameBelow } from '../x509/names.ts'
+import { permittedBase } from '../x509/permitted-names.ts'
 import { encodePem } from '../x509/pem.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
 import { joinCertificate, openTemplate, subjectKeyId } from '../x509/template.ts'
-import { currentCa, rootsInForce } from './chains.ts'
+import { currentCa, rootOf, rootsInForce } from './chains.ts'
 import { newSerial, openAuthority, type Authority } from './issue.ts'
 import { openPassphrase, readSecretFile, sealKey, unsealKey, writeSecretFile } from './key-file.ts'
 import { ensureCredential, type AuthorityOf } from './credentials.ts'
@@ -46,6 +48,8 @@ export interface GenesisPorts {
   readonly clock: () => EpochMs
   readonly random: (count: number) => Uint8Array
   readonly actor: Actor
+  /** A credential of ours that is issued anew, however good it is. */
+  readonly anew?: 'server' | 'operator' | undefined
   /** Who signs for the issuing CA, where that is not this process: then nobody here opens its key. */
   readonly signerOf?: (ca: CaRecord) => SeparateSigner
 }
@@ -111,7 +115,7 @@ export function openVault(ports: GenesisPorts, mayMake = false): Vault {
 /** Opens the authority of one CA that is recorded. Failures: 'key-unreadable', 'key-permissions', 'passphrase-wrong'. */
 export async function openAuthorityOf(ports: GenesisPorts, issuer: CaRecord, vault: Vault = openVault(ports)): Promise<Authority> {
   const signer = ports.signerOf?.(issuer) ?? openSigner(await openKey(ports, vault, issuer))
-  return openAuthority({ registry: ports.registry, signer, issuer, profiles: ports.profiles, door: ports.door, clock: ports.clock, random: ports.random })
+  return openAuthority({ registry: ports.registry, signer, issuer: { ...issuer, root: rootOf(issuer, ports.registry.cas())?.der }, profiles: ports.profiles, door: ports.door, clock: ports.clock, random: ports.random })
 }
 
 /** What signs the CRLs of this CA; undefined while its key is elsewhere, as that of a root may be. Failures: as above. */
@@ -150,8 +154,15 @@ async function makeRoot(ports: GenesisPorts, vault: Vault): Promise<CaRecord> {
 async function makeIssuing(ports: GenesisPorts, vault: Vault, root: CaRecord): Promise<CaRecord> {
   const rootKey = await openKey(ports, vault, root)
   const key = await ensureKey(ports, vault, ISSUING, ports.profiles.issuing)
-  const name = encodeName({ organization: ports.organization, commonName: `${ports.organization} Issuing 1` })
+  const name = issuingName(ports, root.der, 1)
   return record(ports, { name: ISSUING, role: 'issuing', state: 'current', der: await certify(ports, { profile: ports.profiles.issuing, key, subjectDer: name, signer: openSigner(rootKey), issuer: root.der }) })
+}
+
+/** The subject of an issuing CA: below the name that its root permits, where it permits no others. */
+export function issuingName({ organization }: Pick<GenesisPorts, 'organization'>, root: Uint8Array, number: number): Uint8Array {
+  const base = permittedBase(root)
+  const commonName = `${organization} Issuing ${number}`
+  return base === undefined ? encodeName({ organization, commonName }) : encodeNameBelow(base, commonName)
 }
 
 /** What a CA certificate is made of. */
@@ -163,12 +174,14 @@ export interface CaToCertify {
   readonly signer: Signer
   /** The issuer's certificate; without one it is self-signed. */
   readonly issuer?: Uint8Array
+  /** The name (DER) below which it permits subjects, critically; without one it permits any. */
+  readonly permitted?: Uint8Array | undefined
   /** For a key that has a certificate already: the serial number that is planned, the identifier by which the key is known, and an end. */
   readonly again?: { readonly serial: SerialNumber; readonly subjectKeyId: string; readonly notBefore: EpochMs; readonly notAfter: EpochMs }
 }
 
 /** A CA certificate, linted and verified. Failures: 'certificate-unusable', 'issuance-mismatch'. */
-export async function certify(ports: GenesisPorts, { profile, key, subjectDer, signer, issuer: issuerCertificate, again }: CaToCertify): Promise<Uint8Array> {
+export async function certify(ports: GenesisPorts, { profile, key, subjectDer, signer, issuer: issuerCertificate, permitted, again }: CaToCertify): Promise<Uint8Array> {
   const issuer = issuerCertificate === undefined ? undefined : certificateParts(issuerCertificate)
   const issuerFacts = issuerCertificate === undefined ? undefined : parseCertificate(issuerCertificate)
   if (issuer?.allow === false || issuerFacts?.allow === false) throw new SallyportError('certificate-unusable', 'The root certificate cannot be read.', { fix: 'Restore data/registry.db from your backup.' })
@@ -182,6 +195,7 @@ export async function certify(ports: GenesisPorts, { profile, key, subjectDer, s
     basicConstraints: profile.pathLength === undefined ? { ca: true } : { ca: true, pathLength: profile.pathLength },
     keyUsage: profile.keyUsage,
     extendedKeyUsage: profile.extendedKeyUsage,
+    permitted,
   })({
     serial: again === undefined ? newSerial(ports.random) : Buffer.from(again.serial, 'hex'),
     ...(again === undefined ? {} : { subjectKeyId: Buffer.from(again.subjectKeyId, 'hex') }),
@@ -205,20 +219,22 @@ export interface NewCa {
   readonly role: CaRecord['role']
   readonly der: Uint8Array
   readonly state: CaState
+  /** The device ids that it may name; absent where it may name any. */
+  readonly ids?: CaIds
 }
 
 /** Records CAs, all of them or none. Failures: 'certificate-unusable', 'refused'. */
 export async function recordCas(ports: Pick<GenesisPorts, 'registry' | 'clock' | 'actor'>, found: readonly NewCa[]): Promise<void> {
   const at = ports.clock()
-  const cas = found.map(({ name, role, der, state }): CaRecord => {
+  const cas = found.map(({ name, role, der, state, ids }): CaRecord => {
     const parts = certificateParts(der)
     if (!parts.allow) throw new SallyportError('certificate-unusable', `The certificate of ${name} cannot be read: ${parts.detail ?? parts.reason}.`)
-    return { name, role, tenant: DEFAULT_TENANT, der, spkiSha256: keyHash(parts.value.spki.raw), createdAt: at, state, since: at }
+    return { name, role, tenant: DEFAULT_TENANT, der, spkiSha256: keyHash(parts.value.spki.raw), createdAt: at, state, since: at, ...(ids === undefined ? {} : { ids }) }
   })
   const committed = await ports.registry.commit(
     cas.map((ca) => ({ kind: 'ca-added', ca })),
     cas.map(({ spkiSha256 }) => ({ kind: 'key-free', spkiSha256 })),
-    cas.map(({ name }) => ({ kind: 'ca-added', at, ca: name, actor: ports.actor })),
+    cas.map(({ name, ids }) => ({ kind: 'ca-added', at, ca: name, actor: ports.actor, ...(ids === undefined ? {} : { ids }) })),
   )
   if (!committed.allow) throw refused(committed, `The CA ${cas.map((ca) => ca.name).join(', ')} could not be recorded (${committed.reason}).`)
 }

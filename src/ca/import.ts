@@ -3,16 +3,22 @@
 
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import path from 'node:path'
-import { judgeIssuer } from '../core/certificate-rules.ts'
+import type { CaIds } from '../core/ca-names.ts'
+import { deviceNameOf, judgeIssuer } from '../core/certificate-rules.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { judgeNames } from '../core/name-constraints.ts'
 import { SallyportError } from '../core/errors.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
+import { readDer } from '../x509/der.ts'
 import { keyHash, openPublicKey, spkiOf } from '../x509/keys.ts'
+import { readName } from '../x509/names.ts'
 import { decodePem } from '../x509/pem.ts'
 import { isCertificateSignedBy } from '../x509/signatures.ts'
+import { credentialNames } from './credentials.ts'
 import { ISSUING, recordCas, ROOT, type GenesisPorts } from './genesis.ts'
 import { openPassphrase, sealKey, writeSecretFile } from './key-file.ts'
+import { openNameRules } from './name-rules.ts'
+import { readIssuer, subjectOf, type IssuerCertificate } from './tbs.ts'
 
 export interface CaImport {
   /** PEM: the CA certificate; certificates after the first count as chain. */
@@ -49,6 +55,7 @@ export async function importCa(source: CaImport, ports: GenesisPorts): Promise<'
     return 'root'
   }
   const root = climb(ca, rest, ports)
+  checkNames({ name: ISSUING, der: ca.der, root: root.der }, ports)
   await seal(key, 'issuing.key', ports)
   // Together: a root without its key, and without an issuing CA, is an organisation that cannot go on.
   await recordCas(ports, [{ name: ROOT, role: 'root', state: 'current', der: root.der }, { name: ISSUING, role: 'issuing', state: 'current', der: ca.der }])
@@ -67,6 +74,29 @@ export function checkImported(source: Pick<CaImport, 'cert' | 'chain'>, key: Key
   // Ours first: a root that is known here is not recorded a second time.
   const known = roots.map(({ der }) => readOne(der, 'a root of this home'))
   return { ca: ca.der, root: climb(ca, [...known, ...rest], ports).der }
+}
+
+/**
+ * Can this CA name what it is for: a device, this server with all its hosts, an operator, its responder? Everybody who verifies would
+ * refuse what it may not name, and first of all our own door. Failure: 'certificate-unusable'.
+ */
+export function checkNames(issuer: IssuerCertificate, ports: Pick<GenesisPorts, 'organization' | 'hosts'>): void {
+  const opened = readIssuer(issuer)
+  const device = exampleOf(issuer.ids)
+  const subject = readDer(subjectOf({ commonName: device }, opened))
+  const named = deviceNameOf({ subject: (subject.allow ? readName(subject.value) : undefined) ?? [] })
+  if (!named.allow) throw unusable(`The name below which this CA permits subjects is no place for a device: ${named.reason}.`, 'Have it issued with a permitted directory name of one attribute per RDN, and without a common name.')
+  const judge = openNameRules(issuer, opened)
+  for (const asked of [{ commonName: device, device: named.value }, ...credentialNames(ports)]) {
+    const judged = judge(asked)
+    if (!judged.allow) throw unusable(`The name constraints of this CA leave no room for ${asked.commonName}: ${judged.detail ?? judged.reason}.`, 'Have it issued for the names of devices and of this server (hosts: in sallyport.yaml), or without constraints.')
+  }
+}
+
+/** An id that fits the first pattern. */
+function exampleOf(ids: CaIds): string {
+  const [pattern = 'd'] = ids ?? []
+  return pattern.startsWith('*') ? `d${pattern.replaceAll('*', '')}` : pattern.replaceAll('*', '')
 }
 
 async function seal(key: KeyObject, name: string, { paths }: GenesisPorts): Promise<void> {

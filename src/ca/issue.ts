@@ -10,6 +10,7 @@ import { ENROLLABLE_STATES } from '../core/enrollment.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber, TokenName } from '../core/ids.ts'
 import type { CaState, CertificatePlan, CertificateRecord, Change, Expectation, ProfileName, Registry } from '../core/registry.ts'
+import { CA_LIFE_LIMITS } from '../ca-limits.ts'
 import { CA_LIMITS, LIFE, REGISTRY_LIMITS } from '../limits.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import { keyFacts, openPublicKey } from '../x509/keys.ts'
@@ -19,6 +20,7 @@ import { joinCertificate } from '../x509/template.ts'
 import { pointersOf, type PublicDoor } from './pointers.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import type { Signer } from './signer.ts'
+import { openNameRules } from './name-rules.ts'
 import { openTbs, readIssuer, subjectOf, unreadableIssuer, type IssuerCertificate } from './tbs.ts'
 
 /** What shall be certified. `spki` is DER. */
@@ -27,6 +29,8 @@ export interface IssueRequest {
   readonly commonName: string
   readonly organization?: string
   readonly spki: Uint8Array
+  /** What `spki` is, where that was read already. */
+  readonly key?: KeyFacts
   readonly device?: DeviceId
   readonly subjectAltNames?: readonly SubjectAltName[]
   /** What is done with the plan, or not at all: a credential is used up. */
@@ -53,9 +57,9 @@ export interface Authority {
   readonly issuerDer: Uint8Array
   /**
    * Issues one certificate, recorded before and after. Asking again for the same device and key gives the same certificate
-   * while it is in force (where it is to wait for its first use: while it waits); who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use,
-   * certificates-limit, device-<state>, revision-conflict, request-invalid for an end that the profile does not reach, and what `along` expects. Failures: 'certificate-unusable' when the CA itself is not in
-   * force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
+   * while it is in force (where it is to wait for its first use: while it waits); who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use, ca-name-outside,
+   * certificates-limit, device-<state>, revision-conflict, request-invalid for an end that the profile does not reach, and what `along` expects. Failures: 'internal' when its serial numbers repeat,
+   * 'certificate-unusable' when the CA itself is not in force, 'issuance-mismatch', whatever the signer or the registry throws. After a failure the plan stays recorded.
    */
   issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>>
 }
@@ -90,6 +94,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   // The key in the issuer's certificate, not the one that the signer claims: what does not verify under the former is nobody's.
   const issuerKey = openPublicKey(issuer.spki) ?? throwing(unreadableIssuer(ports.issuer.name))
   const buildTbs = openTbs(issuer, ports.signer.signatureIdentifier, ports.profiles)
+  const judgeName = openNameRules(ports.issuer, issuer)
 
   /** The certificate that an earlier request of the same device and key was answered with. */
   function issuedBefore(request: IssueRequest, spkiSha256: string, now: EpochMs): Issued | undefined {
@@ -112,7 +117,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   const underway = new Map<string, Promise<Decision<Issued>>>()
 
   async function issue(request: IssueRequest, actor: Actor): Promise<Decision<Issued>> {
-    const key = keyFacts(request.spki)
+    const key = request.key ?? keyFacts(request.spki)
     const weak = keyProblem(key)
     if (weak !== undefined) return deny('key-weak', weak)
     if (request.device === undefined) return issueNew(request, key, actor)
@@ -126,8 +131,10 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     return started
   }
 
-  async function issueNew(request: IssueRequest, key: KeyFacts, actor: Actor): Promise<Decision<Issued>> {
+  async function issueNew(request: IssueRequest, key: KeyFacts, actor: Actor, draws = 1): Promise<Decision<Issued>> {
     const now = ports.clock()
+    const named = judgeName(request)
+    if (!named.allow) return named
 
     const profile = ports.profiles[request.profile]
     const { until = now + profile.validityMs, inForceMax = CA_LIMITS.certificatesInForceMax } = request
@@ -167,9 +174,14 @@ export function openAuthority(ports: AuthorityPorts): Authority {
       [...expected, ...(along.expected ?? []), ...ends.map(({ issuer, serial, state }) => ({ kind: 'certificate-state', issuer, serial, states: [state] }) as const)],
       [...along.audit, ...ends.map((ended) => supersededEvent(ended, record.serial, now, actor)), auditOf('certificate-planned', record, now, actor)],
     )
+    // Nothing was written: what is recorded under this serial number is somebody else's, and another one is drawn.
+    if (!planned.allow && ports.registry.certificate(record.issuer, record.serial) !== undefined) {
+      if (draws >= CA_LIFE_LIMITS.serialDrawsMax) throw repeating(record)
+      return issueNew(request, key, actor, draws + 1)
+    }
     if (!planned.allow) return planned
 
-    const subjectDer = subjectOf(plan)
+    const subjectDer = subjectOf(plan, issuer)
     const tbs = buildTbs({ record, plan, spki: request.spki })
     const der = joinCertificate(tbs, ports.signer.signatureIdentifier, await ports.signer.sign(tbs))
     const facts = readBack(der, { record, profile, subjectDer, issuerDer, issuerKeyId, request, pointers: pointersOf(profile, record.issuer, record.serial, plan.door) })
@@ -186,6 +198,10 @@ export function openAuthority(ports: AuthorityPorts): Authority {
   }
 
   return { issuer: ports.issuer.name, issuerDer: ports.issuer.der, issue }
+}
+
+function repeating({ serial }: CertificateRecord): SallyportError {
+  return new SallyportError('internal', `The random numbers of this machine repeat themselves: ${CA_LIFE_LIMITS.serialDrawsMax} serial numbers that were drawn one after the other are recorded already, the last is ${serial}. Nothing was issued.`, { fix: 'Do not issue with this machine until its random source is mended: keys that are made here cannot be trusted either.' })
 }
 
 function throwing(failure: SallyportError): never {

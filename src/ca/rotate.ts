@@ -7,6 +7,7 @@ import path from 'node:path'
 import type { KeyLoan } from '../core/ca-desk.ts'
 import { deny } from '../core/decision.ts'
 import { failureOf, refused, SallyportError } from '../core/errors.ts'
+import type { CaIds } from '../core/ca-names.ts'
 import type { CaName, SerialNumber } from '../core/ids.ts'
 import type { AuditEvent } from '../core/audit.ts'
 import type { CaRecord, CertificateRecord } from '../core/registry.ts'
@@ -15,10 +16,9 @@ import { certificateParts, parseCertificate, type CertificateParts } from '../x5
 import type { CertificateFacts } from '../core/certificate.ts'
 import { makeCsr } from '../x509/csr.ts'
 import { openPublicKey } from '../x509/keys.ts'
-import { encodeName } from '../x509/names.ts'
 import { currentCa, isInForce } from './chains.ts'
-import { certify, ensureKey, keyFileOf, openVault, recordCas, unseal, type GenesisPorts, type NewCa } from './genesis.ts'
-import { checkImported, type CaImport } from './import.ts'
+import { certify, ensureKey, issuingName, keyFileOf, openVault, recordCas, unseal, type GenesisPorts, type NewCa } from './genesis.ts'
+import { checkImported, checkNames, type CaImport } from './import.ts'
 import { newSerial } from './issue.ts'
 import { openRootKey } from './root-key.ts'
 import { openSigner } from './signer.ts'
@@ -37,8 +37,17 @@ function needed(cas: readonly CaRecord[], role: 'root' | 'issuing'): CaRecord {
   return found
 }
 
-/** Makes the next issuing CA, below the current root or below a new one. Failures: those of certify and of opening the root's key. */
-export async function makeSuccessor(ports: GenesisPorts, { root, loan }: { readonly root: boolean; readonly loan: KeyLoan | undefined }): Promise<readonly CaName[]> {
+export interface Successor {
+  readonly root: boolean
+  readonly loan: KeyLoan | undefined
+  /** The device ids that it may name. */
+  readonly ids?: CaIds
+  /** The name (DER) below which it permits subjects. */
+  readonly permitted?: Uint8Array | undefined
+}
+
+/** Makes the next issuing CA, below the current root or below a new one. Failures: those of certify, of opening the root's key, and 'certificate-unusable' for one that could not name what it is for. */
+export async function makeSuccessor(ports: GenesisPorts, { root, loan, ids, permitted }: Successor): Promise<readonly CaName[]> {
   const vault = openVault(ports)
   const cas = ports.registry.cas()
   const made: NewCa[] = []
@@ -54,8 +63,9 @@ export async function makeSuccessor(ports: GenesisPorts, { root, loan }: { reado
   } else above = { key: await openRootKey(ports, vault, oldRoot, loan), der: oldRoot.der }
   const { name, number } = nextName(cas, 'issuing')
   const key = await ensureKey(ports, vault, name, ports.profiles.issuing)
-  const subjectDer = encodeName({ organization: ports.organization, commonName: `${ports.organization} Issuing ${number}` })
-  made.push({ name, role: 'issuing', state: 'created', der: await certify(ports, { profile: ports.profiles.issuing, key, subjectDer, signer: openSigner(above.key), issuer: above.der }) })
+  const der = await certify(ports, { profile: ports.profiles.issuing, key, subjectDer: issuingName(ports, above.der, number), signer: openSigner(above.key), issuer: above.der, permitted })
+  checkNames({ name, der, root: above.der, ids }, ports)
+  made.push({ name, role: 'issuing', state: 'created', der, ids })
   // Together: one without the other is no rotation that could go on.
   await recordCas(ports, made)
   return made.map((ca) => ca.name)
@@ -118,7 +128,7 @@ export async function requestIssuing(ports: GenesisPorts): Promise<{ readonly ca
 }
 
 /** Takes in the certificate for that request, below a root of ours or below one that comes with it. Failures: 'certificate-unusable', 'refused'. */
-export async function importIssuing(ports: GenesisPorts, source: Pick<CaImport, 'cert' | 'chain'>): Promise<readonly CaName[]> {
+export async function importIssuing(ports: GenesisPorts, source: Pick<CaImport, 'cert' | 'chain'>, ids?: CaIds): Promise<readonly CaName[]> {
   const cas = ports.registry.cas()
   const { name } = nextName(cas, 'issuing')
   const file = path.join(ports.paths.local, keyFileOf(name))
@@ -126,10 +136,11 @@ export async function importIssuing(ports: GenesisPorts, source: Pick<CaImport, 
   const key = await unseal(openVault(ports), file)
   const roots = cas.filter((ca) => ca.role === 'root' && isInForce(ca))
   const { ca, root } = checkImported(source, key, ports, roots)
+  checkNames({ name, der: ca, root, ids }, ports)
   const known = roots.find(({ der }) => Buffer.compare(der, root) === 0)
   const made: readonly NewCa[] = [
     ...(known === undefined ? [{ name: nextName(cas, 'root').name, role: 'root', state: 'created', der: root } as const] : []),
-    { name, role: 'issuing', state: 'created', der: ca },
+    { name, role: 'issuing', state: 'created', der: ca, ids },
   ]
   await recordCas(ports, made)
   return made.map((each) => each.name)

@@ -2,11 +2,13 @@
 // else. Issuance and the signer build it each for itself, and the bytes must be equal.
 
 import { SallyportError } from '../core/errors.ts'
+import type { CaIds } from '../core/ca-names.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import type { CaName, SerialNumber } from '../core/ids.ts'
 import type { CertificatePlan, CertificateRecord, ProfileName } from '../core/registry.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
-import { encodeName } from '../x509/names.ts'
+import { encodeName, encodeNameBelow } from '../x509/names.ts'
+import { permittedBase } from '../x509/permitted-names.ts'
 import { openTemplate, subjectKeyId, type CertificateTemplate } from '../x509/template.ts'
 import { pointersOf } from './pointers.ts'
 import type { Profiles } from './profiles.ts'
@@ -14,24 +16,30 @@ import type { Profiles } from './profiles.ts'
 export interface IssuerCertificate {
   readonly name: CaName
   readonly der: Uint8Array
+  /** The device ids that it may name; absent where it may name any. */
+  readonly ids?: CaIds
+  /** The certificate of the root above it: the names that it permits count, too. */
+  readonly root?: Uint8Array | undefined
 }
 
 export interface IssuerFacts {
   readonly facts: CertificateFacts
   readonly subjectDer: Uint8Array
+  /** The name (DER) below which all its subjects stand, where it permits no others. */
+  readonly base: Uint8Array | undefined
   readonly keyId: Uint8Array
   /** SubjectPublicKeyInfo, DER. */
   readonly spki: Uint8Array
 }
 
 /** Reads the certificate of an issuer. Failure: 'certificate-unusable'. */
-export function readIssuer({ name, der }: IssuerCertificate): IssuerFacts {
+export function readIssuer({ name, der, root }: Pick<IssuerCertificate, 'name' | 'der' | 'root'>): IssuerFacts {
   const parsed = parseCertificate(der)
   const parts = certificateParts(der)
   if (!parsed.allow || !parts.allow) throw unreadableIssuer(name)
   const { subjectKeyId: keyId } = parsed.value
   const spki = parts.value.spki.raw
-  return { facts: parsed.value, subjectDer: parts.value.subject.raw, keyId: keyId === undefined ? subjectKeyId(spki) : Buffer.from(keyId, 'hex'), spki }
+  return { facts: parsed.value, subjectDer: parts.value.subject.raw, base: permittedBase(der) ?? (root === undefined ? undefined : permittedBase(root)), keyId: keyId === undefined ? subjectKeyId(spki) : Buffer.from(keyId, 'hex'), spki }
 }
 
 export function unreadableIssuer(name: CaName): SallyportError {
@@ -47,8 +55,8 @@ export interface Planned {
 /** Equal plans give equal bytes. */
 export type BuildTbs = (planned: Planned) => Uint8Array
 
-export function subjectOf({ commonName, organization }: Omit<CertificatePlan, 'actor'>): Uint8Array {
-  return encodeName({ commonName, organization })
+export function subjectOf({ commonName, organization }: Pick<CertificatePlan, 'commonName' | 'organization'>, { base }: Pick<IssuerFacts, 'base'>): Uint8Array {
+  return base === undefined ? encodeName({ commonName, organization }) : encodeNameBelow(base, commonName)
 }
 
 export function openTbs(issuer: IssuerFacts, signatureIdentifier: Uint8Array, profiles: Profiles): BuildTbs {
@@ -71,7 +79,7 @@ export function openTbs(issuer: IssuerFacts, signatureIdentifier: Uint8Array, pr
   }
 
   return ({ record, plan, spki }) =>
-    templateOf(record.profile)({ serial: serialBytes(record.serial), notBefore: record.notBefore, notAfter: record.notAfter, subjectDer: subjectOf(plan), spki, subjectAltNames: plan.subjectAltNames, pointers: pointersOf(profiles[record.profile], record.issuer, record.serial, plan.door) })
+    templateOf(record.profile)({ serial: serialBytes(record.serial), notBefore: record.notBefore, notAfter: record.notAfter, subjectDer: subjectOf(plan, issuer), spki, subjectAltNames: plan.subjectAltNames, pointers: pointersOf(profiles[record.profile], record.issuer, record.serial, plan.door) })
 }
 
 const serialBytes = (serial: SerialNumber): Uint8Array => Uint8Array.from(Buffer.from(serial, 'hex'))

@@ -13,8 +13,8 @@ export async function csr(options: CommonOptions & { readonly out?: string }): P
   })
 }
 
-export async function importIssuing(options: CommonOptions & { readonly cert: string; readonly chain?: string }): Promise<void> {
-  const source = { cert: readText(options.cert), ...(options.chain === undefined ? {} : { chain: readText(options.chain) }) }
+export async function importIssuing(options: CommonOptions & { readonly cert: string; readonly chain?: string; readonly ids?: readonly string[] }): Promise<void> {
+  const source = { cert: readText(options.cert), ...(options.chain === undefined ? {} : { chain: readText(options.chain) }), ...(options.ids === undefined ? {} : { ids: options.ids }) }
   await withDesk(options, async (desk) => {
     const items = await desk.importCa(source)
     print(options, { items }, () => `${items.join(' and ')} ${items.length === 1 ? 'is' : 'are'} created.\nnext: sallyport ca rotate trust`)

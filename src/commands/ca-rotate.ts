@@ -12,6 +12,8 @@ interface StepOptions extends CommonOptions {
   readonly force?: boolean
   readonly rootKey?: string
   readonly rootKeyPassphraseFile?: string
+  readonly ids?: readonly string[]
+  readonly unit?: string
 }
 
 const DEVICES_SHOWN = 20
@@ -30,13 +32,13 @@ export async function step(name: string, options: StepOptions): Promise<void> {
   const wanted = ROTATION_STEPS.find((each) => each === name)
   if (wanted === undefined) throw new SallyportError('usage', `There is no step ${name}.`)
   const rootKey: KeyLoan | undefined = options.rootKey === undefined ? undefined : loanOf(options.rootKey, options.rootKeyPassphraseFile)
-  const { root, dryRun, force } = options
+  const { root, dryRun, force, ids, unit } = options
   await withDesk(options, async (desk) => {
     if (wanted === 'retire' && force === true && dryRun !== true) {
       const would = await desk.rotateCa({ step: wanted, dryRun: true, force })
       await confirm(options, `${listed(would.breaks, would.breaksCount)}\nRevoke what they have of the old CA, and retire it?`)
     }
-    let done = await desk.rotateCa({ step: wanted, root, dryRun, force, rootKey })
+    let done = await desk.rotateCa({ step: wanted, root, dryRun, force, rootKey, ids, unit })
     while (done.outcome === 'part') {
       process.stderr.write(`${done.revoked} certificates revoked so far …\n`)
       const more = await desk.rotateCa({ step: wanted, force })

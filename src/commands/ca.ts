@@ -41,6 +41,8 @@ export async function init(options: InitOptions): Promise<void> {
 export async function show(options: CommonOptions): Promise<void> {
   await withDesk(options, async (desk) => {
     const items = await desk.cas()
-    print(options, { items }, () => table([['NAME', 'ROLE', 'STATE', 'SUBJECT', 'EXPIRES', 'SHA-256'], ...items.map((ca) => [ca.name, ca.role, ca.state, ca.subject, time(ca.notAfter), ca.sha256])]))
+    // A column that says nothing is not shown.
+    const limited = items.some(({ ids }) => ids !== undefined)
+    print(options, { items }, () => table([['NAME', 'ROLE', 'STATE', ...(limited ? ['MAY NAME'] : []), 'SUBJECT', 'EXPIRES', 'SHA-256'], ...items.map((ca) => [ca.name, ca.role, ca.state, ...(limited ? [ca.ids?.join(' ') ?? '-'] : []), ca.subject, time(ca.notAfter), ca.sha256])]))
   })
 }

@@ -58,7 +58,7 @@ function told(found: MassRevoked): string {
   return `${certificates(found)} of ${devices(found)}: ${found.first.join(', ')}${more > 0 ? `, and ${more} more` : ''}. ${found.sessions} live session${found.sessions === 1 ? '' : 's'} would end.`
 }
 
-function timeOf(option: string, text: string | undefined): EpochMs | undefined {
+export function timeOf(option: string, text: string | undefined): EpochMs | undefined {
   if (text === undefined) return undefined
   const ms = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/.test(text) ? Date.parse(text) : Number.NaN
   if (Number.isNaN(ms)) throw new SallyportError('usage', `${option} takes a time, as 2026-03-01 or 2026-03-01T12:00:00Z.`)

@@ -72,6 +72,6 @@ export async function revoke(options: RevokeOptions): Promise<void> {
   await confirm(options, `Revoke ${options.device ?? options.serial ?? ''}? Its sessions end now, and the certificate can never be used again.`)
   await withDesk(options, async (desk) => {
     const answer = await desk.revoke(target, reason)
-    print(options, answer, () => `Revoked ${answer.revoked.join(', ')}. ${answer.sessionsClosed} session${answer.sessionsClosed === 1 ? '' : 's'} closed, within ${answer.closedMs} ms of the commit.`)
+    print(options, answer, () => `Revoked ${answer.revoked.join(', ')}. ${answer.sessionsClosed} session${answer.sessionsClosed === 1 ? '' : 's'} closed, within ${answer.closedMs} ms of the commit.${answer.before === undefined ? '' : `\nRevoked before, with the reason and the time of then: ${answer.before.join(', ')}.`}`)
   })
 }

@@ -3,18 +3,18 @@
 
 import { SallyportError } from '../core/errors.ts'
 import { REASONS, EXIT } from '../vocabulary.ts'
-import { deny, type Decision } from '../core/decision.ts'
-import type { Desk } from '../core/desk.ts'
+import { deny } from '../core/decision.ts'
+import type { Desk, NewDevice } from '../core/desk.ts'
 import type { Device } from '../core/device.ts'
-import { judgeEnrollment } from '../core/enrollment.ts'
-import { DEFAULT_TENANT, parseGroupName, printable } from '../core/ids.ts'
+import { parseGroupName, printable } from '../core/ids.ts'
 import { IMPORT_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
-import { parseCsr } from '../x509/csr.ts'
 import { configOf, endpointsOf, print, required, withDesk, type CommonOptions } from './context.ts'
-import { openExtras, type Extra, type ExtraOptions } from './import-extras.ts'
+import { prepareExtras, type Added, type Extra, type ExtraOptions } from './import-extras.ts'
+import { judgedRows } from './import-judging.ts'
 import { digestOf, openResults, type Results, type RowResult } from './import-results.ts'
 import { readRows, type ImportRow } from './import-rows.ts'
+import { durationOf } from './token.ts'
 
 export interface ImportOptions extends CommonOptions, ExtraOptions {
   readonly group?: readonly string[]
@@ -25,75 +25,60 @@ export interface ImportOptions extends CommonOptions, ExtraOptions {
 export async function importFile(file: string, options: ImportOptions): Promise<void> {
   process.umask(0o077)
   const groups = (options.group ?? []).map((name) => required(parseGroupName(name)))
-  const judged = await judgeFile(file, groups, options)
+  const lifeMs = durationOf(options.expires)
+  const judged = await judgeFile(file, groups, { ...options, lifeMs })
   if (options.dryRun === true) return withDesk(options, (desk) => tellDryRun(desk, judged, options))
   await withDesk(options, async (desk, home) => {
     const { announcedHost, listen } = configOf(home)
     const endpoints = await endpointsOf(home)
-    const extra = await openExtras(desk, options, { host: announcedHost, port: endpoints?.mqtt.port ?? listen.mqtt.port, estPort: endpoints?.enroll?.port ?? listen.enroll.port })
-    using results = openResults(`${file}.results.ndjson`, { sha256: await digestOf(file), options: optionsText(groups, options) }, options.resume === true)
-    const counts = await run({ desk, extra, results, progress: progressOf(judged.rows) }, distinctRows(readRows(file, groups)))
+    const openExtra = prepareExtras(desk, options, { host: announcedHost, port: endpoints?.mqtt.port ?? listen.mqtt.port, estPort: endpoints?.enroll?.port ?? listen.enroll.port })
+    using results = openResults(`${file}.results.ndjson`, { sha256: await digestOf(file), options: optionsText(groups, options, judged.hasPasswords) }, options.resume === true)
+    const extra = openExtra(results.secret)
+    const counts = await run({ desk, extra, results, progress: progressOf(judged.rows) }, judgedRows(readRows(file, groups), lifeMs))
     const written = extra.finish()
     if (counts.refused > 0) process.exitCode = EXIT.refused
-    print(options, { ...counts, results: results.file, ...(written === undefined ? {} : { out: written }) }, () => [`${counts.registered} registered, ${counts.refused} refused; what became of each row: ${results.file}`, ...(written === undefined ? [] : [written])].join('\n'))
+    print(options, { ...counts, results: results.file, ...(written === undefined ? {} : { out: written }) }, () => [...problemLines(counts.items, counts.refused), `${counts.registered} registered, ${counts.refused} refused; what became of each row: ${results.file}`, ...(written === undefined ? [] : [written])].join('\n'))
   })
 }
 
 /** Everything that the results depend on. */
-function optionsText(groups: readonly string[], { bundle, out, expires }: ImportOptions): string {
-  return [...groups.map((group) => `--group ${group}`), ...(bundle === undefined ? [] : [`--bundle ${bundle}`]), ...(out === undefined ? [] : [`--out ${out}`]), ...(bundle === 'sheet' ? [`--expires ${expires}`] : [])].join(' ')
-}
-
-/** The rows, with a request judged, and the second of two with one id or one key refused: the first is the one that counts. */
-async function* distinctRows(rows: AsyncIterable<ImportRow>): AsyncGenerator<ImportRow> {
-  const [ids, keys] = [new Map<string, number>(), new Map<string, number>()]
-  for await (const row of rows) {
-    const key = keyOf(row)
-    const twice = ids.get(row.id)
-    const used = key.allow && key.value !== undefined ? keys.get(key.value) : undefined
-    if (!row.device.allow) yield row
-    else if (twice !== undefined) yield { ...row, device: deny('device-exists', `it is in this file twice, first in line ${twice}`) }
-    else if (!key.allow) yield { ...row, device: key }
-    else if (used !== undefined) yield { ...row, device: deny('key-in-use', `the key of line ${used}`) }
-    else {
-      ids.set(row.id, row.line)
-      if (key.value !== undefined) keys.set(key.value, row.line)
-      yield row
-    }
-  }
-}
-
-/** The key that a row brings, as it would be judged at its enrollment. */
-function keyOf({ device, csr }: ImportRow): Decision<string | undefined> {
-  if (csr === undefined || !device.allow) return { allow: true, value: undefined }
-  const parsed = parseCsr(csr)
-  if (!parsed.allow) return parsed
-  const plan = judgeEnrollment(parsed.value, { ...device.value, tenant: DEFAULT_TENANT, state: 'active', createdAt: 0, revision: 1 })
-  return plan.allow ? { allow: true, value: plan.value.spkiSha256 } : plan
+function optionsText(groups: readonly string[], { bundle, out, expires, passwordFile }: ImportOptions, hasPasswords: boolean): string {
+  return [...groups.map((group) => `--group ${group}`), ...(bundle === undefined ? [] : [`--bundle ${bundle}`]), ...(out === undefined ? [] : [`--out ${out}`]), ...(bundle === 'sheet' || hasPasswords ? [`--expires ${expires}`] : []), ...(passwordFile === undefined ? [] : [`--password-file ${passwordFile}`])].join(' ')
 }
 
 interface Judged {
   readonly rows: number
   readonly refused: readonly RowResult[]
   readonly refusedCount: number
+  readonly hasPasswords: boolean
   /** Line by id, of a dry run. */
   readonly lines: ReadonlyMap<string, number>
 }
 
-async function judgeFile(file: string, groups: readonly string[], options: ImportOptions): Promise<Judged> {
+async function judgeFile(file: string, groups: readonly string[], options: ImportOptions & { readonly lifeMs: number }): Promise<Judged> {
   const refused: RowResult[] = []
   const lines = new Map<string, number>()
-  let [rows, refusedCount] = [0, 0]
-  for await (const row of distinctRows(readRows(file, groups))) {
+  let [rows, refusedCount, hasPasswords] = [0, 0, false]
+  // A real run judges its rows when it comes to them: to verify every request twice would cost as much as to sign its certificate.
+  const read = readRows(file, groups)
+  for await (const row of options.dryRun === true ? judgedRows(read, options.lifeMs) : read) {
     rows++
-    if (row.csr !== undefined && options.bundle !== undefined) throw new SallyportError('usage', `Line ${row.line} brings a key of its own, and --bundle ${options.bundle} is for devices without one.`, { fix: 'Import those with a request from a file of their own, without --bundle.' })
+    hasPasswords ||= row.password !== undefined
+    refuseTwice(row, options.bundle)
     if (row.csr !== undefined && options.out === undefined && options.dryRun !== true) throw new SallyportError('usage', `Line ${row.line} asks for a certificate: say with --out where it goes.`)
     if (!row.device.allow) {
       refusedCount++
       if (refused.length < IMPORT_LIMITS.problemsShownMax) refused.push(refusal(row, row.device))
     } else if (options.dryRun === true) lines.set(row.id, row.line)
   }
-  return { rows, refused, refusedCount, lines }
+  return { rows, refused, refusedCount, hasPasswords, lines }
+}
+
+/** What a bundle would make, the row has already. */
+function refuseTwice({ line, csr, spki, password }: ImportRow, bundle: ImportOptions['bundle']): void {
+  if (bundle === undefined) return
+  const has = csr !== undefined || (spki !== undefined && bundle !== 'sheet') ? 'a key' : password !== undefined && bundle === 'sheet' ? 'a password' : undefined
+  if (has !== undefined) throw new SallyportError('usage', `Line ${line} brings ${has} of its own, and --bundle ${bundle} is for devices without one.`, { fix: 'Import those from a file of their own, without --bundle.' })
 }
 
 function refusal({ line, id }: ImportRow, { reason, detail }: { readonly reason: keyof typeof REASONS; readonly detail?: string }): RowResult {
@@ -117,11 +102,14 @@ async function tellDryRun(desk: Desk, judged: Judged, options: ImportOptions): P
   } while (after !== undefined)
   const items = problems.toSorted((a, b) => a.line - b.line).slice(0, IMPORT_LIMITS.problemsShownMax)
   print(options, { rows: judged.rows, good: judged.rows - refused, refused, items }, () => [
-    ...items.map((p) => `line ${p.line}: ${p.id}: ${p.message ?? ''}`),
-    ...(refused > items.length ? [`… and ${refused - items.length} more`] : []),
+    ...problemLines(items, refused),
     `${judged.rows} rows: ${judged.rows - refused} good, ${refused} would be refused. Nothing was written.`,
   ].join('\n'))
   if (refused > 0) process.exitCode = EXIT.refused
+}
+
+function problemLines(items: readonly RowResult[], refused: number): readonly string[] {
+  return [...items.map(({ line, id, message = '' }) => `line ${line}: ${id}: ${message}`), ...(refused > items.length ? [`… and ${refused - items.length} more`] : [])]
 }
 
 interface Run {
@@ -134,33 +122,51 @@ interface Run {
 interface Counts {
   readonly registered: number
   readonly refused: number
+  /** The first that this run has refused. */
+  readonly items: readonly RowResult[]
 }
 
 async function run({ desk, extra, results, progress }: Run, rows: AsyncIterable<ImportRow>): Promise<Counts> {
   let [seen, refused] = [0, results.refused]
   let batch: { readonly row: ImportRow; readonly begun: boolean }[] = []
-  const flush = async (): Promise<void> => {
-    if (batch.length === 0) return
+  let before: Added = { results: [] }
+  const items: RowResult[] = []
+  const work = async (): Promise<Added> => {
+    if (batch.length === 0) return { results: [] }
     // What was begun stays begun, with its time, until it has results: a resumed import may be interrupted, too.
-    results.begin(batch.length, batch.some(({ begun }) => begun) ? results.begun.at : Date.now())
+    results.begin(seen, batch.some(({ begun }) => begun) ? results.begun.at : Date.now())
     const outcomes = await registered(desk, batch.map(({ row }) => row), (i) => (batch[i]?.begun === true ? results.begun.at : undefined))
-    const finished = await extra.add(batch.map(({ row, begun }, i) => ({ row, begun, outcome: outcomes[i] ?? refusal(row, { reason: 'request-invalid' }) })))
-    results.write(finished)
-    refused += finished.filter(({ ok }) => !ok).length
+    return extra.add(batch.map(({ row, begun }, i) => ({ row, begun, outcome: outcomes[i] ?? refusal(row, { reason: 'request-invalid' }) })))
+  }
+  const settle = async ({ results: finished, write }: Added): Promise<void> => {
+    await write?.()
+    if (finished.length > 0) results.write(finished)
+    const problems = finished.filter(({ ok }) => !ok)
+    refused += problems.length
+    items.push(...problems.slice(0, IMPORT_LIMITS.problemsShownMax - items.length))
+  }
+  // The disk takes in what became of a batch while the next one is registered.
+  const flush = async (): Promise<void> => {
+    const [added] = await Promise.all([work(), settle(before)])
+    before = added
     batch = []
     progress(seen)
   }
   for await (const row of rows) {
-    seen++
-    if (seen <= results.done) continue
-    const begun = seen <= results.done + results.begun.count
+    if (seen < results.done) {
+      seen++
+      continue
+    }
+    const begun = seen < results.begun.end
     // Begun rows are a batch of their own: a device of the others that is there already was there before.
     if (batch[0] !== undefined && batch[0].begun !== begun) await flush()
+    seen++
     batch.push({ row, begun })
     if (batch.length === IMPORT_LIMITS.batchRows) await flush()
   }
   await flush()
-  return { registered: seen - refused, refused }
+  await settle(before)
+  return { registered: seen - refused, refused, items }
 }
 
 /** Registers what is good of a batch; what an interrupted import had registered counts as registered by it. */
@@ -183,8 +189,8 @@ async function registered(desk: Desk, rows: readonly ImportRow[], begunAt: (i: n
   return outcomes
 }
 
-function isOurs(there: Device, row: Pick<Device, 'groups' | 'attributes'>, begunAt: number): boolean {
-  const text = ({ groups, attributes }: Pick<Device, 'groups' | 'attributes'>): string => JSON.stringify([[...new Set(groups)], Object.entries(attributes).map(([name, value]) => `${name}=${value}`).toSorted()])
+function isOurs(there: Device, row: NewDevice, begunAt: number): boolean {
+  const text = ({ groups, attributes, keySha256 }: Pick<NewDevice, 'groups' | 'attributes' | 'keySha256'>): string => JSON.stringify([keySha256, [...new Set(groups)], Object.entries(attributes).map(([name, value]) => `${name}=${value}`).toSorted()])
   return there.createdAt >= begunAt && text(there) === text(row)
 }
 

@@ -10,21 +10,18 @@ import { SallyportError } from '../core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseGroupName, parseTenantId, printable, type DeviceId } from '../core/ids.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
 import type { BundleFormat } from './bundle-format.ts'
+import { chosenPassword, madePassword, newPasswordSecret } from './bundle-password.ts'
 import { configOf, confirm, endpointsOf, print, readText, required, table, time, withDesk, type CommonOptions } from './context.ts'
 
 interface AddOptions extends CommonOptions {
   readonly group?: readonly string[]
   readonly attr?: readonly string[]
   readonly tenant?: string
-  readonly file?: string
 }
 
-export async function add(id: string | undefined, options: AddOptions): Promise<void> {
-  if ((id === undefined) === (options.file === undefined)) throw new SallyportError('usage', 'Name one device, or a CSV file with --file.')
-  if (options.file !== undefined && options.tenant !== undefined) throw new SallyportError('usage', '--tenant is for one device: a file has no tenants.')
-  if (options.file !== undefined) return (await import('./device-file.ts')).addFile(options.file, options)
+export async function add(id: string, options: AddOptions): Promise<void> {
   const tenant = options.tenant === undefined ? undefined : required(parseTenantId(options.tenant))
-  const device = { ...required(newDevice(id ?? '', options.group ?? [], pairsOf(options.attr))), tenant }
+  const device = { ...required(newDevice(id, options.group ?? [], pairsOf(options.attr))), tenant }
   await withDesk(options, async (desk) => {
     const added = await desk.addDevice(device)
     print(options, added, () => `${added.id} is registered${added.groups.length === 0 ? ', in no group: the policy may grant it nothing' : ` in ${added.groups.join(', ')}`}.\nNext: sallyport device bundle ${added.id} --out ./${added.id}`)
@@ -120,7 +117,7 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
   await withDesk(options, async (desk) => {
     const shown = await desk.device(device)
     print(options, shown, () => [
-      `${shown.id}: ${shown.state}${shown.hold === undefined ? '' : ` by the detection ladder since ${time(shown.hold.since)}`},${shown.tenant === DEFAULT_TENANT ? '' : ` tenant ${shown.tenant},`} groups ${shown.groups.join(', ') || '(none)'}${Object.entries(shown.attributes).map(([k, v]) => `, ${k}=${v}`).join('')}`,
+      `${shown.id}: ${shown.state}${shown.hold === undefined ? '' : ` by the detection ladder since ${time(shown.hold.since)}`},${shown.tenant === DEFAULT_TENANT ? '' : ` tenant ${shown.tenant},`} groups ${shown.groups.join(', ') || '(none)'}${shown.keySha256 === undefined ? '' : `, reported key ${shown.keySha256.slice(0, 12)}…`}${Object.entries(shown.attributes).map(([k, v]) => `, ${k}=${v}`).join('')}`,
       table([['SERIAL', 'STATE', 'EXPIRES'], ...shown.certificates.map((c) => [c.serial, c.state, time(c.notAfter)])]),
     ].join('\n'))
   })
@@ -129,11 +126,13 @@ export async function show(id: string, options: CommonOptions): Promise<void> {
 interface BundleOptions extends CommonOptions {
   readonly out: string
   readonly format: BundleFormat
+  readonly passwordFile?: string
   readonly force?: boolean
 }
 
 export async function bundle(id: string, options: BundleOptions): Promise<void> {
   const device = required(parseDeviceId(id))
+  if (options.passwordFile !== undefined && options.format !== 'p12') throw new SallyportError('usage', '--password-file is for --format p12.')
   await withDesk(options, async (desk, home) => {
     const { announcedHost, listen } = configOf(home)
     const port = (await endpointsOf(home))?.mqtt.port ?? listen.mqtt.port
@@ -144,11 +143,18 @@ export async function bundle(id: string, options: BundleOptions): Promise<void> 
   })
 }
 
-async function bundleFile(desk: Desk, device: DeviceId, { format, ...options }: BundleOptions & { readonly format: 'zip' | 'c-header' }, connectTo: ConnectTo): Promise<void> {
-  if (existsSync(options.out) && options.force !== true) throw new SallyportError('refused', `${options.out} exists: a key is not overwritten.`, { fix: 'Choose another --out, or give --force.' })
+async function bundleFile(desk: Desk, device: DeviceId, options: BundleOptions & { readonly format: Exclude<BundleFormat, 'pem'> }, connectTo: ConnectTo): Promise<void> {
+  const { format, out, passwordFile } = options
+  if (existsSync(out) && options.force !== true) throw new SallyportError('refused', `${out} exists: a key is not overwritten.`, { fix: 'Choose another --out, or give --force.' })
+  const lock = passwordFile === undefined ? madePassword(newPasswordSecret(), device) : chosenPassword(passwordFile)
   const { writePacked } = await import('./bundle-format.ts')
-  const { serial, notAfter } = await writePacked(desk, device, { format, out: options.out, connectTo })
-  print(options, { device, serial, notAfter, out: options.out }, () => `${options.out}: key, certificate, chain and root of ${device}\nThe key was made here and is nowhere else. The certificate ${serial} expires ${time(notAfter)}.`)
+  const { serial, notAfter } = await writePacked(desk, device, format === 'p12' ? { format, lock } : { format }, { out, connectTo })
+  const password = format === 'p12' && lock.isMade ? { password: lock.password } : {}
+  print(options, { device, serial, notAfter, out, ...password }, () => [
+    `${out}: key, certificate, chain and root of ${device}`,
+    ...('password' in password ? [`Its password is ${lock.password}. It is shown now and never again.`] : []),
+    `The key was made here and is nowhere else. The certificate ${serial} expires ${time(notAfter)}.`,
+  ].join('\n'))
 }
 
 interface EnrollOptions extends CommonOptions {

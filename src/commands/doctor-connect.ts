@@ -77,13 +77,16 @@ async function judgeOffline(desk: Desk, home: string, chain: readonly Uint8Array
   const [leaf] = chain
   if (leaf === undefined) return undefined
   steps.push(keyFits(leaf, key) ? { step: 'key', ok: true, message: 'it belongs to the certificate' } : stopped('key', 'tls-possession-unproven'))
-  const judged = openTrust([...(await ownCas(desk)), ...trustedCas(home)]).judge(chain, Date.now())
+  const trust = openTrust([...(await ownCas(desk)), ...trustedCas(home)])
+  const judged = trust.judge(chain, Date.now())
   if (!judged.allow) return refusedAt('certificate', judged, steps)
   const { leaf: facts, issuer, role } = judged.value
   steps.push({ step: 'certificate', ok: true, message: `issued by ${issuer}, in force until ${time(facts.notAfter)}` })
   const identity = identify(facts, issuer, role !== 'trusted', role === 'trusted' ? (await loadPolicy(configOf(home).policyFile, 1)).policy.identity : new Map())
   if (!identity.allow) return refusedAt('identity', identity, steps)
   const { device: id, register } = identity.value
+  const named = trust.judgeId(issuer, id)
+  if (!named.allow) return refusedAt('identity', named, steps)
   steps.push({ step: 'identity', ok: true, message: `it speaks for ${id}` })
   const device = await orNothing(desk.device(id))
   const serial = required(parseSerialNumber(facts.serial))
@@ -115,16 +118,16 @@ function refusedAt(step: StepSeen['step'], { reason, detail }: { readonly reason
 
 async function ownCas(desk: Desk): Promise<readonly TrustedCa[]> {
   // What is trusted of others is said by the configuration, whatever a server has recorded.
-  return (await desk.cas()).flatMap(({ name, role, state, pem }) => (role === 'trusted' || state === 'created' ? [] : anchorOf(name, role, pem, state === 'retired')))
+  return (await desk.cas()).flatMap(({ name, role, state, ids, pem }) => (role === 'trusted' || state === 'created' ? [] : anchorOf(name, role, pem, state === 'retired', ids)))
 }
 
 function trustedCas(home: string): readonly TrustedCa[] {
   return configOf(home).trust.flatMap(({ name, file }) => anchorOf(name, 'trusted', readText(file)))
 }
 
-function anchorOf(name: CaName, role: TrustedCa['role'], pem: string, retired = false): readonly TrustedCa[] {
+function anchorOf(name: CaName, role: TrustedCa['role'], pem: string, retired = false, ids?: TrustedCa['ids']): readonly TrustedCa[] {
   const [der] = required(decodePem(pem, 'CERTIFICATE'))
-  return der === undefined ? [] : [{ name, role, tenant: DEFAULT_TENANT, der, retired }]
+  return der === undefined ? [] : [{ name, role, tenant: DEFAULT_TENANT, der, retired, ids }]
 }
 
 function keyFits(leaf: Uint8Array, key: string): boolean {

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { lastBackup, RESTORED } from '../backup.ts'
 import type { Config } from '../config.ts'
 import { SallyportError } from '../core/errors.ts'
-import { expiringSoon } from '../core/expiry.ts'
+import { expiringSoon, isNear, type ExpiryKind } from '../core/expiry.ts'
 import { homePaths, isHome } from '../home.ts'
 import { loadPolicy } from '../policy-file.ts'
 import { readSecretFile } from '../ca/key-file.ts'
@@ -16,6 +16,7 @@ import { EXIT } from '../vocabulary.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import { decodePem } from '../x509/pem.ts'
 import { orphansOf } from './cert-journal.ts'
+import { fleetLife, publishedLife } from './doctor-expiry.ts'
 import { configOf, emptyHome, endpointsOf, homeOf, print, readText, required, time, withDesk, type CommonOptions } from './context.ts'
 
 interface Finding {
@@ -64,8 +65,8 @@ async function checkHome(home: string, config: Config, options: CommonOptions, c
   for (const [name, file] of [...secrets, ['passphrase', config.passphraseFile ?? path.join(local, 'passphrase')] as const]) {
     await check(`secret ${name}`, () => (readSecretFile(file), 'only its owner can read it'))
   }
-  for (const name of ['server', 'operator']) await check(`certificate ${name}`, () => lifeOf(path.join(local, name, 'cert.pem')))
-  for (const { name, file } of config.trust) await check(`trusted CA ${name}`, () => lifeOf(file, 'Have its owner issue it anew, and name the new file in trust: of sallyport.yaml.'))
+  for (const name of ['server', 'operator'] as const) await check(`certificate ${name}`, () => lifeOf(path.join(local, name, 'cert.pem'), name, 'Restart the server, or send it SIGHUP: it then issues a new one.'))
+  for (const { name, file } of config.trust) await check(`trusted CA ${name}`, () => lifeOf(file, 'trusted', 'Have its owner issue it anew, and name the new file in trust: of sallyport.yaml.'))
   await check('server', async () => {
     const endpoints = await endpointsOf(home)
     return endpoints === undefined ? 'none runs' : `runs as process ${endpoints.pid}, MQTT on port ${endpoints.mqtt.port}`
@@ -76,6 +77,8 @@ async function checkHome(home: string, config: Config, options: CommonOptions, c
     if (soon !== undefined) throw new SallyportError('certificate-unusable', `The CA ${soon.name} expires ${time(soon.notAfter)}.`, { fix: `Replace it in time: sallyport ca rotate${soon.role === 'root' ? ' start --root' : ''}.` })
     return 'no CA expires within 30 days'
   }))
+  await check('CRLs and OCSP responders', () => publishedLife(options))
+  await check('certificates of devices', () => fleetLife(options))
   await check('issuance journal', () => withDesk(options, async (desk) => {
     const orphans = await orphansOf(desk)
     if (orphans > 0) throw new SallyportError('not-found', `${orphans} ${orphans === 1 ? 'plan was' : 'plans were'} never issued: a start, a crash or a full disk came between.`, { fix: 'See them with sallyport cert journal --state orphaned; --clear revokes them, should one have been signed.' })
@@ -123,11 +126,10 @@ async function checkRecords(home: string, check: Check): Promise<void> {
   }
 }
 
-function lifeOf(file: string, fix = 'Restart the server, or send it SIGHUP: it then issues a new one.'): string {
+function lifeOf(file: string, kind: ExpiryKind, fix: string): string {
   const certificate = parseCertificate(required(decodePem(readText(file), 'CERTIFICATE'))[0] ?? new Uint8Array())
-  const { notAfter } = required(certificate)
-  // The next start issues it anew before it runs out; one that is this old was made by a server that never restarts.
-  if (expiringSoon([{ notAfter }], Date.now()).length > 0) throw new SallyportError('certificate-unusable', `It expires ${time(notAfter)}.`, { fix })
+  const { notBefore, notAfter } = required(certificate)
+  if (isNear({ kind, notBefore, notAfter }, Date.now())) throw new SallyportError('certificate-unusable', `It expires ${time(notAfter)}.`, { fix })
   return `in force until ${time(notAfter)}`
 }
 

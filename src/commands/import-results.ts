@@ -2,7 +2,7 @@
 // registered it is written that they are about to be: whoever resumes can tell a device that this import made, and could not
 // write down any more, from one that was there before.
 
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { appendFileSync, closeSync, createReadStream, existsSync, fdatasyncSync, ftruncateSync, openSync, readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { SallyportError } from '../core/errors.ts'
@@ -13,6 +13,8 @@ export interface RowResult {
   readonly id: string
   readonly ok: boolean
   readonly serial?: string
+  /** Of its bundle, where it was made here. */
+  readonly password?: string
   readonly code?: string
   readonly message?: string
   /** Of a refused row: the device is registered all the same, without what the row asks for besides. */
@@ -30,16 +32,20 @@ export interface Results extends Disposable {
   /** Rows that have a result, from the first. */
   readonly done: number
   readonly refused: number
-  /** Of rows that have no result, so many were about to be registered since `at`. */
-  readonly begun: { readonly count: number; readonly at: number }
-  begin(count: number, at: number): void
+  /** Rows up to this one, counted from the first, were about to be registered; those of them that have no result since `at`. */
+  readonly begun: { readonly end: number; readonly at: number }
+  /** 256 random bits as hex, of this import alone: what is made of it is the same after an interruption. */
+  readonly secret: string
+  /** Rows up to this one are about to be registered. Results of rows before them may come later. */
+  begin(end: number, at: number): void
   /** On disk when it returns. */
   write(results: readonly RowResult[]): void
 }
 
 const PRIVATE_MODE = 0o600
+const SECRET_BYTES = 32
 const recordSchema = z.union([
-  z.object({ import: z.object({ sha256: z.string(), options: z.string() }) }),
+  z.object({ import: z.object({ sha256: z.string(), options: z.string(), secret: z.string() }) }),
   z.object({ begin: z.number().int().min(1), at: z.number() }),
   z.object({ line: z.number(), ok: z.boolean() }),
 ])
@@ -77,8 +83,9 @@ type Written = Omit<Results, 'file' | typeof Symbol.dispose>
 
 function begin(file: string, plan: ImportPlan, flag: 'ax' | 'w'): Written {
   const append = appendTo(openSync(file, flag, PRIVATE_MODE))
-  append([{ import: plan }])
-  return { done: 0, refused: 0, begun: { count: 0, at: 0 }, ...writers(append) }
+  const secret = randomBytes(SECRET_BYTES).toString('hex')
+  append([{ import: { ...plan, secret } }])
+  return { secret, done: 0, refused: 0, begun: { end: 0, at: 0 }, ...writers(append) }
 }
 
 function goOn(file: string, plan: ImportPlan): Written {
@@ -92,17 +99,19 @@ function goOn(file: string, plan: ImportPlan): Written {
   if (first === undefined || !('import' in first)) throw unreadable(file)
   if (first.import.sha256 !== plan.sha256) throw new SallyportError('refused', 'The file is not what it was when its import began.', { fix: 'Bring the old one back to go on. To import a changed file, remove the results: devices that are registered are then refused as such.' })
   if (first.import.options !== plan.options) throw new SallyportError('refused', `The import began with other options: ${first.import.options}.`, { fix: 'Give the same ones.' })
-  let [done, refused, begun, at] = [0, 0, 0, 0]
+  let [done, refused] = [0, 0]
+  const begins: { readonly begin: number; readonly at: number }[] = []
   for (const record of records) {
-    if ('begin' in record) [begun, at] = [done + record.begin, record.at]
+    if ('begin' in record) begins.push(record)
     if (!('line' in record)) continue
     done++
     if (!record.ok) refused++
   }
+  const begun = { end: begins.at(-1)?.begin ?? 0, at: begins.find(({ begin }) => begin > done)?.at ?? 0 }
   const descriptor = openSync(file, 'r+')
   ftruncateSync(descriptor, Buffer.byteLength(whole))
   closeSync(descriptor)
-  return { done, refused, begun: { count: Math.max(0, begun - done), at }, ...writers(appendTo(openSync(file, 'a', PRIVATE_MODE))) }
+  return { secret: first.import.secret, done, refused, begun, ...writers(appendTo(openSync(file, 'a', PRIVATE_MODE))) }
 }
 
 function recordOf(line: string, where: string): z.infer<typeof recordSchema> {
@@ -127,5 +136,5 @@ function appendTo(descriptor: number): Append {
 }
 
 function writers(append: Append): Pick<Results, 'begin' | 'write'> {
-  return { begin: (count, at) => append([{ begin: count, at }]), write: (results) => append(results) }
+  return { begin: (end, at) => append([{ begin: end, at }]), write: (results) => append(results) }
 }

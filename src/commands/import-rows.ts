@@ -6,6 +6,7 @@ import { open } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { parse as parseCsv } from 'csv-parse'
 import { z } from 'zod'
+import type { CsrFacts } from '../core/certificate.ts'
 import { deny, type Decision } from '../core/decision.ts'
 import type { NewDevice } from '../core/desk.ts'
 import { parseAttributes } from '../core/device.ts'
@@ -22,12 +23,17 @@ export interface ImportRow {
   readonly device: Decision<NewDevice>
   /** A certificate request, PEM, that the device made. */
   readonly csr?: string | undefined
+  /** What was read in it. */
+  readonly request?: CsrFacts | undefined
+  /** The public key of the device, which its factory reported: PEM, or DER in base64. */
+  readonly spki?: string | undefined
+  /** The one-time password that the device has. */
+  readonly password?: string | undefined
 }
 
 const NEWLINE = 0x0a
 const CSV_FIX = 'Begin it with the line: id,group; and save it as UTF-8.'
-/** An attribute of this name would be taken for what other tools mean by it. */
-const NOT_TAKEN: ReadonlySet<string> = new Set(['spki', 'password'])
+const COLUMNS: readonly string[] = ['id', 'group', 'csr', 'spki', 'password']
 
 /** Reads the rows; every device is of `groups`, too. Failures: 'not-found', and 'refused' for a file that cannot be read on. */
 export async function* readRows(file: string, groups: readonly string[]): AsyncGenerator<ImportRow> {
@@ -69,26 +75,25 @@ async function* csvRows(file: string, groups: readonly string[]): AsyncGenerator
 }
 
 function csvRow({ record, info }: CsvRow, groups: readonly string[]): ImportRow {
-  const { id = '', group = '', csr, ...attributes } = record
+  const { id = '', group = '', csr, spki, password, ...attributes } = record
   const named = { line: info.lines, id }
   if (info.error !== undefined) return { ...named, device: deny('request-invalid', 'the row has not as many fields as the first line') }
   const own = group.split(';').map((g) => g.trim()).filter((g) => g !== '')
-  return { ...named, device: newDevice(id, [...own, ...groups], Object.entries(attributes).filter(([, value]) => value !== '')), csr: csr === '' ? undefined : csr }
+  const filled = (text: string | undefined): string | undefined => (text === '' ? undefined : text)
+  return { ...named, device: newDevice(id, [...own, ...groups], Object.entries(attributes).filter(([, value]) => value !== '')), csr: filled(csr), spki: filled(spki), password: filled(password) }
 }
 
-/** The first line names the columns: id, group, csr, and attributes. */
+/** The first line names the columns: id, group, csr, spki, password, and attributes. */
 function header(columns: readonly string[]): string[] {
   const problem = (what: string, fix: string): SallyportError => new SallyportError('refused', `The first line of the CSV file ${what} (line 1).`, { fix })
   if (!columns.includes('id')) throw problem('names no column "id"', CSV_FIX)
   if (new Set(columns).size !== columns.length) throw problem('names a column twice', 'Give every column a name of its own.')
-  const notTaken = columns.find((name) => NOT_TAKEN.has(name))
-  if (notTaken !== undefined) throw problem(`has a column ${notTaken}, which cannot be imported`, 'Give a key as a certificate request, in a column csr; one-time passwords are made with --bundle sheet.')
-  const bad = columns.find((name) => !['id', 'group', 'csr'].includes(name) && !parseAttributes([[name, 'x']]).allow)
+  const bad = columns.find((name) => !COLUMNS.includes(name) && !parseAttributes([[name, 'x']]).allow)
   if (bad !== undefined) throw problem(`has a column ${printable(bad)}, which is no attribute name`, REASONS['attribute-invalid'].fix)
   return [...columns]
 }
 
-const ndjsonRow = z.strictObject({ id: z.string(), groups: z.array(z.string()).default([]), attributes: z.record(z.string(), z.string()).default({}), csr: z.string().optional() })
+const ndjsonRow = z.strictObject({ id: z.string(), groups: z.array(z.string()).default([]), attributes: z.record(z.string(), z.string()).default({}), csr: z.string().optional(), spki: z.string().optional(), password: z.string().optional() })
 
 async function* ndjsonRows(file: string, groups: readonly string[]): AsyncGenerator<ImportRow> {
   let line = 0
@@ -111,8 +116,8 @@ function jsonRow(line: number, bytes: Uint8Array, groups: readonly string[]): Im
     const [issue] = parsed.error.issues
     return { line, id: '', device: deny('request-invalid', printable(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'invalid'}`, 200)) }
   }
-  const { id, groups: own, attributes, csr } = parsed.data
-  return { line, id, device: newDevice(id, [...own, ...groups], Object.entries(attributes)), csr }
+  const { id, groups: own, attributes, ...brought } = parsed.data
+  return { line, id, device: newDevice(id, [...own, ...groups], Object.entries(attributes)), ...brought }
 }
 
 /** The lines of a file; of one that is too long nothing is kept. */

@@ -4,10 +4,14 @@ import { currentCa } from '../ca/chains.ts'
 import type { Authority } from '../ca/issue.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
+import type { Config } from '../config.ts'
 import { openDesk } from '../desk.ts'
+import { ownExpiries } from '../expiry.ts'
+import { readForeignCas } from '../foreign.ts'
 import { openHome, type OpenHome } from '../home.ts'
 import { openPolicies, type Policies } from '../policies.ts'
 import { loadPolicy, needPolicy, readTexts } from '../policy-file.ts'
+import type { OwnPort } from '../renewal-desk.ts'
 import { configOf } from './context.ts'
 
 /** Opens it; disposing closes the home. Failures: 'home-in-use', 'home-empty', and what is wrong with the files. */
@@ -17,13 +21,20 @@ export async function openLocalDesk(home: string): Promise<Desk> {
   try {
     needCa(opened)
     const authority = opened.authorities.current
-    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, clock: Date.now }, { kind: 'local' })
+    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, own: ownOf(opened, config), clock: Date.now }, { kind: 'local' })
     return { ...desk, async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]()
     } }
   } catch (error) {
     await opened[Symbol.asyncDispose]()
     throw error
+  }
+}
+
+function ownOf(home: OpenHome, config: Config): OwnPort {
+  return {
+    expiries: () => ownExpiries({ home, foreign: readForeignCas(config.trust, home.registry.cas()) }),
+    renew: (credential) => home.followCas(config.hosts, credential),
   }
 }
 

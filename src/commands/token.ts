@@ -2,12 +2,13 @@
 
 import type { NewToken, TokenShown } from '../core/enrollment-desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { parseDeviceId, parseGroupName, parseTokenName, printable } from '../core/ids.ts'
+import { parseDeviceId, parseGroupName, parseTokenName } from '../core/ids.ts'
 import { parsePattern, type EnrollmentState, type TokenTarget } from '../core/token.ts'
 import { TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { networkOf } from '../policy-file.ts'
 import { print, required, table, time, withDesk, type CommonOptions } from './context.ts'
 import { limitOf } from './device.ts'
+import { readDuration } from './duration.ts'
 import { admitManufacturer, createClaim, proofOf, proofText, targetText, type ProofOptions } from './token-proof.ts'
 
 const DAY = 86_400_000
@@ -74,14 +75,7 @@ function usesOf(text: string): number {
   return uses
 }
 
-const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: DAY } as const
-
-export function durationOf(text: string): number {
-  const [, count = '', unit = ''] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
-  const ms = Number(count) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? 0)
-  if (ms < 1 || ms > TOKEN_LIMITS.lifeMaxMs) throw new SallyportError('usage', `--expires takes a duration of at most 366d, not ${printable(text)}.`, { fix: 'Write 90s, 15m, 24h or 30d.' })
-  return ms
-}
+export const durationOf = (text: string): number => readDuration('--expires', text, TOKEN_LIMITS.lifeMaxMs)
 
 export async function list(options: PageOptions): Promise<void> {
   const limit = limitOf(options.limit)

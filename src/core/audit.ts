@@ -3,7 +3,7 @@
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { DeviceAction, DeviceState } from './device.ts'
-import type { CaName, DeviceId, EpochMs, Fingerprint, SerialNumber, TokenName } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, SerialNumber, TokenName } from './ids.ts'
 import type { CaState, CertificateRecord, ProfileName } from './registry.ts'
 import type { EnrollmentState } from './token.ts'
 
@@ -98,12 +98,17 @@ export type AuditEvent =
   | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source; readonly presented?: Presented }
   | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
-  | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly actor: Actor }
+  | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly ids?: readonly string[]; readonly actor: Actor }
   | Common & { readonly kind: 'ca-state'; readonly ca: CaName; readonly state: CaState; readonly actor: Actor }
   /** What became of the key of a CA outside the registry: it was written to a file, taken out of the home, or lent for one step. */
   | Common & { readonly kind: 'ca-key'; readonly ca: CaName; readonly action: 'made' | 'exported' | 'removed' | 'lent'; readonly actor: Actor }
   /** A certificate that the server depends on expires within 30 days; said once a day. */
   | Common & { readonly kind: 'expiry-near'; readonly certificate: string; readonly notAfter: EpochMs }
+  /** So many devices of a group (`undefined`: of none) should have renewed, and have not; said once a day. */
+  | Common & { readonly kind: 'devices-expiring'; readonly group?: GroupName; readonly count: number; readonly notAfter: EpochMs }
+  /** `message` says whom it means. */
+  | Common & { readonly kind: 'renewal-ordered'; readonly order: string; readonly count: number; readonly message: string; readonly actor: Actor }
+  | Common & { readonly kind: 'renewal-order-ended'; readonly order: string; readonly actor: Actor }
   /** `scope`: the shard, where it is one. */
   | Common & { readonly kind: 'crl-numbered'; readonly issuer: CaName; readonly scope?: string; readonly number: number }
   | Common & { readonly kind: 'policy-loaded'; readonly generation: number; readonly sha256: string; readonly actor: Actor; readonly because: 'start' | 'reload' | 'apply' | 'rollback' }

@@ -62,6 +62,10 @@ export interface RotateRequest {
   /** With retire: end what is still in force. */
   readonly force?: boolean | undefined
   readonly rootKey?: KeyLoan | undefined
+  /** With start: the device ids that the new CA may name, as patterns; '*' for any. As the one before where nothing is said. */
+  readonly ids?: readonly string[] | undefined
+  /** With start: the unit of the organisation in which all its subjects stand, and outside which X.509 permits it none; '*' for no such limit. As the one before where nothing is said. */
+  readonly unit?: string | undefined
 }
 
 export interface Rotated {
@@ -91,7 +95,7 @@ export interface CaDesk {
   /** A request for the next issuing CA, to be signed elsewhere; the key stays here. Asking again gives a request for the same key. */
   requestCa(): Promise<CaRequest>
   /** Takes in what was signed for it: `cert` and `chain` are PEM. It is on its way then, as after the step start. */
-  importCa(source: { readonly cert: string; readonly chain?: string | undefined }): Promise<readonly CaName[]>
+  importCa(source: { readonly cert: string; readonly chain?: string | undefined; readonly ids?: readonly string[] | undefined }): Promise<readonly CaName[]>
   /** Puts down what somebody does to the key file of a CA. Whoever does it does it after this. */
   noteCaKey(ca: CaName, action: 'exported' | 'removed'): Promise<void>
 }

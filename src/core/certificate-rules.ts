@@ -123,7 +123,7 @@ export function judgeIssuer(facts: CertificateFacts, below: number, now: EpochMs
  * The device id in the subject of a certificate of our own CA: exactly one common name, in an RDN of its own, that is a
  * device id. Reasons: certificate-subject-empty, certificate-name-ambiguous, certificate-name-invalid.
  */
-export function deviceNameOf(facts: CertificateFacts): Decision<DeviceId> {
+export function deviceNameOf(facts: Pick<CertificateFacts, 'subject' | 'subjectAltNames'>): Decision<DeviceId> {
   const names = attributesOf(facts.subject, 'CN')
   const [name] = names
   if (name === undefined || name.value === '') return deny('certificate-subject-empty')

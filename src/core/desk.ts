@@ -2,13 +2,15 @@
 // (src/desk.ts) and over the admin API (http/admin-client.ts). Commands hold a Desk and need not know which.
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
+import type { CsrFacts } from './certificate.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
+import type { RenewalDesk } from './renewal-desk.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
-import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, JournalEntry, JournalQuery, Page } from './registry.ts'
 
 export interface NewDevice {
@@ -17,6 +19,10 @@ export interface NewDevice {
   readonly attributes: Readonly<Record<string, string>>
   /** The one that there is, where nothing is said. */
   readonly tenant?: TenantId | undefined
+  /** The only key for which it gets a first certificate. */
+  readonly keySha256?: KeyHash | undefined
+  /** A one-time password that the device has already. */
+  readonly password?: { readonly text: string; readonly lifeMs: number } | undefined
 }
 
 /** What became of one device of many: refused ones say why and stop no other. */
@@ -46,6 +52,8 @@ export interface Enrolled {
 
 export interface Revocation {
   readonly revoked: readonly SerialNumber[]
+  /** Those of them that were revoked before, where there are any: their reason and time stay. */
+  readonly before?: readonly SerialNumber[]
   readonly sessionsClosed: number
   /** From the commit to the last socket closed. */
   readonly closedMs: number
@@ -104,6 +112,8 @@ export interface CaShown {
   readonly name: CaName
   readonly role: 'root' | 'issuing' | 'trusted'
   readonly state: CaState
+  /** The device ids that it may name; absent where it may name any. */
+  readonly ids?: readonly string[]
   readonly subject: string
   readonly sha256: string
   readonly notAfter: EpochMs
@@ -121,7 +131,7 @@ export interface AuditVerdict {
 export type AuditRecord = Readonly<Record<string, unknown>>
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>
@@ -130,8 +140,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk {
   /** Groups and attributes, in force for connected sessions when it resolves. */
   describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>
   changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
-  /** `csr` is PEM. Idempotent by (device, public key): a lost answer can be asked for again. */
-  enroll(id: DeviceId, csr: string): Promise<Enrolled>
+  /** `csr` is PEM; `read`: what was read in it, where that was done in this process. Idempotent by (device, public key): a lost answer can be asked for again. */
+  enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled>
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
   /** Who planned which certificate, in the order in which they did. */
   journal(query: JournalQuery): Promise<Page<JournalEntry>>

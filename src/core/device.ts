@@ -2,7 +2,7 @@
 
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { allow, deny, type Decision } from './decision.ts'
-import { printable, type DeviceId, type EpochMs, type GroupName, type TenantId } from './ids.ts'
+import { printable, type DeviceId, type EpochMs, type GroupName, type KeyHash, type TenantId } from './ids.ts'
 
 export const DEVICE_STATES = ['pending', 'active', 'suspended', 'quarantined', 'retired'] as const
 export type DeviceState = (typeof DEVICE_STATES)[number]
@@ -24,6 +24,8 @@ export interface Device {
   readonly createdAt: EpochMs
   /** Counts changes of this device, from 1; the `expected` of an optimistic commit. */
   readonly revision: number
+  /** The key that its factory reported: no other one gets its first certificate. */
+  readonly keySha256?: KeyHash
   /** Of a device that is quarantined or suspended, where the detection ladder did it. */
   readonly hold?: Hold
 }

@@ -27,10 +27,19 @@ const STATE_REFUSAL: Readonly<Record<DeviceState, DenyReason | undefined>> = {
 export const ENROLLABLE_STATES: readonly DeviceState[] = ['pending', 'active']
 
 /**
+ * Judges a request for a first certificate. Reasons: those of `judgeRequest`, and key-not-reported for a key that is not the one
+ * which the factory reported. A renewal is judged without that: it is asked for with a certificate that this key began.
+ */
+export function judgeEnrollment(csr: CsrFacts, device: Device): Decision<EnrollmentPlan> {
+  const plan = judgeRequest(csr, device)
+  return plan.allow && device.keySha256 !== undefined && device.keySha256 !== plan.value.spkiSha256 ? deny('key-not-reported', device.id) : plan
+}
+
+/**
  * Judges a request. A subject is accepted when it is empty or names this device and nobody else; extensions and alternative
  * names that it asks for are dropped. Reasons: device-<state>, csr-signature-invalid, key-weak, csr-name-mismatch.
  */
-export function judgeEnrollment(csr: CsrFacts, device: Device): Decision<EnrollmentPlan> {
+export function judgeRequest(csr: CsrFacts, device: Device): Decision<EnrollmentPlan> {
   const state = STATE_REFUSAL[device.state]
   if (state !== undefined) return deny(state)
   if (!csr.possessionProven) return deny('csr-signature-invalid')

@@ -6,7 +6,7 @@ import { allow, deny, type Decision } from './decision.ts'
 import { printable } from './ids.ts'
 
 /** Reason: certificate-name-constraints, with the name that is outside. */
-export function judgeNames(below: CertificateFacts, constrained: CertificateFacts): Decision<void> {
+export function judgeNames(below: Pick<CertificateFacts, 'subject' | 'subjectAltNames'>, constrained: Pick<CertificateFacts, 'nameConstraints'>): Decision<void> {
   const { nameConstraints } = constrained
   if (nameConstraints === undefined) return allow(undefined)
   for (const name of namesOf(below)) {
@@ -19,7 +19,7 @@ export function judgeNames(below: CertificateFacts, constrained: CertificateFact
 }
 
 /** Every name that the certificate gives its subject. */
-function namesOf(facts: CertificateFacts): readonly NameSubtree[] {
+function namesOf(facts: Pick<CertificateFacts, 'subject' | 'subjectAltNames'>): readonly NameSubtree[] {
   const mail = attributesOf(facts.subject, 'emailAddress').map((a) => ({ kind: 'email', value: a.value ?? '' }) as const)
   const directory = facts.subject.length === 0 ? [] : [{ kind: 'directory', name: facts.subject } as const]
   return [...directory, ...mail, ...(facts.subjectAltNames ?? [])]

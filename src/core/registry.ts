@@ -7,6 +7,7 @@ import type { SubjectAltName } from './certificate.ts'
 import type { Decision } from './decision.ts'
 import type { Device, DeviceState, Hold } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId, TokenName } from './ids.ts'
+import type { RenewalOrder } from './renewal-orders.ts'
 import type { EnrollmentRecord, EnrollmentState, TokenRecord, TokenUse } from './token.ts'
 
 /** planned → issued → active → superseded | revoked. Expiry is not a state: it follows from notAfter and the clock. */
@@ -65,6 +66,8 @@ export interface CaRecord {
   readonly state: CaState
   /** When it came to this state. */
   readonly since: EpochMs
+  /** The device ids that it may name, as patterns; absent where it may name any. */
+  readonly ids?: readonly string[]
 }
 
 /** A certificate that one CA of ours has given another: the same name and key as that one's own, with another signature. */
@@ -126,14 +129,20 @@ export type Change =
   | { readonly kind: 'enrollment-requested'; readonly enrollment: EnrollmentRecord }
   | { readonly kind: 'enrollment-decided'; readonly id: string; readonly state: Exclude<EnrollmentState, 'pending'>; readonly at: EpochMs }
   | { readonly kind: 'crl-numbered'; readonly crl: CrlRecord }
+  | { readonly kind: 'renewal-ordered'; readonly order: RenewalOrder }
+  /** Ending twice is ending once. */
+  | { readonly kind: 'renewal-order-ended'; readonly id: string; readonly at: EpochMs }
+  /** It was said of this that it expires. */
+  | { readonly kind: 'expiry-told'; readonly what: string; readonly at: EpochMs }
 
 /**
  * What must hold at the moment of the commit, judged inside its transaction; otherwise nothing is written and the
  * Decision names the reason in brackets. `commit` also refuses by itself what would break an invariant: a second device
  * of one id [device-exists], a second certificate of one (issuer, serial), a second CA of one name or a second current one [revision-conflict],
  * a CRL number that is not higher than the last of its issuer and scope [revision-conflict],
- * a key with two owners, be they devices or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
- * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found],
+ * a second password of a device [revision-conflict], a key with two owners, be they devices, by certificate or by report, or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
+ * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found],
+ * a second order of one id [revision-conflict],
  * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
  */
 export type Expectation =
@@ -146,7 +155,7 @@ export type Expectation =
    * must not speak for the devices of another one.
    */
   | { readonly kind: 'device-issuer'; readonly device: DeviceId; readonly issuer: CaName }
-  /** [key-in-use] No CA has this key, no certificate of another device, and no revoked certificate of any. */
+  /** [key-in-use] No CA has this key, no certificate of another device, no revoked certificate of any, and it is not the reported key of another device. */
   | { readonly kind: 'key-free'; readonly spkiSha256: KeyHash; readonly device?: DeviceId }
   /**
    * [certificates-limit] With this commit the device has at most `max` certificates in force or on their way at `now`:
@@ -186,6 +195,8 @@ export interface JournalQuery extends PageQuery { readonly state?: 'planned' | u
 export type JournalEntry = CertificateRecord & { readonly by?: Actor }
 
 export interface PageQuery { readonly after?: string | undefined; readonly limit?: number | undefined }
+/** Certificates of devices that are in force or on their way and end from `from` on and before `until`. */
+export interface ExpiringCertificatesQuery extends PageQuery { readonly from: EpochMs; readonly until: EpochMs; readonly group?: GroupName | undefined }
 /** Those that wait, unless another state is asked for. */
 export interface EnrollmentQuery extends PageQuery { readonly state?: EnrollmentState | undefined }
 
@@ -215,10 +226,18 @@ export interface Registry {
   tokens(query: PageQuery): Page<TokenRecord>
   /** Tokens that a certificate proves: the claim of this key, the rules for the manufacturer whose CA has it. In the order of their names. */
   tokensProvenBy(sha256: KeyHash): readonly TokenRecord[]
+  /** The token that is the password of this device, and not revoked. As quick where there is none. */
+  passwordOf(device: DeviceId): { readonly name: TokenName; readonly sha256: string } | undefined
   /** Was this token used by this device with this key? */
   tokenUsed(name: TokenName, use: TokenUse): boolean
   enrollment(id: string): EnrollmentRecord | undefined
   enrollments(query: EnrollmentQuery): Page<EnrollmentRecord>
+  /** In the order of their ends, soonest first. */
+  expiringCertificates(query: ExpiringCertificatesQuery): Page<CertificateRecord>
+  /** Those that are open, in the order in which they were given. */
+  renewalOrders(): readonly RenewalOrder[]
+  /** When it was last said of this that it expires. */
+  expiryToldAt(what: string): EpochMs | undefined
   /** The last CRL of each scope of this issuer. */
   crls(issuer: CaName): readonly CrlRecord[]
   /** Revoked certificates of this issuer with a serial behind `after` ('' for the first page), a page in their order; empty at the end. */
@@ -240,6 +259,7 @@ export interface RegistryView {
   certificate(issuer: CaName, serial: string): CertificateRecord | undefined
   /** The signed certificate whose bytes have this hash: what equals a recorded one needs no second verification. */
   certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
+  /** In the order in which they were recorded. */
   certificatesOf(device: DeviceId): readonly CertificateRecord[]
   /** Called after the view has taken the change in, in feed order. Returns the way to stop. */
   onChange(listener: (change: Change, sequence: number) => void): () => void

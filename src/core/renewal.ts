@@ -6,7 +6,7 @@ import { LIFE } from '../limits.ts'
 import type { CertificateFacts, CsrFacts, NameFacts, SubjectAltName } from './certificate.ts'
 import { allow, deny, type Decision, type Denied } from './decision.ts'
 import type { Device } from './device.ts'
-import { judgeEnrollment, type EnrollmentPlan } from './enrollment.ts'
+import { judgeRequest, type EnrollmentPlan } from './enrollment.ts'
 import type { EpochMs, GroupName } from './ids.ts'
 import type { CertificateRecord, Change, Expectation } from './registry.ts'
 
@@ -57,7 +57,7 @@ export function graceOf(device: Pick<Device, 'groups'>, { graceMs, graceOfGroups
 /**
  * Judges a renewal. Revocation is named before expiry: it says more. Reasons: certificate-unrecorded, -mismatch, -purpose,
  * -revoked, -superseded, -not-yet-valid, -expired, device-unknown, device-name-mismatch, device-issuer-mismatch, csr-subject-changed,
- * renewal-same-key, and those of `judgeEnrollment`.
+ * renewal-same-key, and those of `judgeRequest`.
  */
 export function judgeRenewal(facts: RenewalFacts): Decision<RenewalPlan> {
   const { csr, presented, ofDevice, rules } = facts
@@ -65,7 +65,7 @@ export function judgeRenewal(facts: RenewalFacts): Decision<RenewalPlan> {
   if (!standing.allow) return standing
   const { device, record } = standing.value
   if (!asksForTheSame(csr, presented)) return deny('csr-subject-changed')
-  const plan = judgeEnrollment(csr, device)
+  const plan = judgeRequest(csr, device)
   if (!plan.allow) return plan
   if (rules.sameKey === 'refused' && csr.key.spkiSha256 === presented.key.spkiSha256) return deny('renewal-same-key')
   const ends = ofDevice.filter((other) => isUnused(other) && other.profile === record.profile && !isSame(other, record) && other.spkiSha256 !== csr.key.spkiSha256)
@@ -101,7 +101,9 @@ function asksForTheSame(csr: CsrFacts, presented: CertificateFacts): boolean {
   const names = csr.requestedAltNames.map(altNameText)
   // A wish for names that cannot be read is a wish for others.
   if (names.length === 0 && csr.requestedExtensions.includes(SUBJECT_ALT_NAME)) return false
-  return nameText(csr.subject) === nameText(presented.subject) && sameTexts(names, (presented.subjectAltNames ?? []).map(altNameText))
+  // A CA that permits subjects in one place only puts them there: who asks by the common name alone asks for the same device.
+  const own = presented.subject.filter((rdn) => rdn.some(({ short }) => short === 'CN'))
+  return [presented.subject, own].some((subject) => nameText(csr.subject) === nameText(subject)) && sameTexts(names, (presented.subjectAltNames ?? []).map(altNameText))
 }
 
 const SUBJECT_ALT_NAME = '2.5.29.17'
@@ -123,10 +125,13 @@ export interface FirstUse {
 /**
  * The device has connected with a certificate that waited for its first use: from here on that is the one in force, and those of
  * the same profile that are older are superseded. A younger one waits for its own first use. Undefined where it does not wait.
+ * Older is what was recorded before, and not what a clock said that may have been set back between the two. `ofDevice`: in the order in
+ * which they were recorded.
  */
 export function planFirstUse(record: CertificateRecord, ofDevice: readonly CertificateRecord[]): FirstUse | undefined {
   if (record.state !== 'issued') return undefined
-  const superseded = ofDevice.filter((other) => (other.state === 'active' || other.state === 'issued') && other.profile === record.profile && !isSame(other, record) && other.createdAt <= record.createdAt)
+  const older = ofDevice.slice(0, Math.max(0, ofDevice.findIndex((other) => isSame(other, record))))
+  const superseded = older.filter((other) => (other.state === 'active' || other.state === 'issued') && other.profile === record.profile)
   const become = ({ issuer, serial }: CertificateRecord, state: 'active' | 'superseded') => ({ kind: 'certificate-state', issuer, serial, state }) as const
   return {
     changes: [become(record, 'active'), ...superseded.map((other) => become(other, 'superseded'))],

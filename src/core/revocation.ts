@@ -12,6 +12,8 @@ export interface RevocationPlan {
   readonly expected: readonly Expectation[]
   /** All serials that are revoked afterwards, those that were already included: asking twice is asking once. */
   readonly revoked: readonly SerialNumber[]
+  /** Those that were revoked before. A certificate is revoked once: its first reason and time stay. */
+  readonly before: readonly SerialNumber[]
 }
 
 /**
@@ -29,5 +31,6 @@ export function planRevocation(records: readonly CertificateRecord[], reason: Re
     changes: open.map((r) => ({ kind: 'certificate-revoked', issuer: r.issuer, serial: r.serial, at: now, reason })),
     expected: isOperatorAtStake ? [{ kind: 'operators-remain', now }] : [],
     revoked: records.map((r) => r.serial),
+    before: records.filter((r) => r.state === 'revoked').map((r) => r.serial),
   })
 }

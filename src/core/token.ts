@@ -20,7 +20,10 @@ export interface ManufacturerRule {
 
 /** What proves that somebody holds a token. `sha256` is lower-case hex. */
 export type TokenProof =
-  /** Of the secret. It is 130 random bits: stretching would slow down only ourselves. */
+  /**
+   * Of the secret. It is 130 random bits: stretching would slow down only ourselves. Of a password: of the device id, a zero and the
+   * password, so that whoever has the registry guesses at one device at a time.
+   */
   | { readonly kind: 'secret'; readonly sha256: string }
   /** Of the public key of the claim's certificate. */
   | { readonly kind: 'claim'; readonly sha256: KeyHash }
@@ -30,6 +33,8 @@ export type TokenProof =
 export interface TokenRecord {
   readonly name: TokenName
   readonly proof: TokenProof
+  /** Its secret is a password from elsewhere, and it is found by its device, the only one that it is for. */
+  readonly password?: true
   readonly target: TokenTarget
   /** A device that nobody registered is registered with its first use, in these groups. */
   readonly register: boolean
@@ -100,7 +105,12 @@ export function parsePrefix(text: string): Decision<string> {
 
 /** Does a token for this target speak for this device? */
 export function isTarget(target: TokenTarget, device: DeviceId): boolean {
-  return 'device' in target ? target.device === device : fits(target.pattern.split('*'), device)
+  return 'device' in target ? target.device === device : fitsPattern(target.pattern, device)
+}
+
+/** Does this id fit a pattern in which `*` is any run of characters? */
+export function fitsPattern(pattern: string, id: string): boolean {
+  return fits(pattern.split('*'), id)
 }
 
 /** The parts stand in this order, the first at the beginning, the last at the end. Linear: a part is looked for once. */

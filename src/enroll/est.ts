@@ -49,6 +49,8 @@ export interface EstAnswer {
   readonly body: string
   /** Why it is no certificate. */
   readonly denied?: Denied
+  /** What failed in here, in the words of the log. */
+  readonly failure?: string
   /** The device that the request says it is of. */
   readonly claimed?: string
 }
@@ -90,7 +92,7 @@ export async function answerEst(request: EstRequest, ports: EstPorts): Promise<E
   } catch (error) {
     // Of what failed in here a stranger hears nothing; the log does.
     if (!(error instanceof SallyportError)) throw error
-    return refusal(deny('issuance-unavailable', error.code), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } })
+    return { ...refusal(deny('issuance-unavailable', error.code), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }), failure: error.message }
   }
 }
 

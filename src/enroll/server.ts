@@ -122,7 +122,8 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     return answerEst({ method, path, body, source, authorization: request.headers.authorization, userAgent: request.headers['user-agent'], chain: chainOf(socket) }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
   }
 
-  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed }: EstAnswer): void {
+  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed, failure }: EstAnswer): void {
+    if (failure !== undefined) ports.log('error', { error: failure }, 'an enrollment failed')
     if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
     // Content-Length always: strongSwan does not read a chunked answer.
     response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })

@@ -16,6 +16,7 @@ import type { MassRevoked } from '../core/mass-revocation.ts'
 import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
 import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, JournalEntry, Page } from '../core/registry.ts'
+import type { ExpiringPage, RenewalDesk, RenewalOrdered, RenewalProgress } from '../core/renewal-desk.ts'
 import type { EnrollmentRecord } from '../core/token.ts'
 
 export interface AdminCredential {
@@ -68,7 +69,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -114,6 +115,11 @@ export function openAdminClient(credential: AdminCredential): Desk {
     revokeToken: (name) => call<TokenShown>('POST', at(ADMIN_PATHS.tokenRevoke, name), {}),
     enrollments: ({ after, limit, state }) => get<Page<EnrollmentRecord>>(ADMIN_PATHS.enrollments, { after, limit, state }),
     decideEnrollment: (id, state) => call<EnrollmentRecord>('POST', at(ADMIN_PATHS.enrollmentDecision, id), { state }),
+    orderRenewal: (order) => call<RenewalOrdered>('POST', ADMIN_PATHS.renewalOrders, order),
+    renewalOrders: async () => (await get<{ items: readonly RenewalProgress[] }>(ADMIN_PATHS.renewalOrders)).items,
+    endRenewalOrder: async (order) => void (await call('POST', at(ADMIN_PATHS.renewalOrderEnd, order), {})),
+    renewOwn: (credential) => call<Awaited<ReturnType<RenewalDesk['renewOwn']>>>('POST', ADMIN_PATHS.renewalOwn, { credential }),
+    expiring: ({ withinMs, group, after, limit }) => get<ExpiringPage>(ADMIN_PATHS.expiring, { withinMs, group, after, limit }),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
     [Symbol.asyncDispose]() {

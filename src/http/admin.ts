@@ -20,6 +20,7 @@ import { problemOf, problemOfError, type Problem } from './problem.ts'
 import * as caRequests from './ca-requests.ts'
 import * as claimRequests from './claim-requests.ts'
 import * as policyRequests from './policy-requests.ts'
+import * as renewalRequests from './renewal-requests.ts'
 import * as requests from './requests.ts'
 
 /** PEM. `anchors` is our own root alone: foreign CAs make no operators. */
@@ -197,6 +198,15 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.get(ADMIN_PATHS.enrollments, (r) => desk(r).enrollments(parse(requests.enrollmentQuery, r.query)))
   app.post(ADMIN_PATHS.enrollmentDecision, (r) => desk(r).decideEnrollment(parse(requests.enrollmentId, param(r, 'request')), parse(requests.decision, r.body).state))
   app.post(ADMIN_PATHS.massRevocations, (r) => desk(r).revokeMany(parse(requests.massRevocation, r.body)))
+  app.get(ADMIN_PATHS.renewalOrders, async (r) => ({ items: await desk(r).renewalOrders() }))
+  app.post(ADMIN_PATHS.renewalOrders, (r) => desk(r).orderRenewal(parse(renewalRequests.order, r.body)))
+  app.post(ADMIN_PATHS.renewalOrderEnd, async (r) => {
+    const order = parse(renewalRequests.orderId, param(r, 'order'))
+    await desk(r).endRenewalOrder(order)
+    return { ended: order }
+  })
+  app.post(ADMIN_PATHS.renewalOwn, (r) => desk(r).renewOwn(parse(renewalRequests.own, r.body).credential))
+  app.get(ADMIN_PATHS.expiring, (r) => desk(r).expiring(parse(renewalRequests.expiring, r.query)))
   const large = { bodyLimit: HTTP_LIMITS.policyBodyBytesMax }
   app.get(ADMIN_PATHS.policy, (r) => desk(r).policy())
   app.post(ADMIN_PATHS.policy, large, (r) => desk(r).applyPolicy(parse(policyRequests.apply, r.body)))

@@ -3,11 +3,11 @@
 
 import { z } from 'zod'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
-import { TOKEN_LIMITS } from '../enrollment-limits.ts'
+import { PASSWORD_LIMITS, TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
-import { parseCaName, parseDeviceId, parseGroupName, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
+import { parseCaName, parseDeviceId, parseGroupName, parseKeyHash, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
 import { CERTIFICATE_STATES, PROFILE_NAMES } from '../core/registry.ts'
 import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
@@ -24,7 +24,7 @@ export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<O
 export const deviceId = parsed(parseDeviceId)
 export const serialNumber = parsed(parseSerialNumber)
 export const caName = parsed(parseCaName)
-const groupName = parsed(parseGroupName)
+export const groupName = parsed(parseGroupName)
 
 const attributes = z.record(z.string(), z.string()).transform((value, context) => {
   const decision = parseAttributes(Object.entries(value))
@@ -38,6 +38,9 @@ export const newDevice = z.strictObject({
   groups: z.array(groupName).max(REGISTRY_LIMITS.groupsPerDeviceMax).default([]),
   attributes: attributes.default({}),
   tenant: parsed(parseTenantId).optional(),
+  keySha256: parsed(parseKeyHash).optional(),
+  /** Judged with the id. */
+  password: z.strictObject({ text: z.string().max(PASSWORD_LIMITS.charsMax), lifeMs: z.number().int().min(1).max(TOKEN_LIMITS.lifeMaxMs) }).optional(),
 })
 
 /** Values are judged with what the device has already. */

@@ -45,6 +45,9 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'ca-state': 'configuration',
   'ca-key': 'configuration',
   'expiry-near': 'configuration',
+  'devices-expiring': 'configuration',
+  'renewal-ordered': 'configuration',
+  'renewal-order-ended': 'configuration',
   'crl-numbered': 'configuration',
   'policy-loaded': 'configuration',
   'policy-rejected': 'configuration',
@@ -75,7 +78,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
   const reason = refusal?.reason ?? (event.kind === 'session-closed' || event.kind === 'subscription-lost' ? event.reason : undefined)
   const serial = text('serial') ?? (presented?.serial === undefined ? undefined : safe(presented.serial))
   const issuer = text('issuer')
-  const until = event.kind === 'detection' ? event.until : event.kind === 'expiry-near' ? event.notAfter : undefined
+  const until = event.kind === 'detection' ? event.until : event.kind === 'expiry-near' || event.kind === 'devices-expiring' ? event.notAfter : undefined
   return known({
     '@timestamp': iso(event.at),
     event: known({ kind: 'event', category: [CATEGORY[event.kind]], action: event.kind, outcome: refusal === undefined ? 'success' : 'failure', reason }),
@@ -96,7 +99,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), filter: text('filter'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), enrollment: text('enrollment'),
-      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), generation: field('generation'),
+      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), generation: field('generation'),
       signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
       variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
     }),

@@ -72,8 +72,8 @@ export function openResponder(ports: ResponderPorts): Responder {
 
   async function answer(bytes: Uint8Array): Promise<OcspResponse> {
     const now = ports.clock()
-    const key = Buffer.from(bytes).toString('latin1')
-    const known = bytes.length > PKI_LIMITS.ocspRequestBytesMax ? undefined : remembered.get(key)
+    const key = bytes.length > PKI_LIMITS.ocspRequestBytesMax ? '' : Buffer.from(bytes).toString('latin1')
+    const known = remembered.get(key)
     if (known !== undefined && known.from <= now && now < known.until) return { der: known.der, isShared: true }
     const request = parseOcspRequest(bytes)
     if (!request.allow) return failure('malformedRequest')
@@ -100,7 +100,7 @@ export function openResponder(ports: ResponderPorts): Responder {
       const nextUpdate = Math.min(thisUpdate + PKI_LIMITS.ocspValidityMs, credential.notAfter)
       const data = encodeOcspResponseData({ responder: credential.certificate, answers, nonce, thisUpdate, nextUpdate })
       const der = joinOcspResponse(data, credential.signatureIdentifier, await credential.sign(data), [credential.certificate])
-      if (nonce === undefined && judgedAt === generation) remember(key, { der, from: thisUpdate, until: thisUpdate + (nextUpdate - thisUpdate) / 2 })
+      if (nonce === undefined && judgedAt === generation && key.length <= PKI_LIMITS.ocspRememberedBytesMax) remember(key, { der, from: thisUpdate, until: thisUpdate + (nextUpdate - thisUpdate) / 2 })
       return { der, isShared: nonce === undefined }
     } catch (error) {
       ports.log('error', { error: messageOf(error) }, 'an OCSP answer could not be signed')

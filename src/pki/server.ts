@@ -3,12 +3,12 @@
 
 import { createReadStream } from 'node:fs'
 import { open } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { SallyportError } from '../core/errors.ts'
 import type { EpochMs } from '../core/ids.ts'
 import type { CaRecord } from '../core/registry.ts'
-import { sourceAddress } from '../core/source.ts'
+import { sourceAddress, sourceKey } from '../core/source.ts'
 import { openSourceRates } from '../core/source-rates.ts'
 import { PKI_LIMITS } from '../pki-limits.ts'
 import { encodePem } from '../x509/pem.ts'
@@ -76,6 +76,7 @@ export async function openPkiServer(ports: PkiPorts): Promise<PkiServer> {
     })()
   })
   server.maxConnections = PKI_LIMITS.connectionsMax
+  boundSources(server)
   const { host } = ports.listen
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(new SallyportError('port-in-use', `Cannot listen on ${host}:${ports.listen.port} for CRLs and OCSP (${cause.code ?? ''}).`, { fix: 'Stop the program that has the port, set listen.pki in sallyport.yaml, or start with --ports auto.', cause })))
@@ -89,6 +90,22 @@ export async function openPkiServer(ports: PkiPorts): Promise<PkiServer> {
       await new Promise((resolve) => server.close(resolve))
     },
   }
+}
+
+/** Counts the connections of each source: beyond its share the next is closed as it comes. */
+function boundSources(server: Server): void {
+  const counts = new Map<string, number>()
+  server.on('connection', (socket) => {
+    const source = sourceKey(sourceAddress(socket.remoteAddress))
+    const count = (counts.get(source) ?? 0) + 1
+    if (count > PKI_LIMITS.sourceConnectionsMax) return void socket.destroy()
+    counts.set(source, count)
+    socket.once('close', () => {
+      const left = (counts.get(source) ?? 1) - 1
+      if (left > 0) counts.set(source, left)
+      else counts.delete(source)
+    })
+  })
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status, type, body, headers }: Said): void {

@@ -1,9 +1,11 @@
 // May these bytes be signed? The signer's own judgement: the journal says what was planned, the profile what it may be, and
 // the bytes must be what both together give. Nothing of what the asker says is believed.
 
-import type { SubjectAltName } from '../core/certificate.ts'
+import { judgeId, type CaIds } from '../core/ca-names.ts'
+import type { CertificateFacts, SubjectAltName } from '../core/certificate.ts'
 import { keyProblem } from '../core/certificate-rules.ts'
-import type { EpochMs, SerialNumber } from '../core/ids.ts'
+import type { SerialNumber } from '../core/ids.ts'
+import { judgeNames } from '../core/name-constraints.ts'
 import type { CertificatePlan, CertificateRecord, ProfileName } from '../core/registry.ts'
 import { CA_LIMITS } from '../limits.ts'
 import { certificateParts, parseCertificate } from '../x509/certificate.ts'
@@ -25,7 +27,7 @@ export interface Journal {
 export interface PlanPorts {
   readonly journal: Journal
   readonly profiles: Readonly<Record<ProfileName, ProfileLimits>>
-  readonly issuer: { readonly notBefore: EpochMs; readonly notAfter: EpochMs }
+  readonly issuer: Pick<CertificateFacts, 'notBefore' | 'notAfter' | 'nameConstraints'> & { readonly ids?: CaIds }
   readonly signatureIdentifier: Uint8Array
   /** The bytes that this plan gives. */
   readonly rebuild: (planned: { readonly record: CertificateRecord; readonly plan: CertificatePlan; readonly spki: Uint8Array }) => Uint8Array
@@ -53,6 +55,7 @@ export function judgeTbs(tbs: Uint8Array, ports: PlanPorts): { readonly allow: t
   if (keyProblem(key) !== undefined) return no('the key is too weak')
   const bent = profileProblem(record, plan, ports)
   if (bent !== undefined) return no(bent)
+  if (!judgeNames(facts.value, ports.issuer).allow) return no('the plan has a name that the certificate of its issuer does not permit')
   return Buffer.from(ports.rebuild({ record, plan, spki })).equals(tbs) ? { allow: true, serial } : no('the bytes say something else than the plan')
 }
 
@@ -60,6 +63,7 @@ export function judgeTbs(tbs: Uint8Array, ports: PlanPorts): { readonly allow: t
 function profileProblem(record: CertificateRecord, plan: CertificatePlan, { profiles, issuer }: PlanPorts): string | undefined {
   const profile = profiles[record.profile]
   const names = namesProblem(record, plan, profile)
+  if (record.device !== undefined && !judgeId(issuer.ids, record.device).allow) return 'the plan names a device that this CA may not name'
   if (names !== undefined) return names
   if (profile.ca) return 'this key signs no certificates of CAs'
   if (record.notAfter - record.notBefore > profile.validityMs + CA_LIMITS.backdateMs + SECOND_MS) return 'the plan is valid for longer than its profile allows'

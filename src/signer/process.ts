@@ -18,7 +18,7 @@ export interface SignerProcess extends AsyncDisposable {
   readonly opened: Promise<void>
   /** Of the process that runs now. */
   readonly pid: number | undefined
-  /** Failures: 'signer-unavailable' when there is no signer or it does not answer, 'issuance-mismatch' when it refuses. Signs nothing twice by itself. */
+  /** Failures: 'signer-unavailable' when there is no signer or it does not answer, 'issuance-mismatch' when it refuses; those of `opened` until it was open once. Signs nothing twice by itself. */
   sign(tbs: Uint8Array): Promise<Uint8Array>
   /** The same for a TBSCertList of this issuer: its number must be greater than that of the last one of its kind that this process signed. */
   signCrl(tbs: Uint8Array): Promise<Uint8Array>
@@ -33,8 +33,8 @@ const HEAD_BYTES = 16
 /** What fits into a frame. */
 const bytesMaxFor = { [FRAME.sign]: SIGNER_LIMITS.frameBytesMax - HEAD_BYTES, [FRAME.signCrl]: SIGNER_LIMITS.crlBytesMax - HEAD_BYTES } as const
 
-function unavailable(why: string): SallyportError {
-  return new SallyportError('signer-unavailable', `Nothing can be signed now: ${why}.`, { fix: 'Ask again in a few seconds. If it stays so, look into the log of the server: it says why the signer ended.' })
+function unavailable(why: string, fix = 'Ask again in a few seconds. If it stays so, look into the log of the server: it says why the signer ended.'): SallyportError {
+  return new SallyportError('signer-unavailable', `Nothing can be signed now: ${why}.`, { fix })
 }
 
 export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
@@ -51,6 +51,7 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
   let nextId = 1
   let closed = false
   let isOpen = false
+  let wasOpen = false
 
   function settle(id: number): Waiting | undefined {
     const one = waiting.get(id)
@@ -71,6 +72,7 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
       case FRAME.ready:
         lastFailure = undefined
         isOpen = true
+        wasOpen = true
         for (const each of waiting.keys()) arm(each, from)
         first.resolve(undefined)
         return
@@ -120,8 +122,8 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
     if (child !== ended) return
     child = undefined
     isOpen = false
-    const failure = lastFailure ?? unavailable(`the signer has ended (${how})`)
-    for (const id of waiting.keys()) settle(id)?.reject(unavailable(`the signer has ended (${how})`))
+    const failure = lostBy(`the signer has ended (${how})`)
+    for (const id of waiting.keys()) settle(id)?.reject(failure)
     first.reject(failure)
     if (closed) return
     ports.log('warn', { how, error: lastFailure?.message, restartMs: pauseMs }, 'the signer has ended: nothing is issued until it runs again')
@@ -130,9 +132,15 @@ export function openSignerProcess(ports: SignerProcessPorts): SignerProcess {
     pauseMs = Math.min(pauseMs * 2, SIGNER_LIMITS.restartMsMax)
   }
 
+  /** A key that was never opened is a start that fails, and fails of that; later it is a signer that is away. */
+  function lostBy(why: string): SallyportError {
+    if (lastFailure === undefined) return unavailable(why)
+    return wasOpen ? unavailable(lastFailure.message.replace(/\.$/, ''), lastFailure.fix) : lastFailure
+  }
+
   function ask(kind: typeof FRAME.sign | typeof FRAME.signCrl, tbs: Uint8Array): Promise<Uint8Array> {
     const running = child
-    if (running?.stdin === undefined || running.stdin === null) return Promise.reject(unavailable(lastFailure?.message.replace(/\.$/, '') ?? 'the signer is being started again'))
+    if (running?.stdin === undefined || running.stdin === null) return Promise.reject(lostBy('the signer is being started again'))
     if (waiting.size >= SIGNER_LIMITS.waitingMax) return Promise.reject(unavailable('too many requests wait for the signer'))
     if (tbs.length > bytesMaxFor[kind]) return Promise.reject(new SallyportError('issuance-mismatch', 'What is to be signed is too long.'))
     const { stdin } = running

@@ -10,6 +10,8 @@ export interface SerialSet {
   readonly size: number
   /** What its tables take. */
   readonly bytes: number
+  /** So many are about to come: room for them is made at once. Tables that grow leave holes behind, which the process keeps. */
+  expect(count: number): void
   get(issuer: string, serial: string): CertificateState | undefined
   set(issuer: string, serial: string, state: CertificateState): void
 }
@@ -34,6 +36,7 @@ interface Segment {
 
 export function openSerialSet(): SerialSet {
   const segments: (Segment | undefined)[] = Array.from({ length: SEGMENTS }, () => undefined)
+  let slotsFirst = SLOTS_MIN
   // Whoever chooses serial numbers does not know where they go.
   const seeds = [randomInt(TWO_32), randomInt(TWO_32), randomInt(TWO_32)] as const
   let size = 0
@@ -69,6 +72,11 @@ export function openSerialSet(): SerialSet {
     get bytes() {
       return segments.reduce((sum, segment) => sum + (segment === undefined ? 0 : segment.words.byteLength + segment.codes.byteLength), 0)
     },
+    expect(count) {
+      // Chance gives some segments more than others: four times the spread is what one in ten thousand goes beyond.
+      const each = count / SEGMENTS
+      slotsFirst = Math.max(SLOTS_MIN, Math.ceil((each + 4 * Math.sqrt(each)) / LOAD_MAX))
+    },
     get(issuer, serial) {
       hash(issuer, serial)
       const segment = segments[a >>> (32 - SEGMENT_BITS)]
@@ -78,7 +86,7 @@ export function openSerialSet(): SerialSet {
     set(issuer, serial, state) {
       hash(issuer, serial)
       const place = a >>> (32 - SEGMENT_BITS)
-      let segment = (segments[place] ??= emptySegment(SLOTS_MIN))
+      let segment = (segments[place] ??= emptySegment(slotsFirst))
       if (segment.used + 1 > segment.codes.length * LOAD_MAX) segments[place] = segment = grown(segment)
       const slot = slotOf(segment, a, b, c)
       if (segment.codes[slot] === 0) {

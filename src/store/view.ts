@@ -23,7 +23,7 @@ export interface FollowedRegistry extends Pick<Registry, 'changesAfter' | 'certi
    * Hands over, as of one moment, every device, every certificate that is not revoked or superseded, oldest first for each device, and of the
    * others their names; returns its place in the feed.
    */
-  load(into: { device(device: Device): void; certificate(record: CertificateRecord): void; ended(issuer: CaName, serial: string, state: CertificateState): void }): number
+  load(into: { device(device: Device): void; certificate(record: CertificateRecord): void; expectEnded(count: number): void; ended(issuer: CaName, serial: string, state: CertificateState): void }): number
   /** The signed certificate of this hash, whatever its state. */
   certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
   /** Called with the rows of a commit of this process right after COMMIT, before its promise resolves. */
@@ -48,6 +48,7 @@ export function openView(registry: FollowedRegistry, expiredBefore: EpochMs = 0)
   let sequence = registry.load({
     device: (device) => tables.device(device),
     certificate: (record) => tables.certificate(record),
+    expectEnded: (count) => tables.ended.expect(count),
     ended: (issuer, serial, state) => tables.ended.set(issuer, serial, state),
   })
   let following = false
@@ -224,6 +225,9 @@ function emptyTables(expiredBefore: EpochMs): Tables {
       case 'enrollment-requested':
       case 'enrollment-decided':
       case 'crl-numbered':
+      case 'renewal-ordered':
+      case 'renewal-order-ended':
+      case 'expiry-told':
         return
     }
   }

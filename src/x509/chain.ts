@@ -3,6 +3,7 @@
 
 import { X509Certificate, type KeyObject } from 'node:crypto'
 import { judgeIssuer, judgeLeaf, keyProblem } from '../core/certificate-rules.ts'
+import { judgeId, type CaIds } from '../core/ca-names.ts'
 import { judgeNames } from '../core/name-constraints.ts'
 import type { CertificateFacts } from '../core/certificate.ts'
 import { allow, deny, type Decision, type Denied } from '../core/decision.ts'
@@ -18,6 +19,8 @@ export interface TrustedCa {
   readonly der: Uint8Array
   /** It is known, so that the reason is known, and vouches for nobody. */
   readonly retired?: boolean
+  /** The device ids that it may name; absent where it may name any. */
+  readonly ids?: CaIds
 }
 
 interface Path {
@@ -31,6 +34,8 @@ interface Path {
 export interface Trust {
   /** `presented` is DER, leaf first. Reasons: those of steps tls and certificate. */
   judge(presented: readonly Uint8Array[], now: EpochMs): Decision<Path>
+  /** May the CA of this name speak for this device? Reason: certificate-name-constraints. */
+  judgeId(ca: CaName, device: string): Decision<void>
   /** What the CA of this name is to us; undefined when it is not, or no longer, trusted. */
   roleOf(name: CaName): TrustedCa['role'] | undefined
   /** Which CA of ours a certificate claims as its issuer, by name and key id; nothing is verified. */
@@ -169,6 +174,10 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
 
   return {
     judge,
+    judgeId(name, device) {
+      const judged = judgeId(cas.find((ca) => ca.name === name)?.ids, device)
+      return judged.allow ? judged : deny('certificate-name-constraints', judged.detail)
+    },
     roleOf: (name) => cas.find((ca) => ca.name === name && ca.retired !== true)?.role,
     issuerOf: (leaf) => known.find((k) => k.facts.subjectDerHex === leaf.issuerDerHex && (leaf.authorityKeyId === undefined || leaf.authorityKeyId === k.facts.subjectKeyId))?.ca?.name,
   }

@@ -26,6 +26,10 @@ export interface CrlEntries {
   /** `serial`: lower-case hex without a leading zero octet. */
   add(serial: string, at: EpochMs, reason: PublishedReason): void
   readonly count: number
+  /** What they take, also where they are not kept. */
+  readonly bytes: number
+  /** They take more than they may: none of them is kept, and nothing is wrapped. */
+  readonly isTooLarge: boolean
   /**
    * A SEQUENCE of `before`, the list of entries where there are any, and `after`. It is made around the entries where they
    * lie: copying them would hold the event loop. A view; nothing is added afterwards.
@@ -44,11 +48,12 @@ const SECOND_MS = 1_000
 /** crlEntryExtensions with nothing but a reason code. */
 const REASONS = Object.fromEntries(Object.entries(PUBLISHED_REASONS).map(([name, code]) => [name, tlv(TAG.sequence, encodeExtension(OID.reasonCode, false, tlv(TAG.enumerated, Uint8Array.of(code))))])) as Record<PublishedReason, Uint8Array>
 
-/** Starts a list of revoked certificates. */
-export function openCrlEntries(): CrlEntries {
+/** Starts a list of revoked certificates, of which at most `bytesMax` are kept. */
+export function openCrlEntries(bytesMax = Number.POSITIVE_INFINITY): CrlEntries {
   let buffer = Buffer.allocUnsafe(FIRST_BYTES)
   let at = HEAD_BYTES
   let count = 0
+  let dropped = 0
   /** The DER of midnight, by day: of each time only six digits are left to write. */
   const days = new Map<number, Uint8Array>()
 
@@ -64,7 +69,18 @@ export function openCrlEntries(): CrlEntries {
     get count() {
       return count
     },
+    get bytes() {
+      return dropped + at - HEAD_BYTES
+    },
+    get isTooLarge() {
+      return dropped > 0 || at - HEAD_BYTES > bytesMax
+    },
     add(serial, revokedAt, reason) {
+      if (at - HEAD_BYTES > bytesMax || (dropped > 0 && buffer.length - at < ENTRY_BYTES_MAX)) {
+        dropped += at - HEAD_BYTES
+        at = HEAD_BYTES
+        buffer = Buffer.allocUnsafe(FIRST_BYTES)
+      }
       if (buffer.length - at < ENTRY_BYTES_MAX) buffer = Buffer.concat([buffer], buffer.length * 2)
       const start = at
       at += 2
@@ -92,6 +108,7 @@ export function openCrlEntries(): CrlEntries {
       count += 1
     },
     wrap(before, after) {
+      if (dropped > 0) throw new TypeError('a list that is too large is not there to be wrapped')
       if (buffer.length - at < after.length) buffer = Buffer.concat([buffer], at + after.length)
       // An empty list is absent. RFC 5280 §5.1.2.6.
       const list = count === 0 ? NOTHING : headerOf(at - HEAD_BYTES)

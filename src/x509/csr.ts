@@ -34,11 +34,12 @@ export function parseCsr(request: string | Uint8Array): Decision<CsrFacts> {
   if (name === undefined || oid?.tag !== TAG.oid) return bad('a malformed name or algorithm')
   const signatureAlgorithm = oidText(oid.contents)
   const asked = requestedExtensions(attributes)
+  const key = openPublicKey(spki.raw)
   return allow({
     subject: name,
-    key: keyFacts(spki.raw),
+    key: keyFacts(spki.raw, key),
     spki: Uint8Array.from(spki.raw),
-    possessionProven: isSignedBy(spki.raw, info.raw, signature, signatureAlgorithm),
+    possessionProven: isSignedBy(key, info.raw, signature, signatureAlgorithm),
     signatureAlgorithm,
     ...asked,
   })
@@ -52,8 +53,7 @@ function fromPem(text: string): Decision<Uint8Array> {
 }
 
 /** The proof of possession. RFC 2986 §3 note 2. */
-function isSignedBy(spki: Uint8Array, info: Uint8Array, signature: DerNode, algorithm: string): boolean {
-  const key = openPublicKey(spki)
+function isSignedBy(key: KeyObject | undefined, info: Uint8Array, signature: DerNode, algorithm: string): boolean {
   const hash = hashOfSignature(algorithm)
   // node:crypto takes the kind of signature from the key: an algorithm that names another kind would pass unseen.
   if (key === undefined || hash === undefined || key.asymmetricKeyType !== hash.keyType || signature.contents[0] !== 0) return false

@@ -3,7 +3,7 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import type { KeyFacts } from '../core/certificate.ts'
 import type { KeyHash } from '../core/ids.ts'
-import { readDer, TAG } from './der.ts'
+import { oidText, readDer, TAG } from './der.ts'
 import { knownWeakness } from './known-weak.ts'
 
 export const KEY_KINDS = ['P-256', 'P-384', 'Ed25519', 'RSA-2048', 'RSA-3072', 'RSA-4096'] as const
@@ -44,7 +44,7 @@ export function isKeyOf(keyPem: string | Buffer, spkiSha256: string): boolean {
   }
 }
 
-const CURVES: Readonly<Record<string, string>> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' }
+const CURVES: Readonly<Record<string, string>> = { '1.2.840.10045.3.1.7': 'P-256', '1.3.132.0.34': 'P-384', '1.3.132.0.35': 'P-521' }
 
 export function keyHash(spki: Uint8Array): KeyHash {
   return createHash('sha256').update(spki).digest('hex') as KeyHash
@@ -59,21 +59,22 @@ export function openPublicKey(spki: Uint8Array): KeyObject | undefined {
   }
 }
 
-/** What the key policy asks of a key. A key that OpenSSL cannot open is 'other'. */
-export function keyFacts(spki: Uint8Array): KeyFacts {
+/** What the key policy asks of a key. A key that OpenSSL cannot open is 'other'. `key`: what `openPublicKey` says, where that was asked before. */
+export function keyFacts(spki: Uint8Array, key: KeyObject | undefined = openPublicKey(spki)): KeyFacts {
   const spkiSha256 = keyHash(spki)
-  const key = openPublicKey(spki)
   if (key === undefined) return { algorithm: 'other', spkiSha256 }
   const weakness = knownWeakness(key, spki)
   const base = weakness === undefined ? { spkiSha256 } : { spkiSha256, weakness }
-  const details = key.asymmetricKeyDetails
   switch (key.asymmetricKeyType) {
     case 'ec': {
-      const curve = isNamedCurve(spki) ? details?.namedCurve : undefined
-      return curve === undefined ? { algorithm: 'ec', ...base } : { algorithm: 'ec', curve: CURVES[curve] ?? curve, ...base }
+      const curve = namedCurve(spki)
+      // To ask OpenSSL costs more than the rest: it is asked for the names of curves that are refused.
+      return curve === undefined ? { algorithm: 'ec', ...base } : { algorithm: 'ec', curve: CURVES[curve] ?? key.asymmetricKeyDetails?.namedCurve ?? curve, ...base }
     }
-    case 'rsa':
+    case 'rsa': {
+      const details = key.asymmetricKeyDetails
       return { algorithm: 'rsa', bits: details?.modulusLength ?? 0, exponent: String(details?.publicExponent ?? 0n), ...base }
+    }
     case 'ed25519':
       return { algorithm: 'ed25519', ...base }
     case 'ed448':
@@ -84,10 +85,11 @@ export function keyFacts(spki: Uint8Array): KeyFacts {
 }
 
 /**
- * Are the parameters of this EC key the name of a curve? OpenSSL gives explicit parameters that equal a known curve the name
- * of that curve, and others may read them differently. RFC 5480 §2.1.1 forbids them.
+ * The name of the curve of this EC key, dotted; undefined where its parameters are something else. OpenSSL gives explicit parameters that
+ * equal a known curve the name of that curve, and others may read them differently. RFC 5480 §2.1.1 forbids them.
  */
-function isNamedCurve(spki: Uint8Array): boolean {
+function namedCurve(spki: Uint8Array): string | undefined {
   const root = readDer(spki)
-  return root.allow && root.value.children[0]?.children[1]?.tag === TAG.oid
+  const parameters = root.allow ? root.value.children[0]?.children[1] : undefined
+  return parameters?.tag === TAG.oid ? oidText(parameters.contents) : undefined
 }

@@ -3,7 +3,7 @@
 
 import * as asn1js from 'asn1js'
 import type { NameAttribute, NameFacts } from '../core/certificate.ts'
-import { encode, oidText, TAG, type DerNode } from './der.ts'
+import { encode, oidText, readDer, TAG, tlv, type DerNode } from './der.ts'
 
 /** Short names of RFC 4514 §3 and X.520. */
 const SHORT_NAMES: Readonly<Record<string, string>> = {
@@ -25,6 +25,7 @@ const SHORT_NAMES: Readonly<Record<string, string>> = {
 }
 const OID_COMMON_NAME = '2.5.4.3'
 const OID_ORGANIZATION = '2.5.4.10'
+const OID_UNIT = '2.5.4.11'
 
 const PRINTABLE = /^[A-Za-z0-9 '()+,\-./:=?]*$/
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -77,8 +78,22 @@ export function readName(node: DerNode): NameFacts | undefined {
 
 /** DER of a name with an organisation, when there is one, and a common name; UTF8String, one attribute per RDN. */
 export function encodeName({ commonName, organization }: { readonly commonName: string; readonly organization?: string | undefined }): Uint8Array {
-  const rdn = (oid: string, value: string): asn1js.Set =>
-    new asn1js.Set({ value: [new asn1js.Sequence({ value: [new asn1js.ObjectIdentifier({ value: oid }), new asn1js.Utf8String({ value })] })] })
   const rdns = [...(organization === undefined ? [] : [rdn(OID_ORGANIZATION, organization)]), rdn(OID_COMMON_NAME, commonName)]
   return encode(new asn1js.Sequence({ value: rdns }))
+}
+
+/** DER of the name of a part of an organisation. */
+export function encodeUnit(organization: string, unit: string): Uint8Array {
+  return encode(new asn1js.Sequence({ value: [rdn(OID_ORGANIZATION, organization), rdn(OID_UNIT, unit)] }))
+}
+
+/** DER of the name that stands directly below another one (DER), whose bytes are kept as they are. */
+export function encodeNameBelow(base: Uint8Array, commonName: string): Uint8Array {
+  const above = readDer(base)
+  if (!above.allow || above.value.tag !== TAG.sequence) throw new TypeError('not a name')
+  return tlv(TAG.sequence, ...above.value.children.map(({ raw }) => raw), encode(rdn(OID_COMMON_NAME, commonName)))
+}
+
+function rdn(oid: string, value: string): asn1js.Set {
+  return new asn1js.Set({ value: [new asn1js.Sequence({ value: [new asn1js.ObjectIdentifier({ value: oid }), new asn1js.Utf8String({ value })] })] })
 }

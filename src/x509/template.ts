@@ -8,6 +8,7 @@ import { KEY_USAGE_BITS, type KeyUsageBit, type SubjectAltName } from '../core/c
 import type { EpochMs } from '../core/ids.ts'
 import { encode, encodeTime, readDer, TAG, tlv } from './der.ts'
 import { OID } from './extensions.ts'
+import { permittedBelow } from './permitted-names.ts'
 import { pointerExtensions, type Pointers } from './pointers.ts'
 
 export interface TemplateFacts {
@@ -19,6 +20,8 @@ export interface TemplateFacts {
   readonly basicConstraints: { readonly ca: boolean; readonly pathLength?: number }
   readonly keyUsage: readonly KeyUsageBit[]
   readonly extendedKeyUsage: readonly string[]
+  /** Of a CA: the name (DER) below which it permits subjects. */
+  readonly permitted?: Uint8Array | undefined
 }
 
 /** What differs from certificate to certificate. */
@@ -70,7 +73,8 @@ export function subjectKeyId(spki: Uint8Array): Uint8Array {
 /** Context-specific, primitive. RFC 5280 §4.2.1.6. */
 const GENERAL_NAME_TAGS = { email: 0x81, dns: 0x82, uri: 0x86, ip: 0x87 } as const
 
-function altNames(names: readonly SubjectAltName[]): Uint8Array {
+/** GeneralNames, DER. Throws TypeError for a name of unknown kind. */
+export function encodeAltNames(names: readonly SubjectAltName[]): Uint8Array {
   const general = names.map(({ kind, value }) => {
     if (kind === 'other') throw new TypeError('an alternative name of unknown kind cannot be written')
     return tlv(GENERAL_NAME_TAGS[kind], kind === 'ip' ? ipBytes(value) : Buffer.from(value, 'latin1'))
@@ -98,13 +102,16 @@ export function openTemplate(facts: TemplateFacts): CertificateTemplate {
     extension(OID.keyUsage, true, keyUsageBits(keyUsage)),
     ...(extendedKeyUsage.length === 0 ? [] : [extension(OID.extKeyUsage, false, encode(new pkijs.ExtKeyUsage({ keyPurposes: [...extendedKeyUsage] }).toSchema()))]),
   ]
+  // Critical, always. RFC 5280 §4.2.1.10.
+  const constraints = facts.permitted === undefined ? [] : [extension(OID.nameConstraints, true, permittedBelow(facts.permitted))]
   const authority = authorityKeyId === undefined ? [] : [extension(OID.authorityKeyIdentifier, false, encode(new pkijs.AuthorityKeyIdentifier({ keyIdentifier: new asn1js.OctetString({ valueHex: Uint8Array.from(authorityKeyId).buffer }) }).toSchema()))]
 
   return ({ serial, notBefore, notAfter, subjectDer, spki, subjectAltNames, pointers, subjectKeyId: identifier = subjectKeyId(spki) }) => {
     const varying = [
       extension(OID.subjectKeyIdentifier, false, tlv(TAG.octetString, identifier)),
       ...authority,
-      ...(subjectAltNames.length === 0 ? [] : [extension(OID.subjectAltName, false, altNames(subjectAltNames))]),
+      ...(subjectAltNames.length === 0 ? [] : [extension(OID.subjectAltName, false, encodeAltNames(subjectAltNames))]),
+      ...constraints,
       ...pointerExtensions(pointers ?? {}),
     ]
     return tlv(

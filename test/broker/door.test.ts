@@ -64,6 +64,23 @@ describe('certificates of our own CA', () => {
     ;(await connected(house, credential(leaf, issuing.certificate))).end()
   })
 
+  test('recorded, of a CA that is bound to other devices: it is turned away, its session ends, and so is one that is not recorded; bound to it, it comes in', async () => {
+    const other = await house.device('plant-8-a')
+    const wire = await connected(house, other)
+    house.forget()
+    house.bind(['plant-7-*', 'device'])
+    await wire.ended
+    house.forget()
+    expect(await turnedAway(other, 'certificate-name-constraints')).toMatchObject({ step: 'certificate', detail: 'plant-8-a is none of plant-7-*, device' })
+    house.forget()
+    await turnedAway(credential(forgeLeaf(issuing, 'plant-8-b'), issuing.certificate), 'certificate-name-constraints')
+    house.forget()
+    ;(await connected(house, device)).end()
+    house.bind(['plant-8-*', 'device'])
+    ;(await connected(house, other)).end()
+    house.bind(undefined)
+  })
+
   test.each<[string, LeafWishes, DenyReason]>([
     ['expired a second ago', { notBefore: Date.now() - DAY, notAfter: Date.now() - 1_000 }, 'certificate-expired'],
     ['expired a year ago', { notBefore: Date.now() - 400 * DAY, notAfter: Date.now() - 365 * DAY }, 'certificate-expired'],

@@ -25,6 +25,7 @@ import { openHome, type OpenHome } from '../../src/home.ts'
 import type { Organisation } from '../../src/ca/genesis.ts'
 import { readPolicy } from '../../src/policy-file.ts'
 import { openRenewal } from '../../src/renewal.ts'
+import { openHints } from '../../src/renewal-hints.ts'
 import { openRouter } from '../../src/router/memory.ts'
 import { openSqliteSessions } from '../../src/store/sessions/sqlite.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
@@ -70,6 +71,8 @@ export interface House extends AsyncDisposable {
   rest(ms?: number): void
   policy(yaml: string): void
   trustAlso(name: string, der: Uint8Array): void
+  /** Binds the issuing CA to these device ids, for the door alone. */
+  bind(ids: readonly string[] | undefined): void
   /** Takes a CA out of trust, as a reload does. */
   distrust(name: string): void
   device(id: string, group?: string): Promise<Identity>
@@ -154,6 +157,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   }
   const log = (level: string, facts: object, message: string): void => void logged.push(`${level} ${message} ${JSON.stringify(facts)}`)
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => DEFAULT_RENEWAL, clock, log })
+  const hints = openHints({ registry: home.registry, view: home.view, clock })
   let rules: DetectionRules = { ...DEFAULT_RULES, upTo: options.detection === undefined ? 'none' : DEFAULT_RULES.upTo, ...options.detection }
   const startWatch = (): Watch => openWatch({ rules: () => rules, registry: home.registry, view: home.view, audit, clock, log })
   let watch = startWatch()
@@ -180,6 +184,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     store: options.wrapStore?.(store) ?? store,
     observe: (peer) => observeForeign(home, peer, clock),
     renewal,
+    hints,
     detection: {
       note: (device, fact) => watch.note(device, fact),
       isThrottled: (device) => watch.isThrottled(device),
@@ -242,6 +247,10 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
       trust = openTrust([...home.registry.cas(), ...foreign])
       broker.prepareTls(material())()
     },
+    bind(ids) {
+      trust = openTrust([...home.registry.cas().map((ca) => (ca.role === 'issuing' ? { ...ca, ids } : ca)), ...foreign])
+      broker.regrant()
+    },
     distrust(name) {
       foreign.splice(foreign.findIndex((ca) => ca.name === name), 1)
       trust = openTrust([...home.registry.cas(), ...foreign])
@@ -295,6 +304,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     async [Symbol.asyncDispose]() {
       await broker.close()
       await store.close()
+      hints[Symbol.dispose]()
       await home[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     },

@@ -3,7 +3,7 @@
 import { X509Certificate } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ISSUING } from '../../src/ca/genesis.ts'
-import { newSerial, openAuthority, type Authority, type AuthorityPorts, type IssueRequest } from '../../src/ca/issue.ts'
+import { openAuthority, type Authority, type AuthorityPorts, type IssueRequest } from '../../src/ca/issue.ts'
 import { SallyportError } from '../../src/core/errors.ts'
 import type { DeviceId, SerialNumber } from '../../src/core/ids.ts'
 import type { CertificateRecord, CertificateState } from '../../src/core/registry.ts'
@@ -210,27 +210,5 @@ describe('asking again (E22)', () => {
     const key = newKey()
     const first = issued(await openAuthority({ ...ports, random: (count) => new Uint8Array(count).fill(0xff) }).issue(requestOf('sensor-1', key), ACTOR))
     expect(issued(await authority.issue(requestOf('sensor-1', key), ACTOR)).record.serial).toBe(first.record.serial)
-  })
-})
-
-describe('serials (E26)', () => {
-  test('have 16 octets, are positive, and never shorter, whatever the random bytes are', () => {
-    expect(toHex(newSerial((n) => new Uint8Array(n)))).toBe(`40${'00'.repeat(15)}`)
-    expect(toHex(newSerial((n) => new Uint8Array(n).fill(0xff)))).toBe(`7f${'ff'.repeat(15)}`)
-  })
-
-  test('10,000 of them are 10,000', () => {
-    const serials = new Set(Array.from({ length: 10_000 }, () => toHex(newSerial(ports.random))))
-    expect(serials.size).toBe(10_000)
-    expect([...serials].every((s) => /^[4-7][0-9a-f]{31}$/.test(s))).toBe(true)
-  })
-
-  test('one that collides is refused before anything is signed, and the first keeps it', async () => {
-    let signatures = 0
-    const same = openAuthority({ ...ports, random: (n) => new Uint8Array(n).fill(7), signer: { ...ports.signer, sign: (tbs) => (signatures++, ports.signer.sign(tbs)) } })
-    const first = issued(await same.issue(requestOf('sensor-1'), ACTOR))
-    expect(reasonOf(await same.issue(requestOf('sensor-2'), ACTOR))).toBe('revision-conflict')
-    expect(signatures).toBe(1)
-    expect(place.registry.certificatesBySerial(first.record.serial)).toEqual([first.record])
   })
 })

@@ -85,6 +85,14 @@ describe('rows', () => {
     expect(dry.stdout).toContain('line 2: one-1: A device of this name is already registered')
   })
 
+  test('hostile ids are refused each in its row, and none is repeated at length', async () => {
+    const ids = ['../x', '__proto__', 'a\0b', 'row+1', 'rоw-1', 'x'.repeat(60_000), '"row\n2"', '']
+    const name = file(['id,group', 'host-1,a', ...ids.map((id) => `${id},a`), '"host-2","a"'].join('\r\n'))
+    expect((await cli('device', 'import', name)).status).toBe(EXIT.refused)
+    expect(resultsOf(name).map(({ code }) => code ?? 'ok')).toEqual(['ok', ...ids.map(() => 'device-id-invalid'), 'ok'])
+    expect(resultsOf(name).every(({ id }) => id.length < 100)).toBe(true)
+  })
+
   test('a file that is all good is exit 0; again it needs --resume, which does nothing more; changed, or with other options, it is refused', async () => {
     const name = file('\uFEFFid,group\r\ngood-1,a\r\ngood-2,a\r\n')
     expect(await cli('device', 'import', name)).toMatchObject({ status: 0, stdout: `2 registered, 0 refused; what became of each row: ${name}.results.ndjson\n` })
@@ -123,7 +131,7 @@ describe('files that cannot be read to their end are refused whole, with the lin
     ['without a column id', 'name,group\na,b\n', 'names no column "id" (line 1)'],
     ['with a column twice', 'id,group,group\na,b,c\n', 'names a column twice (line 1)'],
     ['with a column __proto__', 'id,__proto__\na,b\n', 'no attribute name (line 1)'],
-    ['with a column of keys', 'id,spki\na,b\n', 'has a column spki, which cannot be imported (line 1)'],
+    ['that is a key', '-----BEGIN PRIVATE KEY-----\nMIGH\n', 'names no column "id" (line 1)'],
     ['with an open quote', 'id,group\nopen-1,a\n"a,b\n', 'line 3'],
     ['with a line of 10 MB', `id,group\nlong-1,a\n${'x'.repeat(10_000_000)},a\n`, 'line 3'],
     ['in UTF-16', Buffer.from('\uFEFFid,group\na,b\n', 'utf16le'), 'is UTF-16 (line 1)'],
@@ -164,6 +172,26 @@ describe('an import that is killed', () => {
     expect(resultsOf(name).filter(({ ok }) => !ok).every(({ code }) => code === 'device-id-invalid')).toBe(true)
     const audit = readFileSync(path.join(home, 'data/audit.ndjson'), 'utf8').split('\n').filter((line) => line.includes('"device-added"') && line.includes('"kill-'))
     expect(audit).toHaveLength(ROWS * 0.99)
+  })
+
+  test('with requests: what has a result has its certificate on the disk, and resumed every device has one, once', { timeout: 120_000 }, async () => {
+    const ids = Array.from({ length: 700 }, (_, i) => `order-${i}`)
+    const name = file(`id,csr\n${ids.map((id) => `${id},"${makeCsr(generateKey('P-256'), id)}"`).join('\n')}\n`)
+    const out = path.join(path.dirname(name), 'certs')
+    const args = ['--out', out]
+    const isThere = (id: string): boolean => new X509Certificate(readFileSync(path.join(out, `${id}.pem`))).subject === `CN=${id}`
+    for (const first of [true, false, false, false]) {
+      expect(await killed(name, first ? args : [...args, '--resume'], first ? 2_000 : 9_000)).toBe(true)
+      const done = readFileSync(`${name}.results.ndjson`, 'utf8').split('\n').slice(0, -1).map((line) => JSON.parse(line) as Result).filter((record) => 'line' in record)
+      expect(done.length).toBeGreaterThan(0)
+      expect(done.every(({ id }) => isThere(id))).toBe(true)
+    }
+    expect((await cli('device', 'import', name, ...args, '--resume')).stdout).toContain('700 registered, 0 refused')
+    expect(resultsOf(name).map(({ id }) => id)).toEqual(ids)
+    expect(ids.every(isThere)).toBe(true)
+    expect(readdirSync(out)).toHaveLength(700)
+    const issuedOnce = readFileSync(path.join(home, 'data/audit.ndjson'), 'utf8').split('\n').filter((line) => line.includes('"certificate-issued"') && line.includes('"order-'))
+    expect(issuedOnce).toHaveLength(700)
   })
 
   test('a device that was there before is not taken for one of an interrupted import', async () => {

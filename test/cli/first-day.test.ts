@@ -23,7 +23,7 @@ test('a first day without a server', async () => {
   await day('ca show')
   await day('device add sensor-7 --group sensors --attr model=k2')
   await day('device add sensor-7')
-  await day('device add --file DIR/devices.csv')
+  await day('device import DIR/devices.csv')
   await day('device list --limit 2')
   await day('device list --group backend --json')
   await day('device bundle sensor-7 --out DIR/sensor-7')

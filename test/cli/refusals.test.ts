@@ -32,7 +32,7 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
     ['device', EXIT.usage, 'Usage: sallyport device'],
     ['device show', EXIT.usage, "missing required argument 'id'"],
     ['device add a b', EXIT.usage, 'too many arguments'],
-    ['device add', EXIT.usage, 'Name one device, or a CSV file'],
+    ['device add', EXIT.usage, "missing required argument 'id'"],
     ['device add a-2 --attr model', EXIT.usage, '--attr takes name=value'],
     ['device add a-2 --attr m=1 --attr m=2', EXIT.usage, 'given twice'],
     ['device bundle a-1', EXIT.usage, "required option '--out <path>' not specified"],
@@ -50,7 +50,7 @@ describe.concurrent('what was not meant is answered with a suggestion', () => {
     ['audit tail --count 0', EXIT.usage, '--count takes a number'],
     ['serve --ports random', EXIT.usage, 'Allowed choices are auto, configured'],
     ['doctor connect --cert a --key b --port 0', EXIT.notFound, 'There is no file a'],
-    ['device add --file gone.csv', EXIT.notFound, 'There is no file gone.csv'],
+    ['device import gone.csv', EXIT.notFound, 'There is no file gone.csv'],
     ['policy check gone.yaml', EXIT.notFound, 'There is no policy file'],
     ['cert show zz', EXIT.refused, 'serial number zz'],
     ['device set a-1', EXIT.usage, 'Say what to set: --group, --no-groups, --attr or --unset'],
@@ -115,44 +115,6 @@ describe('names that are looked up in the home', () => {
   test('constructor is a name like any other', async () => {
     expect((await sallyport(['device', 'add', 'constructor', '--attr', 'constructor=toString'], { home })).status).toBe(0)
     expect(JSON.parse((await sallyport(['device', 'show', 'constructor', '--json'], { home })).stdout)).toMatchObject({ id: 'constructor', attributes: { constructor: 'toString' } })
-  })
-})
-
-describe('hostile CSV files', () => {
-  const file = (text: string | Buffer): string => {
-    const name = place.at(`f${readdirSync(place.folder).length}.csv`)
-    writeFileSync(name, text)
-    return name
-  }
-
-  test('every row has its own result, and the good ones are registered', async () => {
-    const rows = ['id,group', 'row-1,sensors', '../x,sensors', '__proto__,sensors', 'a\0b,sensors', 'row+1,sensors', '=cmd(),sensors', 'rоw-1,sensors', `${'x'.repeat(65_536)},sensors`, '"row\n2",sensors', 'row-1,sensors', 'row-3,', ',sensors', '"row-4","sensors"']
-    const { status, stdout } = await sallyport(['device', 'add', '--file', file(rows.join('\r\n')), '--json'], { home })
-    const answer = JSON.parse(stdout) as { items: { id: string; line: number; ok: boolean; code?: string }[]; added: number; refused: number }
-    expect(status).toBe(EXIT.refused)
-    expect(answer.items.map((i) => i.code ?? 'ok')).toEqual(['ok', ...Array.from({ length: 8 }, () => 'device-id-invalid'), 'device-exists', 'ok', 'device-id-invalid', 'ok'])
-    expect(answer).toMatchObject({ added: 3, refused: 10 })
-    expect(answer.items.every((i) => i.id.length < 100)).toBe(true)
-  })
-
-  test('a file in which every row is good is exit 0; the same again is refused row by row', async () => {
-    const good = file('id,group,model\nok-1,sensors,k1\nok-2,sensors;backend,k2\n')
-    expect((await sallyport(['device', 'add', '--file', good], { home })).status).toBe(0)
-    const again = await sallyport(['device', 'add', '--file', good, '--json'], { home })
-    expect(again.status).toBe(EXIT.refused)
-    expect(JSON.parse(again.stdout)).toMatchObject({ added: 0, refused: 2, items: [{ code: 'device-exists' }, { code: 'device-exists' }] })
-  })
-
-  test.each([
-    ['without a column id', 'name,group\na,b\n', 'no column "id"'],
-    ['with a column twice', 'id,group,group\na,b,c\n', 'a column twice'],
-    ['with a column __proto__', 'id,__proto__\na,b\n', 'is not an attribute name'],
-    ['with an open quote', 'id,group\n"a,b\n', 'is not a CSV file that can be read'],
-    ['that is a key', '-----BEGIN PRIVATE KEY-----\nMIGH\n', 'no column "id"'],
-  ])('a file %s is refused whole', async (_, text, sentence) => {
-    const { status, stderr } = await sallyport(['device', 'add', '--file', file(text)], { home })
-    expect(stderr).toContain(sentence)
-    expect(status).toBe(EXIT.refused)
   })
 })
 

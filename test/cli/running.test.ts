@@ -69,13 +69,6 @@ describe('commands of a home that is served', () => {
     expect((await cli('device', 'quarantine', 'set-2')).stdout).toBe('set-2 is quarantined.\n')
     expect((await cli('device', 'show', 'set-2')).stdout).toContain('set-2: quarantined, tenant acme, groups (none)')
   })
-
-  test('a CSV file through the API has the same results per row', async () => {
-    writeFileSync(place.at('d.csv'), `id,group\n${Array.from({ length: 600 }, (_, i) => `csv-${i},sensors`).join('\n')}\n../x,\ncsv-5,sensors\n`)
-    const answer = (await json('device', 'add', '--file', place.at('d.csv'))) as { items: { line: number; code?: string }[]; added: number }
-    expect(answer.added).toBe(600)
-    expect(answer.items.filter((i) => i.code !== undefined)).toMatchObject([{ line: 602, code: 'device-id-invalid' }, { line: 603, code: 'device-exists' }])
-  })
 })
 
 describe('doctor connect names the check that refuses', () => {

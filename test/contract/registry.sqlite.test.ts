@@ -2,6 +2,8 @@ import { openRegistry, type SqliteRegistry } from '../../src/store/sqlite/regist
 import { tempDir } from '../store/temp.ts'
 import { NOW } from './records.ts'
 import { registryContract, type RegistryUnderTest } from './registry.ts'
+import { registryRenewalsContract } from './registry-renewals.ts'
+import { registryFactoryContract } from './registry-factory.ts'
 import { registryTokensContract } from './registry-tokens.ts'
 
 const sqlite = async (): Promise<RegistryUnderTest> => {
@@ -16,3 +18,5 @@ const sqlite = async (): Promise<RegistryUnderTest> => {
 
 registryContract('SQLite', sqlite)
 registryTokensContract('SQLite', sqlite)
+registryRenewalsContract('SQLite', sqlite)
+registryFactoryContract('SQLite', sqlite)

@@ -105,6 +105,15 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         expect(registry.cas().toSorted((a, b) => a.name.localeCompare(b.name))).toEqual([ca('issuing-1'), ca('root')])
       })
 
+      test('the device ids that a CA may name are fixed with it', async () => {
+        const bound = ca('issuing-1', 'k1', { state: 'created', ids: ['plant-7-*', 'spare'] })
+        await must({ kind: 'ca-added', ca: bound }, { kind: 'ca-added', ca: ca('issuing-2', 'k2') })
+        expect(registry.cas().toSorted((a, b) => a.name.localeCompare(b.name))).toEqual([bound, ca('issuing-2', 'k2')])
+        await must({ kind: 'ca-state', name: CA, state: 'trusted', at: NOW + 1 })
+        expect(registry.cas().find(({ name }) => name === CA)?.ids).toEqual(['plant-7-*', 'spare'])
+        expect(registry.changesAfter(0, 10)[0]?.change).toEqual({ kind: 'ca-added', ca: bound })
+      })
+
       test('a CA lives from made to retired, one step at a time, and one of a role is current', async () => {
         const state = (name: string, to: CaState): Change => ({ kind: 'ca-state', name: name as typeof CA, state: to, at: NOW + 1 })
         await must({ kind: 'ca-added', ca: ca('issuing-1', 'k1', { state: 'current' }) }, { kind: 'ca-added', ca: ca('issuing-2', 'k2', { state: 'created' }) })

@@ -5,7 +5,7 @@ import type { CsrFacts } from '../../src/core/certificate.ts'
 import { DEVICE_STATES, type DeviceState } from '../../src/core/device.ts'
 import { ENROLLABLE_STATES, judgeEnrollment } from '../../src/core/enrollment.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
-import { device, nameOf, P256, reasonOf, request, valueOf } from './facts.ts'
+import { device, keyOf, nameOf, P256, reasonOf, request, valueOf } from './facts.ts'
 
 const of = (csr: Partial<CsrFacts>, state: DeviceState = 'active') => judgeEnrollment(request(csr), device('sensor-7', { state }))
 
@@ -16,6 +16,13 @@ describe('enrollment', () => {
       requestedExtensions: ['2.5.29.19', '2.5.29.15', '2.5.29.30', '2.5.29.31'],
     })
     expect(valueOf(judgeEnrollment(hostile, device('sensor-7')))).toStrictEqual({ device: 'sensor-7', spki: new Uint8Array([1, 2, 3]), spkiSha256: P256.spkiSha256 })
+  })
+
+  test('a device whose key was reported gets a certificate for that key and no other; one whose was not, for any', () => {
+    const reported = (name: string) => judgeEnrollment(request({ key: { ...P256, spkiSha256: keyOf(name) } }), device('sensor-7', { keySha256: keyOf('reported') }))
+    expect([reasonOf(reported('reported')), reasonOf(reported('another')), reasonOf(of({ key: { ...P256, spkiSha256: keyOf('another') } }))]).toEqual(['allowed', 'key-not-reported', 'allowed'])
+    // What is wrong with the request is said first: whoever does not hold the key is not told whose it is.
+    expect(reasonOf(judgeEnrollment(request({ possessionProven: false }), device('sensor-7', { keySha256: keyOf('reported') })))).toBe('csr-signature-invalid')
   })
 
   test.each(DEVICE_STATES)('a %s device is served if it is enrollable, and otherwise told its state', (state) => {

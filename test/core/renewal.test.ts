@@ -22,6 +22,10 @@ const facts = (changed: Partial<RenewalFacts> = {}): RenewalFacts => ({
 })
 const outcome = (changed: Partial<RenewalFacts> = {}): DenyReason | 'allowed' => reasonOf(judgeRenewal(facts(changed)))
 
+test('a device whose key was reported renews for another key: with the certificate that its key began', () => {
+  expect(outcome({ device: device('sensor-7', { keySha256: keyOf('reported') }) })).toBe('allowed')
+})
+
 describe('the certificate that is shown', () => {
   test.each<[string, Partial<RenewalFacts>, DenyReason]>([
     ['unknown', { record: undefined }, 'certificate-unrecorded'],
@@ -110,6 +114,15 @@ describe('the request', () => {
     expect(asks({})).toBe('allowed')
   })
 
+  test('the common name alone asks for the same device, where its CA puts subjects into one place; more, or another place, does not', () => {
+    const presented = { subject: nameOf('O=Acme', 'OU=plant-7', 'CN=sensor-7') }
+    expect(asks({ subject: nameOf('O=Acme', 'OU=plant-7', 'CN=sensor-7') }, presented)).toBe('allowed')
+    expect(asks({ subject: nameOf('CN=sensor-7') }, presented)).toBe('allowed')
+    for (const subject of [nameOf('CN=sensor-8'), nameOf('O=Acme', 'CN=sensor-7'), nameOf('OU=plant-7', 'CN=sensor-7'), nameOf('O=Acme', 'OU=plant-8', 'CN=sensor-7'), nameOf('CN=sensor-7', 'CN=sensor-7'), nameOf()]) {
+      expect(asks({ subject }, presented)).toBe('csr-subject-changed')
+    }
+  })
+
   test('two names that do not decode are not the same name', () => {
     expect(asks({ subject: nameOf('CN=unreadable') }, { subject: nameOf('CN!') })).toBe('csr-subject-changed')
   })
@@ -145,10 +158,15 @@ describe('the first use', () => {
   const next = other('next', { state: 'issued', createdAt: NOW })
 
   test('puts the next certificate in force and supersedes the older ones of its profile, whoever issued them, and only those', () => {
-    const ofDevice = [record(), next, other('unused', { state: 'issued', createdAt: NOW - 1 }), other('foreign', { issuer: 'issuing-0' as CaName }), other('younger', { state: 'issued', createdAt: NOW + 1 }), other('revoked', { state: 'revoked' }), other('claim', { profile: 'claim' })]
+    const ofDevice = [record(), other('unused', { state: 'issued', createdAt: NOW - 1 }), other('foreign', { issuer: 'issuing-0' as CaName }), other('revoked', { state: 'revoked' }), other('claim', { profile: 'claim' }), next, other('younger', { state: 'issued', createdAt: NOW + 1 })]
     const plan = planFirstUse(next, ofDevice)
     expect(plan?.changes.map(({ serial, state }) => `${serial} ${state}`)).toEqual(['next active', `${record().serial} superseded`, 'unused superseded', 'foreign superseded'])
     expect(plan?.expected).toHaveLength(4)
+  })
+
+  test('of two, which is older is what was recorded first, also where the clock was set back between them; a bundle that came later stays', () => {
+    const ofDevice = [record({ createdAt: NOW + 1_000 }), next, other('bundle', { createdAt: NOW - 1_000 })]
+    expect(planFirstUse(next, ofDevice)?.superseded.map(({ serial }) => serial)).toEqual([record().serial])
   })
 
   test.each(['planned', 'active', 'superseded', 'revoked'] as const)('of a certificate that is %s is nothing', (state) => {

@@ -16,6 +16,7 @@ describe('a revocation', () => {
       changes: [a, b].map((c) => ({ kind: 'certificate-revoked', issuer: c.issuer, serial: c.serial, at: NOW, reason: 'keyCompromise' })),
       expected: [],
       revoked: [a.serial, b.serial],
+      before: [],
     })
   })
 
@@ -31,9 +32,10 @@ describe('a revocation', () => {
 
   test('names those again that were revoked already, and changes only the others', () => {
     const [old, fresh] = [record('a', { state: 'revoked', revokedAt: 1, revocationReason: 'superseded' }), record('b')]
-    const { changes, revoked } = valueOf(plan([old, fresh]))
+    const { changes, revoked, before } = valueOf(plan([old, fresh]))
     expect(changes.map((c) => c.serial)).toEqual([fresh.serial])
     expect(revoked).toEqual([old.serial, fresh.serial])
+    expect(before).toEqual([old.serial])
   })
 
   test('of nothing is not found', () => expect(reasonOf(plan([]))).toBe('certificate-not-found'))

@@ -7,9 +7,9 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { RunReport } from '../../device-sim/report/json-file.ts'
+import type { ComparisonReport, RunReport } from '../../device-sim/report/json-file.ts'
 import { EXIT } from '../../src/vocabulary.ts'
-import { Program } from '../e2e/program.ts'
+import { has, Program } from '../e2e/program.ts'
 
 const LAUNCH = path.resolve(import.meta.dirname, '../../device-sim/launch.cjs')
 const folder = mkdtempSync(path.join(tmpdir(), 'sallyport-main-'))
@@ -73,7 +73,16 @@ describe('a mistake is said in a sentence, and nothing is started', () => {
     [['load', '--devices', '1', '--rate', '1', '--seconds', '-1'], 'seconds must be a whole number from 1 to 86400.'],
     [['load', '--devices', '1', '--rate', '1', '--seconds', '1', '--qos', '3'], 'It is 0, 1 or 2.'],
     [['--address', 'mqtts://127.0.0.1:1'], 'sim: --address needs --target HOME'],
-    [['--target', 'mqtts://127.0.0.1:1'], 'sim: --target is a home folder'],
+    [['--target', 'mqtts://127.0.0.1:1'], 'sim: --target mqtts://… needs --ca FILE: what devices trust, PEM.'],
+    [['attack', '--target', 'mqtt://127.0.0.1:1'], 'sim: --target must be mqtts://host:port, not mqtt://.'],
+    [['attack', '--target', 'mqtts://192.0.2.1:8883'], 'sim: 192.0.2.1 is not this machine.'],
+    [['attack', '--target', 'mqtts://localhost.example.org:8883'], 'sim: localhost.example.org is not this machine.'],
+    [['attack', '--ca', 'ca.pem'], 'sim: --ca goes with --target mqtts://host:port.'],
+    [['attack', '--target', 'mosquitto', '--address', 'mqtts://127.0.0.1:1'], 'sim: --address needs --target HOME'],
+    [['attack', '--target', 'sallyport,sallyport'], 'sim: --target names each target once, separated by commas.'],
+    [['attack', '--target', 'sallyport,mosquitto', '--acl', 'acl.yaml'], 'go with --target mqtts://host:port.'],
+    [['attack', '--target', 'mqtts://127.0.0.1:1,mqtts://127.0.0.1:2'], 'sim: One run takes one address'],
+    [['attack', '--html', '/nowhere/at/all.html'], 'sim: --html /nowhere/at/all.html cannot be written: /nowhere/at is missing or read-only.'],
     [['--target', '.', '--address', 'https://127.0.0.1:1'], 'sim: --address must be mqtts://host:port, not https://.'],
     [['--target', '.', '--address', 'mqtts://192.0.2.1:1'], 'sim: 192.0.2.1 is not this machine.'],
     [['--json', '/nowhere/at/all.json'], 'sim: --json /nowhere/at/all.json cannot be written: /nowhere/at is missing or read-only.'],
@@ -113,7 +122,7 @@ describe('on a server of its own', () => {
   test('a case is run, printed and written down, and nothing is left behind', async () => {
     const temp = at('own')
     const { status, stdout } = await start(['attack', '--case', 'T01,Q01', '--json', at('report.json')], { temp }).ended
-    expect(stdout).toMatch(/^case +expected +seen +reason in the audit log +verdict\nT01 .* tls-no-certificate +ok\nQ01 .* client-id-mismatch +ok\n\n2 cases: 2 ok, 0 failed, 0 not run\n$/)
+    expect(stdout).toMatch(/^case +expected +seen +reason in the audit log +verdict\nT01 .* tls-no-certificate +ok\nQ01 .* client-id-mismatch +ok\n\n2 cases: 2 ok, 0 failed, 0 not run\ncanary .*\nserver .*\n$/)
     expect(status).toBe(EXIT.ok)
     const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as RunReport
     expect(report).toMatchObject({ ok: true, interrupted: false, target: { host: '127.0.0.1', own: true }, cases: [{ case: 'T01', verdict: 'ok', reasons: ['tls-no-certificate'] }, { case: 'Q01', verdict: 'ok' }] })
@@ -189,7 +198,7 @@ describe('on a home that somebody serves', () => {
     await using program = new Program()
     await program.serve()
     const both = await sim('attack', '--case', 'T01,T06', '--target', program.home)
-    expect(both.stdout).toMatch(/\nT06 .* not run\n[\s\S]*\n2 cases: 1 ok, 0 failed, 1 not run\n$/)
+    expect(both.stdout).toMatch(/\nT06 .* not run\n[\s\S]*\n2 cases: 1 ok, 0 failed, 1 not run\n/)
     expect(both.status).toBe(EXIT.ok)
     const alone = await sim('attack', '--case', 'T06', '--target', program.home)
     expect(alone.stdout).toContain('1 cases: 0 ok, 0 failed, 1 not run')
@@ -205,6 +214,59 @@ describe('on a home that somebody serves', () => {
     expect(existsSync(path.join(program.home, 'data/endpoints.json'))).toBe(true)
   })
 })
+
+describe.skipIf(!has('mosquitto'))('beside a mosquitto (needs mosquitto)', () => {
+  test('the same cases are printed, written down and put on a page side by side, and where one falls short the exit code says so', async () => {
+    const temp = at('beside')
+    const { status, stdout, stderr } = await start(['attack', '--target', 'sallyport,mosquitto', '--case', 'T01,I02', '--json', at('beside.json'), '--html', at('beside.html')], { temp }).ended
+    expect(stderr).toMatch(/\nsending to sallyport [\d.]+ at 127\.0\.0\.1:\d+: 2 cases \(tls 1, identity 1\), no floods\n[\s\S]*\nsending to mosquitto [\d.]+ at /)
+    expect(stdout).toMatch(/^case +expected +sallyport [\d.]+ +mosquitto [\d.]+ +why it matters\nT01 .* ok: closed .* ok: closed .*\nI02 .* ok: .* falls short: admitted/)
+    expect(status).toBe(EXIT.failed)
+    const report = JSON.parse(readFileSync(at('beside.json'), 'utf8')) as ComparisonReport
+    expect(report).toMatchObject({ ok: false, interrupted: false, targets: [{ ok: true, target: { own: true }, cases: [{ verdict: 'ok' }, { verdict: 'ok' }] }, { ok: false, target: { own: false }, cases: [{ verdict: 'ok', reasons: [] }, { verdict: 'falls short' }] }] })
+    const html = readFileSync(at('beside.html'), 'utf8')
+    expect(html).toMatch(/<h2>Where mosquitto [\d.]+ falls short<\/h2>/)
+    expect(html).not.toMatch(/<script|https?:/)
+    expect(readdirSync(temp)).toEqual([])
+  })
+
+  test('alone, what it does otherwise is no failure', async () => {
+    const { status, stdout } = await sim('attack', '--target', 'mosquitto', '--case', 'T01,T17')
+    expect(stdout).toMatch(/^case +expected +seen +verdict\n[\s\S]*\n2 cases: 1 ok, 1 differs, 0 failed, 0 not run\nmosquitto [\d.]+: no audit log is read there\..*\n$/)
+    expect(status).toBe(EXIT.ok)
+  })
+
+  test('a fleet cannot enroll there, which is said', async () => {
+    const { status, stderr } = await sim('--target', 'mosquitto')
+    expect(status).toBe(EXIT.usage)
+    expect(stderr).toMatch(/sim: A fleet enrolls as people enroll devices, and mosquitto [\d.]+ has no enrollment\./)
+  })
+
+  test('an interruption at the second target prints what the first came to, and leaves neither process nor folder behind', async () => {
+    const temp = at('second')
+    const running = start(['attack', '--target', 'sallyport,mosquitto', '--case', 'T01,T10,Q09', '--json', at('second.json')], { temp, detached: true })
+    await running.says('sending to mosquitto')
+    process.kill(-(running.child.pid ?? 0), 'SIGINT')
+    const { status, stdout, stderr } = await running.ended
+    expect(status).toBe(EXIT.interrupted)
+    expect(stdout).toMatch(/\nsallyport [\d.]+: 3 cases: 3 ok, 0 failed, 0 not run\n/)
+    expect(stderr).toMatch(/sim: interrupted\n$/)
+    const report = JSON.parse(readFileSync(at('second.json'), 'utf8')) as ComparisonReport
+    expect({ ...report, targets: report.targets.slice(0, 1) }).toMatchObject({ interrupted: true, ok: false, targets: [{ ok: true, target: { own: true } }] })
+    expect(readdirSync(temp)).toEqual([])
+    const left = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(temp))
+    expect(left).toEqual([])
+  })
+})
+
+/** The command line of a process, where it still is. */
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8')
+  } catch {
+    return ''
+  }
+}
 
 describe('an interruption', () => {
   test('of a start leaves neither server nor folder behind', async () => {

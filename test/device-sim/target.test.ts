@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { SimError } from '../../device-sim/failure.ts'
-import { isLoopback, openSources, parseAddress, refuseForeignTarget } from '../../device-sim/target.ts'
+import { isLoopback, openSources, openTurns, parseAddress, refuseForeignTarget } from '../../device-sim/target.ts'
 
 describe('what counts as this machine', () => {
   test.each(['127.0.0.1', '127.255.255.254', '127.64.0.9', '::1', '[::1]', 'localhost', 'LOCALHOST'])('%s is loopback', (host) => {
@@ -45,5 +45,21 @@ describe('source addresses', () => {
 
   test.each(['::1', '192.0.2.7', 'localhost'])('of %s there is the default one only', (host) => {
     expect(openSources({ host }).next()).toBeUndefined()
+  })
+})
+
+describe('turns', () => {
+  test('of this machine there is nothing to wait for', () => expect(openTurns('127.0.0.1')).toEqual({}))
+
+  test('elsewhere fifty that come at once are let go one after the other, not faster than the rate', async () => {
+    const { turn } = openTurns('192.0.2.1', 500)
+    const started = performance.now()
+    const at = await Promise.all(Array.from({ length: 50 }, async () => {
+      await turn?.()
+      return performance.now() - started
+    }))
+    expect(at).toEqual(at.toSorted((a, b) => a - b))
+    // The last of fifty, at 500 a second, comes after 98 ms; timers count whole milliseconds.
+    expect(at.at(-1)).toBeGreaterThan(90)
   })
 })

@@ -1,30 +1,13 @@
 // The program with its signer: who holds what, what happens when the signer is lost or its key cannot be opened, and that the
 // data plane does not notice.
 
-import { readFileSync, readdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
+import { openedBy, signerOf } from './processes.ts'
 import { Program } from './program.ts'
 
 const LINUX = process.platform === 'linux'
-
-/** The children of a process, by the kernel's own list. */
-function signerOf(pid: number): number {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number)
-  const signer = children.find((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('signer-process'))
-  if (signer === undefined) throw new Error('no signer runs')
-  return signer
-}
-
-function filesOf(pid: number): readonly string[] {
-  return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-    try {
-      return [readlinkSync(`/proc/${pid}/fd/${fd}`)]
-    } catch {
-      return [] // Closed meanwhile.
-    }
-  })
-}
 
 test.skipIf(!LINUX)('a signer that hangs or is killed costs enrollments a 503, and nothing else; a kill -9 of the server leaves no signer', async () => {
   await using program = new Program({ SALLYPORT_SECRET_OF_THE_SERVER: 'x' })
@@ -32,7 +15,7 @@ test.skipIf(!LINUX)('a signer that hangs or is killed costs enrollments a 503, a
   const { pid } = program.endpoints
   const signer = signerOf(pid)
   expect(readFileSync(`/proc/${signer}/environ`, 'utf8')).not.toContain('SALLYPORT')
-  expect(filesOf(signer).filter((file) => file.includes(program.home)).map((file) => path.basename(file)).toSorted()).toEqual(['registry.db', 'registry.db-shm', 'registry.db-wal'])
+  expect(openedBy(signer).filter((file) => file.includes(program.home)).map((file) => path.basename(file)).toSorted()).toEqual(['registry.db', 'registry.db-shm', 'registry.db-wal'])
 
   expect(program.run('device', 'add', 'sensor-1').status).toBe(0)
   const bundle = (): ReturnType<Program['run']> => program.run('device', 'bundle', 'sensor-1', '--out', path.join(program.home, 'sensor-1'))

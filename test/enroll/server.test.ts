@@ -9,6 +9,7 @@ import { connect, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { deny } from '../../src/core/decision.ts'
+import { SallyportError } from '../../src/core/errors.ts'
 import type { Enrollments } from '../../src/enroll/est.ts'
 import { openEnrollServer, type EnrollServer } from '../../src/enroll/server.ts'
 import { ENROLL_LIMITS } from '../../src/enrollment-limits.ts'
@@ -19,12 +20,14 @@ import { openHouse, type House } from '../http/house.ts'
 let house: House
 let server: EnrollServer
 const events: AuditEvent[] = []
+const logged: string[] = []
 /** Accepts every token but 'wrong', and answers with the root in place of a certificate. */
 const enrollments: Enrollments = {
   withToken({ token, csr }) {
     if (token === 'wrong') return Promise.resolve(deny('token-unknown'))
     if (token === 'wait') return Promise.resolve(deny('enrollment-pending'))
     if (token === 'broken') return Promise.reject(new TypeError('a fault of ours'))
+    if (token === 'full') return Promise.reject(new SallyportError('internal', 'The file /home/registry.db could not be written (disk I/O error).'))
     const parsed = parseCsr(csr)
     return Promise.resolve(parsed.allow ? { allow: true, value: { certificate: house.organisation.root.der } } : parsed)
   },
@@ -36,7 +39,7 @@ const enrollments: Enrollments = {
 beforeAll(async () => {
   house = await openHouse()
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
-  server = await openEnrollServer({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, enrollments, audit: { record: (event) => void events.push(event) }, clock: Date.now, log: () => {} })
+  server = await openEnrollServer({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, enrollments, audit: { record: (event) => void events.push(event) }, clock: Date.now, log: (level, { error }) => void logged.push(`${level}: ${String(error)}`) })
 })
 afterAll(async () => {
   await server.close()
@@ -112,6 +115,13 @@ describe('an answer', () => {
     const answer = await enroll('broken')
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '10', 'sallyport-reason': 'issuance-unavailable' } })
     expect(answer.body).not.toContain('fault')
+  })
+
+  test('about a disk that fails says nothing of it either, and the log does', async () => {
+    const answer = await enroll('full')
+    expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '10', 'sallyport-reason': 'issuance-unavailable' } })
+    expect(answer.body).not.toContain('/home')
+    expect(logged).toContain('error: The file /home/registry.db could not be written (disk I/O error).')
   })
 })
 

@@ -21,7 +21,7 @@ export function openChance(seed: number): Chance {
 }
 
 /** What a run may be told: SALLYPORT_FAULTS_<NAME>, a whole number, or the default. */
-export function setting(name: 'TIMES' | 'SEED' | 'PAGES' | 'SUBSCRIBERS', otherwise: number): number {
+export function setting(name: 'TIMES' | 'SEED' | 'PAGES' | 'SUBSCRIBERS' | 'POINTS', otherwise: number): number {
   const text = process.env[`SALLYPORT_FAULTS_${name}`]
   if (text === undefined || text === '') return otherwise
   const value = Number(text)

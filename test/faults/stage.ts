@@ -42,8 +42,11 @@ export class Stage implements AsyncDisposable {
   #output = ''
   readonly #listeners = new Set<() => void>()
   #identities = 0
+  readonly #environment: Readonly<Record<string, string>>
 
-  constructor() {
+  /** `environment` is what the server is given besides that of the tests. */
+  constructor(environment: Readonly<Record<string, string>> = {}) {
+    this.#environment = environment
     mkdirSync(this.data)
     writeFileSync(path.join(this.home, 'policy.yaml'), POLICY)
   }
@@ -75,7 +78,7 @@ export class Stage implements AsyncDisposable {
   /** Starts the server without waiting for it. */
   launch(): void {
     rmSync(path.join(this.data, 'endpoints.json'), { force: true })
-    const server = spawn(process.execPath, [LAUNCH, 'serve', '--ports', 'auto', '--home', this.home], { env: { ...process.env, NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const server = spawn(process.execPath, [LAUNCH, 'serve', '--ports', 'auto', '--home', this.home], { env: { ...process.env, ...this.#environment, NO_COLOR: '1' }, stdio: ['ignore', 'pipe', 'pipe'] })
     this.#output = ''
     this.#server = server
     this.#exited = new Promise((resolve) => server.once('exit', (code) => resolve(code)))
@@ -117,6 +120,11 @@ export class Stage implements AsyncDisposable {
     const code = await this.#exited
     this.#server = undefined
     return code
+  }
+
+  /** Resolves when the server is gone, by itself or because somebody killed it. */
+  get gone(): Promise<number | null> {
+    return this.#exited
   }
 
   get alive(): boolean {

@@ -59,6 +59,9 @@ export async function holdWriteLock(database: string): Promise<Fault> {
   })
 }
 
+/** Resolves when strace has the process. */
+export const attached = (strace: ChildProcess): Promise<void> => saying(strace, 'attached')
+
 /** What strace does to a call, in its words. */
 export const SYNC_FAILS = 'error=EIO'
 /** Longer than any test waits: the calls return when strace lets go. */
@@ -69,7 +72,7 @@ export const SYNC_HANGS = 'delay_enter=600000000'
  */
 export async function disturbSyncs(pid: number, how: string, files: readonly string[] = []): Promise<Fault> {
   const child = spawn('strace', ['-f', '-p', String(pid), ...files.flatMap((file) => ['-P', file]), '-e', 'trace=fsync,fdatasync', '-e', `inject=fsync,fdatasync:${how}`, '-o', '/dev/null'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  await saying(child, 'attached')
+  await attached(child)
   return faultOf(async () => {
     child.kill('SIGINT')
     await exited(child)

@@ -4,7 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { has, Program } from '../e2e/program.ts'
 import { difference, readPage, runPage } from './page.ts'
 
-describe.skipIf(!has('bash'))('docs/import.md (needs bash)', () => {
+const TOOLS = ['bash', 'curl', 'openssl'].every((tool) => has(tool))
+
+describe.skipIf(!TOOLS)('docs/import.md (needs bash, curl and openssl)', () => {
   let program: Program
   beforeAll(async () => {
     program = new Program()

@@ -149,6 +149,18 @@ describe('numbers and files', () => {
     expect(readdirSync(place.dir.file('pki'))).toEqual(['issuing-1.crl'])
   })
 
+  test('a signer that fails when a list is due is asked again, though its number is taken', async () => {
+    await open()
+    place.now = NOW + DAY / 2
+    let fails = true
+    const signer = openSigner(ca.key)
+    const again = await open({ isAnewAtStart: false, signer: () => Promise.resolve({ ...signer, sign: (tbs) => (fails ? Promise.reject(new Error('busy')) : signer.sign(tbs)) }) })
+    expect([seen().number, place.registry.crls(ISSUING)[0]?.number]).toEqual([1, 2])
+    fails = false
+    await again.publish()
+    expect(seen().number).toBe(3)
+  })
+
   test('a number that was given is refused, through a restart, too', async () => {
     await open()
     place.reopen()
@@ -194,4 +206,47 @@ test('shards list their part and say so, critically; those of before go on', asy
   expect(fewer.file('issuing-1-2of2.crl')).toBeDefined()
   for (const name of ['issuing-1-5of4.crl', '../registry.db', 'issuing-1', 'other.crl']) expect(fewer.file(name)).toBeUndefined()
   expect(existsSync(place.dir.file('pki/issuing-1-1of2.crl'))).toBe(true)
+})
+
+describe('more than memory is set aside for', () => {
+  const names = Array.from({ length: 40 }, (_, i) => `s${i}`)
+  const ENTRY_BYTES = 49
+  const file = (name: string): string => place.dir.file(`pki/${name}.crl`)
+  beforeEach(() => place.make(added('a'), ...names.flatMap((name) => [plan(name, 'a'), issued(name), revoked(name)])))
+
+  test('a list that fits to the byte is published whole; one byte less, and it is left out, said once, and not tried again before half of a life', async () => {
+    const said: unknown[] = []
+    const log: PublisherPorts['log'] = (level, facts, message) => level === 'error' && said.push([facts, message])
+    await open({}, { bytesMax: 40 * ENTRY_BYTES, log })
+    expect([Object.keys(seen().entries).length, said]).toEqual([40, []])
+    const before = readFileSync(file('issuing-1'))
+    await open({}, { bytesMax: 40 * ENTRY_BYTES - 1, log })
+    await place.make(added('b'), plan('b1', 'b'), issued('b1'), revoked('b1'))
+    await publisher!.publish()
+    expect(said).toEqual([[{ issuer: ISSUING, scope: '', entries: 40 }, 'a CRL is larger than what is signed, and is not published: set pki.crlShards in sallyport.yaml']])
+    expect(readFileSync(file('issuing-1'))).toEqual(before)
+    place.now += DAY / 2 + 1
+    await publisher!.publish()
+    expect(said).toHaveLength(2)
+  })
+
+  test('shards are made a few at a time, and together they say all', async () => {
+    let readings = 0
+    const registry: PublisherPorts['registry'] = new Proxy(place.registry, {
+      get: (real, name: keyof typeof place.registry) => (name === 'revokedAfter' ? (...asked: Parameters<typeof real.revokedAfter>) => {
+        if (asked[1] === '') readings += 1
+        return real.revokedAfter(...asked)
+      } : real[name]),
+    })
+    await open({ shards: 8 }, { registry, bytesMax: 16 * ENTRY_BYTES })
+    // The whole list alone, which is too large; then two or three shards of some five entries at a time.
+    expect(readings).toBe(4)
+    expect(existsSync(file('issuing-1'))).toBe(false)
+    const all = Array.from({ length: 8 }, (_, i) => Object.keys(seen(`issuing-1-${i + 1}of8.crl`).entries)).flat()
+    expect(all.toSorted()).toEqual(names.map(serialOf).toSorted())
+    readings = 0
+    await open({ shards: 8 }, { registry })
+    // How large it is, is not known at first; then all shards in one reading.
+    expect([readings, Object.keys(seen().entries).length]).toEqual([2, 40])
+  })
 })

@@ -15,6 +15,8 @@ export interface CatchingTest {
   readonly file: string
   /** What the name of each of these tests begins with or contains, as a regular expression. */
   readonly name: string
+  /** Of a `.fault.ts`: at how many places it disturbs. */
+  readonly points?: number
 }
 
 export interface Fault {
@@ -155,6 +157,22 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/broker/listener.ts', find: "const deadline = setTimeout(() => refuse('tls-handshake-timeout', undefined), BROKER_LIMITS.handshakeMs)", replace: 'const deadline = setTimeout(() => {}, BROKER_LIMITS.handshakeMs)' }],
   },
   {
+    id: 'hints-unpaced', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'sixty that come back at once' }],
+    edits: [{ file: 'src/renewal-limits.ts', find: 'hintsPerSweepMax: 20,', replace: 'hintsPerSweepMax: 20_000,' }],
+  },
+  {
+    id: 'hint-for-any-session', side: 'broker', cases: [], tests: [{ file: 'test/broker/hints.test.ts', name: 'nobody is told; an order tells whom it means' }],
+    edits: [{ file: 'src/core/renewal-hints.ts', find: '(order === undefined && !isExpiring) || ', replace: '' }],
+  },
+  {
+    id: 'older-by-the-clock', side: 'ca', cases: [], tests: [{ file: 'test/core/renewal.test.ts', name: 'which is older is what was recorded first' }],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const older = ofDevice.slice(0, Math.max(0, ofDevice.findIndex((other) => isSame(other, record))))', replace: 'const older = ofDevice.filter((other) => !isSame(other, record) && other.createdAt <= record.createdAt)' }],
+  },
+  {
+    id: 'expiry-told-at-every-start', side: 'ca', cases: [], tests: [{ file: 'test/expiry.test.ts', name: 'what is near is in the log and in the audit log, once a day' }],
+    edits: [{ file: 'src/expiry.ts', find: 'return at !== undefined && Math.abs(clock() - at) < EXPIRY_LIMITS.tellEveryMs', replace: 'return false' }],
+  },
+  {
     id: 'possession-unproven', side: 'ca', cases: ['E01'],
     edits: [{ file: 'src/core/enrollment.ts', find: "if (!csr.possessionProven) return deny('csr-signature-invalid')", replace: '' }],
   },
@@ -171,11 +189,104 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/store/sqlite/expect.ts', find: 'return taken === undefined ? HOLDS : deny(', replace: 'return taken !== null ? HOLDS : deny(' }],
   },
   {
-    id: 'device-trusts-any-ca', side: 'device', cases: ['D01', 'D02'],
+    id: 'critical-extension-passed-over', side: 'broker', cases: ['T26'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'when(c.unknownCritical.length > 0,', replace: 'when(false,' }],
+  },
+  {
+    id: 'days-that-are-none', side: 'broker', cases: ['T08'],
+    edits: [{ file: 'src/x509/der.ts', find: "replaceAll(/[-:T]/g, '') === said ? ms : undefined", replace: "replaceAll(/[-:T]/g, '') === said ? ms : ms" }],
+  },
+  {
+    id: 'key-usage-unchecked', side: 'broker', cases: ['T20'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: "when(c.keyUsage !== undefined && (!c.keyUsage.includes('digitalSignature')", replace: "when(false && c.keyUsage !== undefined && (!c.keyUsage.includes('digitalSignature')" }],
+  },
+  {
+    id: 'weak-signature-accepted', side: 'broker', cases: ['T30'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'when(!isSignatureAccepted(c.signatureAlgorithm),', replace: 'when(false,' }],
+  },
+  {
+    id: 'weak-key-comes-in', side: 'broker', cases: ['T31'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: "problem === undefined ? undefined : deny('certificate-key-weak', problem)", replace: "problem !== null ? undefined : deny('certificate-key-weak', problem)" }],
+  },
+  {
+    id: 'failed-handshake-misnamed', side: 'broker', cases: ['T33'],
+    edits: [{ file: 'src/broker/peer.ts', find: 'return judged.allow ? denied : judged', replace: 'return judged.allow ? denied : denied' }],
+  },
+  {
+    id: 'old-suite-offered', side: 'broker', cases: ['T40'],
+    edits: [{ file: 'src/broker/listener.ts', find: "  'ECDHE-ECDSA-CHACHA20-POLY1305',", replace: "  'ECDHE-ECDSA-CHACHA20-POLY1305',\n  'ECDHE-ECDSA-AES128-SHA'," }],
+  },
+  {
+    // OpenSSL refuses it by itself; 1 << 8 is SSL_OP_ALLOW_CLIENT_RENEGOTIATION, which Node has no name for.
+    id: 'renegotiation-allowed', side: 'broker', cases: ['T41'],
+    edits: [{ file: 'src/broker/listener.ts', find: 'constants.SSL_OP_NO_RENEGOTIATION', replace: '(1 << 8)' }],
+  },
+  {
+    id: 'any-protocol-behind-tls', side: 'broker', cases: ['T44'],
+    edits: [{ file: 'src/broker/listener.ts', find: 'ALPNProtocols: [...SERVICES[ports.service].alpn],', replace: '' }],
+  },
+  {
+    id: 'joined-names-accepted', side: 'broker', cases: ['I03'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'names.length > 1 || facts.subject.some((rdn) => rdn.length > 1)', replace: 'names.length > 1' }],
+  },
+  {
+    id: 'name-read-to-the-nul', side: 'broker', cases: ['I04'],
+    edits: [{ file: 'src/x509/names.ts', find: 'return utf8.decode(contents)', replace: "return utf8.decode(contents).split('\\0')[0]" }],
+  },
+  {
+    id: 'serial-number-is-enough', side: 'broker', cases: ['I17'],
+    edits: [{ file: 'src/broker/peer.ts', find: 'recorded !== undefined && recorded.sha256 !== sha256', replace: 'recorded !== undefined && recorded.sha256 === undefined' }],
+  },
+  {
+    id: 'alternative-names-unread', side: 'broker', cases: ['I19'],
+    edits: [{ file: 'src/core/certificate-rules.ts', find: 'return other === undefined ? allow(id.value)', replace: 'return other !== null ? allow(id.value)' }],
+  },
+  {
+    id: 'superseded-stays', side: 'broker', cases: ['I20'],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = ofDevice.filter(', replace: 'const superseded = ofDevice.filter(() => false).filter(' }],
+  },
+  {
+    id: 'device-speaks-old-tls', side: 'device', cases: ['D08'],
+    edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: "rejectUnauthorized: true, minVersion: 'TLSv1', ciphers: 'DEFAULT@SECLEVEL=0'" }],
+  },
+  {
+    id: 'device-trusts-any-ca', side: 'device', cases: ['D01', 'D02', 'D06'],
     edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: false' }],
   },
   {
     id: 'device-accepts-any-server-name', side: 'device', cases: ['D03'],
     edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: true, checkServerIdentity: () => undefined' }],
+  },
+  {
+    id: 'certificate-answered-unrecorded', side: 'ca', cases: [],
+    tests: [{ file: 'test/ca/issue-order.test.ts', name: 'the second commit fails before it is made' }, { file: 'test/faults/issuance-errors.fault.ts', name: 'EIO, once', points: 4 }],
+    edits: [{ file: 'src/ca/issue.ts', find: 'const committed = await ports.registry.commit(', replace: 'const committed = { allow: true } as any\n    void ports.registry.commit(' }],
+  },
+  {
+    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 12 }],
+    edits: [{ file: 'src/enrollment-desk.ts', find: "spki, ...(along === undefined ? {} : { along }) }, actor)", replace: "spki }, actor)\n    if (along !== undefined) await registry.commit(along.changes, [], along.audit)" }],
+  },
+  {
+    id: 'crl-number-given-twice', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'revocation, and the list that follows', points: 1 }],
+    edits: [{ file: 'src/pki/publisher.ts', find: "const committed = await ports.registry.commit([{ kind: 'crl-numbered', crl }], [], [{ kind: 'crl-numbered', at: ports.clock(), issuer: issuer.name, number: crl.number, ...(scope === WHOLE ? {} : { scope }) }])", replace: 'const committed = { allow: true } as any' }],
+  },
+  {
+    id: 'crl-written-in-place', side: 'ca', cases: [], tests: [{ file: 'test/pki/whole-file.test.ts', name: 'leaves the old one' }],
+    edits: [
+      { file: 'src/pki/whole-file.ts', find: "const temporary = `${file}.${randomBytes(6).toString('hex')}${SUFFIX}`", replace: 'const temporary = file' },
+      { file: 'src/pki/whole-file.ts', find: "open(temporary, 'wx', PUBLIC_MODE)", replace: "open(temporary, 'w', PUBLIC_MODE)" },
+    ],
+  },
+  {
+    id: 'serial-index-missing', side: 'ca', cases: [], tests: [{ file: 'test/ca/serials.test.ts', name: 'is refused by the index itself' }],
+    edits: [{ file: 'src/store/sqlite/migrations/0001-registry.sql', find: 'UNIQUE (issuer, serial),', replace: '' }],
+  },
+  {
+    id: 'serial-not-drawn-again', side: 'ca', cases: [], tests: [{ file: 'test/ca/serials.test.ts', name: 'is drawn again: the second' }],
+    edits: [{ file: 'src/ca/issue.ts', find: 'if (draws >= CA_LIFE_LIMITS.serialDrawsMax) throw repeating(record)', replace: 'return planned' }],
+  },
+  {
+    id: 'signed-though-issued-before', side: 'ca', cases: [], tests: [{ file: 'test/signer/forged.test.ts', name: 'what is not planned, or not any more, is not signed' }],
+    edits: [{ file: 'src/signer/plan-rules.ts', find: "if (record.state !== 'planned') return no(`the certificate with this serial number is ${record.state}`)", replace: '' }],
   },
 ]

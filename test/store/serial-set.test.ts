@@ -32,3 +32,19 @@ test('a hundred thousand numbers in order take less than 20 bytes each, and none
   expect(wrong).toEqual([])
   expect(set.get('issuing-2', '0'.repeat(32))).toBeUndefined()
 })
+
+test('with room made at once, no table grows; with more than was expected it goes on', () => {
+  const set = openSerialSet()
+  const COUNT = 200_000
+  set.expect(COUNT)
+  for (let i = 0; i < SAMPLE; i++) set.set('issuing-1', numbered(i + 1), 'revoked')
+  const first = set.bytes
+  for (let i = SAMPLE; i < COUNT; i++) set.set('issuing-1', numbered(i + 1), 'revoked')
+  // Some of a thousand segments get more than their share.
+  expect(set.bytes / first).toBeLessThan(1.01)
+  expect(set.bytes / COUNT).toBeLessThan(20)
+  for (let i = COUNT; i < 2 * COUNT; i++) set.set('issuing-1', numbered(i + 1), 'superseded')
+  expect([set.size, set.get('issuing-1', numbered(1)), set.get('issuing-1', numbered(2 * COUNT))]).toEqual([2 * COUNT, 'revoked', 'superseded'])
+})
+/** Enough that every segment has one. */
+const SAMPLE = 20_000

@@ -16,6 +16,7 @@ import { openAbsent } from './absent.ts'
 import { openAdmitting } from './admitting.ts'
 import { engineOptions } from './aedes-options.ts'
 import { openConnectJudge } from './connect.ts'
+import { openDeviceTopics } from './device-topics.ts'
 import { openEndings, type SessionRefusal } from './endings.ts'
 import { openEngineStore, SESSION_MARK } from './engine-store.ts'
 import { filtersHeld } from './filters-held.ts'
@@ -34,7 +35,6 @@ import { installPacketGate } from './packet-gate.ts'
 import { openPublishing } from './publishing.ts'
 import { openPurge } from './purge.ts'
 import { openRates } from './rates.ts'
-import { openRenewing } from './renewing.ts'
 import { openRetained } from './retained.ts'
 import { openRights } from './rights.ts'
 import { takeSeat } from './seat.ts'
@@ -120,10 +120,11 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     onSession: (session, link) => void linkOfSession.set(session, link),
   })
   const findRetained = openRetained({ store, publishing, mayShow: (retained) => purge.mayShow(retained), onStoreFault })
+  const deviceTopics = openDeviceTopics({ broker: ports, sessions, publishing, linkOf, onRefusal: refused })
   const hooks = openMessageHooks({
     broker: ports, publishing,
     linkOf: (client) => links.get(client),
-    answerRequest: openRenewing({ broker: ports, publishing, linksOf: (device) => sessions.ofDevice(device).flatMap((each) => linkOf(each) ?? []), onRefusal: refused }),
+    answerRequest: deviceTopics.answerRequest,
     onRefusal: refused,
     onUnavailable: (link) => endings.fault(link, deny('store-unavailable')),
     stillGranted(session, held) {
@@ -148,6 +149,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     rights.sweep(ports.clock())
     rates.sweep()
     deadlines.sweep()
+    deviceTopics.sweep()
     watching.sweep(open)
     outputs.weigh(stalls.sweep(open, ports.clock()))
   }, LIFE.expirySweepMs)
@@ -256,9 +258,10 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     }
   }
 
-  function subscribed({ outbound }: Link, filter: string, held: HeldSubscription): void {
+  function subscribed({ outbound, session }: Link, filter: string, held: HeldSubscription): void {
     const parsed = parseTopicFilter(toWireFilter(filter))
     if (outbound === undefined || !parsed.allow) return
+    deviceTopics.subscribed(session, filter)
     router.subscribe(outbound, parsed.value, { qos: held.qos, noLocal: held.nl === true, retainAsPublished: held.rap === true, identifier: held.si })
   }
 

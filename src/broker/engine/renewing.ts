@@ -4,20 +4,18 @@
 import { REASONS, type DenyReason } from '../../vocabulary.ts'
 import { deny, type Decision, type Denied } from '../../core/decision.ts'
 import type { DeviceId } from '../../core/ids.ts'
-import { isOwnTopic, OWN_QOS_MAX, renewTopicOf } from '../../core/policy/own-topics.ts'
-import { matches, parseTopicFilter, parseTopicName } from '../../core/topic.ts'
-import type { Qos } from '../../core/message.ts'
+import { isOwnTopic, renewTopicOf } from '../../core/policy/own-topics.ts'
+import { parseTopicName } from '../../core/topic.ts'
 import { encodePem } from '../../x509/pem.ts'
 import type { BrokerPorts, RenewedCertificate } from '../ports.ts'
 import type { Session } from '../sessions.ts'
-import { toWireFilter } from './filters.ts'
 import type { Link } from './link.ts'
-import type { Publishing } from './publishing.ts'
+import type { OwnMessages } from './own-messages.ts'
 import type { EnginePacket } from './surface.ts'
 
 export interface RenewingPorts {
   readonly broker: Pick<BrokerPorts, 'renewal' | 'clock' | 'log'>
-  readonly publishing: Pick<Publishing, 'hand'>
+  readonly own: OwnMessages
   /** The connections of this device. */
   readonly linksOf: (device: DeviceId) => readonly Link[]
   readonly onRefusal: (session: Session, refusal: { readonly reason: DenyReason; readonly detail?: string; readonly topic?: string }) => void
@@ -26,7 +24,7 @@ export interface RenewingPorts {
 /** Answers a request that the session's grants have let through. Resolves when the answer is decided, and sent where somebody hears it. */
 export type AnswerRequest = (session: Session, packet: EnginePacket) => Promise<void>
 
-export function openRenewing({ broker, publishing, linksOf, onRefusal }: RenewingPorts): AnswerRequest {
+export function openRenewing({ broker, own, linksOf, onRefusal }: RenewingPorts): AnswerRequest {
   return async (session, { topic, payload, properties }) => {
     const bytes = Buffer.from(payload)
     const said = { responseTopic: properties?.['responseTopic'], correlationData: properties?.['correlationData'] }
@@ -34,7 +32,7 @@ export function openRenewing({ broker, publishing, linksOf, onRefusal }: Renewin
     if (!outcome.allow) onRefusal(session, { reason: outcome.reason, topic, ...(outcome.detail === undefined ? {} : { detail: outcome.detail }) })
     const answer = outcome.allow ? accepted(outcome.value) : rejected(outcome)
     const answerOn = answerTopic(session, said.responseTopic) ?? `${renewTopicOf(session.device)}/${outcome.allow ? 'accepted' : 'rejected'}`
-    await Promise.all(linksOf(session.device).map((link) => hand(link, session, answerOn, answer, said.correlationData)))
+    await Promise.all(linksOf(session.device).map((link) => hand(link, answerOn, answer, said.correlationData)))
   }
 
   async function decide(session: Session, payload: Buffer): Promise<Decision<RenewedCertificate>> {
@@ -48,25 +46,13 @@ export function openRenewing({ broker, publishing, linksOf, onRefusal }: Renewin
     }
   }
 
-  /** To connections of the device that asked, and only where they have subscribed to the answer. Nothing is kept for those that are away. */
-  async function hand(link: Link, asking: Session, topic: string, answer: Readonly<Record<string, unknown>>, correlationData: unknown): Promise<void> {
-    const { outbound, client, session } = link
-    if (outbound === undefined || session === undefined || session.ending !== undefined || client.closed) return
-    const levels = topic.split('/')
-    const held = Object.entries(client.subscriptions).filter(([filter]) => {
-      const parsed = parseTopicFilter(toWireFilter(filter))
-      return parsed.allow && parsed.value.share === undefined && matches(parsed.value.levels, levels)
-    })
-    if (held.length === 0) return
-    const qos = Math.min(OWN_QOS_MAX, Math.max(...held.map(([, subscription]) => subscription?.qos ?? 0))) as Qos
-    const identifiers = held.flatMap(([, subscription]) => subscription?.si ?? [])
-    const properties = { contentType: 'application/json', ...(correlationData instanceof Uint8Array ? { correlationData: Uint8Array.from(correlationData) } : {}) }
-    const message = { topic, payload: Buffer.from(JSON.stringify(answer)), qos, retain: false, properties, publisher: asking.key, receivedAt: broker.clock(), expiresAt: undefined }
+  async function hand(link: Link, topic: string, answer: Readonly<Record<string, unknown>>, correlationData: unknown): Promise<void> {
+    const properties = correlationData instanceof Uint8Array ? { correlationData: Uint8Array.from(correlationData) } : {}
     try {
-      await publishing.hand(outbound, message, qos, false, identifiers)
+      await own.say(link, { topic, payload: answer, properties, receivedAt: broker.clock() })
     } catch (cause) {
       // The certificate is recorded, and waits: asked again with the same key, the device is given it again.
-      broker.log('warn', { device: session.device, error: cause instanceof Error ? cause.message : 'unknown' }, 'the answer to a renewal could not be queued')
+      broker.log('warn', { device: link.peer.device, error: cause instanceof Error ? cause.message : 'unknown' }, 'the answer to a renewal could not be queued')
     }
   }
 }

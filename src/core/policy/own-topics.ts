@@ -13,6 +13,11 @@ export function renewTopicOf(device: DeviceId): string {
   return `${ROOT}/${device}/certificate/renew`
 }
 
+/** Where the server says that it is time to ask. Nobody may publish here. */
+export function hintTopicOf(device: DeviceId): string {
+  return `${renewTopicOf(device)}/hint`
+}
+
 export function isBelowDeviceRoot(topic: string): boolean {
   return topic.startsWith(`${ROOT}/`)
 }

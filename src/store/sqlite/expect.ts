@@ -35,6 +35,7 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const certificateNow = db.prepare('SELECT state FROM certificates WHERE issuer = ? AND serial = ?')
   const caWithKey = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const keyTaken = db.prepare("SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND (device IS NOT ? OR state = 'revoked') LIMIT 1")
+  const reported = db.prepare('SELECT id FROM devices WHERE key_sha256 = ? AND id IS NOT ?')
   const otherIssuer = db.prepare('SELECT issuer FROM certificates WHERE device = ? AND issuer <> ? LIMIT 1')
   const inForce = db.prepare("SELECT spki_sha256 AS key, issuer || '/' || serial AS name FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
   const caNow = db.prepare('SELECT state FROM cas WHERE name = ?')
@@ -61,6 +62,8 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
       case 'key-free': {
         const ca = caWithKey.get(expected.spkiSha256)
         if (ca !== undefined) return deny('key-in-use', `the key of the CA ${String(ca['name'])}`)
+        const device = reported.get(expected.spkiSha256, expected.device ?? null)
+        if (device !== undefined) return deny('key-in-use', 'the key that was reported of another device')
         const taken = keyTaken.get(expected.spkiSha256, expected.device ?? null)
         return taken === undefined ? HOLDS : deny('key-in-use', `the key of certificate ${String(taken['issuer'])}/${String(taken['serial'])}`)
       }

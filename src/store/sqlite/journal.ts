@@ -12,6 +12,7 @@ export interface JournalOfIssuer extends Disposable {
   record(serial: SerialNumber): CertificateRecord | undefined
   plan(serial: SerialNumber): CertificatePlan | undefined
   ca(): CaRecord | undefined
+  cas(): readonly CaRecord[]
 }
 
 /** Opens it for one issuer. Failures: 'home-not-writable', 'database-corrupt', 'internal'. */
@@ -25,6 +26,7 @@ export function openJournal(file: string, issuer: CaName): JournalOfIssuer {
     return {
       record: (serial) => reader.certificate(issuer, serial),
       plan: (serial) => reader.certificatePlan(issuer, serial),
+      cas: () => reader.cas(),
       ca: () => reader.cas().find(({ name }) => name === issuer),
       [Symbol.dispose]: () => opened.close(),
     }

@@ -8,6 +8,7 @@ import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
 import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, parseJournal, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
+import { endKey, prepareRenewalReads } from './renewals.ts'
 import { prepareTokenReads } from './tokens.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
@@ -15,6 +16,8 @@ type Reads = Omit<Registry, 'commit' | 'close'>
 export interface Loaded {
   device(device: Device): void
   certificate(record: CertificateRecord): void
+  /** How many have ended: said before the first of them. */
+  expectEnded(count: number): void
   ended(issuer: CertificateRecord['issuer'], serial: string, state: CertificateRecord['state']): void
 }
 
@@ -90,12 +93,20 @@ export function prepareReader(db: DatabaseSync): Reader {
   const bySha256 = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE sha256 = ?`)
   // By the index of states: of the ended ones no row is read, and there may be millions of them.
   const standing = db.prepare(`SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE state IN ('planned', 'issued', 'active')`, { returnArrays: true })
+  const endedCount = db.prepare("SELECT count(*) AS count FROM certificates WHERE state IN ('superseded', 'revoked')")
   const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
   const tokenReads = prepareTokenReads(db)
+  const renewals = prepareRenewalReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
     ...preparePublicationReads(db),
+    renewalOrders: renewals.renewalOrders,
+    expiryToldAt: renewals.expiryToldAt,
+    expiringCertificates(query) {
+      const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
+      return toPage(renewals.expiringRows(query, size + 1), size, parseCertificate, endKey)
+    },
     lastSequence,
     ...tokenReads,
     device(id) {
@@ -154,6 +165,7 @@ export function prepareReader(db: DatabaseSync): Reader {
         const interned: Interned = new Map()
         for (const row of pages(allDevices, '', (last) => last[0])) into.device(parseDevice(row, interned))
         loadStanding(standing, into)
+        into.expectEnded(Number(endedCount.get()?.['count'] ?? 0))
         for (const state of ['superseded', 'revoked'] as const) {
           for (const row of ended.iterate(state)) {
             const [issuer, serial] = row as unknown as Tuple

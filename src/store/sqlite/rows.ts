@@ -5,10 +5,10 @@ import type { DatabaseSync, SQLInputValue, SQLOutputValue } from 'node:sqlite'
 import type { Device } from '../../core/device.ts'
 import type { CaRecord, CertificateRecord, CrossCertificate, JournalEntry } from '../../core/registry.ts'
 
-export const DEVICE_COLUMNS = 'id, tenant, groups, attributes, state, created_at, revision, hold'
+export const DEVICE_COLUMNS = 'id, tenant, groups, attributes, state, created_at, revision, hold, key_sha256'
 export const CERTIFICATE_COLUMNS =
   'issuer, serial, profile, device, state, spki_sha256, sha256, not_before, not_after, created_at, revoked_at, revocation_reason, through'
-export const CA_COLUMNS = 'name, role, tenant, der, spki_sha256, created_at, state, since'
+export const CA_COLUMNS = 'name, role, tenant, der, spki_sha256, created_at, state, since, ids'
 
 /** A row in the order of its columns: much cheaper than an object, and a fleet has 100,000 of them to load. */
 export type Tuple = readonly SQLOutputValue[]
@@ -42,7 +42,7 @@ const INTERNED_MAX = 10_000
 
 /** Of DEVICE_COLUMNS. */
 export function parseDevice(row: Tuple, interned?: Interned): Device {
-  const [id, tenant, groups, attributes, state, createdAt, revision, hold] = row
+  const [id, tenant, groups, attributes, state, createdAt, revision, hold, keySha256] = row
   return {
     id: id as Device['id'],
     tenant: tenant as Device['tenant'],
@@ -51,12 +51,13 @@ export function parseDevice(row: Tuple, interned?: Interned): Device {
     state: state as Device['state'],
     createdAt: createdAt as number,
     revision: revision as number,
+    ...(keySha256 === null ? {} : { keySha256: keySha256 as NonNullable<Device['keySha256']> }),
     ...(hold === null ? {} : { hold: JSON.parse(hold as string) as NonNullable<Device['hold']> }),
   }
 }
 
 export function deviceValues(device: Device): SQLInputValue[] {
-  return [device.id, device.tenant, JSON.stringify(device.groups), JSON.stringify(device.attributes), device.state, device.createdAt, device.revision, device.hold === undefined ? null : JSON.stringify(device.hold)]
+  return [device.id, device.tenant, JSON.stringify(device.groups), JSON.stringify(device.attributes), device.state, device.createdAt, device.revision, device.hold === undefined ? null : JSON.stringify(device.hold), device.keySha256 ?? null]
 }
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
@@ -99,7 +100,7 @@ export function certificateValues(record: CertificateRecord): SQLInputValue[] {
 
 /** Of CA_COLUMNS. */
 export function parseCa(row: Tuple): CaRecord {
-  const [name, role, tenant, der, spkiSha256, createdAt, state, since] = row
+  const [name, role, tenant, der, spkiSha256, createdAt, state, since, ids] = row
   return {
     name: name as CaRecord['name'],
     role: role as CaRecord['role'],
@@ -109,6 +110,7 @@ export function parseCa(row: Tuple): CaRecord {
     createdAt: createdAt as number,
     state: state as CaRecord['state'],
     since: since as number,
+    ...(ids === null || ids === undefined ? {} : { ids: JSON.parse(ids as string) as readonly string[] }),
   }
 }
 
@@ -125,5 +127,5 @@ export function parseCross(row: Tuple): CrossCertificate {
 }
 
 export function caValues(ca: CaRecord): SQLInputValue[] {
-  return [ca.name, ca.role, ca.tenant, ca.der, ca.spkiSha256, ca.createdAt, ca.state, ca.since]
+  return [ca.name, ca.role, ca.tenant, ca.der, ca.spkiSha256, ca.createdAt, ca.state, ca.since, ca.ids === undefined ? null : JSON.stringify(ca.ids)]
 }

@@ -10,13 +10,16 @@ import { prepareTuples, type Tuple } from './rows.ts'
 
 export type TokenChange = Extract<Change, { kind: 'token-added' | 'token-used' | 'token-revoked' | 'token-suspended' | 'enrollment-requested' | 'enrollment-decided' }>
 
-const TOKEN_COLUMNS = 'name, proof, proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, suspended_at'
+const TOKEN_COLUMNS = 'name, proof, proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, suspended_at, password_of'
 const ENROLLMENT_COLUMNS = 'id, token, device, spki_sha256, state, source, created_at, decided_at'
 const DONE = allow(undefined)
+/** No token has it: a name has no such letters. */
+const NO_NAME = '--------'
 
 export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => Decision<void> {
   const find = db.prepare('SELECT uses, uses_max, revoked_at FROM tokens WHERE name = ?')
-  const insert = db.prepare(`INSERT INTO tokens (${TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO tokens (${TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const passwordThere = db.prepare('SELECT name FROM tokens WHERE password_of = ? AND revoked_at IS NULL')
   // The one conditional update: of a thousand that race for the last use one finds a row to change.
   const use = db.prepare('UPDATE tokens SET uses = uses + 1 WHERE name = ? AND uses < uses_max AND revoked_at IS NULL AND suspended_at IS NULL')
   const remember = db.prepare('INSERT OR IGNORE INTO token_uses (token, device, spki_sha256, used_at) VALUES (?, ?, ?, ?)')
@@ -29,13 +32,20 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
   const enrollment = db.prepare('SELECT state FROM enrollments WHERE id = ?')
   const decide = db.prepare("UPDATE enrollments SET state = ?, decided_at = ? WHERE id = ? AND state = 'pending'")
 
+  const addToken = (token: TokenRecord): Decision<void> => {
+    if (find.get(token.name) !== undefined) return deny('revision-conflict', `the token ${token.name} is there already`)
+    if (token.proof.kind === 'claim' && claimOfKey.get(token.proof.sha256) !== undefined) return deny('key-in-use', 'the key of another claim')
+    const device = passwordDevice(token)
+    if (device !== null && deviceIsThere.get(device) === undefined) return deny('device-not-found', device)
+    if (device !== null && passwordThere.get(device) !== undefined) return deny('revision-conflict', `${device} has a password already`)
+    insert.run(...tokenValues(token))
+    return DONE
+  }
+
   return (change) => {
     switch (change.kind) {
       case 'token-added':
-        if (find.get(change.token.name) !== undefined) return deny('revision-conflict', `the token ${change.token.name} is there already`)
-        if (change.token.proof.kind === 'claim' && claimOfKey.get(change.token.proof.sha256) !== undefined) return deny('key-in-use', 'the key of another claim')
-        insert.run(...tokenValues(change.token))
-        return DONE
+        return addToken(change.token)
       case 'token-used': {
         if (find.get(change.name) === undefined) return deny('token-not-found', change.name)
         if (deviceIsThere.get(change.device) === undefined) return deny('device-not-found', change.device)
@@ -69,12 +79,14 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
   }
 }
 
-export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'tokensProvenBy' | 'tokenUsed' | 'enrollment' | 'enrollments'>
+export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'tokensProvenBy' | 'passwordOf' | 'tokenUsed' | 'enrollment' | 'enrollments'>
 
 export function prepareTokenReads(db: DatabaseSync): TokenReads {
   const token = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name = ?`)
   const tokens = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name > ? ORDER BY name LIMIT ?`)
   const provenBy = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE proof_sha256 = ? AND json_extract(proof, '$.kind') <> 'secret' ORDER BY name`)
+  // A row in any case: to read one takes longer than to read none, and a stranger could tell which it was.
+  const password = prepareTuples(db, `SELECT name, proof_sha256 FROM tokens WHERE password_of = ? AND revoked_at IS NULL UNION ALL SELECT '${NO_NAME}', '${'0'.repeat(64)}' LIMIT 1`)
   const used = db.prepare('SELECT 1 FROM token_uses WHERE token = ? AND device = ? AND spki_sha256 = ?')
   const enrollment = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id = ?`)
   const enrollments = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id > ? AND state = ? ORDER BY id LIMIT ?`)
@@ -85,6 +97,10 @@ export function prepareTokenReads(db: DatabaseSync): TokenReads {
     },
     tokens: ({ after, limit = REGISTRY_LIMITS.pageSizeDefault }) => paged(tokens.all(after ?? '', limit + 1), limit, parseToken, (t) => t.name),
     tokensProvenBy: (sha256) => provenBy.all(sha256).map(parseToken),
+    passwordOf(device) {
+      const [name, sha256] = password.get(device) ?? []
+      return name === NO_NAME ? undefined : { name: name as TokenName, sha256: sha256 as string }
+    },
     tokenUsed: (name, { device, spkiSha256 }) => used.get(name, device, spkiSha256) !== undefined,
     enrollment(id) {
       const row = enrollment.get(id)
@@ -101,16 +117,21 @@ function paged<T>(rows: readonly Tuple[], limit: number, parse: (row: Tuple) => 
   return rows.length > limit && last !== undefined ? { items, next: key(last) } : { items }
 }
 
+/** The device whose password it is. */
+function passwordDevice({ password, target }: TokenRecord): string | null {
+  return password === true && 'device' in target ? target.device : null
+}
+
 function tokenValues(token: TokenRecord): SQLInputValue[] {
   const { sha256, ...proof } = token.proof
   return [
     token.name, JSON.stringify(proof), sha256, JSON.stringify(token.target), token.register ? 1 : 0, JSON.stringify(token.groups), JSON.stringify(token.networks),
-    token.approve, token.usesMax, token.uses, token.createdAt, token.expiresAt, token.revokedAt ?? null, token.suspendedAt ?? null,
+    token.approve, token.usesMax, token.uses, token.createdAt, token.expiresAt, token.revokedAt ?? null, token.suspendedAt ?? null, passwordDevice(token),
   ]
 }
 
 function parseToken(row: Tuple): TokenRecord {
-  const [name, proof, sha256, target, register, groups, networks, approve, usesMax, uses, createdAt, expiresAt, revokedAt, suspendedAt] = row
+  const [name, proof, sha256, target, register, groups, networks, approve, usesMax, uses, createdAt, expiresAt, revokedAt, suspendedAt, passwordOf] = row
   return {
     name: name as TokenName,
     proof: { ...(JSON.parse(proof as string) as object), sha256 } as TokenRecord['proof'],
@@ -125,6 +146,7 @@ function parseToken(row: Tuple): TokenRecord {
     expiresAt: expiresAt as number,
     ...(revokedAt === null ? {} : { revokedAt: revokedAt as number }),
     ...(suspendedAt === null ? {} : { suspendedAt: suspendedAt as number }),
+    ...(passwordOf === null ? {} : { password: true as const }),
   }
 }
 

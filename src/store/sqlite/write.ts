@@ -9,6 +9,7 @@ import type { CaRecord, CaState, CertificatePlan, CertificateRecord, Change } fr
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
@@ -22,6 +23,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const cas = prepareCaChanges(db)
   const changeToken = prepareTokenChanges(db)
   const numberCrl = prepareCrlChanges(db)
+  const changeRenewal = prepareRenewalChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -55,6 +57,10 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
         return changeToken(change)
       case 'crl-numbered':
         return numberCrl(change.crl)
+      case 'renewal-ordered':
+      case 'renewal-order-ended':
+      case 'expiry-told':
+        return changeRenewal(change)
       default:
         return unreachable(change)
     }
@@ -63,7 +69,8 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
 
 function prepareDeviceChanges(db: DatabaseSync, clock: () => EpochMs): { add(device: Device): Decision<void>; change(change: DeviceChange): Decision<void> } {
   const find = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id = ?`)
-  const insert = db.prepare(`INSERT INTO devices (${DEVICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO devices (${DEVICE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const keyOwned = db.prepare('SELECT 1 FROM certificates WHERE spki_sha256 = ?1 AND device IS NOT ?2 UNION ALL SELECT 1 FROM devices WHERE key_sha256 = ?1 UNION ALL SELECT 1 FROM cas WHERE spki_sha256 = ?1 LIMIT 1')
   const update = db.prepare('UPDATE devices SET groups = ?, attributes = ?, state = ?, revision = ?, hold = ? WHERE id = ?')
   const enterGroup = db.prepare('INSERT OR IGNORE INTO device_groups (group_name, device) VALUES (?, ?)')
   const noteOut = prepareOutChanges(db, clock)
@@ -74,6 +81,7 @@ function prepareDeviceChanges(db: DatabaseSync, clock: () => EpochMs): { add(dev
   return {
     add(device) {
       if (find.get(device.id) !== undefined) return deny('device-exists', device.id)
+      if (device.keySha256 !== undefined && keyOwned.get(device.keySha256, device.id) !== undefined) return deny('key-in-use', 'the reported key')
       insert.run(...deviceValues(device))
       enterGroups(device)
       noteOut(device.id, 'pending', device.state)
@@ -105,6 +113,7 @@ function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateR
   const find = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS}, number FROM certificates WHERE issuer = ? AND serial = ?`)
   const deviceIsThere = db.prepare('SELECT 1 FROM devices WHERE id = ?')
   const keyOfAnother = db.prepare('SELECT issuer, serial FROM certificates WHERE spki_sha256 = ? AND device IS NOT ? LIMIT 1')
+  const keyReported = db.prepare('SELECT id FROM devices WHERE key_sha256 = ? AND id IS NOT ?')
   const keyOfCa = db.prepare('SELECT name FROM cas WHERE spki_sha256 = ? LIMIT 1')
   const sameBytes = db.prepare('SELECT issuer, serial FROM certificates WHERE sha256 = ?')
   const insert = db.prepare(`INSERT INTO certificates (${CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
@@ -118,6 +127,7 @@ function prepareCertificateChanges(db: DatabaseSync): { add(record: CertificateR
     if (deviceMissing(record.device)) return deny('device-not-found', record.device)
     if (record.through !== undefined && tokenIsThere.get(record.through) === undefined) return deny('token-not-found', record.through)
     if (keyOfAnother.get(record.spkiSha256, record.device ?? null) !== undefined) return deny('key-in-use', 'the key of another device')
+    if (keyReported.get(record.spkiSha256, record.device ?? null) !== undefined) return deny('key-in-use', 'the reported key of another device')
     if (record.profile !== 'root' && record.profile !== 'issuing' && keyOfCa.get(record.spkiSha256) !== undefined) return deny('key-in-use', 'the key of a CA')
     if (record.sha256 !== undefined && sameBytes.get(record.sha256) !== undefined) return deny('revision-conflict', 'these bytes are recorded already')
     const { lastInsertRowid } = insert.run(...certificateValues(record))
@@ -150,7 +160,7 @@ function prepareCaChanges(db: DatabaseSync): { add(ca: CaRecord): Decision<void>
   const find = db.prepare('SELECT role, state FROM cas WHERE name = ?')
   const current = db.prepare("SELECT name FROM cas WHERE role = ? AND state = 'current'")
   const keyOfLeaf = db.prepare("SELECT 1 FROM certificates WHERE spki_sha256 = ? AND profile NOT IN ('root', 'issuing') LIMIT 1")
-  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO cas (${CA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const update = db.prepare('UPDATE cas SET state = ?, since = ? WHERE name = ?')
   const second = (role: string, state: CaState): Decision<void> => {
     const other = state === 'current' ? current.get(role) : undefined

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { compare, compareText, readReport, type ComparedReport } from '../../../device-sim/report/compare.ts'
+import { compare, compareText, type ComparedReport } from '../../../device-sim/report/compare.ts'
+import { readReport } from '../../../device-sim/report/read-report.ts'
 import { junitOf } from '../../../device-sim/report/junit.ts'
 import type { RunReport } from '../../../device-sim/report/json-file.ts'
 
@@ -13,8 +14,8 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const paper = { columns: 160, colour: (_: string, text: string) => text }
 
 const run = (p99Ms: number, lost = 0, cases: ComparedReport['cases'] = []): ComparedReport => ({
-  startedAt: '', ok: true, cases,
-  scenario: { name: 'x', messages: { due: 10, lost, duplicates: 0, misordered: 0 }, leaks: { count: 0 }, failures: { count: 0 }, timings: { delivery: { count: 9, p50Ms: 10, p99Ms, maxMs: p99Ms } } },
+  cases,
+  scenario: { messages: { sent: 10, unsent: 0, due: 10, received: 10, lost, duplicates: 0, misordered: 0, unjudged: 0 }, leaks: { count: 0, shown: [] }, failures: { count: 0, shown: [] }, timings: { delivery: { count: 9, p50Ms: 10, p90Ms: 10, p99Ms, maxMs: p99Ms } } },
 })
 const verdictOf = (what: string, ...runs: readonly [ComparedReport, ComparedReport, number]) => compare(...runs).find((change) => change.what === what)?.verdict
 
@@ -45,7 +46,7 @@ describe('compare', () => {
 
 test('JUnit: a test for each case and each bound, with what failed, and nothing that breaks the XML', () => {
   const report: RunReport = {
-    startedAt: '', durationMs: 1, target: { host: '127.0.0.1', port: 1, own: true }, interrupted: false, ok: false,
+    startedAt: '', durationMs: 1, target: { name: 'sallyport', host: '127.0.0.1', port: 1, own: true }, interrupted: false, ok: false,
     cases: [
       { case: 'T01', title: 'no <certificate> & "none"', expected: 'closed', seen: '\u001B]0;x\u0007', reasons: [], verdict: 'FAILED', notes: ['n'], durationMs: 1_500 },
       { case: 'T02', title: 'x', expected: 'closed', seen: '', reasons: [], verdict: 'not run', notes: ['no key'], durationMs: 0 },

@@ -1,9 +1,13 @@
 // The report as a page: nothing in it loads or runs, whatever a server said, and its charts have their numbers.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { chart, ticksTo } from '../../../device-sim/report/charts.ts'
-import type { RunReport } from '../../../device-sim/report/json-file.ts'
+import { writeReport, type RunReport } from '../../../device-sim/report/json-file.ts'
 import { escape, html, htmlPage, htmlTable } from '../../../device-sim/report/page.ts'
+import { readReport } from '../../../device-sim/report/read-report.ts'
 import { scenarioPage } from '../../../device-sim/report/scenario-page.ts'
 import { scenarioText } from '../../../device-sim/report/scenario-text.ts'
 import type { ScenarioResult } from '../../../device-sim/scenario/outcome.ts'
@@ -19,9 +23,9 @@ const RESULT: ScenarioResult = {
   refused: { [EVIL]: 3 }, timings: { delivery: spread, revoke: spread },
   thresholds: [{ name: 'lost', bound: 0, seen: 1, ok: false }, { name: 'revoke.p99', bound: 1_000, seen: 150, ok: true }, { name: 'renew.p99', bound: 1_000, seen: Infinity, ok: false }],
   timeline: [0, 1, 2, 3].map((second) => ({ second, connected: second, sent: 10 * second, received: 9 * second, unsent: 0, refused: second === 2 ? { [EVIL]: 3 } : {}, timings: second === 1 ? {} : { delivery: spread }, memoryMiB: 200 })),
-  generatorBusy: 0.95, interrupted: false, ok: false,
+  generator: { busiest: 0.95, cpuSeconds: 3 }, interrupted: false, ok: false,
 }
-const REPORT: RunReport = { startedAt: '2026-11-28T09:54:20.000Z', durationMs: 1, target: { host: '127.0.0.1', port: 8883, own: true }, interrupted: false, ok: false, scenario: RESULT }
+const REPORT: RunReport = { startedAt: '2026-11-28T09:54:20.000Z', durationMs: 1, target: { name: 'sallyport', host: '127.0.0.1', port: 8883, own: true }, interrupted: false, ok: false, scenario: RESULT }
 
 describe('the page of a scenario', () => {
   const page = scenarioPage(REPORT, RESULT)
@@ -50,6 +54,14 @@ describe('the page of a scenario', () => {
       expect(svg.match(/<text/g)?.length).toBe(svg.match(/<\/text>/g)?.length)
     }
   })
+})
+
+test('a page made from the JSON file is the same as the one that was made at once', async () => {
+  const file = path.join(mkdtempSync(path.join(tmpdir(), 'sallyport-page-')), 'report.json')
+  await writeReport(file, REPORT)
+  const report = await readReport(file)
+  rmSync(path.dirname(file), { recursive: true })
+  expect(report.scenario === undefined ? '' : scenarioPage(report, report.scenario)).toBe(scenarioPage(REPORT, RESULT))
 })
 
 test('a scenario in the terminal moves no cursor', () => {

@@ -198,12 +198,16 @@ test('the schema refuses what the program would never write: a hand at the file'
     ["UPDATE feed SET change = '{}'", /not rewritten/],
     ["INSERT INTO feed VALUES (99, 1, '{}')", /no gaps/],
     ["DELETE FROM audit_head", /is kept/],
-    ["INSERT INTO devices VALUES ('a/b', 'default', '[]', '{}', 'active', 1, 1, NULL)", /CHECK/],
-    ["INSERT INTO devices VALUES ('d0', 'default', '[]', '{}', 'active', 1, 1, NULL)", /UNIQUE/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'alive', 1, 1, NULL)", /CHECK/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 'now', 1, NULL)", /cannot store TEXT/],
-    [`INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, '{"from":"active"}')`, /CHECK/],
-    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'suspended', 1, 1, 'by whom')", /CHECK/],
+    ["INSERT INTO devices VALUES ('a/b', 'default', '[]', '{}', 'active', 1, 1, NULL, NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('d0', 'default', '[]', '{}', 'active', 1, 1, NULL, NULL)", /UNIQUE/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'alive', 1, 1, NULL, NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 'now', 1, NULL, NULL)", /cannot store TEXT/],
+    [`INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, '{"from":"active"}', NULL)`, /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'suspended', 1, 1, 'by whom', NULL)", /CHECK/],
+    ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, NULL, 'abc')", /CHECK/],
+    ["INSERT INTO devices SELECT 'x', 'default', '[]', '{}', 'active', 1, 1, NULL, spki_sha256 FROM certificates WHERE device IS NOT NULL LIMIT 1", /belongs to another/],
+    ["UPDATE devices SET key_sha256 = printf('%064d', 1), revision = revision + 1 WHERE id = 'd0'", /fixed/],
+    ["INSERT INTO tokens VALUES ('AAAAAAAA', printf('%064d', 1), '{\"device\":\"d1\"}', 0, '[]', '[]', 'auto', 1, 0, 1, 2, NULL, 'd0')", /for its device/],
   ]
   for (const [sql, why] of refused) expect(() => db.exec(sql), sql).toThrow(why)
   db.exec("UPDATE devices SET state = 'suspended', revision = revision + 1 WHERE id = 'd0'")
