@@ -1,7 +1,7 @@
 // Family E: what stands in the body of a request to the enrollment door, and in its path. Each is sent with a good token: what is
 // refused is the request, and the token is still good for an honest one.
 
-import { X509Certificate } from 'node:crypto'
+import type { X509Certificate } from 'node:crypto'
 import { pem, unpem, type ForgedExtension } from '../forge/certificate.ts'
 import { commonName, name, OID, tlv } from '../forge/der.ts'
 import { privateKey } from '../forge/keys.ts'

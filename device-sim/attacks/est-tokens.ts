@@ -110,7 +110,7 @@ async function lostAnswers(arena: Arena, bench: Bench): Promise<void> {
 async function requestFlood(arena: Arena, bench: Bench): Promise<void> {
   const id = await arena.identities.registered('e21')
   const source = arena.sources.next()
-  const answers = await Promise.all(Array.from({ length: MQTT_LIMITS.requestFlood }, () => askEst(arena, { id, token: 'x', body: 'AAAA', source })))
+  const answers = await Promise.all(Array.from({ length: MQTT_LIMITS.requestFlood }, () => askEst(arena, { id, body: 'AAAA', source })))
   const refused = answers.filter(({ status }) => status === 429).length
   bench.attack('attack', `${answers.length} bad requests from one address`, refused > 0 ? { kind: 'withstood', how: 'slowed down' } : { kind: 'disturbed', how: 'all were worked through' }, { address: source })
   bench.attack('others', 'the canary device meanwhile', (await arena.canary.roundTrip()) === undefined ? { kind: 'disturbed', how: 'it no longer hears itself' } : { kind: 'undisturbed' })

@@ -120,7 +120,7 @@ interface FuzzPlan {
   readonly chance: Chance
   readonly deadline: number
   readonly counts: { sent: number; connections: number }
-  listen(by: string, mayHear: (topic: string) => boolean): (packet: Packet) => void
+  readonly listen: (by: string, mayHear: (topic: string) => boolean) => (packet: Packet) => void
 }
 
 /** One device, on one connection after the other. */

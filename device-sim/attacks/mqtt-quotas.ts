@@ -113,7 +113,7 @@ async function waitingForNobody(arena: Arena, bench: Bench): Promise<void> {
   await back.take((packet) => packet.cmd === 'publish' && packet.topic === last, MQTT_LIMITS.floodAnswerMs)
   bench.control('the newest is there', topics.includes(last), `${topics.length} were there`)
   const bytes = topics.length * MQTT_LIMITS.largePayloadBytes
-  bench.attack('attack', `${MQTT_LIMITS.waitingMessages} messages of ${MQTT_LIMITS.largePayloadBytes / 1_024} kB for who is away`, bytes <= MQTT_LIMITS.keptBytesMax && (refused > 0 || topics.length < MQTT_LIMITS.waitingMessages) ? { kind: 'withstood', how: `${refused > 0 ? 'the others were refused' : 'the newest were kept'}` } : { kind: 'disturbed', how: `${topics.length} are kept` })
+  bench.attack('attack', `${MQTT_LIMITS.waitingMessages} messages of ${MQTT_LIMITS.largePayloadBytes / 1_024} kB for who is away`, bytes <= MQTT_LIMITS.keptBytesMax && (refused > 0 || topics.length < MQTT_LIMITS.waitingMessages) ? { kind: 'withstood', how: refused > 0 ? 'the others were refused' : 'the newest were kept' } : { kind: 'disturbed', how: `${topics.length} are kept` })
   await arena.admin.changeState(device.id, 'retire')
   for (const peer of [speaker, back]) peer.end()
 }
@@ -162,7 +162,7 @@ async function filterFlood(arena: Arena, bench: Bench): Promise<void> {
 
 /** Filters that all match one topic of ten levels: each level is itself or a plus, by the bits of the number. */
 function overlapping(number: number): string {
-  const levels = [...'abcdefghij'].map((letter, bit) => ((number >> bit) & 1 ? '+' : letter)).join('/')
+  const levels = 'abcdefghij'.split('').map((letter, bit) => ((number >> bit) & 1 ? '+' : letter)).join('/')
   // Beyond 1,024 there are no other ones: those match nothing, and are held all the same.
   return number < 1_024 ? levels : `${levels}/${number}`
 }

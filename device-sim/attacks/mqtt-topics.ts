@@ -105,6 +105,7 @@ async function exactLevels(arena: Arena, bench: Bench, version: MqttVersion): Pr
   for (const filter of [`t/${longer.id}/#`, `t/${own.id}+/#`, `t/${own.id.slice(0, -1)}/#`, `T/${own.id}/#`, `t/${own.id.toUpperCase()}/#`]) {
     const granted = await subscribe(asking, filter)
     await watcher.heard(watcher.publish(victim, `t/${longer.id}/b`, 0))
+    await answersPing(asking)
     bench.attack('subscribe', `subscribe to ${filter.replace(own.id, 'ID')}, MQTT ${version}`, { kind: 'subscribed', granted, received: asking.received.filter((packet) => packet.cmd === 'publish').length }, { ...auditOf(asking), topic: filter })
   }
   asking.end()
@@ -212,6 +213,8 @@ async function narrowed(arena: Arena, bench: Bench, version: MqttVersion): Promi
   await delay(SIM_LIMITS.kickMs)
   const after = watcher.publish(victim, `t/${other.id}/after`, 1)
   await watcher.witness()
+  // Another connection brings the witness: of this one its own answer says that all has come.
+  await answersPing(peer)
   const ears = watcher.receiversOf(after).filter((name) => name === 'the device that lost it')
   bench.attack('attack', `live, MQTT ${version}`, { kind: 'published', version: 4, qos: 0, acknowledged: undefined, receivers: ears })
   bench.control(`its own topics are heard still, MQTT ${version}`, !peer.socket.destroyed && (await ownStillHeard(watcher, peer, spy)), 'heard')

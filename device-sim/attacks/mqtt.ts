@@ -10,7 +10,7 @@ import { SIM_LIMITS } from '../limits.ts'
 import type { MqttVersion, Observed } from '../oracle.ts'
 import { connectPacket, howSessionEnded, type Peer } from '../raw-peer.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, TLS_VERSIONS, type Arena, type Bench, type Runner } from './arena.ts'
-import { acknowledgement, admitted, onBothVersions, pair, published, REFUSED_FROM, undisturbed } from './sessions.ts'
+import { acknowledgement, admitted, answersPing, onBothVersions, pair, published, REFUSED_FROM, undisturbed } from './sessions.ts'
 import { openWatcher, subscribe, type Watcher } from './watcher.ts'
 
 /** Client ids that this device may not use, made of its own id and another device's. Q01. */
@@ -151,6 +151,8 @@ async function forbiddenFilters(arena: Arena, bench: Bench, claim: string, versi
   await speakTo(arena, watcher, other)
   await watcher.witness()
   for (const { filter, peer, seen } of attempts) {
+    // Another connection brings the witness: of this one its own answer says that all has come.
+    await answersPing(peer)
     bench.attack(claim, `${filter}, MQTT ${version}`, seen(), { ...auditOf(peer), topic: filter })
     peer.end()
   }

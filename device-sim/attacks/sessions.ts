@@ -78,7 +78,7 @@ export interface Breakage {
   readonly label: string
   /** The claim that it is held to. */
   readonly claim?: string
-  bytes(own: string): Buffer
+  readonly bytes: (own: string) => Buffer
 }
 
 /** An audit log may count what one device is refused beyond some records a second, and a device may not connect at any rate. */

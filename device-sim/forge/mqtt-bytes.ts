@@ -106,8 +106,8 @@ export function acknowledgeBytes(header: number, messageId: number): Buffer {
   return packet(header, u16(messageId))
 }
 
-/** Bits of the Connect Flags. MQTT 5 §3.1.2.3. */
-export const CONNECT_FLAG = { reserved: 0x01, clean: 0x02, will: 0x04, willQos1: 0x08, willQos2: 0x10, willRetain: 0x20, password: 0x40, username: 0x80 } as const
+/** Clean Session, Clean Start. MQTT 5 §3.1.2.3. */
+const CLEAN = 0x02
 
 export interface ForgedConnect {
   readonly version: MqttVersion
@@ -115,6 +115,7 @@ export interface ForgedConnect {
   readonly protocol?: string
   /** The byte behind the protocol's name; a bridge sets its highest bit. */
   readonly level?: number
+  /** The Connect Flags: a clean session and nothing else, unless they are given. */
   readonly flags?: number
   readonly keepAlive?: number
   readonly properties?: readonly Buffer[]
@@ -122,7 +123,7 @@ export interface ForgedConnect {
   readonly payload?: readonly Uint8Array[]
 }
 
-export function connectBytes({ version, clientId, protocol = 'MQTT', level = version, flags = CONNECT_FLAG.clean, keepAlive = 60, properties: given = [], payload = [] }: ForgedConnect): Buffer {
+export function connectBytes({ version, clientId, protocol = 'MQTT', level = version, flags = CLEAN, keepAlive = 60, properties: given = [], payload = [] }: ForgedConnect): Buffer {
   return packet(HEADER.connect, text(protocol), u8(level), u8(flags), u16(keepAlive), properties(version, given), text(clientId), ...payload)
 }
 
