@@ -44,14 +44,17 @@ try {
     })
   })
   const { pid, enroll: door } = JSON.parse(readFileSync(at('home/data/endpoints.json'), 'utf8')) as { readonly pid: number; readonly enroll: { readonly port: number } }
-  const made = spawnSync(process.execPath, [LAUNCH, 'token', 'create', '--home', at('home'), '--pattern', 'bench-*', '--register', '--group', 'sensors', '--uses', String(COUNT), '--json'], { encoding: 'utf8' })
-  const { token } = JSON.parse(made.stdout) as { readonly token: string }
+  // One for each lane: how often one token may be shown is bounded, too.
+  const tokens = Array.from({ length: AT_ONCE }, () => {
+    const made = spawnSync(process.execPath, [LAUNCH, 'token', 'create', '--home', at('home'), '--pattern', 'bench-*', '--register', '--group', 'sensors', '--uses', String(COUNT), '--json'], { encoding: 'utf8' })
+    return (JSON.parse(made.stdout) as { readonly token: string }).token
+  })
   const ca = readFileSync(at('home/certs/local/root.pem'), 'utf8')
   const requests = Array.from({ length: COUNT }, (_, i) => makeCsr(generateKey('P-256'), `bench-${i}`))
   const cpuBefore = cpuMsOf(pid)
   const begun = performance.now()
   let next = 0
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+  await Promise.all(tokens.map(async (token) => {
     while (next < COUNT) {
       const id = next++
       await enroll(door.port, ca, token, id, requests[id] ?? '')

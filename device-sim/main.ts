@@ -24,6 +24,7 @@ import { aftermathText } from './report/aftermath-text.ts'
 import { casesText, fleetText, paperOf } from './report/text.ts'
 import { readScenarioFile } from './scenario/read-scenario.ts'
 import { loadScenario, soakScenario, stormScenario, type LoadWishes, type SoakWishes, type StormWishes } from './scenario/ready-made.ts'
+import { operatorStep } from './scenario/operator.ts'
 import { runScenario } from './scenario/run-scenario.ts'
 import type { Scenario } from './scenario/scenario.ts'
 import { openSources } from './target.ts'
@@ -242,7 +243,8 @@ async function simulate(stage: Stage): Promise<Outcome> {
 }
 
 async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): Promise<Outcome> {
-  const { target, identities } = stage.chosen.aim
+  const { home, aim: { name, target, identities } } = stage.chosen
+  if (home === undefined) throw new SimError('usage', `The seventh step is what Sallyport judges of a device, and ${name} is no home of Sallyport.`)
   const story = oneWay === true ? await tellOneWay(target) : await tellHandshake(target, await identities.fresh('hand'))
   print(stage, handshakeText(story, paperOf(process.stdout), explain === true || oneWay === true))
   return { ok: story.ok }
@@ -251,6 +253,8 @@ async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): P
 async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
   const { chosen: { aim, home, run: prefix }, signal, progress } = stage
   if (!speaksStarterTopics(aim.acl)) throw new SimError('usage', 'The devices of a scenario speak on the topics of the starter policy, and the --acl file does not grant these.')
+  const byOperator = home === undefined ? operatorStep(scenario) : undefined
+  if (byOperator !== undefined) throw new SimError('usage', `${scenario.file}:${byOperator.line}: ${byOperator.kind} needs an operator of the target, and ${aim.name} is no home of Sallyport.`)
   const result = await runScenario({
     scenario, target: aim.target, identities: aim.identities, home, pid: () => aim.pid(), sources: openSources(aim.target), prefix, signal,
     onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),

@@ -10,11 +10,11 @@ import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint }
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import { isTarget, type ManufacturerRule, type TokenRecord } from './core/token.ts'
 import { deviceOf, type Certified, type EnrollmentDoor } from './enrollment-desk.ts'
+import { readRequest, type AskedHow } from './est-request.ts'
 import type { DenyReason } from './vocabulary.ts'
 import type { Trust } from './x509/chain.ts'
-import { parseCsr } from './x509/csr.ts'
 
-export interface CertificateRequest {
+export interface CertificateRequest extends AskedHow {
   /** As it was presented, DER, leaf first; at least the leaf. */
   readonly chain: readonly Uint8Array[]
   /** The id that the request says besides, outside the certificate request. */
@@ -29,7 +29,7 @@ export interface CertificateDoorPorts {
   /** Whose certificates are known at this door. */
   readonly trust: () => Trust
   readonly enroll: Pick<EnrollmentDoor, 'withProven' | 'fits'>
-  readonly renew: (request: { readonly leaf: Uint8Array; readonly csr: Uint8Array; readonly source: Source }) => Promise<Decision<Certified>>
+  readonly renew: CertificateDoor['renew']
   readonly clock: () => EpochMs
 }
 
@@ -39,21 +39,24 @@ export interface CertificateDoor {
    * of ours certificate-purpose; of strangers those of `Trust.judge`, manufacturer-unregistered, certificate-unrecorded, -mismatch, -revoked.
    */
   withCertificate(request: CertificateRequest): Promise<Decision<Certified>>
+  /** The same for who says that it renews. */
+  renew(request: AskedHow & { readonly leaf: Uint8Array; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
 }
 
 type Rule = TokenRecord & { readonly proof: { readonly kind: 'manufacturer' } & ManufacturerRule }
 
 export function openCertificateDoor({ registry, view, trust, enroll, renew, clock }: CertificateDoorPorts): CertificateDoor {
   return {
+    renew,
     async withCertificate(request) {
-      const [leaf] = request.chain
+      const { chain: [leaf], device: said, ...asked } = request
       if (leaf === undefined) return deny('credential-missing')
       const record = view.certificateBySha256(createHash('sha256').update(leaf).digest('hex') as Fingerprint)
       // That a CA of others is recorded says only that its name is taken: what it may say is found out anew each time.
       if (record === undefined || isOfOthers(record)) return withFactory(request)
       if (record.profile === 'claim') return withClaim(record, request)
-      if (request.device !== undefined && request.device !== '' && record.profile === 'device' && request.device !== record.device) return deny('csr-name-mismatch', printable(request.device))
-      return renew({ leaf, csr: request.csr, source: request.source })
+      if (said !== undefined && said !== '' && record.profile === 'device' && said !== record.device) return deny('csr-name-mismatch', printable(said))
+      return renew({ leaf, ...asked })
     },
   }
 
@@ -61,21 +64,21 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
     return registry.cas().some(({ name, role }) => name === issuer && role === 'trusted')
   }
 
-  async function withClaim(record: CertificateRecord, { device: said, csr: der, source }: CertificateRequest): Promise<Decision<Certified>> {
+  async function withClaim(record: CertificateRecord, { device: said, csr: der, source, ...how }: CertificateRequest): Promise<Decision<Certified>> {
     const standing = judgeClaim(record, clock())
     if (!standing.allow) return standing
     if (trust().roleOf(record.issuer) === undefined) return deny('certificate-issuer-retired', record.issuer)
     const token = registry.tokensProvenBy(record.spkiSha256).find(({ proof }) => proof.kind === 'claim')
     // Older ones than tokens of this kind, and what was issued by hand, claim nothing.
     if (token === undefined) return deny('certificate-purpose', `profile ${record.profile}`)
-    const csr = parseCsr(der)
+    const csr = readRequest(der, how)
     if (!csr.allow) return csr
     const id = deviceOf(said, csr.value)
     if (!id.allow) return id
-    return enroll.withProven({ token, device: id.value, csr: csr.value, source, presented: { serial: record.serial, issuer: record.issuer, notAfter: record.notAfter, ...(record.sha256 === undefined ? {} : { sha256: record.sha256 }) } })
+    return enroll.withProven({ token, device: id.value, csr: csr.value, source, serverKey: how.serverKey, presented: { serial: record.serial, issuer: record.issuer, notAfter: record.notAfter, ...(record.sha256 === undefined ? {} : { sha256: record.sha256 }) } })
   }
 
-  async function withFactory({ chain, device: said, csr: der, source }: CertificateRequest): Promise<Decision<Certified>> {
+  async function withFactory({ chain, device: said, csr: der, source, ...how }: CertificateRequest): Promise<Decision<Certified>> {
     const judged = trust().judge(chain, clock())
     if (!judged.allow) return judged
     const { leaf, issuer, role } = judged.value
@@ -85,13 +88,13 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
     if (standing !== undefined) return standing
     const rules = rulesOf(issuer)
     if (rules.length === 0) return deny('manufacturer-unregistered', issuer)
-    const csr = parseCsr(der)
+    const csr = readRequest(der, how)
     if (!csr.allow) return csr
     const chosen = choose(rules, leaf, csr.value, source)
     if (!chosen.allow) return chosen
     const { token, device } = chosen.value
     if (said !== undefined && said !== '' && said !== device) return deny('token-device', printable(said))
-    return enroll.withProven({ token, device, csr: underItsOwnName(csr.value, leaf), source, presented: presentedOf(leaf, issuer) })
+    return enroll.withProven({ token, device, csr: underItsOwnName(csr.value, leaf), source, serverKey: how.serverKey, presented: presentedOf(leaf, issuer) })
   }
 
   /** It may have been seen at the device port, and revoked. */

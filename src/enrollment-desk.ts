@@ -14,13 +14,17 @@ import type { EnrollmentDesk, NewToken, TokenMade } from './core/enrollment-desk
 import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
 import { parseDevicePassword } from './core/password.ts'
+import { openRates } from './core/rates.ts'
 import type { CertificateRecord, Change, Page, Registry } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
 import { newTokenName, openClaimDesk, shownToken, tokenLetters } from './claim-desk.ts'
+import { ENROLL_LIMITS } from './enrollment-limits.ts'
+import { readRequest, type AskedHow } from './est-request.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { networkOf } from './policy-file.ts'
-import { parseCsr } from './x509/csr.ts'
+import { underKey } from './x509/csr.ts'
+import { generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
 
 export interface EnrollmentPorts {
   readonly registry: Registry
@@ -101,7 +105,7 @@ function recordOf({ uses, lifeMs, ...token }: NewToken, at: EpochMs): Omit<Token
 }
 
 /** A request as a stranger brought it. */
-export interface TokenRequest {
+export interface TokenRequest extends AskedHow {
   /** Name and secret, as they were sent. */
   readonly token: string
   /** The id that the request says besides, outside the certificate request. */
@@ -110,9 +114,10 @@ export interface TokenRequest {
   readonly source: Source
 }
 
-/** A certificate, DER. */
+/** A certificate, DER; and its key, PKCS#8, where that was made here. It is kept nowhere: this is all there is of it. */
 export interface Certified {
   readonly certificate: Uint8Array
+  readonly key?: Uint8Array
 }
 
 /** A token that was proven, and what it is to be used for. */
@@ -123,10 +128,15 @@ export interface ProvenRequest {
   readonly source: Source
   /** The certificate that proved it. */
   readonly presented?: Presented
+  /** As in `AskedHow`. */
+  readonly serverKey?: KeyKind | undefined
 }
 
 export interface EnrollmentDoor {
-  /** Reasons: token-unknown, those of `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown, enrollment-pending, enrollment-rejected. */
+  /**
+   * Reasons: token-unknown, token-rate, those of `readRequest`, `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown,
+   * enrollment-pending, enrollment-rejected. With a key that is made here every answer is another key, and another use.
+   */
   withToken(request: TokenRequest): Promise<Decision<Certified>>
   /** The same for a token that a certificate has proven. Reasons: those of `withToken` but the first, device-enrolled. */
   withProven(request: ProvenRequest): Promise<Decision<Certified>>
@@ -134,44 +144,57 @@ export interface EnrollmentDoor {
   fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }>
 }
 
+const TOKEN_RATE = { perSecond: ENROLL_LIMITS.tokenPerSecond, burst: ENROLL_LIMITS.tokenBurst }
+
 export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPorts): EnrollmentDoor {
+  const withinRate = openRates(TOKEN_RATE, ENROLL_LIMITS.tokensRememberedMax)
+
   return {
-    async withToken({ token: text, device: said, csr: der, source }) {
+    async withToken({ token: text, device: said, csr: der, source, ...how }) {
       const token = openToken(registry, text, said)
       if (token === undefined) return deny('token-unknown')
-      const csr = parseCsr(der)
+      const now = clock()
+      // Of who has the secret alone: whoever only knows the name of a token could otherwise keep its device waiting.
+      if (!withinRate(token.name, now)) return deny('token-rate')
+      const csr = readRequest(der, how)
       if (!csr.allow) return csr
       const id = deviceOf(said, csr.value)
-      return id.allow ? withProven({ token, device: id.value, csr: csr.value, source }) : id
+      return id.allow ? withProven({ token, device: id.value, csr: csr.value, source, serverKey: how.serverKey }) : id
     },
     withProven, fits,
   }
 
-  function fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }> {
-    const usedBefore = registry.tokenUsed(token.name, use)
+  function fits(token: TokenRecord, use: TokenUse, source: Source, isKeyOurs = false): Decision<{ readonly usedBefore: boolean }> {
+    // A key that is made here is another one every time, and so is its use.
+    const usedBefore = !isKeyOurs && registry.tokenUsed(token.name, use)
     const judged = judgeToken({ token, device: use.device, usedBefore, sourceFits: isFrom(token, source.address), now: clock() })
     return judged.allow ? allow({ usedBefore }) : judged
   }
 
-  async function withProven({ token, device, csr, source, presented }: ProvenRequest): Promise<Decision<Certified>> {
+  async function withProven({ token, device, csr, source, presented, serverKey }: ProvenRequest): Promise<Decision<Certified>> {
     const now = clock()
-    const use: TokenUse = { device, spkiSha256: csr.key.spkiSha256 }
-    const fitting = fits(token, use, source)
+    // A secret has been counted before its request was parsed.
+    if (presented !== undefined && !withinRate(presented.sha256 ?? token.name, now)) return deny('token-rate')
+    const asked: TokenUse = { device, spkiSha256: csr.key.spkiSha256 }
+    const fitting = fits(token, asked, source, serverKey !== undefined)
     if (!fitting.allow) return fitting
     const { usedBefore } = fitting.value
     // All are looked at: the view does not hold those that have ended.
-    const ofDevice = usedBefore || isShared(token) ? recordsOf(device) : []
+    const ofDevice = usedBefore || isShared(token) || serverKey !== undefined ? recordsOf(device) : []
     // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
-    if (usedBefore && isOver(ofDevice, use, now)) return deny('token-used-up', 'its certificate is over')
+    if (usedBefore && isOver(ofDevice, asked, now)) return deny('token-used-up', 'its certificate is over')
     const known = registry.device(device)
     if (known === undefined && !token.register) return deny('device-unknown', device)
-    const plan = judgeEnrollment(csr, known ?? newDevice(device, token, now))
+    const key = serverKey === undefined ? undefined : await generateKeyAside(serverKey)
+    const plan = judgeEnrollment(key === undefined ? csr : underKey(csr, key), known ?? newDevice(device, token, now))
     if (!plan.allow) return plan
+    const use: TokenUse = { device, spkiSha256: plan.value.spkiSha256 }
     const untaken = judgeTakeover(token, use, ofDevice)
     if (!untaken.allow) return untaken
-    const approved = await approval({ registry, token, use, source, now })
+    const approved = await approval({ registry, token, use: asked, source, now })
     if (!approved.allow) return approved
-    return issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki })
+    const certified = await issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
+    return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
   }
 
   function recordsOf(device: DeviceId): readonly CertificateRecord[] {
@@ -185,7 +208,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     return found
   }
 
-  async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki }: ToIssue): Promise<Decision<Certified>> {
+  async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
     const actor = actorOf(token)
     const open = { kind: 'token-open', name: token.name } as const
     const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
@@ -199,9 +222,13 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
       )
       if (!added.allow && added.reason !== 'device-exists') return added
     }
-    const along = usedBefore || registry.tokenUsed(token.name, use) ? { changes: [], audit: [] } : { changes: [used], audit: [audit] }
+    const isCounted = usedBefore || registry.tokenUsed(token.name, use)
+    const made: readonly AuditEvent[] = isKeyOurs ? [{ kind: 'server-key-made', at: now, device: use.device, source, actor }] : []
+    const along = { changes: isCounted ? [] : [used], audit: [...(isCounted ? [] : [audit]), ...made] }
+    // A key whose answer was lost is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
+    const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => c.state === 'issued' && c.profile === 'device') } : {}
     const issued = await authority.issue({
-      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: [open] },
+      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: [open] }, ...waiting,
       ...(isShared(token) ? { inForceMax: alone(token, ofDevice) } : {}),
     }, actor)
     return issued.allow ? allow({ certificate: issued.value.der }) : issued
@@ -219,6 +246,7 @@ interface ToIssue {
   /** Its certificates, where they matter. */
   readonly ofDevice: readonly CertificateRecord[]
   readonly spki: Uint8Array
+  readonly isKeyOurs: boolean
 }
 
 /** There was a certificate of this key, and none is in force. */

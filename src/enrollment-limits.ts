@@ -47,6 +47,16 @@ export const ENROLL_LIMITS = {
   /** Floods: requests of one address (of an IPv6 network of 64 bits), and connections. */
   sourcePerSecond: 50,
   sourceBurst: 200,
+  /** A stolen credential that is shown from everywhere: requests with one right token count like those of one address. Those with a certificate: renewal-limits.ts. */
+  tokenPerSecond: 50,
+  tokenBurst: 200,
+  tokensRememberedMax: 65_536,
+  /** How long who asks too often waits: with a token, and with a certificate, which has a token again every minute. */
+  rateRetrySeconds: 1,
+  renewalRetrySeconds: 60,
+  /** The same before TLS: connections that are begun from one address. Beyond it they are closed without a word. */
+  connectionsPerSecond: 100,
+  connectionsBurst: 400,
   /** Guessing: so many wrong tokens of one address in a row are free; then it waits, twice as long each time. */
   guessesFree: 5,
   guessLockMinMs: SECOND,
@@ -57,4 +67,24 @@ export const ENROLL_LIMITS = {
   approvalRetrySeconds: 60,
   /** And when the CA cannot sign just now. */
   issuanceRetrySeconds: 10,
+} as const
+
+/** The enrollment door's thread, and what it may ask of the others, who have messages to carry: floods from everywhere at once. */
+export const DOOR_LIMITS = {
+  /** Questions about credentials and requests, of all addresses together. Beyond them the answer is 503. */
+  questionsPerSecond: 1_000,
+  questionsBurst: 1_000,
+  questionsAtOnceMax: 64,
+  questionsWaitingMax: 1_000,
+  busyRetrySeconds: 5,
+  /** Refusals are handed over together; of more than this in one bundle only the number. */
+  bundleMs: 20,
+  bundleEventsMax: 500,
+  /** What the thread may keep; one that needs more is ended and started again. */
+  heapMiBMax: 256,
+  restartMs: SECOND,
+  /** One that does not end when it is told to. */
+  closeMs: 5 * SECOND,
+  /** As nice(1) counts: threads that carry messages go before it where cores are scarce. */
+  niceness: 10,
 } as const

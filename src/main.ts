@@ -17,7 +17,8 @@ import { ensureDemo, type Demo } from './demo.ts'
 import { openDesk, type DeskPorts } from './desk.ts'
 import { openWatch } from './detection.ts'
 import { tlsMaterial, trustOfDoors, type DoorMaterial, type TrustOfDoors } from './door-material.ts'
-import { openEnrollServer, type EnrollTls } from './enroll/server.ts'
+import { openEnrollDoor } from './enroll/behind.ts'
+import type { EnrollTls } from './enroll/server.ts'
 import { openEnrollments } from './enrollments.ts'
 import { openExpiryWatch, ownExpiries } from './expiry.ts'
 import { observeForeign, readForeignCas, recordForeignCas, type ForeignCa } from './foreign.ts'
@@ -177,12 +178,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   })
   stack.defer(() => admin.close())
   const enrollTls = ({ key, cert, enrollAnchors }: DoorMaterial): EnrollTls => ({ key, cert, anchors: enrollAnchors })
-  const enroll = await openEnrollServer({
+  const enroll = await openEnrollDoor({
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
-    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, clock: Date.now }),
+    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
     audit: home.audit,
-    clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => enroll.close())

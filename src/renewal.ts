@@ -2,36 +2,42 @@
 // follows when the next certificate is used. It joins the rules of core/renewal with the CA and the registry.
 
 import type { Authority, Issued } from './ca/issue.ts'
-import { supersededEvent, type Actor } from './core/audit.ts'
+import { supersededEvent, type Actor, type Source } from './core/audit.ts'
 import type { CertificateFacts } from './core/certificate.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from './core/ids.ts'
 import { judgeRenewal, planFirstUse, type RenewalRules } from './core/renewal.ts'
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
-import { fullBucket, takeToken, type Bucket } from './core/token-bucket.ts'
+import { openRates } from './core/rates.ts'
+import { readRequest, type AskedHow } from './est-request.ts'
 import { RENEWAL_LIMITS } from './renewal-limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
-import { parseCsr } from './x509/csr.ts'
+import { underKey } from './x509/csr.ts'
+import { generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
 
-export interface RenewalRequest {
+export interface RenewalRequest extends Omit<AskedHow, 'serverKey'> {
   /** PEM or DER. */
   readonly csr: string | Uint8Array
   /** The certificate, DER, with which the requester has proved who it is: the holder of its key, and nobody else. */
   readonly presented: Uint8Array
   /** A door for renewals alone, at which a certificate may be shown that expired a while ago. */
   readonly mayBeLate: boolean
+  /** The key is to be made here, and handed to who asks from there. */
+  readonly serverKey?: { readonly kind: KeyKind; readonly source: Source }
 }
 
 export interface Renewed extends Issued {
   readonly device: DeviceId
   /** The certificates of the issuing CAs, DER, leaf side first, without the root. */
   readonly chain: readonly Uint8Array[]
+  /** PKCS#8, where it was made here. It is kept nowhere. */
+  readonly key?: Uint8Array
 }
 
 export interface Renewal {
   /**
    * The next certificate of this device, which waits for its first use. Asked again with the same key, before that use: the same
-   * certificate. Reasons: those of `judgeRenewal` and of `Authority.issue`, csr-malformed, renewal-rate.
+   * certificate. Reasons: those of `readRequest`, `judgeRenewal` and `Authority.issue`, renewal-rate.
    */
   renew(request: RenewalRequest): Promise<Decision<Renewed>>
   /**
@@ -55,7 +61,7 @@ const RATE = { perSecond: RENEWAL_LIMITS.perSecond, burst: RENEWAL_LIMITS.burst 
 
 export function openRenewal(ports: RenewalPorts): Renewal {
   const { registry, view, authority, clock } = ports
-  const rates = new Map<DeviceId, Bucket>()
+  const withinRate = openRates(RATE, RENEWAL_LIMITS.devicesTrackedMax)
   /** The last request of a device that is under way. */
   const lines = new Map<DeviceId, Promise<unknown>>()
   /** First uses on their way to the registry. */
@@ -74,19 +80,7 @@ export function openRenewal(ports: RenewalPorts): Renewal {
     }
   }
 
-  function withinRate(device: DeviceId): boolean {
-    const now = clock()
-    const bucket = rates.get(device) ?? fullBucket(RATE, now)
-    rates.delete(device)
-    rates.set(device, bucket)
-    if (rates.size > RENEWAL_LIMITS.devicesTrackedMax) {
-      const oldest = rates.keys().next()
-      if (oldest.done !== true) rates.delete(oldest.value)
-    }
-    return takeToken(bucket, RATE, now)
-  }
-
-  async function renew({ csr, presented, mayBeLate }: RenewalRequest): Promise<Decision<Renewed>> {
+  async function renew({ presented, ...asked }: RenewalRequest): Promise<Decision<Renewed>> {
     const certificate = parseCertificate(presented)
     if (!certificate.allow) return certificate
     const record = view.certificateBySha256(certificate.value.sha256)
@@ -94,18 +88,20 @@ export function openRenewal(ports: RenewalPorts): Renewal {
     if (record === undefined) return deny('certificate-unrecorded')
     if (device === undefined) return deny('certificate-purpose', `profile ${record.profile}`)
     // Before anything is parsed that the requester may choose.
-    if (!withinRate(device)) return deny('renewal-rate')
-    return inLine(device, () => renewInTurn(device, certificate.value, { csr, mayBeLate }))
+    if (!withinRate(device, clock())) return deny('renewal-rate')
+    return inLine(device, () => renewInTurn(device, certificate.value, asked))
   }
 
-  async function renewInTurn(id: DeviceId, presented: CertificateFacts, { csr, mayBeLate }: Pick<RenewalRequest, 'csr' | 'mayBeLate'>): Promise<Decision<Renewed>> {
-    const parsed = parseCsr(csr)
+  async function renewInTurn(id: DeviceId, presented: CertificateFacts, { csr, mayBeLate, binding, serverKey }: Omit<RenewalRequest, 'presented'>): Promise<Decision<Renewed>> {
+    const parsed = readRequest(csr, { ...(binding === undefined ? {} : { binding }), ...(serverKey === undefined ? {} : { serverKey: serverKey.kind }) })
     if (!parsed.allow) return parsed
+    const key = serverKey === undefined ? undefined : await generateKeyAside(serverKey.kind)
+    const asked = key === undefined ? parsed.value : underKey(parsed.value, key)
     const actor: Actor = { kind: 'device', name: id }
     const judge = () => {
       const record = view.certificateBySha256(presented.sha256)
       return judgeRenewal({
-        csr: parsed.value, presented, record, mayBeLate,
+        csr: asked, presented, record, mayBeLate,
         device: view.device(id),
         ofDevice: view.certificatesOf(id),
         isOurs: registry.cas().some(({ name, role }) => name === record?.issuer && role !== 'trusted'),
@@ -122,9 +118,10 @@ export function openRenewal(ports: RenewalPorts): Renewal {
     if (!plan.allow) return plan
     const { spki, ends } = plan.value
     // What is revoked meanwhile has no next one; and the next one came the way that this one came.
-    const along = record === undefined ? undefined : { changes: [], audit: [], expected: [{ kind: 'certificate-state', issuer: record.issuer, serial: record.serial, states: ['issued', 'active'] } as const] }
-    const issued = await authority.issue({ profile: 'device', commonName: id, device: id, spki, state: 'issued', ends, through: record?.through, ...(along === undefined ? {} : { along }) }, actor)
-    return issued.allow ? allow({ ...issued.value, device: id, chain: [authority.issuerDer] }) : issued
+    const expected = record === undefined ? [] : [{ kind: 'certificate-state', issuer: record.issuer, serial: record.serial, states: ['issued', 'active'] } as const]
+    const made = serverKey === undefined ? [] : [{ kind: 'server-key-made', at: clock(), device: id, source: serverKey.source, actor } as const]
+    const issued = await authority.issue({ profile: 'device', commonName: id, device: id, spki, state: 'issued', ends, through: record?.through, along: { changes: [], audit: made, expected } }, actor)
+    return issued.allow ? allow({ ...issued.value, device: id, chain: [authority.issuerDer], ...(key === undefined ? {} : { key: privateKeyDer(key) }) }) : issued
   }
 
   function used({ issuer, serial }: { readonly issuer: CaName; readonly serial: SerialNumber }): Promise<void> {

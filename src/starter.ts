@@ -63,7 +63,7 @@ group backend
 export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
 # Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
 # What is off unless it is here says so.
-# kill -HUP re-reads policy, trust, hosts, detection and the server certificate, all of them or, with one mistake, none;
+# kill -HUP re-reads policy, trust, hosts, detection, renewal, enroll and the server certificate, all of them or, with one mistake, none;
 # listeners and limits need a restart.
 
 # organisation: Sallyport
@@ -93,5 +93,8 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 #   graceDays: 30                    # how long after its end a certificate is still renewed, at a door for renewals alone; 0: never
 #   groups: {}                       # the same of devices in a group, { line-1: 90 }; of several the shortest counts
 #   sameKey: allowed                 # or refused: the next certificate must be for a new key
+# enroll:                            # docs/enrollment.md
+#   serverKeys: refused              # or allowed: a device may have its key made here (serverkeygen)
+#   channelBinding: optional         # or required: each request must be bound to its TLS connection
 # log: { level: info }
 `

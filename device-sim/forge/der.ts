@@ -36,6 +36,7 @@ export const OID = {
   crlDistributionPoints: '2.5.29.31',
   crlNumber: '2.5.29.20',
   extensionRequest: '1.2.840.113549.1.9.14',
+  challengePassword: '1.2.840.113549.1.9.7',
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
   ecdsaWithSha1: '1.2.840.10045.4.1',
   ecdsaWithSha384: '1.2.840.10045.4.3.3',
@@ -71,6 +72,11 @@ export function raw(bytes: Uint8Array): Encodable {
       return data
     },
   }
+}
+
+/** A SET of these encodings, as they stand. */
+export function setOf(values: readonly Buffer[]): Buffer {
+  return tlv(0x31, Buffer.concat(values))
 }
 
 export function oid(dotted: string): ObjectIdentifier {

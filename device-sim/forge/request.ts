@@ -2,14 +2,22 @@
 // RFC 2986. It signs what it is told and judges nothing.
 
 import { sign, type KeyObject } from 'node:crypto'
-import { Constructed, Integer, Set as Asn1Set } from 'asn1js'
-import { bits, commonName, der, name, oid, OID, raw, sequence, type ForgedName } from './der.ts'
+import { Constructed, Integer, Utf8String } from 'asn1js'
+import { bits, commonName, der, name, oid, OID, raw, sequence, setOf, type ForgedName } from './der.ts'
 import { basicConstraints, extendedKeyUsage, extensionBlock, keyUsage, pem, signatureAlgorithm, subjectAltNames, type ForgedExtension } from './certificate.ts'
 import { spki } from './keys.ts'
+
+/** An attribute and its values, DER. */
+export interface ForgedAttribute {
+  readonly id: string
+  readonly values: readonly Buffer[]
+}
 
 export interface RequestWishes {
   readonly subject?: ForgedName
   readonly extensions?: readonly ForgedExtension[]
+  /** Behind the request for extensions, in this order. */
+  readonly attributes?: readonly ForgedAttribute[]
   /** Signs in place of the key that the request asks to certify. E01. */
   readonly signWith?: KeyObject
 }
@@ -18,9 +26,8 @@ export interface RequestWishes {
 export function forgeRequest(key: KeyObject, id: string, wishes: RequestWishes = {}): string {
   const signer = wishes.signWith ?? key
   const extensions = wishes.extensions ?? []
-  const attributes = extensions.length === 0
-    ? []
-    : [sequence(oid(OID.extensionRequest), new Asn1Set({ value: [sequence(...extensions.map(extensionBlock))] }))]
+  const asked = extensions.length === 0 ? [] : [{ id: OID.extensionRequest, values: [der(sequence(...extensions.map(extensionBlock)))] }]
+  const attributes = [...asked, ...(wishes.attributes ?? [])].map(({ id: type, values }) => sequence(oid(type), raw(setOf(values))))
   const info = der(sequence(
     new Integer({ value: 0 }),
     raw(name(wishes.subject ?? commonName(id))),
@@ -28,6 +35,11 @@ export function forgeRequest(key: KeyObject, id: string, wishes: RequestWishes =
     new Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: attributes }),
   ))
   return pem('CERTIFICATE REQUEST', der(sequence(raw(info), signatureAlgorithm(signer), bits(sign('sha256', info, signer)))))
+}
+
+/** A challengePassword: what EST binds a request to its connection with [RFC 7030 §3.5]. */
+export function challengePassword(...texts: readonly string[]): ForgedAttribute {
+  return { id: OID.challengePassword, values: texts.map((value) => der(new Utf8String({ value }))) }
 }
 
 /** The same request with one bit of its signature flipped; the bit lies inside the number s, so that the DER stays whole. */

@@ -15,7 +15,7 @@ import type { OpenedHome } from '../server-process.ts'
 import type { Player } from './cast.ts'
 import type { Failure } from './orders.ts'
 import { wallMs } from './tag.ts'
-import type { Timing } from './scenario.ts'
+import type { Scenario, Step, Timing } from './scenario.ts'
 import type { Threads } from './threads.ts'
 
 export interface OperatorPorts {
@@ -42,6 +42,13 @@ export interface Operator {
 }
 
 const LOOK_MS = 5
+
+const BY_OPERATOR: readonly Step['kind'][] = ['revoke', 'suspend', 'resume', 'deny', 'rotate']
+
+/** The first step that needs an operator of the target, which only a home of Sallyport has. */
+export function operatorStep({ phases }: Scenario): Step | undefined {
+  return phases.flatMap(({ steps }) => steps).find((step) => BY_OPERATOR.includes(step.kind) || (step.kind === 'enroll' && step.with === 'token'))
+}
 
 export function openOperator(ports: OperatorPorts): Operator {
   const { identities, home, threads, signal, closedAt } = ports

@@ -96,6 +96,8 @@ export type AuditEvent =
   | Common & { readonly kind: 'token-created'; readonly token: TokenName; readonly ca?: CaName; readonly actor: Actor }
   /** `presented`: the certificate of the claim or the factory that was shown. */
   | Common & { readonly kind: 'token-used'; readonly token: TokenName; readonly device: DeviceId; readonly source: Source; readonly presented?: Presented }
+  /** A key for this device was made here, and handed to whoever asked. */
+  | Common & { readonly kind: 'server-key-made'; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly ids?: readonly string[]; readonly actor: Actor }

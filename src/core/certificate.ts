@@ -115,6 +115,10 @@ export interface CsrFacts {
   readonly requestedAltNames: readonly SubjectAltName[]
   /** OIDs of the extensions asked for. */
   readonly requestedExtensions: readonly string[]
+  /** OIDs of its attributes, of which the request for extensions is one. */
+  readonly attributes: readonly string[]
+  /** The values of challengePassword, all that there are; one that is no text is empty. RFC 2985 §5.4.1. */
+  readonly challengePasswords: readonly string[]
 }
 
 /** The attributes of a name with this short name, over all RDNs. */

@@ -17,7 +17,9 @@ import { openSourceRates } from '../core/source-rates.ts'
 import { ENROLL_LIMITS } from '../enrollment-limits.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import { presentedChain, presentedFacts } from '../x509/presented.ts'
-import { answerEst, operationOf, refusal, type Enrollments, type EstAnswer } from './est.ts'
+import { refusal, type EstAnswer } from './answer.ts'
+import { bindingOf } from './channel-binding.ts'
+import { answerEst, operationOf, type Enrollments } from './est.ts'
 import { openGuesses } from './guesses.ts'
 
 export interface EnrollTls {
@@ -60,11 +62,13 @@ interface Asked {
 }
 
 const RATE = { perSecond: ENROLL_LIMITS.sourcePerSecond, burst: ENROLL_LIMITS.sourceBurst }
+const CONNECTION_RATE = { perSecond: ENROLL_LIMITS.connectionsPerSecond, burst: ENROLL_LIMITS.connectionsBurst }
 
 /** Opens the port. Failure: 'port-in-use'. */
 export async function openEnrollServer(ports: EnrollServerPorts): Promise<EnrollServer> {
   const guesses = openGuesses()
   const withinRate = openSourceRates(RATE, ENROLL_LIMITS.sourcesRememberedMax)
+  const mayConnect = openSourceRates(CONNECTION_RATE, ENROLL_LIMITS.sourcesRememberedMax)
   const context = ({ key, cert, anchors }: EnrollTls): { key: string; cert: string; ca: string[] } => ({ key, cert, ca: [...anchors] })
   const server = createServer({
     ...TLS_OPTIONS, ...context(ports.tls),
@@ -75,6 +79,11 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
   // HTTP knows a connection from its handshake on, and looks after none once it is closed: who says nothing would keep the program from its end.
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
+    const source = sourceOf(socket)
+    if (!mayConnect(source.address, ports.clock())) {
+      socket.destroy()
+      return ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS['source-rate'].step, reason: 'source-rate', source })
+    }
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
@@ -88,17 +97,24 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   })
   server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response))
+  /** Connections with a request that is not answered. One that sends the next before would have us hold the bodies of as many as it likes. */
+  const answering = new WeakSet<Socket>()
 
   async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     // Of a request whose connection is gone there is no socket to ask any more.
     const socket = request.socket as TLSSocket
-    const asked: Asked = { request, socket, source: { address: sourceAddress(socket.remoteAddress), port: socket.remotePort ?? 0 } }
+    const asked: Asked = { request, socket, source: sourceOf(socket) }
+    if (answering.has(socket)) {
+      record(asked, { allow: false, reason: 'enrollment-rate', detail: 'several requests at once over one connection' }, undefined)
+      return void socket.destroy()
+    }
+    answering.add(socket)
     try {
       send(asked, response, await answer(asked))
     } catch (error) {
       if (socket.destroyed) return
       ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'an enrollment failed')
-      send(asked, response, refusal(deny('issuance-unavailable'), { headers: { 'Retry-After': String(ENROLL_LIMITS.issuanceRetrySeconds) } }))
+      send(asked, response, refusal(deny('issuance-unavailable')))
     }
   }
 
@@ -114,17 +130,19 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
   }
 
   async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
-    if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { 'Retry-After': '1' } })
+    if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { Connection: 'close' } })
     const [method = '', path = ''] = [request.method, request.url]
     // What nobody serves has no body that anybody reads.
-    const body = operationOf(method, path, ports.enrollments.labels()).allow ? await bodyOf(request) : Buffer.alloc(0)
+    const body = operationOf(method, path, ports.enrollments).allow ? await bodyOf(request) : Buffer.alloc(0)
     if (body === undefined) return refusal(deny('csr-malformed', `a body of more than ${ENROLL_LIMITS.bodyBytesMax} bytes`), { status: 413, headers: { Connection: 'close' } })
-    return answerEst({ method, path, body, source, authorization: request.headers.authorization, userAgent: request.headers['user-agent'], chain: chainOf(socket) }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
+    const { authorization, 'user-agent': userAgent } = request.headers
+    return answerEst({ method, path, body, source, authorization, userAgent, chain: chainOf(socket), binding: () => bindingOf(socket) }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
   }
 
   function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed, failure }: EstAnswer): void {
     if (failure !== undefined) ports.log('error', { error: failure }, 'an enrollment failed')
     if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
+    answering.delete(asked.socket)
     // Content-Length always: strongSwan does not read a chunked answer.
     response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })
     response.end(body)
@@ -153,6 +171,8 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     },
   }
 }
+
+const sourceOf = ({ remoteAddress, remotePort }: Socket): Source => ({ address: sourceAddress(remoteAddress), port: remotePort ?? 0 })
 
 /** Undefined when there is more of it than is read. What is left stays where it is: to destroy the request would be to destroy the way to answer. */
 function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {

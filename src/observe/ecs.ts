@@ -39,6 +39,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'token-suspended': 'configuration',
   'token-resumed': 'configuration',
   'token-used': 'authentication',
+  'server-key-made': 'configuration',
   'enrollment-requested': 'configuration',
   'enrollment-decided': 'configuration',
   'ca-added': 'configuration',

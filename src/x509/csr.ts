@@ -3,17 +3,18 @@
 
 import { sign, verify, type KeyObject } from 'node:crypto'
 import * as asn1js from 'asn1js'
-import type { CsrFacts, SubjectAltName } from '../core/certificate.ts'
+import type { CsrFacts } from '../core/certificate.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { X509_LIMITS } from '../limits.ts'
 import { encode, oidText, readDer, TAG, tlv, type DerNode } from './der.ts'
 import { OID, readAltNames } from './extensions.ts'
 import { keyFacts, openPublicKey, spkiOf } from './keys.ts'
-import { encodeName, readName } from './names.ts'
+import { decodeString, encodeName, readName } from './names.ts'
 import { decodePem, encodePem } from './pem.ts'
 import { hashOfSignature, signingAlgorithm } from './signatures.ts'
 
 const OID_EXTENSION_REQUEST = '1.2.840.113549.1.9.14'
+const OID_CHALLENGE_PASSWORD = '1.2.840.113549.1.9.7'
 const TAG_ATTRIBUTES = 0xa0
 const PEM_LABELS = ['CERTIFICATE REQUEST'] as const
 
@@ -33,15 +34,17 @@ export function parseCsr(request: string | Uint8Array): Decision<CsrFacts> {
   const oid = algorithm.children[0]
   if (name === undefined || oid?.tag !== TAG.oid) return bad('a malformed name or algorithm')
   const signatureAlgorithm = oidText(oid.contents)
-  const asked = requestedExtensions(attributes)
   const key = openPublicKey(spki.raw)
+  const listed = attributesOf(attributes)
   return allow({
     subject: name,
     key: keyFacts(spki.raw, key),
     spki: Uint8Array.from(spki.raw),
     possessionProven: isSignedBy(key, info.raw, signature, signatureAlgorithm),
     signatureAlgorithm,
-    ...asked,
+    ...requestedExtensions(listed),
+    attributes: listed.map(({ oid: type }) => type),
+    challengePasswords: listed.filter(({ oid: type }) => type === OID_CHALLENGE_PASSWORD).flatMap(({ values }) => (values.length === 0 ? [''] : values.map((value) => decodeString(value) ?? ''))),
   })
 }
 
@@ -64,16 +67,31 @@ function isSignedBy(key: KeyObject | undefined, info: Uint8Array, signature: Der
   }
 }
 
+interface Attribute {
+  readonly oid: string
+  readonly values: readonly DerNode[]
+}
+
+/** What is no attribute is passed over: nobody acts on it. */
+function attributesOf(list: DerNode | undefined): readonly Attribute[] {
+  return (list?.children ?? []).flatMap(({ children: [type, values] }) => (type?.tag === TAG.oid ? [{ oid: oidText(type.contents), values: values?.children ?? [] }] : []))
+}
+
 /** What the request would like to have in its certificate. Unreadable wishes are wishes that nobody grants. */
-function requestedExtensions(attributes: DerNode | undefined): { readonly requestedAltNames: readonly SubjectAltName[]; readonly requestedExtensions: readonly string[] } {
-  const lists = (attributes?.children ?? []).filter((a) => a.children[0]?.tag === TAG.oid && oidText(a.children[0].contents) === OID_EXTENSION_REQUEST)
-  const extensions = lists.flatMap((a) => a.children[1]?.children[0]?.children ?? [])
+function requestedExtensions(attributes: readonly Attribute[]): Pick<CsrFacts, 'requestedAltNames' | 'requestedExtensions'> {
+  const extensions = attributes.flatMap(({ oid, values: [list] }) => (oid === OID_EXTENSION_REQUEST ? (list?.children ?? []) : []))
   const oids = extensions.flatMap((e) => (e.children[0]?.tag === TAG.oid ? [oidText(e.children[0].contents)] : []))
   const altNames = extensions.filter((e) => e.children[0] !== undefined && oidText(e.children[0].contents) === OID.subjectAltName).flatMap((e) => {
     const inner = readDer(e.children.at(-1)?.contents ?? new Uint8Array())
     return inner.allow ? (readAltNames(inner.value) ?? []) : []
   })
   return { requestedAltNames: altNames, requestedExtensions: oids }
+}
+
+/** The request as it would be if this key, which was made here, were the requester's own. */
+export function underKey(csr: CsrFacts, key: KeyObject): CsrFacts {
+  const spki = spkiOf(key)
+  return { ...csr, key: keyFacts(spki), spki, possessionProven: true, signatureAlgorithm: signingAlgorithm(key)?.oid ?? csr.signatureAlgorithm }
 }
 
 /** A request in PEM, signed by this private key, whose subject is one common name. */

@@ -1,6 +1,7 @@
 // Public and private keys: made, described and checked. node:crypto does the mathematics; this file knows the encodings.
 
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, generateKeyPair, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { promisify } from 'node:util'
 import type { KeyFacts } from '../core/certificate.ts'
 import type { KeyHash } from '../core/ids.ts'
 import { oidText, readDer, TAG } from './der.ts'
@@ -22,6 +23,20 @@ export function generateKey(kind: KeyKind): KeyObject {
     case 'RSA-4096':
       return generateKeyPairSync('rsa', { modulusLength: Number(kind.slice(4)) }).privateKey
   }
+}
+
+const generateAside = promisify(generateKeyPair)
+
+/** The same on a thread of its own where it takes long: RSA of 4096 bits takes a second. */
+export async function generateKeyAside(kind: KeyKind): Promise<KeyObject> {
+  if (!kind.startsWith('RSA-')) return generateKey(kind)
+  const { privateKey } = await generateAside('rsa', { modulusLength: Number(kind.slice(4)) })
+  return privateKey
+}
+
+/** PKCS#8, unencrypted, DER. */
+export function privateKeyDer(key: KeyObject): Uint8Array {
+  return key.export({ type: 'pkcs8', format: 'der' })
 }
 
 /** PKCS#8, unencrypted. */

@@ -20,7 +20,12 @@ const OID_EC_PUBLIC_KEY = Uint8Array.of(0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d
 const OID_P256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07)
 const OID_ECDSA_SHA256 = Uint8Array.of(0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02)
 
-/** CsrAttrs (RFC 7030 §4.5.2): what a request had best look like. A key on P-256, signed with SHA-256; nothing else is asked for. */
-export function csrAttributes(): Uint8Array {
-  return tlv(TAG.sequence, tlv(TAG.sequence, OID_EC_PUBLIC_KEY, tlv(TAG.set, OID_P256)), OID_ECDSA_SHA256)
+const OID_CHALLENGE_PASSWORD = Uint8Array.of(0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x07)
+
+/**
+ * CsrAttrs (RFC 7030 §4.5.2): what a request had best look like. A key on P-256, signed with SHA-256; and, where it is required, the
+ * challengePassword that binds it to its connection.
+ */
+export function csrAttributes({ isBindingRequired }: { readonly isBindingRequired: boolean }): Uint8Array {
+  return tlv(TAG.sequence, ...(isBindingRequired ? [OID_CHALLENGE_PASSWORD] : []), tlv(TAG.sequence, OID_EC_PUBLIC_KEY, tlv(TAG.set, OID_P256)), OID_ECDSA_SHA256)
 }

@@ -48,7 +48,7 @@ export function without(facts: CertificateFacts, ...fields: readonly (keyof Cert
 }
 
 export function request(changed: Partial<CsrFacts> = {}): CsrFacts {
-  return { subject: nameOf('CN=sensor-7'), key: P256, spki: new Uint8Array([1, 2, 3]), possessionProven: true, signatureAlgorithm: ECDSA_SHA256, requestedAltNames: [], requestedExtensions: [], ...changed }
+  return { subject: nameOf('CN=sensor-7'), key: P256, spki: new Uint8Array([1, 2, 3]), possessionProven: true, signatureAlgorithm: ECDSA_SHA256, requestedAltNames: [], requestedExtensions: [], attributes: [], challengePasswords: [], ...changed }
 }
 
 export function reasonOf(decision: Decision<unknown>): DenyReason | 'allowed' {

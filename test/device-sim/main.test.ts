@@ -246,7 +246,7 @@ describe.skipIf(!has('mosquitto'))('beside a mosquitto (needs mosquitto)', () =>
 
   test('alone, what it does otherwise is no failure', async () => {
     const { status, stdout } = await sim('attack', '--target', 'mosquitto', '--case', 'T01,T17')
-    expect(stdout).toMatch(/^case +expected +seen +verdict\n[\s\S]*\n2 cases: 1 ok, 1 differs, 0 failed, 0 not run\nmosquitto [\d.]+: no audit log is read there\..*\n$/)
+    expect(stdout).toMatch(/^case +expected +seen +verdict\n[\s\S]*\n2 cases: 1 ok, 1 differs, 0 failed, 0 not run\nmosquitto [\d.]+: no audit log is read there\..*\ncanary .*\nserver .*\n$/)
     expect(status).toBe(EXIT.ok)
   })
 
@@ -254,6 +254,17 @@ describe.skipIf(!has('mosquitto'))('beside a mosquitto (needs mosquitto)', () =>
     const { status, stderr } = await sim('--target', 'mosquitto')
     expect(status).toBe(EXIT.usage)
     expect(stderr).toMatch(/sim: A fleet enrolls as people enroll devices, and mosquitto [\d.]+ has no enrollment\./)
+    expect((await sim('handshake', '--target', 'mosquitto')).stderr).toMatch(/sim: The seventh step is what Sallyport judges of a device, and mosquitto [\d.]+ is no home of Sallyport\./)
+    const file = path.resolve(import.meta.dirname, '../../device-sim/scenarios/revoke-under-load.yaml')
+    const run = await sim('run', file, '--target', 'mosquitto')
+    expect(run).toMatchObject({ status: EXIT.usage, stdout: '' })
+    expect(run.stderr).toMatch(/revoke-under-load\.yaml:\d+: revoke needs an operator of the target, and mosquitto [\d.]+ is no home of Sallyport\./)
+  })
+
+  test('a load is carried there, too', async () => {
+    const { status, stdout } = await sim('load', '--target', 'mosquitto', '--devices', '5', '--rate', '50', '--seconds', '1')
+    expect(stdout).toMatch(/^load of 5 devices {2}ok\n/)
+    expect(status).toBe(EXIT.ok)
   })
 
   test('an interruption at the second target prints what the first came to, and leaves neither process nor folder behind', async () => {

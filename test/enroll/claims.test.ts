@@ -9,6 +9,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { ClaimMade, NewToken } from '../../src/core/enrollment-desk.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type SerialNumber, type TokenName } from '../../src/core/ids.ts'
+import { DEFAULT_ENROLL } from '../../src/core/enroll-rules.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
 import type { ManufacturerRule } from '../../src/core/token.ts'
 import { ownCas, trustOfDoors } from '../../src/door-material.ts'
@@ -58,7 +59,7 @@ beforeAll(async () => {
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
   server = await openEnrollServer({
     listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
-    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => trusted ?? trustOfDoors(home, FOREIGN).enrollment, clock }),
+    enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => trusted ?? trustOfDoors(home, FOREIGN).enrollment, rules: () => DEFAULT_ENROLL, clock }),
     audit: home.audit, clock, log: () => {},
   })
 })

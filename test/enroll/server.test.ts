@@ -4,12 +4,14 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import type { IncomingMessage } from 'node:http'
 import { request } from 'node:https'
+import { connect as connectTcp } from 'node:net'
 import path from 'node:path'
 import { connect, type TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import { deny } from '../../src/core/decision.ts'
 import { SallyportError } from '../../src/core/errors.ts'
+import { DEFAULT_ENROLL } from '../../src/core/enroll-rules.ts'
 import type { Enrollments } from '../../src/enroll/est.ts'
 import { openEnrollServer, type EnrollServer } from '../../src/enroll/server.ts'
 import { ENROLL_LIMITS } from '../../src/enrollment-limits.ts'
@@ -21,6 +23,8 @@ let house: House
 let server: EnrollServer
 const events: AuditEvent[] = []
 const logged: string[] = []
+/** Where the clock of the door stands still. */
+let stopped: number | undefined
 /** Accepts every token but 'wrong', and answers with the root in place of a certificate. */
 const enrollments: Enrollments = {
   withToken({ token, csr }) {
@@ -35,11 +39,12 @@ const enrollments: Enrollments = {
   renew: () => Promise.resolve(deny('certificate-superseded')),
   caCertificates: () => [house.organisation.issuing.der, house.organisation.root.der],
   labels: () => ['issuing-1'],
+  rules: () => DEFAULT_ENROLL,
 }
 beforeAll(async () => {
   house = await openHouse()
   const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
-  server = await openEnrollServer({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, enrollments, audit: { record: (event) => void events.push(event) }, clock: Date.now, log: (level, { error }) => void logged.push(`${level}: ${String(error)}`) })
+  server = await openEnrollServer({ listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, enrollments, audit: { record: (event) => void events.push(event) }, clock: () => stopped ?? Date.now(), log: (level, { error }) => void logged.push(`${level}: ${String(error)}`) })
 })
 afterAll(async () => {
   await server.close()
@@ -140,7 +145,7 @@ describe('no credential', () => {
 })
 
 describe('what is not served (E16, E31)', () => {
-  test.each(['/.well-known/est/fullcmc', '/.well-known/est/serverkeygen', '/.well-known/est/', '/.well-known/est', '/', '/.well-known/est/a/b/cacerts', '/.well-known/est/cacerts?x=1', '/.well-known/est/CACERTS', '/.well-known/est/__proto__', '/.well-known/est/constructor', '/.well-known/est/%63acerts', '/.well-known/est/../est/cacerts', `/${'x'.repeat(8_000)}`])('%s', async (path) => {
+  test.each(['/.well-known/est/fullcmc', '/.well-known/est/', '/.well-known/est', '/', '/.well-known/est/a/b/cacerts', '/.well-known/est/cacerts?x=1', '/.well-known/est/CACERTS', '/.well-known/est/__proto__', '/.well-known/est/constructor', '/.well-known/est/%63acerts', '/.well-known/est/../est/cacerts', `/${'x'.repeat(8_000)}`])('%s', async (path) => {
     expect(await ask(path)).toMatchObject({ status: 404, headers: { 'sallyport-reason': 'enrollment-operation' } })
   })
 
@@ -195,11 +200,43 @@ describe('HTTP that two readers read differently is refused (E13)', () => {
 })
 
 test('a flood of one address is told to wait, and others are served', async () => {
+  stopped = Date.now()
   const answers = await Promise.all(Array.from({ length: ENROLL_LIMITS.sourceBurst + 100 }, () => ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.11' })))
-  const statuses = new Set(answers.map((a) => a.status))
-  expect(statuses).toEqual(new Set([200, 429]))
-  expect(answers.filter((a) => a.status === 200).length).toBeGreaterThanOrEqual(ENROLL_LIMITS.sourceBurst)
+  expect(answers.filter((a) => a.status === 200)).toHaveLength(ENROLL_LIMITS.sourceBurst)
+  // Who goes on over the same connection would be answered for less than what a new one costs.
+  for (const { status, headers } of answers.filter((a) => a.status !== 200)) expect([status, headers['retry-after'], headers['connection']]).toEqual([429, '1', 'close'])
   expect((await ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.12' })).status).toBe(200)
+  stopped = undefined
+})
+
+test('who sends one request after the other without waiting for an answer is cut off; who waits is not', async () => {
+  const one = `POST /.well-known/est/simpleenroll HTTP/1.1\r\nHost: x\r\nAuthorization: ${basic('good')}\r\nContent-Length: ${base64.length}\r\n\r\n${base64}`
+  const answers = (await raw(one.repeat(20))).match(/HTTP\/1\.1 \d{3}/g) ?? []
+  expect(answers.length).toBeLessThan(2)
+  expect(events.at(-1)).toMatchObject({ kind: 'refusal', reason: 'enrollment-rate' })
+  const socket = connect({ host: '127.0.0.1', port: server.address.port, ca: house.root })
+  await once(socket, 'secureConnect')
+  for (let i = 0; i < 3; i++) {
+    const answered = once(socket, 'data')
+    socket.write(one)
+    expect(String(await answered)).toMatch(/^HTTP\/1\.1 200 /)
+  }
+  socket.destroy()
+})
+
+test('who begins connection after connection is refused before TLS, without a word; from elsewhere one is served', async () => {
+  stopped = Date.now()
+  await Promise.all(Array.from({ length: ENROLL_LIMITS.connectionsBurst + 1 }, async () => {
+    const socket = connectTcp({ host: '127.0.0.1', port: server.address.port, localAddress: '127.0.0.21' })
+    socket.on('error', () => {})
+    await new Promise((resolve) => socket.once('close', resolve).once('connect', () => socket.destroy()))
+  }))
+  await expect(ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.21' })).rejects.toThrow(/ECONNRESET|hang up|disconnected|EPIPE/)
+  expect(events.some((event) => event.kind === 'refusal' && event.reason === 'source-rate' && event.source?.address === '127.0.0.21')).toBe(true)
+  expect((await ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.22' })).status).toBe(200)
+  stopped += 1_000
+  expect((await ask('/.well-known/est/csrattrs', { localAddress: '127.0.0.21' })).status).toBe(200)
+  stopped = undefined
 })
 
 test('a client that goes away in the middle of its body costs nobody anything', async () => {

@@ -50,14 +50,14 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'registry-skipped-on-resumption', side: 'broker', cases: ['T11'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports.clock())', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports.clock()); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
+      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports)', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
       { file: 'src/broker/engine/connect.ts', find: 'const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial),', replace: "const recorded = ports.view.certificate(peer.issuer, peer.serial)\n      const standing = { now, record: (peer as any).resumed ? { ...recorded, state: 'active' } as any : recorded," },
     ],
   },
   {
     id: 'unrecorded-certificate-accepted', side: 'broker', cases: ['I16'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return name.allow ? notOurs(ports.view.certificate(issuer, serial)) : name', replace: 'return name.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : name' },
+      { file: 'src/broker/peer.ts', find: 'return named.allow ? notOurs(ports.view.certificate(issuer, serial)) : named', replace: 'return named.allow ? allow({ issuer, serial, sha256, leaf: chain[0] ?? new Uint8Array(), notAfter: leaf.notAfter, device: name.value }) : named' },
       { file: 'src/core/admission.ts', find: "if (record === undefined || record.state === 'planned') return deny('certificate-unrecorded')", replace: "if (record === undefined) return device === undefined ? deny('device-unknown') : allow(device)" },
     ],
   },
@@ -152,7 +152,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'refused-handshake-not-audited', side: 'broker', cases: ['T03'],
-    edits: [{ file: 'src/broker/broker.ts', find: 'auditStranger(connection.source, peer.reason, peer.detail, leaf)', replace: 'void leaf' }],
+    edits: [{ file: 'src/broker/broker.ts', find: 'auditStranger(connection.source, peer, leaf)', replace: 'void leaf' }],
   },
   {
     id: 'half-open-for-ever', side: 'broker', cases: ['T46'],
@@ -189,6 +189,18 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'revoked-key-certified-again', side: 'ca', cases: ['E11'],
     edits: [{ file: 'src/store/sqlite/expect.ts', find: 'return taken === undefined ? HOLDS : deny(', replace: 'return taken !== null ? HOLDS : deny(' }],
+  },
+  {
+    id: 'bound-to-another-connection', side: 'ca', cases: [], tests: [{ file: 'test/enroll/channel-binding.test.ts', name: 'gets a certificate for the device' }, { file: 'test/enroll/channel-binding.test.ts', name: 'the number of this connection is a certificate' }],
+    edits: [{ file: 'src/core/channel-binding.ts', find: "if (found === 'differs') return deny(", replace: "if (found === 'absent' && rule === 'required') return deny(" }],
+  },
+  {
+    id: 'key-in-the-clear', side: 'ca', cases: [], tests: [{ file: 'test/enroll/server-keys.test.ts', name: 'a wish for the key to be encrypted' }],
+    edits: [{ file: 'src/est-request.ts', find: "'1.2.840.113549.1.9.16.2.37', '1.2.840.113549.1.9.16.2.54'", replace: '' }],
+  },
+  {
+    id: 'token-shown-without-end', side: 'ca', cases: [], tests: [{ file: 'test/enroll/credential-rates.test.ts', name: 'that is shown from everywhere is told to wait' }],
+    edits: [{ file: 'src/enrollment-desk.ts', find: "if (!withinRate(token.name, now)) return deny('token-rate')", replace: 'withinRate(token.name, now)' }],
   },
   {
     id: 'critical-extension-passed-over', side: 'broker', cases: ['T26'],
@@ -245,7 +257,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'superseded-stays', side: 'broker', cases: ['I20'],
-    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = ofDevice.filter(', replace: 'const superseded = ofDevice.filter(() => false).filter(' }],
+    edits: [{ file: 'src/core/renewal.ts', find: 'const superseded = older.filter(', replace: 'const superseded = older.filter(() => false).filter(' }],
   },
   {
     id: 'device-speaks-old-tls', side: 'device', cases: ['D08'],
@@ -258,6 +270,18 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'device-accepts-any-server-name', side: 'device', cases: ['D03'],
     edits: [{ file: 'device-sim/device.ts', find: 'rejectUnauthorized: true', replace: 'rejectUnauthorized: true, checkServerIdentity: () => undefined' }],
+  },
+  {
+    id: 'leaks-of-others-excused', side: 'device', cases: [], tests: [{ file: 'test/device-sim/promises.test.ts', name: 'expected publish-dropped.*what is a hole' }],
+    edits: [{ file: 'device-sim/promises.ts', find: "(seen.kind === 'published' && seen.receivers.length === 0)", replace: "seen.kind === 'published'" }],
+  },
+  {
+    id: 'powers-taken-unnamed', side: 'device', cases: [], tests: [{ file: 'test/device-sim/attacks/run.test.ts', name: 'without having named it' }],
+    edits: [{ file: 'device-sim/attacks/run.ts', find: 'if (!named.has(need) && !evidence.faults.includes(fault))', replace: 'if (false)' }],
+  },
+  {
+    id: 'foreign-target-by-name', side: 'device', cases: [], tests: [{ file: 'test/device-sim/target.test.ts', name: 'localhost.example.org is not' }],
+    edits: [{ file: 'device-sim/target.ts', find: "bare === 'localhost'", replace: "bare.startsWith('localhost')" }],
   },
   {
     id: 'certificate-answered-unrecorded', side: 'ca', cases: [],

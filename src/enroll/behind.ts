@@ -1,0 +1,146 @@
+// The enrollment door on a thread of its own, as the rest of the program sees it: it asks, and is answered. A thread that ends is
+// started again on the same port; whoever was being answered asks again.
+
+import { createSecureContext } from 'node:tls'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Worker } from 'node:worker_threads'
+import { SallyportError } from '../core/errors.ts'
+import { DOOR_LIMITS } from '../enrollment-limits.ts'
+import type { EnrollServer, EnrollServerPorts, EnrollTls } from './server.ts'
+import { fromFailure, toFailure, type Facts, type FromThread, type Question, type ThreadStart, type ToThread } from './wire.ts'
+
+export interface EnrollDoor extends EnrollServer {
+  /** What the door answers by itself (CAs, labels, rules) may have changed: resolves when it knows. */
+  refresh(): Promise<void>
+}
+
+export type Begin = (start: ThreadStart) => Worker
+
+const begun: Begin = (start) => new Worker(new URL('thread.ts', import.meta.url), { name: 'enroll', workerData: start, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
+
+/** Opens the port. Failure: 'port-in-use'. The clock of the door itself is that of the machine. */
+export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: Omit<EnrollServerPorts, 'clock'>, begin: Begin = begun): Promise<EnrollDoor> {
+  const factsNow = (): Facts => ({ caCertificates: enrollments.caCertificates(), labels: enrollments.labels(), rules: enrollments.rules() })
+  const refreshed = new Map<number, () => void>()
+  const closing = new AbortController()
+  let [inForce, lastRefresh] = [tls, 0]
+
+  function send(worker: Worker, message: ToThread): void {
+    worker.postMessage(message, [])
+  }
+
+  function decide({ method, request }: Question): ReturnType<EnrollServerPorts['enrollments']['renew']> {
+    switch (method) {
+      case 'withToken':
+        return enrollments.withToken(request)
+      case 'withCertificate':
+        return enrollments.withCertificate(request)
+      case 'renew':
+        return enrollments.renew(request)
+    }
+  }
+
+  async function answer(worker: Worker, id: number, question: Question): Promise<void> {
+    try {
+      const decision = await decide(question)
+      send(worker, { kind: 'answer', id, decision })
+    } catch (error) {
+      send(worker, { kind: 'failure', id, failure: toFailure(error) })
+    }
+  }
+
+  function hear(worker: Worker, message: FromThread): void {
+    switch (message.kind) {
+      case 'question':
+        return void answer(worker, message.id, message.question)
+      case 'events':
+        return message.events.forEach((event) => audit.record(event))
+      case 'log':
+        return log(message.level, message.facts, message.message)
+      case 'facts-taken':
+        refreshed.get(message.id)?.()
+        return void refreshed.delete(message.id)
+      case 'opened':
+      case 'failed':
+    }
+  }
+
+  /** A thread that serves, and where. */
+  async function start(where: EnrollServerPorts['listen']): Promise<{ readonly worker: Worker; readonly address: EnrollServer['address'] }> {
+    const worker = begin({ listen: where, tls: inForce, facts: factsNow() })
+    const address = await new Promise<EnrollServer['address']>((resolve, reject) => {
+      const failed = (error: unknown): void => reject(new SallyportError('internal', `The thread of the enrollment door did not start (${String(error)}).`, { cause: error }))
+      worker.once('error', failed)
+      worker.once('exit', failed)
+      worker.once('message', (message: FromThread) => {
+        worker.removeAllListeners('error').removeAllListeners('exit')
+        if (message.kind === 'opened') resolve(message.address)
+        else reject(message.kind === 'failed' ? fromFailure(message.failure) : new SallyportError('internal', 'The thread of the enrollment door spoke out of turn.'))
+      })
+    })
+    worker.on('message', (message: FromThread) => hear(worker, message))
+    worker.once('error', (error) => log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'the thread of the enrollment door failed'))
+    return { worker, address }
+  }
+
+  const first = await start(listen)
+  const { address } = first
+  let worker = first.worker
+  const life = keep()
+
+  /** Until the door is closed there is a thread. */
+  async function keep(): Promise<void> {
+    for (;;) {
+      // What it failed of is another event, and logged.
+      await new Promise((resolve) => worker.once('exit', resolve))
+      while (!closing.signal.aborted && !(await restarted())) await delay(DOOR_LIMITS.restartMs)
+      if (closing.signal.aborted) return
+    }
+  }
+
+  async function restarted(): Promise<boolean> {
+    try {
+      const started = await start(address)
+      worker = started.worker
+      // What was said meanwhile was said to the one before.
+      if (closing.signal.aborted) await worker.terminate()
+      send(worker, { kind: 'tls', tls: inForce })
+      for (const id of refreshed.keys()) send(worker, { kind: 'facts', id, facts: factsNow() })
+      log('warn', {}, 'the enrollment door serves again')
+      return true
+    } catch (error) {
+      log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'the enrollment door cannot be opened again')
+      return false
+    }
+  }
+
+  function refresh(): Promise<void> {
+    const id = ++lastRefresh
+    return new Promise((resolve) => {
+      refreshed.set(id, resolve)
+      send(worker, { kind: 'facts', id, facts: factsNow() })
+    })
+  }
+
+  return {
+    address, refresh,
+    prepare(next: EnrollTls) {
+      // Throws before anything is given up.
+      createSecureContext({ key: next.key, cert: next.cert, ca: [...next.anchors] })
+      return () => {
+        inForce = next
+        send(worker, { kind: 'tls', tls: next })
+        // What else has changed with it is known when this turn is over.
+        setImmediate(() => void refresh())
+      }
+    },
+    async close() {
+      closing.abort()
+      send(worker, { kind: 'close' })
+      const deadline = setTimeout(() => void worker.terminate(), DOOR_LIMITS.closeMs)
+      await life
+      clearTimeout(deadline)
+      for (const done of refreshed.values()) done()
+    },
+  }
+}
