@@ -37,6 +37,11 @@ export interface EnrolledDevice {
   readonly root: string
 }
 
+export interface TokenWishes {
+  readonly lifeMs?: number
+  readonly networks?: readonly string[]
+}
+
 export interface RevocationAnswer {
   readonly revoked: readonly string[]
   /** Undefined where nobody counts them. */
@@ -53,9 +58,16 @@ export interface Admin {
   enroll(id: string, csr: string): Promise<EnrolledDevice>
   tryEnroll(id: string, csr: string, source?: string): Promise<ApiAnswer>
   revoke(target: { readonly device: string } | { readonly serial: string }, reason: string): Promise<RevocationAnswer>
+  tryRevoke(target: { readonly device: string } | { readonly serial: string }, reason: string, source?: string): Promise<ApiAnswer>
   /** A token for this device, good once: the secret that it is given. */
-  createToken(id: string): Promise<string>
+  createToken(id: string, wishes?: TokenWishes): Promise<string>
+  /** By its text. */
+  revokeToken(token: string): Promise<void>
+  /** A certificate that enrolls the devices whose ids fit the pattern. */
+  createClaim(pattern: string, csr: string): Promise<Pick<EnrolledDevice, 'certificate' | 'chain'>>
   changeState(id: string, action: 'suspend' | 'resume' | 'retire'): Promise<void>
+  /** The device is in these groups from here on, and in no others. */
+  setGroups(id: string, groups: readonly string[]): Promise<void>
   /** How many certificates the registry has for this device; 0 also when there is no such device. */
   certificatesOf(id: string): Promise<number>
   /** Refusals in the newest records of the audit log with a sequence number above `after`, and the newest number. */
@@ -68,6 +80,7 @@ export interface Admin {
 }
 
 const Enrolled = z.looseObject({ serial: z.string(), certificate: z.string(), chain: z.array(z.string()), root: z.string() })
+const Claimed = Enrolled.pick({ certificate: true, chain: true })
 const Revoked = z.looseObject({ revoked: z.array(z.string()), sessionsClosed: z.number() })
 const Tokens = z.looseObject({ items: z.tuple([z.looseObject({ token: z.string() })]) })
 const DeviceShown = z.looseObject({ certificates: z.array(z.unknown()) })
@@ -85,7 +98,7 @@ export function openAdmin(options: AdminOptions): Admin {
   const base = new URL(options.url)
   const agent = new https.Agent({ keepAlive: true, maxSockets: SIM_LIMITS.adminSocketsMax })
 
-  function request(method: 'GET' | 'POST', path: string, body?: unknown, source?: string): Promise<ApiAnswer> {
+  function request(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown, source?: string): Promise<ApiAnswer> {
     const payload = body === undefined ? undefined : JSON.stringify(body)
     return new Promise((resolve, reject) => {
       const sent = https.request(
@@ -121,7 +134,7 @@ export function openAdmin(options: AdminOptions): Admin {
     })
   }
 
-  async function must(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+  async function must(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown): Promise<unknown> {
     const answer = await request(method, path, body)
     if (answer.status >= 300) throw new SimError('failed', `${method} ${path} was answered ${answer.status}${answer.code === undefined ? '' : ` (${answer.code})`}.`)
     return answer.body
@@ -135,13 +148,21 @@ export function openAdmin(options: AdminOptions): Admin {
     tryAddDevice: (device, source) => request('POST', ADMIN_PATHS.devices, deviceBody(device), source),
     enroll: async (id, csr) => Enrolled.parse(await must('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr })),
     tryEnroll: (id, csr, source) => request('POST', fill(ADMIN_PATHS.deviceEnroll, id), { csr }, source),
+    tryRevoke: (target, reason, source) => request('POST', ADMIN_PATHS.revocations, { ...target, reason }, source),
     revoke: async (target, reason) => Revoked.parse(await must('POST', ADMIN_PATHS.revocations, { ...target, reason })),
-    async createToken(id) {
-      const token = { target: { device: id }, uses: 1, lifeMs: SIM_LIMITS.tokenMs }
+    async createToken(id, wishes = {}) {
+      const token = { target: { device: id }, uses: 1, lifeMs: SIM_LIMITS.tokenMs, ...wishes }
       return Tokens.parse(await must('POST', ADMIN_PATHS.tokens, { tokens: [token] })).items[0].token
     },
+    async revokeToken(token) {
+      await must('POST', ADMIN_PATHS.tokenRevoke.replace(':token', encodeURIComponent(token.split('-')[0] ?? '')))
+    },
+    createClaim: async (pattern, csr) => Claimed.parse(await must('POST', ADMIN_PATHS.claims, { token: { target: { pattern }, uses: 100, lifeMs: SIM_LIMITS.tokenMs }, csr })),
     async changeState(id, action) {
       await must('POST', fill(ADMIN_PATHS.deviceState, id), { action })
+    },
+    async setGroups(id, groups) {
+      await must('PATCH', fill(ADMIN_PATHS.device, id), { groups })
     },
     async certificatesOf(id) {
       const answer = await request('GET', fill(ADMIN_PATHS.device, id))

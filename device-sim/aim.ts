@@ -7,6 +7,7 @@ import type { Need } from './attacks/catalogue-row.ts'
 import type { ForgedAuthority } from './forge/authority.ts'
 import type { Identities } from './identities.ts'
 import { resourcesOf } from './resources.ts'
+import type { OpenedHome } from './server-process.ts'
 import { isLoopback, openSources, type Target } from './target.ts'
 
 export interface Aim {
@@ -24,6 +25,8 @@ export interface Aim {
   readonly factoryAuthority?: ForgedAuthority | undefined
   /** A third, trusted for the same names as the second. */
   readonly secondFactoryAuthority?: ForgedAuthority | undefined
+  /** The doors beside MQTT, where there are any. */
+  readonly doors?: Pick<OpenedHome, 'enroll' | 'websocket' | 'pki'> | undefined
   /** The verbs that this target has. */
   readonly operator: Partial<Admin>
   /** Ours is held to every code and every record of the audit log; others to what mutual TLS and an access control list promise. */
@@ -54,6 +57,10 @@ export async function powersOf(aim: Aim): Promise<ReadonlySet<Need>> {
     'several-sessions': aim.severalSessions,
     intermediate: aim.intermediate,
     floods: aim.floods || isLoopback(aim.target.host),
+    'own-policy': aim.factoryAuthority !== undefined && operator.enroll !== undefined,
+    'enrollment-door': aim.doors?.enroll !== undefined,
+    websocket: aim.doors?.websocket !== undefined,
+    ocsp: aim.doors?.pki !== undefined,
     'server-process': (await resourcesOf(await aim.pid())) !== undefined,
   }
   return new Set(Object.keys(there).filter((need): need is Need => there[need as Need]))

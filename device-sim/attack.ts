@@ -28,12 +28,12 @@ export interface AttackOutcome {
 
 export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
   const { aim, signal } = plan
-  const { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority, secondFactoryAuthority } = aim
+  const { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority, secondFactoryAuthority, doors } = aim
   const powers = await powersOf(aim)
   const canary = await openCanary(target, acl, await identities.fresh('canary'))
   const contest: Contest = {
     aim, powers,
-    ground: { target, identities, acl, root, issuing, issuingAuthority, factoryAuthority, secondFactoryAuthority, canary, sources: openSources(target), mosquittoSub: hasMosquittoSub(), pid: () => aim.pid() },
+    ground: { target, doors, identities, acl, root, issuing, issuingAuthority, factoryAuthority, secondFactoryAuthority, canary, sources: openSources(target), mosquittoSub: hasMosquittoSub(), pid: () => aim.pid() },
   }
   const watching = await watch({ canary, lost: aim.measure === 'letter' ? 'FAILED' : 'falls short', pid: () => aim.pid(), sessions: async () => aim.operator.sessions?.() })
   // At another broker a role has one name: two cases side by side would put each other's out.

@@ -10,12 +10,15 @@ import { rowOf, type CaseId } from './attacks/catalogue.ts'
 import { needsOf } from './attacks/powers.ts'
 import type { CaseResult } from './attacks/run.ts'
 import { chooseTarget, type ChosenTarget, type TargetWishes } from './chosen-target.ts'
+import { choosePacks, type CaseWishes } from './case-choice.ts'
 import { SimError } from './failure.ts'
 import { SIM_LIMITS } from './limits.ts'
+import { realCertificates, type RealCertificates } from './real-certificates.ts'
 import { aftermathText } from './report/aftermath-text.ts'
 import { comparisonPage, comparisonText, withoutAudit, type Comparison } from './report/comparison.ts'
 import { refuseUnwritable, writeReport, type TargetFacts } from './report/json-file.ts'
 import { junitOf } from './report/junit.ts'
+import { packText } from './report/pack-text.ts'
 import { openProgress, type Progress } from './report/progress.ts'
 import { casesText, paperOf } from './report/text.ts'
 import { isLoopback } from './target.ts'
@@ -40,7 +43,7 @@ export async function onStage<T>(wishes: TargetWishes, signal: AbortSignal, work
   }
 }
 
-export interface AuditOptions extends TargetWishes {
+export interface AuditOptions extends TargetWishes, Pick<CaseWishes, 'pack'> {
   readonly json?: string
   readonly html?: string
   readonly junit?: string
@@ -51,6 +54,8 @@ export interface Audited {
   readonly audit: boolean
   readonly results: readonly CaseResult[]
   readonly aftermath: Aftermath | undefined
+  /** What the stories of packs tell of; undefined where none is told. */
+  readonly certificates?: RealCertificates | undefined
   readonly ok: boolean
 }
 
@@ -59,10 +64,11 @@ export function factsOf({ aim: { name, target: { host, port } }, own }: ChosenTa
 }
 
 /** Runs the cases against one target, having said what will be sent. */
-export async function audit({ chosen, signal, progress }: Stage, cases: readonly CaseId[]): Promise<Audited> {
+export async function audit({ chosen, signal, progress }: Stage, cases: readonly CaseId[], tellsStories = false): Promise<Audited> {
   const { aim, own } = chosen
   progress.clear()
   process.stderr.write(`${await announcement(aim, cases)}\n`)
+  const certificates = tellsStories ? await realCertificates(aim) : undefined
   let done = 0
   const { results, manySources, aftermath } = await attack({
     aim, cases, signal,
@@ -72,7 +78,7 @@ export async function audit({ chosen, signal, progress }: Stage, cases: readonly
     },
   })
   progress.clear()
-  return { target: factsOf(chosen), audit: aim.operator.refusalsAfter !== undefined, results, aftermath, ok: attackSucceeded(results, own, manySources) && (aftermath?.faults ?? []).length === 0 }
+  return { target: factsOf(chosen), audit: aim.operator.refusalsAfter !== undefined, results, aftermath, certificates, ok: attackSucceeded(results, own, manySources) && (aftermath?.faults ?? []).length === 0 }
 }
 
 /** Where to, how much, and whether floods are among it. */
@@ -100,6 +106,7 @@ export function wishesOf(options: TargetWishes): readonly TargetWishes[] {
 }
 
 export async function auditAll(options: AuditOptions, cases: readonly CaseId[], signal: AbortSignal): Promise<ExitCode> {
+  const packs = choosePacks(options)
   const wishes = wishesOf(options)
   for (const [option, file] of [['--json', options.json], ['--html', options.html], ['--junit', options.junit]] as const) {
     if (file !== undefined) await refuseUnwritable(option, file)
@@ -108,7 +115,7 @@ export async function auditAll(options: AuditOptions, cases: readonly CaseId[], 
   const audited: Audited[] = []
   for (const wish of wishes) {
     try {
-      audited.push(await onStage(wish, signal, (stage) => audit(stage, cases)))
+      audited.push(await onStage(wish, signal, (stage) => audit(stage, cases, packs.length > 0)))
     } catch (failure) {
       // Of what was finished before the interruption there is something to tell.
       if (!signal.aborted || audited.length === 0) throw failure
@@ -117,7 +124,13 @@ export async function auditAll(options: AuditOptions, cases: readonly CaseId[], 
   }
   const startedAt = started.toISOString()
   const comparison: Comparison = { startedAt, cases, targets: audited.map(({ target: { name }, results, audit: read }) => ({ name, results, audit: read })) }
-  process.stdout.write(wishes.length === 1 ? printedAlone(comparison, audited[0]?.aftermath) : comparisonText(comparison, paperOf(process.stdout)))
+  const paper = paperOf(process.stdout)
+  for (const { target, results, certificates } of audited) {
+    if (certificates === undefined) continue
+    if (wishes.length > 1) process.stdout.write(`${target.name}\n\n`)
+    process.stdout.write(packs.map((pack) => packText(pack, certificates, results, paper)).join(''))
+  }
+  process.stdout.write(wishes.length === 1 ? printedAlone(comparison, audited[0]?.aftermath) : comparisonText(comparison, paper))
   const interrupted = signal.aborted
   const ok = !interrupted && audited.length === wishes.length && audited.every((each) => each.ok)
   const common = { startedAt, durationMs: Date.now() - started.getTime(), interrupted, ok }

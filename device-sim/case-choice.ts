@@ -2,6 +2,7 @@
 
 import { CASE_IDS, rowOf, type CaseId } from './attacks/catalogue.ts'
 import type { Family } from './attacks/catalogue-row.ts'
+import { casesOfPack, PACK_NAMES, type PackName } from './attacks/packs.ts'
 import { needsOf } from './attacks/powers.ts'
 import { SimError } from './failure.ts'
 
@@ -9,21 +10,28 @@ export interface CaseWishes {
   /** Separated by commas, as typed. */
   readonly case?: string | undefined
   readonly family?: string | undefined
+  readonly pack?: string | undefined
 }
 
-/** The cases that were named and those of the families that were named, in the order of the catalogue; all when nothing was. */
+/** The cases that were named, and those of the families and packs that were named, in the order of the catalogue; all when nothing was. */
 export function chooseCases(wishes: CaseWishes): readonly CaseId[] {
-  if (wishes.case === undefined && wishes.family === undefined) return CASE_IDS
+  if (wishes.case === undefined && wishes.family === undefined && wishes.pack === undefined) return CASE_IDS
+  const packed = choosePacks(wishes).flatMap(casesOfPack)
   const ids = named('case', wishes.case, CASE_IDS)
   const families = named<Family>('family', wishes.family, familiesOf(CASE_IDS))
-  return CASE_IDS.filter((id) => ids.includes(id) || families.includes(rowOf(id).family))
+  return CASE_IDS.filter((id) => ids.includes(id) || packed.includes(id) || families.includes(rowOf(id).family))
+}
+
+/** The packs whose stories shall be told. */
+export function choosePacks({ pack }: Pick<CaseWishes, 'pack'>): readonly PackName[] {
+  return [...new Set(named('pack', pack, PACK_NAMES))]
 }
 
 function familiesOf(ids: readonly CaseId[]): readonly Family[] {
   return [...new Set(ids.map((id) => rowOf(id).family))]
 }
 
-function named<T extends string>(option: 'case' | 'family', list: string | undefined, known: readonly T[]): readonly T[] {
+function named<T extends string>(option: 'case' | 'family' | 'pack', list: string | undefined, known: readonly T[]): readonly T[] {
   if (list === undefined) return []
   return list.split(',').map((text) => {
     const word = text.trim()

@@ -100,6 +100,7 @@ function aimOfHome(home: OpenedHome, name: string, run: string, { floods }: Targ
     issuingAuthority: home.issuingAuthority,
     factoryAuthority: home.factoryAuthority,
     secondFactoryAuthority: home.secondFactoryAuthority,
+    doors: home,
     operator: home.admin,
     measure: 'letter',
     severalSessions: true,

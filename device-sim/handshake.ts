@@ -52,7 +52,8 @@ function certificatesIn(message: Buffer): readonly X509Certificate[] {
 
 const line = (name: string): string => name.replaceAll('\n', ', ')
 
-function describe(certificate: X509Certificate): readonly string[] {
+/** What a person compares of a certificate. */
+export function describeCertificate(certificate: X509Certificate): readonly string[] {
   return [
     `subject ${line(certificate.subject)}; issued by ${line(certificate.issuer)}`,
     `serial number ${certificate.serialNumber.toLowerCase()}, valid until ${certificate.validToDate.toISOString().slice(0, 10)}, key ${certificate.publicKey.asymmetricKeyDetails?.namedCurve ?? certificate.publicKey.asymmetricKeyType ?? 'unknown'}`,
@@ -92,9 +93,9 @@ export async function tellHandshake(target: Target, device: Identity): Promise<H
   const steps: readonly HandshakeStep[] = [
     { title: 'ClientHello: the device says what it can', facts: ['offers TLS 1.2, ECDHE with AES-128-GCM, P-256', `asks for ${target.serverName}`], why: 'Nobody has proved anything yet. What is older than TLS 1.2 is not offered, and not accepted.' },
     { title: 'ServerHello: the server chooses', facts: [`TLS 1.2, ${SUITE_NAMES[suite] ?? `suite 0x${suite.toString(16)}`}`], why: 'Fresh random numbers of both sides make every handshake another one: a recording of an old one opens nothing.' },
-    { title: 'The server shows its certificate', facts: [...serverChain.flatMap(describe), ...(faults.length === 0 ? [`the device verifies: signed by its own CA, and for the name ${target.serverName}`] : faults.map((fault) => `the device refuses: ${fault}`))], why: 'A false server of another CA, or of another name, ends here: no byte of a CONNECT leaves the device. This is what stops an attacker on the path, and phishing.' },
+    { title: 'The server shows its certificate', facts: [...serverChain.flatMap(describeCertificate), ...(faults.length === 0 ? [`the device verifies: signed by its own CA, and for the name ${target.serverName}`] : faults.map((fault) => `the device refuses: ${fault}`))], why: 'A false server of another CA, or of another name, ends here: no byte of a CONNECT leaves the device. This is what stops an attacker on the path, and phishing.' },
     { title: 'CertificateRequest: the server demands one, too', facts: request === undefined ? ['none: this server asks nobody who he is'] : [`any CA of the organisation; ${request.length} bytes`], why: 'Without this step everything that follows is between a known server and anybody.' },
-    { title: 'The device shows its certificate', facts: deviceChain.flatMap(describe), why: 'A certificate is public: it is a claim, and proves nothing yet. Copied from the air it opens nothing.' },
+    { title: 'The device shows its certificate', facts: deviceChain.flatMap(describeCertificate), why: 'A certificate is public: it is a claim, and proves nothing yet. Copied from the air it opens nothing.' },
     { title: 'CertificateVerify: the device proves that it holds the key', facts: verify === undefined ? ['nothing is proved'] : [`signs all of the handshake so far, ${verify.length - 8} bytes, ${SCHEME_NAMES[verify.readUInt16BE(4)] ?? 'another scheme'}; the key never leaves the device`], why: 'Spoofing and credential stuffing end here: there is no password to guess, and a stolen certificate has no key. The signature is over this handshake and fits no other.' },
     { title: 'Finished, and then CONNECT is judged', facts: judged.facts, why: 'TLS says who it is; the registry says whether he is let in, now: a revoked device proves its key as well as ever. From here on every message is judged.' },
   ]

@@ -30,8 +30,11 @@ export interface Identities {
   registered(label: string, group?: Group): Promise<string>
 }
 
-/** The groups of the starter policy; ears hear everything, and are only in a home that the simulator made. */
-export type Group = 'sensors' | 'backend' | 'ears'
+/**
+ * The groups of the starter policy. In a home that the simulator made there are more: ears hear everything, keepers may retain
+ * below t/<id>/, metered ones publish there twenty times a second.
+ */
+export type Group = 'sensors' | 'backend' | 'ears' | 'keepers' | 'metered'
 
 /** Runs `work` over the items, at most `parallel` at the same time, and keeps the order of the results. */
 export async function inParallel<T, R>(items: readonly T[], parallel: number, work: (item: T, index: number) => Promise<R>): Promise<R[]> {

@@ -17,6 +17,7 @@ import { compare, compareText } from './report/compare.ts'
 import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
 import { junitOf } from './report/junit.ts'
 import { readReport } from './report/read-report.ts'
+import { packListText } from './report/pack-text.ts'
 import { scenarioPage } from './report/scenario-page.ts'
 import { scenarioText } from './report/scenario-text.ts'
 import { aftermathText } from './report/aftermath-text.ts'
@@ -102,11 +103,13 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
   common(sim.command('attack'), 'Run attacks only. Each must be refused, beside something that must work.', 'npm run sim -- attack --case T01,T02 --json report.json')
     .option('--case <ids>', 'only these cases, separated by commas')
     .option('--family <names>', 'only these families, separated by commas')
+    .option('--pack <names>', 'the story of an attack that mutual TLS exists to stop; --list shows all')
     .option('--floods', 'send floods to a target that is not this machine, too')
     .option('--list', 'say what the cases are, and run none')
     .action(async (options: AttackOptions) => {
       const cases = chooseCases(options)
-      if (options.list === true) return void process.stdout.write(catalogueText(cases))
+      const everything = options.case === undefined && options.family === undefined && options.pack === undefined
+      if (options.list === true) return void process.stdout.write(`${catalogueText(cases)}${everything ? `\n${packListText()}` : ''}`)
       ended(await auditAll(options, cases, signal))
     })
   common(sim.command('load'), 'Connect many devices and publish at a given rate.', 'npm run sim -- load --devices 1000 --rate 2000 --seconds 30')

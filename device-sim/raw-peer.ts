@@ -218,7 +218,7 @@ export async function attemptConnect(options: PeerOptions, clientId: string, fie
 }
 
 /** How the CONNECT that was sent ended: by CONNACK and close, by close alone, or not at all. */
-async function howConnectEnded(peer: Peer): Promise<Observed> {
+export async function howConnectEnded(peer: Peer): Promise<Observed> {
   const started = performance.now()
   const connack = await peer.take((packet) => packet.cmd === 'connack' || packet.cmd === 'disconnect')
   if (connack !== undefined && isConnack(connack)) {

@@ -26,6 +26,10 @@ export interface OpenedHome {
   readonly admin: Admin
   /** The enrollment door. */
   readonly enroll: EstDoor
+  /** Where it serves MQTT over WebSocket. */
+  readonly websocket?: WebSocketDoor
+  /** Where CRLs and OCSP are. */
+  readonly pki?: { readonly host: string; readonly port: number }
   /** DER: the root, and the issuing certificate as it stands in the operator's chain. */
   readonly root: Buffer
   readonly issuing: Buffer
@@ -42,11 +46,20 @@ export interface OpenedHome {
   command(...args: readonly string[]): Promise<string>
 }
 
+export interface WebSocketDoor {
+  readonly host: string
+  readonly port: number
+  readonly path: string
+}
+
+const Door = z.looseObject({ host: z.string(), port: z.number() })
 const Endpoints = z.looseObject({
   pid: z.number(),
-  mqtt: z.looseObject({ host: z.string(), port: z.number() }),
+  mqtt: Door,
+  websocket: Door.optional(),
   admin: z.looseObject({ url: z.string() }),
-  enroll: z.looseObject({ host: z.string(), port: z.number() }),
+  enroll: Door,
+  pki: Door.optional(),
 })
 
 /** A server that listens on every address, or on a name of this machine, is reached by IPv4 loopback. */
@@ -120,6 +133,8 @@ export async function openHome(directory: string, address?: { readonly host: str
     target: { host: address?.host === 'localhost' ? '127.0.0.1' : host, port: address?.port ?? endpoints.mqtt.port, serverName, ca },
     enroll: { host: reachable(endpoints.enroll.host), port: endpoints.enroll.port, ca },
     admin: openAdmin({ url: endpoints.admin.url, cert, key, ca }),
+    ...(endpoints.websocket === undefined ? {} : { websocket: { host: reachable(endpoints.websocket.host), port: endpoints.websocket.port, path: '/mqtt' } }),
+    ...(endpoints.pki === undefined ? {} : { pki: { host: reachable(endpoints.pki.host), port: endpoints.pki.port } }),
     root,
     issuing,
     ...forged,
@@ -135,16 +150,20 @@ export interface OwnServer extends AsyncDisposable {
 /** The ids that certificates of the factory's CA may bear: what the simulator's own home trusts it for. */
 export const FACTORY_ID_PREFIX = 'factory-'
 
-/** Resumption is on, though a server's default is off: T11 needs sessions that are really resumed. */
-const OWN_CONFIG = 'tls:\n  resumption: on\ntrust:\n  - { name: factory, file: factory.pem }\n  - { name: second-factory, file: second-factory.pem }\n'
+/** Resumption is on, though a server's default is off: T11 needs sessions that are really resumed. WebSocket is, for Q43. */
+const OWN_CONFIG = 'listen:\n  websocket: {}\ntls:\n  resumption: on\ntrust:\n  - { name: factory, file: factory.pem }\n  - { name: second-factory, file: second-factory.pem }\n'
 
-/** The starter policy, and in it the factory's devices, and ears that may hear everything that is not reserved. */
+/** The starter policy, and in it the factory's devices, ears that may hear everything that is not reserved, and two more groups. */
 async function extendPolicy(file: string): Promise<void> {
   const starter = await readFile(file, 'utf8')
-  const ears = '  - { id: ears, to: { group: ears }, subscribe: ["#"] }\n'
+  const grants = [
+    '{ id: ears, to: { group: ears }, subscribe: ["#"] }',
+    '{ id: keeper, to: { group: keepers }, publish: [{ topic: "t/${device.id}/#", retain: true }], subscribe: ["t/${device.id}/#"] }',
+    '{ id: metered, to: { group: metered }, publish: [{ topic: "t/${device.id}/#", rate: 20/s }], subscribe: ["t/${device.id}/#"] }',
+  ]
   const rules = ['factory', 'second-factory'].map((ca) => `  - { ca: ${ca}, device: "\${cert.subject.CN}", idPattern: "${FACTORY_ID_PREFIX}[0-9a-z-]+", groups: [sensors], register: auto }\n`)
   if (starter.split('\ngrants:\n').length !== 2) throw new SimError('failed', 'The starter policy is not as the simulator knows it: it has no one list of grants.')
-  await writeFile(file, starter.replace('\ngrants:\n', `\ngrants:\n${ears}`) + `\nidentity:\n${rules.join('')}`)
+  await writeFile(file, starter.replace('\ngrants:\n', `\ngrants:\n${grants.map((grant) => `  - ${grant}\n`).join('')}`) + `\nidentity:\n${rules.join('')}`)
 }
 
 /**

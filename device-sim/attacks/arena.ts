@@ -2,6 +2,7 @@
 // bench keeps; the oracle judges.
 
 import type { Acl } from '../acl.ts'
+import type { Aim } from '../aim.ts'
 import type { Admin } from '../admin.ts'
 import type { Canary } from '../canary.ts'
 import type { ForgedAuthority } from '../forge/authority.ts'
@@ -19,6 +20,8 @@ export interface Arena {
   readonly identities: Identities
   readonly sources: Sources
   readonly canary: Canary
+  /** The doors beside MQTT, where there are any. */
+  readonly doors?: Aim['doors']
   /** DER. */
   readonly root: Buffer
   readonly issuing: Buffer

@@ -51,7 +51,7 @@ async function foreignNames(arena: Arena, bench: Bench): Promise<void> {
 const PROFILE_EXTENSIONS: readonly string[] = [OID.basicConstraints, OID.keyUsage, OID.extendedKeyUsage, OID.subjectKeyId, OID.authorityKeyId]
 
 /** What the certificate holds beyond the profile, compared with one that was asked for without wishes. */
-function surplusOf(certificate: Buffer, plain: Buffer, id: string): readonly string[] {
+export function surplusOf(certificate: Buffer, plain: Buffer, id: string): readonly string[] {
   const [got, honest] = [readCertificate(certificate), readCertificate(plain)]
   const same = (oid: string): boolean => {
     const [a, b] = [got, honest].map((fields) => fields.extensions.find((extension) => extension.id === oid)?.der)

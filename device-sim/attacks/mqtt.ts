@@ -10,23 +10,8 @@ import { SIM_LIMITS } from '../limits.ts'
 import type { MqttVersion, Observed } from '../oracle.ts'
 import { connectPacket, howSessionEnded, type Peer } from '../raw-peer.ts'
 import { admittedControl, auditOf, connectFrom, MQTT_VERSIONS, TLS_VERSIONS, type Arena, type Bench, type Runner } from './arena.ts'
+import { acknowledgement, admitted, answersPing, onBothVersions, pair, published, REFUSED_FROM, undisturbed } from './sessions.ts'
 import { openWatcher, subscribe, type Watcher } from './watcher.ts'
-
-const REFUSED_FROM = 0x80
-
-/** Runs the same for MQTT 3.1.1 and 5. */
-function onBothVersions(run: (arena: Arena, bench: Bench, version: MqttVersion) => Promise<void>): Runner {
-  return async (arena, bench) => {
-    for (const version of MQTT_VERSIONS) await run(arena, bench, version)
-  }
-}
-
-/** A connection of this device that is admitted; the case cannot go on without it. */
-async function admitted(arena: Arena, device: Identity, version: MqttVersion, clientId: string = device.id): Promise<Peer> {
-  const { seen, peer } = await connectFrom(arena, { credentials: device, version }, clientId)
-  if (seen.kind !== 'admitted') throw new Error(`${clientId} was not admitted: ${seen.kind}`)
-  return peer
-}
 
 /** Client ids that this device may not use, made of its own id and another device's. Q01. */
 const FOREIGN_CLIENT_IDS: Readonly<Record<string, (own: string, other: string) => string>> = {
@@ -38,8 +23,7 @@ const FOREIGN_CLIENT_IDS: Readonly<Record<string, (own: string, other: string) =
 }
 
 async function foreignClientIds(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
-  const [own, other] = await arena.identities.batch('q01', 2)
-  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  const [own, other] = await pair(arena, 'q01')
   for (const clientId of arena.offers('several-sessions') ? [own.id, `${own.id}:tool`] : [own.id]) {
     const peer = await admittedControl(arena, bench, `own client id, MQTT ${version}`, { credentials: own, version }, clientId)
     peer.end()
@@ -51,15 +35,8 @@ async function foreignClientIds(arena: Arena, bench: Bench, version: MqttVersion
   }
 }
 
-/** Is this session still there, and does it still hear itself? */
-async function undisturbed(peer: Peer, acl: Acl, id: string): Promise<Observed> {
-  if (peer.socket.destroyed) return { kind: 'disturbed', how: 'its connection was closed' }
-  return (await stillServed(peer, acl, id, 'still-here')) ? { kind: 'undisturbed' } : { kind: 'disturbed', how: 'it no longer hears itself' }
-}
-
 async function takeOvers(arena: Arena, bench: Bench): Promise<void> {
-  const [thief, victim] = await arena.identities.batch('q02', 2)
-  if (thief === undefined || victim === undefined) throw new Error('two devices are needed')
+  const [thief, victim] = await pair(arena, 'q02')
   const incumbent = await admitted(arena, victim, 5)
   for (const filter of ownFilters(arena.acl, victim.id)) await subscribe(incumbent, filter)
   for (const version of MQTT_VERSIONS) {
@@ -86,8 +63,7 @@ async function takeOvers(arena: Arena, bench: Bench): Promise<void> {
 
 /** Q06: what is not a certificate counts for nothing, and is not written down. */
 async function passwords(arena: Arena, bench: Bench): Promise<void> {
-  const [own, victim] = await arena.identities.batch('q06', 2)
-  if (own === undefined || victim === undefined) throw new Error('two devices are needed')
+  const [own, victim] = await pair(arena, 'q06')
   const password = randomUUID()
   const fields = { username: victim.id, password: Buffer.from(password) }
   for (const [i, tlsVersion] of TLS_VERSIONS.entries()) {
@@ -109,8 +85,7 @@ async function passwords(arena: Arena, bench: Bench): Promise<void> {
 
 /** Q07 */
 async function forbiddenWills(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
-  const [own, other] = await arena.identities.batch('q07', 2)
-  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  const [own, other] = await pair(arena, 'q07')
   await using watcher = await openWatcher(arena)
   const will = (topic: string, payload: string) => ({ will: { topic, payload: Buffer.from(payload), qos: 0 as const, retain: false } })
   const permitted = randomUUID()
@@ -129,36 +104,8 @@ async function forbiddenWills(arena: Arena, bench: Bench, version: MqttVersion):
   bench.attack('silence', `what was heard of them, MQTT ${version}`, { kind: 'published', version, qos: 0, acknowledged: undefined, receivers: tokens.flatMap((token) => watcher.receiversOf(token)) })
 }
 
-/** Publishes, waits for the acknowledgement that the QoS asks for, and for a witness: who heard it by then? */
-async function published(watcher: Watcher, peer: Peer, topic: string, qos: 0 | 1 | 2): Promise<Observed> {
-  const token = watcher.publish(peer, topic, qos)
-  const acknowledged = await acknowledgement(peer, qos)
-  await watcher.witness()
-  return { kind: 'published', version: peer.version, qos, acknowledged, receivers: watcher.receiversOf(token) }
-}
-
-async function acknowledgement(peer: Peer, qos: 0 | 1 | 2): Promise<number | undefined> {
-  if (qos === 0) {
-    // The server has read on when it answers: what was published before has been judged.
-    peer.send({ cmd: 'pingreq' })
-    await peer.take((packet) => packet.cmd === 'pingresp')
-    return undefined
-  }
-  const answer = await peer.take((packet) => packet.cmd === (qos === 1 ? 'puback' : 'pubrec'))
-  if (answer?.cmd !== 'puback' && answer?.cmd !== 'pubrec') return undefined
-  const code = answer.reasonCode ?? 0
-  // A PUBREC that refuses ends the exchange [MQTT-4.3.3-4]; any other wants its PUBREL.
-  if (answer.cmd === 'pubrec' && code < REFUSED_FROM && answer.messageId !== undefined) {
-    peer.send({ cmd: 'pubrel', messageId: answer.messageId })
-    await peer.take((packet) => packet.cmd === 'pubcomp')
-  }
-  return code
-}
-
-/** Q09: topics that are not this device's. */
 async function foreignTopics(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
-  const [own, other] = await arena.identities.batch('q09', 2)
-  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  const [own, other] = await pair(arena, 'q09')
   await using watcher = await openWatcher(arena)
   const victim = await admitted(arena, other, 5)
   for (const filter of ownFilters(arena.acl, other.id)) await subscribe(victim, filter, 1)
@@ -204,6 +151,8 @@ async function forbiddenFilters(arena: Arena, bench: Bench, claim: string, versi
   await speakTo(arena, watcher, other)
   await watcher.witness()
   for (const { filter, peer, seen } of attempts) {
+    // Another connection brings the witness: of this one its own answer says that all has come.
+    await answersPing(peer)
     bench.attack(claim, `${filter}, MQTT ${version}`, seen(), { ...auditOf(peer), topic: filter })
     peer.end()
   }
@@ -241,8 +190,7 @@ async function ownShare(arena: Arena, bench: Bench): Promise<void> {
 
 /** Q13: a thief in the same share would get every second message of the one whom they are for. */
 async function stolenMessages(arena: Arena, bench: Bench): Promise<void> {
-  const [own, other] = await arena.identities.batch('q13', 2)
-  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  const [own, other] = await pair(arena, 'q13')
   await using watcher = await openWatcher(arena)
   const [thief, victim] = [await admitted(arena, own, 5), await admitted(arena, other, 5)]
   const echo = echoOf(arena.acl, other.id, '0')
@@ -273,8 +221,7 @@ async function reservedTopics(arena: Arena, bench: Bench, version: MqttVersion):
 }
 
 async function secondConnect(arena: Arena, bench: Bench, version: MqttVersion): Promise<void> {
-  const [own, other] = await arena.identities.batch('q24', 2)
-  if (own === undefined || other === undefined) throw new Error('two devices are needed')
+  const [own, other] = await pair(arena, 'q24')
   for (const [label, clientId] of [['the same id', own.id], ['another id', other.id]] as const) {
     const peer = await admittedControl(arena, bench, `one CONNECT, MQTT ${version}`, { credentials: own, version }, own.id)
     peer.send({ cmd: 'pingreq' })

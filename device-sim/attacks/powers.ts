@@ -17,6 +17,10 @@ export const NEED_MISSING: Readonly<Record<Need, string>> = {
   'several-sessions': 'a device has one session here',
   intermediate: 'this target trusts the issuing CA itself, and needs no chain to it',
   'server-process': 'the server is no process of this machine that could be looked at',
+  'own-policy': 'it needs groups that only the policy of a home has that the simulator made',
+  'enrollment-door': 'this target has no door at which strangers enroll',
+  websocket: 'MQTT over WebSocket is not served',
+  ocsp: 'this target answers no OCSP',
   floods: 'floods are left out where the target is not this machine: --floods sends them',
 }
 
@@ -55,7 +59,11 @@ export function guardedAdmin(operator: Partial<Admin>, takes: (need: Need) => vo
     enroll: (id, csr) => ask('enrollment', () => operator.enroll?.(id, csr)),
     tryEnroll: (id, csr, source) => ask('enrollment', () => operator.tryEnroll?.(id, csr, source)),
     revoke: (target, reason) => ask('revocation', () => operator.revoke?.(target, reason)),
-    createToken: (id) => ask('enrollment', () => operator.createToken?.(id)),
+    tryRevoke: (target, reason, source) => ask('revocation', () => operator.tryRevoke?.(target, reason, source)),
+    createToken: (id, wishes) => ask('enrollment', () => operator.createToken?.(id, wishes)),
+    revokeToken: (token) => ask('enrollment', () => operator.revokeToken?.(token)),
+    createClaim: (pattern, csr) => ask('enrollment', () => operator.createClaim?.(pattern, csr)),
+    setGroups: (id, groups) => ask('registry', () => operator.setGroups?.(id, groups)),
     changeState: (id, action) => ask('registry', () => operator.changeState?.(id, action)),
     certificatesOf: (id) => ask('registry', () => operator.certificatesOf?.(id)),
     refusalsAfter: (after) => ask('audit', () => operator.refusalsAfter?.(after)),

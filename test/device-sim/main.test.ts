@@ -57,6 +57,8 @@ function start(args: readonly string[], options: { readonly temp?: string; reado
   }
 }
 
+const golden = (name: string): string => readFileSync(path.join(import.meta.dirname, `golden/${name}.txt`), 'utf8')
+
 const sim = (...args: readonly string[]): Promise<Ended> => start(args).ended
 
 describe('a mistake is said in a sentence, and nothing is started', () => {
@@ -65,6 +67,7 @@ describe('a mistake is said in a sentence, and nothing is started', () => {
     [['everything'], 'sim: There is no "everything". --help shows how.\n'],
     [['--cases', 'T01'], "sim: unknown option '--cases'\n"],
     [['attack', '--case', 'T1'], 'sim: There is no case "T1". Did you mean T01? --list shows all.\n'],
+    [['attack', '--pack', 'fishing'], 'sim: There is no pack "fishing". Did you mean phishing? --list shows all.\n'],
     [['attack', '--family', 'mqt'], 'sim: There is no family "mqt". Did you mean mqtt? --list shows all.\n'],
     [['load', '--devices', '10', '--rate', '5'], "sim: required option '--seconds <count>' not specified\n"],
     [['load', '--devices', '0', '--rate', '5', '--seconds', '1'], 'devices must be a whole number from 1 to 100000.'],
@@ -114,7 +117,7 @@ test('--help and --list say what there is', async () => {
   expect(help).toMatchObject({ status: EXIT.ok, stderr: '' })
   expect(help.stdout).toMatch(/attack \[options\][\s\S]*load \[options\][\s\S]*Example:\n {2}npm run sim/)
   const list = await sim('attack', '--list')
-  expect(list).toEqual({ status: EXIT.ok, stdout: readFileSync(path.join(import.meta.dirname, 'golden/catalogue.txt'), 'utf8'), stderr: '' })
+  expect(list).toEqual({ status: EXIT.ok, stdout: `${golden('catalogue')}\n${golden('packs')}`, stderr: '' })
   expect((await sim('attack', '--list', '--case', 'D05')).stdout).toMatch(/^server-side\n {2}D05 {2}.*\n {7}.*\n {7}expected: .*\n( {7}needs: .*\n)?$/)
 })
 
@@ -127,6 +130,17 @@ describe('on a server of its own', () => {
     const report = JSON.parse(readFileSync(at('report.json'), 'utf8')) as RunReport
     expect(report).toMatchObject({ ok: true, interrupted: false, target: { host: '127.0.0.1', own: true }, cases: [{ case: 'T01', verdict: 'ok', reasons: ['tls-no-certificate'] }, { case: 'Q01', verdict: 'ok' }] })
     expect(readdirSync(temp)).toEqual([])
+  })
+
+  test('a pack tells its story, with what was really shown and seen', async () => {
+    const { status, stdout } = await sim('attack', '--pack', 'spoofing')
+    const [story = ''] = stdout.split('\ncase ')
+    const blurred = story
+      .replaceAll(/serial number [0-9a-f]+, valid until [\d-]+/g, 'serial number SERIAL, valid until DAY').replaceAll(/sim-[0-9a-f]{8}-/g, 'sim-RUN-')
+      // Whether the end of a connection is a FIN or an RST, and how a library calls an alert, is not the story.
+      .replaceAll(/closed without an answer \([^)]*\)(; closed without an answer \([^)]*\))*/g, 'closed without an answer')
+    await expect(blurred).toMatchFileSnapshot('golden/pack-spoofing.txt')
+    expect(status).toBe(EXIT.ok)
   })
 
   test('the handshake is shown, mutual and one-way', async () => {

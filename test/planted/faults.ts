@@ -3,6 +3,8 @@
 // as well.
 
 import type { CaseId } from '../../device-sim/attacks/catalogue.ts'
+import { ENROLLMENT_FAULTS } from './faults-enrollment.ts'
+import { MESSAGE_FAULTS } from './faults-messages.ts'
 
 export interface Edit {
   readonly file: string
@@ -316,4 +318,6 @@ export const FAULTS: readonly Fault[] = [
     id: 'signed-though-issued-before', side: 'ca', cases: [], tests: [{ file: 'test/signer/forged.test.ts', name: 'what is not planned, or not any more, is not signed' }],
     edits: [{ file: 'src/signer/plan-rules.ts', find: "if (record.state !== 'planned') return no(`the certificate with this serial number is ${record.state}`)", replace: '' }],
   },
+  ...MESSAGE_FAULTS,
+  ...ENROLLMENT_FAULTS,
 ]
