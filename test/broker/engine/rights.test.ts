@@ -8,6 +8,7 @@ import { openRights, type Rights } from '../../../src/broker/engine/rights.ts'
 import type { HeldSubscription } from '../../../src/broker/engine/surface.ts'
 import type { BrokerPorts } from '../../../src/broker/ports.ts'
 import { openSessionTable, type Session, type SessionTable } from '../../../src/broker/sessions.ts'
+import { allow } from '../../../src/core/decision.ts'
 import type { Device } from '../../../src/core/device.ts'
 import type { CaName, DeviceId, SessionKey } from '../../../src/core/ids.ts'
 import { grantsFor } from '../../../src/core/policy/grants.ts'
@@ -58,7 +59,7 @@ beforeEach(() => {
   }
   rights = openRights({
     broker: {
-      clock: () => now, log() {}, policy: compiled, trust: () => ({ roleOf: () => 'issuing' }),
+      clock: () => now, log() {}, policy: compiled, trust: () => ({ roleOf: () => 'issuing', judgeId: () => allow(undefined) }),
       view: { device: (id: DeviceId) => devices.get(id), certificate: (_: CaName, serial: string) => planned(serial, 'd', { state: 'active', notBefore: 0, notAfter: NOW * 2, device: serial as DeviceId }) },
     } as unknown as BrokerPorts,
     sessions, granting,

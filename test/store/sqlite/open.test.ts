@@ -193,7 +193,7 @@ test('the schema refuses what the program would never write: a hand at the file'
     ["UPDATE tokens SET proof = '{\"kind\":\"claim\"}'", /fixed/],
     ["UPDATE tokens SET proof_sha256 = '0'", /fixed/],
     ["UPDATE certificates SET through = 'ABCDEFGH' WHERE state <> 'revoked'", /fixed/],
-    ["INSERT INTO tokens SELECT 'HGFEDCBA', proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, '{\"kind\":\"friend\"}', NULL FROM tokens", /CHECK/],
+    ["INSERT INTO tokens SELECT 'HGFEDCBA', proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, '{\"kind\":\"friend\"}', NULL, NULL FROM tokens", /CHECK/],
     ["UPDATE certificates SET sha256 = NULL, state = 'planned' WHERE state = 'active'", /fixed|go back/],
     ["UPDATE feed SET change = '{}'", /not rewritten/],
     ["INSERT INTO feed VALUES (99, 1, '{}')", /no gaps/],
@@ -207,7 +207,7 @@ test('the schema refuses what the program would never write: a hand at the file'
     ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, NULL, 'abc')", /CHECK/],
     ["INSERT INTO devices SELECT 'x', 'default', '[]', '{}', 'active', 1, 1, NULL, spki_sha256 FROM certificates WHERE device IS NOT NULL LIMIT 1", /belongs to another/],
     ["UPDATE devices SET key_sha256 = printf('%064d', 1), revision = revision + 1 WHERE id = 'd0'", /fixed/],
-    ["INSERT INTO tokens VALUES ('AAAAAAAA', printf('%064d', 1), '{\"device\":\"d1\"}', 0, '[]', '[]', 'auto', 1, 0, 1, 2, NULL, 'd0')", /for its device/],
+    ["INSERT INTO tokens VALUES ('AAAAAAAA', printf('%064d', 1), '{\"device\":\"d1\"}', 0, '[]', '[]', 'auto', 1, 0, 1, 2, NULL, '{\"kind\":\"secret\"}', NULL, 'd0')", /for its device/],
   ]
   for (const [sql, why] of refused) expect(() => db.exec(sql), sql).toThrow(why)
   db.exec("UPDATE devices SET state = 'suspended', revision = revision + 1 WHERE id = 'd0'")
