@@ -21,12 +21,14 @@ export interface HttpAnswer {
   readonly afterMs: number
 }
 
+type Pieces = readonly (string | Buffer)[]
+
 export interface HttpAttempt {
   readonly door: EstDoor
   readonly source?: string | undefined
   readonly credentials?: Credentials | undefined
   /** Sent one after the other, with a pause between them where there is one. */
-  readonly pieces: readonly (string | Buffer)[]
+  readonly pieces: Pieces | ((socket: tls.TLSSocket) => Pieces)
   readonly pauseMs?: number
   /** How long an answer is waited for; `untilClosed` waits for the end of the connection. */
   readonly waitMs?: number
@@ -53,7 +55,8 @@ export async function exchangeHttp({ door, source, credentials, pieces, pauseMs 
   })
   const over = within(Promise.race([answered.then(() => false), closed]), waitMs)
   await Promise.race([new Promise<void>((resolve) => void socket.once('secureConnect', () => resolve())), closed])
-  for (const piece of pieces) {
+  // What depends on the connection is made when it is there; where there is none, nothing is sent.
+  for (const piece of socket.destroyed ? [] : typeof pieces === 'function' ? pieces(socket) : pieces) {
     if (socket.destroyed) break
     socket.write(piece)
     if (pauseMs > 0) await Promise.race([delay(pauseMs), over])

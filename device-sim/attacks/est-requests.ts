@@ -2,13 +2,14 @@
 // refused is the request, and the token is still good for an honest one.
 
 import type { X509Certificate } from 'node:crypto'
+import type { TLSSocket } from 'node:tls'
 import { pem, unpem, type ForgedExtension } from '../forge/certificate.ts'
 import { commonName, name, OID, tlv } from '../forge/der.ts'
 import { privateKey } from '../forge/keys.ts'
-import { forgeRequest } from '../forge/request.ts'
+import { challengePassword, forgeRequest } from '../forge/request.ts'
 import { MQTT_LIMITS } from '../mqtt-limits.ts'
 import type { Observed } from '../oracle.ts'
-import { base64Of, estHead, exchangeHttp } from '../raw-https.ts'
+import { base64Of, basic, estHead, exchangeHttp } from '../raw-https.ts'
 import type { Arena, Bench, Runner } from './arena.ts'
 import { surplusOf } from './enrollment.ts'
 import { askEst, attackEst, doorOf, enrollsHonestly, issued, seenOf } from './est-door.ts'
@@ -173,11 +174,44 @@ async function bombs(arena: Arena, bench: Bench): Promise<void> {
   bench.attack('attack', 'a billion laughs', seenOf(answer), { address: source })
 }
 
+/** RFC 9266: what both sides of one connection of TLS 1.3 know, and nobody else. */
+const exporterOf = (socket: TLSSocket): string => socket.exportKeyingMaterial(32, 'EXPORTER-Channel-Binding', Buffer.alloc(0)).toString('base64')
+
+/** E17: a request that somebody passes on comes from another connection than the one that it was made for. */
+async function channelBinding(arena: Arena, bench: Bench): Promise<void> {
+  const id = await arena.identities.registered('e17')
+  const token = await arena.admin.createToken(id)
+  const send = (source: string | undefined, challengeOf: (socket: TLSSocket) => string) => exchangeHttp({
+    door: doorOf(arena), source,
+    pieces: (socket) => {
+      const body = base64Of(forgeRequest(privateKey(), id, { attributes: [challengePassword(challengeOf(socket))] }))
+      return [estHead(body.length, { authorization: basic(id, token) }), body]
+    },
+  })
+  let elsewhere = ''
+  await exchangeHttp({
+    door: doorOf(arena), source: arena.sources.next(),
+    pieces: (socket) => {
+      elsewhere = exporterOf(socket)
+      return ['GET /.well-known/est/cacerts HTTP/1.1\r\nHost: localhost\r\n\r\n']
+    },
+  })
+  for (const [label, challenge] of Object.entries({ 'of another connection': elsewhere, 'of nothing': Buffer.alloc(32).toString('base64'), 'a word': 'password', 'half of it': elsewhere.slice(0, 20) })) {
+    const source = arena.sources.next()
+    const before = await arena.admin.certificatesOf(id)
+    const answer = await send(source, () => challenge)
+    bench.attack('attack', label, seenOf(answer, (await arena.admin.certificatesOf(id)) - before), { address: source })
+  }
+  const honest = await send(arena.sources.next(), exporterOf)
+  bench.control('of this connection, with the same token', issued(honest) !== undefined, `HTTP ${honest.status}${honest.reason === undefined ? '' : ` ${honest.reason}`}`)
+}
+
 export const EST_REQUEST_CASES = {
   E08: alternativeNames,
   E09: longerLife,
   E14: (arena, bench) => bodies(arena, bench, BODIES),
   E15: (arena, bench) => bodies(arena, bench, BOMBS),
   E16: bombs,
+  E17: channelBinding,
   E31: (arena, bench) => paths(arena, bench, (label) => !CMC.includes(label)),
 } as const satisfies Record<string, Runner>
