@@ -6,7 +6,7 @@ import type { DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
 import { deny, type Decision, allow } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
-import type { SessionKey } from '../../core/ids.ts'
+import type { DeviceId, SessionKey } from '../../core/ids.ts'
 import type { Narrowing } from '../../core/policy/narrowing.ts'
 import type { SessionChange, SessionStore, Sibling, StoredSession } from '../../core/session-store.ts'
 import type { BrokerPorts } from '../ports.ts'
@@ -62,6 +62,8 @@ export function openKeeping(ports: KeepingPorts): Keeping {
 
   /** Keys under which nothing is kept for certain: those who always start clean ask nothing of the store. */
   const nothingKept = new Set<SessionKey>()
+  /** Devices whose kept sessions are being ended: who comes with a new certificate meanwhile waits, and begins anew. */
+  const forgetting = new Map<DeviceId, Promise<void>>()
 
   function endKept(key: SessionKey): void {
     keep({ kind: 'session-ended', key })
@@ -93,6 +95,7 @@ export function openKeeping(ports: KeepingPorts): Keeping {
       if (!nothingKept.has(key)) endKept(key)
       return allow(undefined)
     }
+    await forgetting.get(session.device)
     const [found, siblings] = await Promise.all([cleanStart ? undefined : store.session(key), store.siblings(`${session.tenant}/${session.device}`)])
     // Its time is over, and nobody has looked yet.
     const isOver = found?.expiresAt !== undefined && found.expiresAt <= broker.clock()
@@ -150,12 +153,19 @@ export function openKeeping(ports: KeepingPorts): Keeping {
         const client = ports.linkOf(session)?.client
         if (client !== undefined) client.sessionExpiryInterval = 0
       }
-      forgetKept(device, reason).catch((cause: unknown) => ports.onStoreFault(cause))
+      const done = forgetKept(device, reason)
+        .catch((cause: unknown) => ports.onStoreFault(cause))
+        .finally(() => {
+          if (forgetting.get(device.id) === done) forgetting.delete(device.id)
+        })
+      forgetting.set(device.id, done)
     },
   }
 
   async function forgetKept(device: Device, reason: DenyReason): Promise<void> {
-    const kept = (await store.siblings(`${device.tenant}/${device.id}`)).filter(({ key }) => sessions.get(key) === undefined)
+    // Those that are connected now leave nothing when they end; those that come while the store is asked wait for this.
+    const connected = new Set(sessions.ofDevice(device.id).map(({ key }) => key))
+    const kept = (await store.siblings(`${device.tenant}/${device.id}`)).filter(({ key }) => !connected.has(key))
     if (kept.length === 0) return
     holders.changed()
     await store.commit(kept.map(({ key }) => ({ kind: 'session-ended', key })))

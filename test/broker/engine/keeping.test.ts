@@ -80,6 +80,23 @@ async function away(clientId: string, expirySeconds: number): Promise<void> {
   gone()
 }
 
+describe('a device that cannot come back, and does with a new certificate', () => {
+  test('finds nothing of what was kept, however quickly it is there', async () => {
+    await away('x', 60)
+    keeping.forget(device, 'certificate-revoked')
+    const heir = connection('x', 60)
+    expect(await keeping.open(heir.link, false)).toEqual({ allow: true, value: undefined })
+    expect(await store.session(`${DEFAULT_TENANT}/d/x` as SessionKey)).toMatchObject({ subscriptions: [] })
+  })
+
+  test('keeps what it makes after that', async () => {
+    await away('x', 60)
+    keeping.forget(device, 'certificate-revoked')
+    await away('x', 60)
+    expect(await keeping.open(connection('x', 60).link, false)).toMatchObject({ allow: true, value: { subscriptions: [SUBSCRIPTION] } })
+  })
+})
+
 describe('at CONNECT', () => {
   test('a session that is kept is found again, with its subscriptions; with a clean start it is not', async () => {
     await away('x', 60)
