@@ -29,8 +29,8 @@ export const SIM_LIMITS = {
   auditMs: 5 * SECOND,
   auditPollMs: 100,
   auditRecordsMax: 1_000,
-  /** T46: the server promises 10 s for a handshake; one more second is allowed. */
-  handshakeMs: 11 * SECOND,
+  /** T46: the server promises 10 s for a handshake. Two thousand of them end at the same moment, on a machine that may have other work. */
+  handshakeMs: 13 * SECOND,
   slowlorisByteMs: 5 * SECOND,
   halfOpenSockets: 2_000,
   /** T46 spreads its sockets over this many addresses, so that no bound of one source hides the deadline. */

@@ -24,7 +24,7 @@ export const MQTT_LIMITS = {
   keepAliveSecondsMax: 24 * 3_600,
   sessionSecondsMax: 31 * 24 * 3_600,
   /** Q30: no complete CONNECT; the server promises 10 s, one more is allowed. */
-  connectMs: 11 * SECOND,
+  connectMs: 13 * SECOND,
   halfConnects: 40,
   /** Q36: sessions of one device, kept one beside the other. */
   cycledSessions: 45,
