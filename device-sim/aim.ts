@@ -57,6 +57,7 @@ export async function powersOf(aim: Aim): Promise<ReadonlySet<Need>> {
     'several-sessions': aim.severalSessions,
     intermediate: aim.intermediate,
     floods: aim.floods || isLoopback(aim.target.host),
+    letter: aim.measure === 'letter',
     'own-policy': aim.factoryAuthority !== undefined && operator.enroll !== undefined,
     'enrollment-door': aim.doors?.enroll !== undefined,
     websocket: aim.doors?.websocket !== undefined,

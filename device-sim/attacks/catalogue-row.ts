@@ -9,7 +9,7 @@ export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'server-side'
 /** What must be at hand for a case; without it the case is not run. */
 export type Need =
   | 'ca-key' | 'second-ca' | 'loopback-sources' | 'registry' | 'enrollment' | 'revocation' | 'audit' | 'ears' | 'starter-topics' | 'several-sessions' | 'intermediate' | 'floods' | 'server-process'
-  | 'own-policy' | 'enrollment-door' | 'websocket' | 'ocsp'
+  | 'letter' | 'own-policy' | 'enrollment-door' | 'websocket' | 'ocsp'
 
 /** `expected` is what the report prints, `claims` what the oracle holds the run to, with the reasons that the audit log may name. */
 export interface CatalogueRow {

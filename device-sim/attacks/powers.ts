@@ -17,6 +17,7 @@ export const NEED_MISSING: Readonly<Record<Need, string>> = {
   'several-sessions': 'a device has one session here',
   intermediate: 'this target trusts the issuing CA itself, and needs no chain to it',
   'server-process': 'the server is no process of this machine that could be looked at',
+  letter: 'it holds a broker to the very answers of Sallyport; which others would be a hole is not written down',
   'own-policy': 'it needs groups that only the policy of a home has that the simulator made',
   'enrollment-door': 'this target has no door at which strangers enroll',
   websocket: 'MQTT over WebSocket is not served',
