@@ -12,6 +12,8 @@ import { FAULTS, type CatchingTest, type Fault } from './faults.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const RUN_MS = 240_000
+/** The places at which a fault is looked for are the same each time. */
+const SEED = '1'
 /** Servers with faults, side by side. */
 const PARALLEL = Math.min(4, availableParallelism())
 /** A test that waits for what a fault takes away need not wait for long. */
@@ -81,7 +83,7 @@ async function failed(copy: string, test: CatchingTest): Promise<boolean | 'skip
   rmSync(report, { force: true })
   const vitest = path.join(ROOT, 'node_modules/vitest/vitest.mjs')
   // In CI vitest.config.ts writes the report of the whole suite, and this one would not be written.
-  if (isFault(test)) await run(copy, [path.join(copy, 'test/faults/run.ts'), path.basename(file), '-t', name, '--points', String(test.points ?? 1)], { ...process.env, CI: '', SALLYPORT_FAULTS_REPORT: report })
+  if (isFault(test)) await run(copy, [path.join(copy, 'test/faults/run.ts'), path.basename(file), '-t', name, '--points', String(test.points ?? 1), '--seed', SEED], { ...process.env, CI: '', SALLYPORT_FAULTS_REPORT: report })
   else await run(copy, [vitest, 'run', file, '-t', name, '--testTimeout', String(TEST_MS), '--reporter', 'json', '--outputFile', report], { ...process.env, CI: '' })
   if (!existsSync(report)) return undefined
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as { testResults: { assertionResults: { status: string }[] }[] }
