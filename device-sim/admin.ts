@@ -134,6 +134,9 @@ export function openAdmin(options: AdminOptions): Admin {
     })
   }
 
+  // One answer holds the newest records only, and cases that run side by side write many: whoever waits for one finds it here.
+  const known = new Map<number, ReadRecord>()
+
   async function must(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown): Promise<unknown> {
     const answer = await request(method, path, body)
     if (answer.status >= 300) throw new SimError('failed', `${method} ${path} was answered ${answer.status}${answer.code === undefined ? '' : ` (${answer.code})`}.`)
@@ -171,7 +174,9 @@ export function openAdmin(options: AdminOptions): Admin {
     },
     async refusalsAfter(after) {
       const records = Records.parse(await must('GET', `${ADMIN_PATHS.audit}?count=${SIM_LIMITS.auditRecordsMax}`))
-      const read = records.map(readRecord)
+      for (const record of records.map(readRecord)) known.set(record.sequence, record)
+      const read = [...known.values()].toSorted((a, b) => a.sequence - b.sequence)
+      for (const { sequence } of read.slice(0, -SIM_LIMITS.auditKnownMax)) known.delete(sequence)
       return {
         newest: read.reduce((newest, record) => Math.max(newest, record.sequence), after),
         refusals: read.filter((record) => record.sequence > after && record.reason !== undefined).map((record) => ({ ...record, reason: record.reason ?? '' })),

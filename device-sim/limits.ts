@@ -29,6 +29,8 @@ export const SIM_LIMITS = {
   auditMs: 5 * SECOND,
   auditPollMs: 100,
   auditRecordsMax: 1_000,
+  /** Records that are remembered from one look at the log to the next. */
+  auditKnownMax: 20_000,
   /** T46: the server promises 10 s for a handshake. Two thousand of them end at the same moment, on a machine that may have other work. */
   handshakeMs: 13 * SECOND,
   slowlorisByteMs: 5 * SECOND,
