@@ -62,7 +62,8 @@ export class Session {
       .replaceAll(this.#folder, 'DIR')
       .replaceAll(/\b[0-9a-f]{64}\b/g, 'SHA256')
       .replaceAll(/\b[0-9a-f]{32}\b/g, 'SERIAL')
-      .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, 'TIME')
+      // A time of whole seconds is shorter, and the column behind it wider.
+      .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z( {2,})?/g, (_, __, gap) => (gap === undefined ? 'TIME' : 'TIME  '))
       .replaceAll(/\b1[78]\d{11}\b/g, 'MS')
       .replaceAll(/(?<= {2})[0-9a-f]{12}(?= {2})/g, 'DIGEST')
       .replaceAll(/"bytes": \d+/g, '"bytes": N')
