@@ -17,6 +17,8 @@ export const SCENARIO_LIMITS = {
   workerAnswerMs: 30 * SECOND,
   /** Between two points of the charts. */
   sampleMs: SECOND,
+  /** A second's samples come within so many seconds. */
+  openSeconds: 5,
   /** After the last phase, until what is under way has arrived. */
   drainMs: 5 * SECOND,
   drainPollMs: 100,

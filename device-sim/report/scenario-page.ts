@@ -1,7 +1,8 @@
 // The report of a scenario: what it was held to, what came of it, and how it went, second by second.
 
-import type { Point, ScenarioResult, Threshold } from '../scenario/outcome.ts'
+import type { ScenarioResult, Threshold } from '../scenario/outcome.ts'
 import { TIMINGS, type Timing } from '../scenario/scenario.ts'
+import type { Point } from '../scenario/timeline.ts'
 import { chart, type Series } from './charts.ts'
 import type { RunReport } from './json-file.ts'
 import { html, htmlPage, htmlTable, type Html } from './page.ts'

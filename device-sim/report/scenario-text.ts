@@ -2,7 +2,8 @@
 
 import { oneLine, table } from './table.ts'
 import type { Paper } from './text.ts'
-import type { ScenarioResult, Spread, Threshold } from '../scenario/outcome.ts'
+import type { ScenarioResult, Threshold } from '../scenario/outcome.ts'
+import type { Spread } from '../scenario/timeline.ts'
 
 const ms = (value: number): string => (value === Infinity ? 'never' : value < 10 ? `${value.toFixed(1)} ms` : `${value.toFixed(0)} ms`)
 const spread = ({ count, p50Ms, p90Ms, p99Ms, maxMs }: Spread): string => `p50 ${ms(p50Ms)}, p90 ${ms(p90Ms)}, p99 ${ms(p99Ms)}, max ${ms(maxMs)} (${count})`

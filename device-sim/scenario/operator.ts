@@ -1,7 +1,7 @@
 // What an operator does in a scenario: certificates for devices that come, revocations, suspensions, rules, a new CA; each measured
 // from when it was asked for to when it was seen to be so.
 
-import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { certificatesOf, simpleEnroll } from '../est.ts'
@@ -25,7 +25,7 @@ export interface OperatorPorts {
   readonly threads: Threads
   readonly signal: AbortSignal
   /** When a device was seen to be cut off, milliseconds since 1970. */
-  readonly closedAt: ReadonlyMap<number, number>
+  readonly closedAt: Map<number, number>
   isConnected(player: Player): boolean
   time(timing: Timing, ms: number): void
   failed(failure: Failure): void
@@ -97,11 +97,13 @@ export function openOperator(ports: OperatorPorts): Operator {
     },
     async takeOut(player, { how, reason, withinMs, step }) {
       const wasConnected = ports.isConnected(player)
-      needed()
+      const { admin } = needed()
+      // How it may have been cut off before says nothing of now.
+      closedAt.delete(player.index)
       const asked = wallMs()
-      threads.note({ kind: 'sealed', index: player.index, asked })
-      if (how === 'revoke') await needed().admin.revoke({ device: player.id }, reason)
-      else await needed().admin.changeState(player.id, 'suspend')
+      threads.note({ kind: 'sealed', index: player.index })
+      if (how === 'revoke') await admin.revoke({ device: player.id }, reason)
+      else await admin.changeState(player.id, 'suspend')
       threads.note({ kind: 'sealed-at', index: player.index, at: wallMs() })
       if (wasConnected) await cut(player, asked, withinMs, step)
     },
@@ -115,10 +117,8 @@ export function openOperator(ports: OperatorPorts): Operator {
       const file = path.join(own.directory, 'policy.yaml')
       rules += 1
       const rule = `  - { id: sim-deny-${rules}, to: any, publish: [${JSON.stringify(filter)}] }\n`
-      if ((await readFile(file, 'utf8')).includes('\ndeny:\n')) {
-        const text = await readFile(file, 'utf8')
-        await writeFile(file, text.replace('\ndeny:\n', `\ndeny:\n${rule}`))
-      } else await appendFile(file, `\ndeny:\n${rule}`)
+      const text = await readFile(file, 'utf8')
+      await writeFile(file, text.includes('\ndeny:\n') ? text.replace('\ndeny:\n', `\ndeny:\n${rule}`) : `${text}\ndeny:\n${rule}`)
       const asked = wallMs()
       threads.note({ kind: 'denied', filter, asked })
       await own.command('policy', 'apply')

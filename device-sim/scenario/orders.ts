@@ -39,14 +39,15 @@ interface Timed {
 export type Order =
   | (Timed & { readonly kind: 'connect' | 'disconnect' | 'move' | 'renew'; readonly overMs: number; readonly refused: string | undefined })
   | (Timed & { readonly kind: 'storm'; readonly backoffMs: number })
-  /** `rate` is that of these players; they take turns. `refused`: what is published must be refused. */
-  | (Timed & { readonly kind: 'publish'; readonly speech: number; readonly rate: Rate; readonly forMs: number; readonly refused: string | undefined })
+  /** `rate` is that of these players; they take turns. */
+  | (Timed & { readonly kind: 'publish'; readonly speech: number; readonly rate: Rate; readonly forMs: number })
   /** Each of the players speaks to the devices that are its own here. */
   | (Timed & { readonly kind: 'command'; readonly speech: number; readonly rate: number; readonly forMs: number; readonly withinMs: number; readonly receivers: readonly (readonly { readonly index: number; readonly id: string }[])[] })
   | (Timed & { readonly kind: 'misbehave'; readonly speech: number; readonly rate: number; readonly forMs: number })
   | { readonly kind: 'credentials'; readonly index: number; readonly credentials: Credentials }
-  /** From `at` on nobody may hear this device; and its session ends. Before `asked` nobody had asked for it. */
-  | { readonly kind: 'sealed'; readonly index: number; readonly asked: number }
+  /** Somebody asks for this device to be taken out: what it says from now on nobody has to deliver. */
+  | { readonly kind: 'sealed'; readonly index: number }
+  /** From `at` on nobody may hear it. */
   | { readonly kind: 'sealed-at'; readonly index: number; readonly at: number }
   | { readonly kind: 'unsealed'; readonly index: number }
   /** Somebody asks for a rule that denies this topic. */
@@ -83,7 +84,7 @@ export interface PlayerAccount {
   readonly index: number
   /** It was connected without a break since this time, milliseconds since 1970; undefined: it is not connected. */
   readonly steadySince: number | undefined
-  readonly sent: readonly { readonly speech: number; readonly owner: number; readonly count: number; readonly firstAt: number; readonly notDue: readonly number[] }[]
+  readonly sent: readonly { readonly speech: number; readonly owner: number; readonly count: number; readonly due: number; readonly firstAt: number; readonly notDue: readonly number[] }[]
   readonly heard: readonly { readonly speech: number; readonly owner: number; readonly heard: Heard }[]
 }
 
@@ -94,4 +95,4 @@ export type News =
   | { readonly kind: 'failed'; readonly failure: Failure; readonly order: number | undefined }
   | { readonly kind: 'leak'; readonly device: string; readonly what: string }
   | { readonly kind: 'closed'; readonly index: number; readonly at: number; readonly how: string }
-  | { readonly kind: 'account'; readonly players: readonly PlayerAccount[]; readonly underWay: number }
+  | { readonly kind: 'account'; readonly players: readonly PlayerAccount[] }

@@ -1,33 +1,12 @@
 // From the accounts of all devices to what the run came to: losses, repetitions, leaks, percentiles, and the thresholds that were set.
 
-import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
+import type { RecordableHistogram } from 'node:perf_hooks'
 import { SCENARIO_LIMITS } from '../scenario-limits.ts'
 import { fill, matches, type Player, type Speech } from './cast.ts'
 import { lostOf, type Heard } from './hearing.ts'
-import type { Failure, PlayerAccount, Sample } from './orders.ts'
+import type { Failure, PlayerAccount } from './orders.ts'
 import { METRICS, PERCENTILES, TIMINGS, type Scenario, type Timing } from './scenario.ts'
-
-export interface Spread {
-  readonly count: number
-  readonly p50Ms: number
-  readonly p90Ms: number
-  readonly p99Ms: number
-  readonly maxMs: number
-}
-
-/** One second of the run, for the charts. */
-export interface Point {
-  /** Seconds since the first phase began. */
-  readonly second: number
-  readonly connected: number
-  sent: number
-  received: number
-  unsent: number
-  readonly refused: Record<string, number>
-  readonly timings: Partial<Record<Timing, Spread>>
-  /** Of the server's process, where it runs here. */
-  memoryMiB: number | undefined
-}
+import { spreadOf, type Point, type Spread } from './timeline.ts'
 
 export interface Threshold {
   readonly name: string
@@ -69,87 +48,6 @@ export interface ScenarioResult {
   readonly ok: boolean
 }
 
-const MICROSECONDS = 1_000
-
-export function spreadOf(histogram: RecordableHistogram): Spread {
-  const at = (percentile: number): number => histogram.percentile(percentile) / MICROSECONDS
-  return { count: histogram.count, p50Ms: at(50), p90Ms: at(90), p99Ms: at(99), maxMs: histogram.max / MICROSECONDS }
-}
-
-export interface Timeline {
-  /** Of this thread. */
-  add(thread: number, sample: Sample): void
-  memory(at: number, mebibytes: number): void
-  /** Of all threads, so far. */
-  readonly received: number
-  time(timing: Timing, ms: number): void
-  points(): readonly Point[]
-  totals(): ReadonlyMap<Timing, RecordableHistogram>
-  readonly generator: ScenarioResult['generator']
-}
-
-/** Samples of all threads, second by second. */
-export function openTimeline(startedAt: number): Timeline {
-  const points = new Map<number, { readonly point: Point; readonly timings: Map<Timing, RecordableHistogram>; readonly connected: Map<number, number> }>()
-  const totals = new Map<Timing, RecordableHistogram>()
-  let [cpuMs, busiest] = [0, 0]
-  let received = 0
-  const entryAt = (at: number) => {
-    const second = Math.max(0, Math.floor((at - startedAt) / 1_000))
-    const entry = points.get(second) ?? { point: { second, connected: 0, sent: 0, received: 0, unsent: 0, refused: {}, timings: {}, memoryMiB: undefined }, timings: new Map<Timing, RecordableHistogram>(), connected: new Map<number, number>() }
-    points.set(second, entry)
-    return entry
-  }
-  const add = (map: Map<Timing, RecordableHistogram>, timing: Timing): RecordableHistogram => {
-    const histogram = map.get(timing) ?? createHistogram()
-    map.set(timing, histogram)
-    return histogram
-  }
-  return {
-    add(thread, sample) {
-      const { point, timings, connected } = entryAt(sample.at)
-      connected.set(thread, sample.connected)
-      point.sent += sample.sent
-      point.received += sample.received
-      received += sample.received
-      point.unsent += sample.unsent
-      for (const [how, count] of Object.entries(sample.refused)) point.refused[how] = (point.refused[how] ?? 0) + count
-      for (const timing of TIMINGS) {
-        const histogram = sample.timings[timing]
-        if (histogram === undefined) continue
-        add(timings, timing).add(histogram)
-        add(totals, timing).add(histogram)
-      }
-      cpuMs += sample.cpuMs
-      // A moment shows nothing.
-      if (sample.spentMs > SCENARIO_LIMITS.sampleMs / 2) busiest = Math.max(busiest, sample.cpuMs / sample.spentMs)
-    },
-    memory(at, mebibytes) {
-      entryAt(at).point.memoryMiB = mebibytes
-    },
-    time(timing, ms) {
-      const value = Math.max(1, Math.round(ms * MICROSECONDS))
-      add(entryAt(performance.timeOrigin + performance.now()).timings, timing).record(value)
-      add(totals, timing).record(value)
-    },
-    get received() {
-      return received
-    },
-    points() {
-      // A thread whose sample fell into the next second had as many as before.
-      const now = new Map<number, number>()
-      return [...points.values()].toSorted((a, b) => a.point.second - b.point.second).map(({ point, timings, connected }) => {
-        for (const [thread, count] of connected) now.set(thread, count)
-        return { ...point, connected: [...now.values()].reduce((sum, count) => sum + count, 0), timings: Object.fromEntries([...timings].map(([timing, histogram]) => [timing, spreadOf(histogram)])) }
-      })
-    },
-    totals: () => totals,
-    get generator() {
-      return { busiest, cpuSeconds: cpuMs / 1_000 }
-    },
-  }
-}
-
 /** Who must hear this stream: whoever subscribes to its topic. */
 function receiversOf(speech: Speech, owner: string, players: readonly Player[]): readonly Player[] {
   if (speech.kind === 'stray') return []
@@ -171,14 +69,15 @@ export function judgeMessages(players: readonly Player[], speeches: readonly Spe
       sums.sent += stream.count
       const notDue = new Set(stream.notDue)
       const near = [owner, ...(publisher === owner.index ? [] : [players[publisher]])].filter((player) => player !== undefined)
+      const owed = [...notDue].filter((sequence) => sequence < stream.due).length
       for (const receiver of receiversOf(speech, owner.id, [...new Set([...wide, ...near])])) {
         const heard = heardOf.get(receiver.index)?.get(`${stream.speech}/${stream.owner}`)
         const account = byIndex.get(receiver.index)
         const isJudged = account?.steadySince !== undefined && (receiver.isKept || account.steadySince <= stream.firstAt)
         if (isJudged) {
-          sums.due += stream.count - notDue.size
-          sums.lost += lostOf(heard, stream.count, notDue)
-        } else sums.unjudged += stream.count - notDue.size
+          sums.due += stream.due - owed
+          sums.lost += lostOf(heard, stream.due, notDue)
+        } else sums.unjudged += stream.due - owed
         add(sums, heard)
       }
     }

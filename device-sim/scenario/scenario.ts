@@ -65,7 +65,7 @@ export const STEPS = {
   suspend: z.strictObject({ group: groups, share: share.default(1), over, within: duration.default(1_000) }),
   resume: z.strictObject({ group: groups, over }),
   deny: z.strictObject({ topic, within: duration.default(5_000).describe('a deny rule on this topic is put in force, by command; nobody is heard on it from then on') }),
-  misbehave: z.strictObject({ group: groups, rate, expect: z.literal('refused').default('refused').describe('publishes to neighbours, subscribes to everything, names others as its client id') }),
+  misbehave: z.strictObject({ group: groups, rate }).describe('publishes to neighbours, subscribes to everything, names others as its client id: all of it must be refused'),
   rotate: z.strictObject({ ca: z.enum(['start', 'trust', 'switch', 'retire']) }),
 } as const
 

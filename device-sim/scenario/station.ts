@@ -16,8 +16,8 @@ export interface Surroundings {
   readonly speeches: readonly Speech[]
   readonly ids: readonly string[]
   readonly tally: Tally
-  /** Devices that were taken out: nobody may hear what they say after `at`. `asked`: when that was asked for. */
-  readonly sealed: Map<number, { readonly asked: number; at: number | undefined }>
+  /** Devices that are being taken out: they go on speaking while they are let, and nobody may hear what they say after `at`. */
+  readonly sealed: Map<number, { at: number | undefined }>
   readonly denied: Map<string, { readonly asked: number; at: number | undefined }>
   tell(news: News): void
 }
@@ -29,7 +29,9 @@ interface Said {
   count: number
   firstAt: number
   readonly open: Set<number>
-  /** Nobody has to deliver these: refused as they should be, or under way when the connection ended. */
+  /** From this number on nobody has to deliver: a rule that denies the topic was asked for, or the device is being taken out. */
+  dueEnd: number | undefined
+  /** Nor these: refused, or under way when the connection ended. */
   readonly notDue: Set<number>
 }
 
@@ -51,8 +53,8 @@ export interface Station {
   /** A request of this device to `topic`, whose answer comes on one of `answers`. */
   ask(topic: string, payload: Buffer, answers: readonly string[]): Promise<{ readonly topic: string; readonly payload: Buffer }>
   subscribe(filter: string): Promise<void>
-  /** Told of every answer to a command that it hears. */
-  onAnswer: ((tag: Tag) => void) | undefined
+  /** Told of the answers that it hears, by the speech that they are of. */
+  readonly onAnswer: Map<number, (tag: Tag) => void>
   account(): PlayerAccount
 }
 
@@ -71,6 +73,12 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
 
   const leak = (what: string): void => around.tell({ kind: 'leak', device: player.id, what })
   const failed = (failure: Omit<Failure, 'device'>): void => around.tell({ kind: 'failed', order: undefined, failure: { ...failure, device: player.id } })
+
+  const firstDenial = new Set<string>()
+  function denialOf(topic: string): { readonly asked: number } | undefined {
+    for (const [filter, denial] of around.denied) if (matches(filter, topic)) return denial
+    return undefined
+  }
 
   function gone(): void {
     if (peer === undefined) return
@@ -111,7 +119,7 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
     const entry = heard.get(key) ?? { speech: tag.speech, owner: tag.owner, hearing: openHearing() }
     heard.set(key, entry)
     entry.hearing.hear(tag.sequence, isAgain)
-    if (speech.kind === 'answer') station.onAnswer?.(tag)
+    if (speech.kind === 'answer') station.onAnswer.get(tag.speech)?.(tag)
     const answer = speeches[tag.speech + 1]
     if (speech.kind === 'command' && player.answers && answer?.kind === 'answer') station.say({ speech: answer, owner: player.index, at: tag.at, answers: tag.sequence, step: 'answer' })
   }
@@ -130,7 +138,7 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
   const station: Station = {
     player, neighbour, credentials,
     isRogue: false,
-    onAnswer: undefined,
+    onAnswer: new Map(),
     get isConnected() {
       return peer !== undefined
     },
@@ -166,18 +174,17 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
       place = 1 - place
     },
     say({ speech, owner, at, answers = 0, step }) {
-      if (around.sealed.has(player.index)) return false
+      const isSealed = around.sealed.has(player.index)
       if (peer === undefined || peer.underWay >= SIM_LIMITS.loadUnderWayMax) {
-        tally.unsent += 1
+        if (!isSealed) tally.unsent += 1
         return false
       }
       const topic = fill(speech.topic, around.ids[owner] ?? player.id, neighbour)
       const key = `${speech.number}/${owner}`
-      const stream = said.get(key) ?? { speech, owner, count: 0, firstAt: at, open: new Set<number>(), notDue: new Set<number>() }
+      const stream = said.get(key) ?? { speech, owner, count: 0, firstAt: at, open: new Set<number>(), dueEnd: undefined, notDue: new Set<number>() }
       said.set(key, stream)
       const sequence = stream.count
-      const denial = [...around.denied].find(([filter]) => matches(filter, topic))?.[1]
-      if (speech.kind === 'stray' || denial !== undefined) stream.notDue.add(sequence)
+      if (isSealed || denialOf(topic) !== undefined) stream.dueEnd ??= sequence
       const payload = writeTag({ speech: speech.number, owner, publisher: player.index, sequence, at, answers }, speech.bytes)
       if (speech.qos === 0) remember(stream, at)
       else stream.open.add(sequence)
@@ -207,7 +214,7 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
     account: () => ({
       index: player.index,
       steadySince: peer === undefined ? undefined : steadySince,
-      sent: [...said.values()].map(({ speech, owner, count, firstAt, notDue, open }) => ({ speech: speech.number, owner, count, firstAt, notDue: [...notDue, ...open] })),
+      sent: [...said.values()].map(({ speech, owner, count, dueEnd, firstAt, notDue, open }) => ({ speech: speech.number, owner, count, due: dueEnd ?? count, firstAt, notDue: [...notDue, ...open] })),
       heard: [...heard.values()].map(({ speech, owner, hearing }) => ({ speech, owner, heard: hearing.heard() })),
     }),
   }
@@ -218,9 +225,10 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
     const isRefused = code >= 0x80
     if (isRefused) {
       tally.refused(`PUBACK 0x${code.toString(16)}`)
-      stream.notDue.add(sequence)
+      // Of what nobody has to deliver anyway no list is kept.
+      if (stream.speech.kind !== 'stray' && (stream.dueEnd === undefined || sequence < stream.dueEnd)) stream.notDue.add(sequence)
     }
-    const denial = [...around.denied].find(([filter]) => matches(filter, topic))?.[1]
+    const denial = denialOf(topic)
     if (isRefused && denial !== undefined && !firstDenial.has(topic)) {
       firstDenial.add(topic)
       tally.time('deny', wallMs() - denial.asked)
@@ -229,7 +237,5 @@ export function openStation({ player, sources, neighbour, credentials }: Seat, a
     if (mustBe && !isRefused) failed({ step, expected: `its publish to ${topic} is refused`, seen: `acknowledged with 0x${code.toString(16).padStart(2, '0')}` })
     if (isRefused && stream.speech.kind !== 'stray' && denial === undefined && !around.sealed.has(player.index)) failed({ step, expected: `its publish to ${topic} is acknowledged`, seen: `0x${code.toString(16)}` })
   }
-  const firstDenial = new Set<string>()
-
   return station
 }

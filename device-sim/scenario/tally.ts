@@ -29,7 +29,11 @@ export function openTally(): Tally {
     received: 0,
     connected: 0,
     unsent: 0,
-    refused: (how) => void refusals.set(how, (refusals.get(how) ?? 0) + 1),
+    refused(text) {
+      // Not for whom: there are as many of those as devices.
+      const how = text.replace(/ for .*$/s, '')
+      refusals.set(how, (refusals.get(how) ?? 0) + 1)
+    },
     time(timing, ms) {
       const histogram = (timings[timing] ??= createHistogram())
       histogram.record(Math.max(1, Math.round(ms * MICROSECONDS)))

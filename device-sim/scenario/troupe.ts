@@ -22,6 +22,8 @@ export interface Troupe {
   close(): void
 }
 
+/** A server that is down refuses nobody. */
+const isUnreachable = (error: unknown): boolean => /ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|ETIMEDOUT|^no CONNACK/.test(said(error))
 const said = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe {
@@ -61,7 +63,8 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
       if (order.refused !== undefined) fault(order, station.player.id, expected, 'accepted')
     } catch (error) {
       tally.refused(said(error))
-      if (order.refused === undefined) fault(order, station.player.id, expected, said(error))
+      // Nobody was there to refuse anything.
+      if (order.refused === undefined || isUnreachable(error)) fault(order, station.player.id, expected, said(error))
     }
   }
 
@@ -93,7 +96,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     const answer = await within(asked, SCENARIO_LIMITS.renewMs, ending.signal)
     if (answer === undefined) throw new Error(`no answer in ${SCENARIO_LIMITS.renewMs} ms`)
     const text = answer.payload.toString()
-    if (!answer.topic.endsWith('accepted')) throw new Error(text)
+    if (!answer.topic.endsWith('accepted')) throw new Error((JSON.parse(text) as { readonly code?: string }).code ?? 'rejected')
     const { certificate, chain } = JSON.parse(text) as { certificate: string; chain: readonly string[] }
     station.credentials = { cert: [certificate, ...chain].join(''), key: keyPem(key) }
     station.disconnect()
@@ -126,14 +129,14 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     const waiting = new Map<string, { readonly device: string; readonly at: number }>()
     const receivers = speakers.flatMap((speaker, place) => (order.receivers[place] ?? []).map((receiver) => ({ speaker, receiver, count: 0 })))
     for (const speaker of speakers) {
-      speaker.onAnswer = (tag) => {
+      speaker.onAnswer.set(order.speech + 1, (tag) => {
         const key = `${tag.owner}/${tag.answers}`
         const sent = waiting.get(key)
         if (sent === undefined || !waiting.delete(key)) return
         const ms = wallMs() - sent.at
         tally.time('command', ms)
         if (ms > order.withinMs) fault(order, sent.device, `an answer within ${order.withinMs} ms`, `after ${ms.toFixed(0)} ms`)
-      }
+      })
     }
     if (receivers.length > 0) {
       await keep(order.rate, order.forMs, (index, at) => {
@@ -144,6 +147,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     }
     const deadline = wallMs() + order.withinMs
     while (waiting.size > 0 && wallMs() < deadline && !ending.signal.aborted) await delay(SCENARIO_LIMITS.drainPollMs)
+    for (const speaker of speakers) speaker.onAnswer.delete(order.speech + 1)
     for (const { device } of waiting.values()) if (!ending.signal.aborted) fault(order, device, `an answer within ${order.withinMs} ms`, 'none')
   }
 
@@ -207,13 +211,13 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
         if (station !== undefined) station.credentials = order.credentials
         break
       }
-      case 'sealed': around.sealed.set(order.index, { asked: order.asked, at: undefined }); break
+      case 'sealed': around.sealed.set(order.index, { at: undefined }); break
       case 'sealed-at': { const sealed = around.sealed.get(order.index); if (sealed !== undefined) sealed.at = order.at; break }
       case 'unsealed': around.sealed.delete(order.index); break
       case 'denied': around.denied.set(order.filter, { asked: order.asked, at: undefined }); break
       case 'denied-at': { const denied = around.denied.get(order.filter); if (denied !== undefined) denied.at = order.at; break }
       case 'sample': tell({ kind: 'sample', sample: tally.take() }); break
-      case 'finish': tell({ kind: 'account', players: [...stations.values()].map((station) => station.account()), underWay: 0 })
+      case 'finish': tell({ kind: 'account', players: [...stations.values()].map((station) => station.account()) })
     }
   }
 

@@ -95,7 +95,8 @@ export function openKeeping(ports: KeepingPorts): Keeping {
       if (!nothingKept.has(key)) endKept(key)
       return allow(undefined)
     }
-    await forgetting.get(session.device)
+    const ending = forgetting.get(session.device)
+    if (ending !== undefined) await ending
     const [found, siblings] = await Promise.all([cleanStart ? undefined : store.session(key), store.siblings(`${session.tenant}/${session.device}`)])
     // Its time is over, and nobody has looked yet.
     const isOver = found?.expiresAt !== undefined && found.expiresAt <= broker.clock()

@@ -8,17 +8,19 @@ import { readScenario } from '../../../device-sim/scenario/read-scenario.ts'
 import { loadScenario } from '../../../device-sim/scenario/ready-made.ts'
 import { runScenario } from '../../../device-sim/scenario/run-scenario.ts'
 import type { Scenario } from '../../../device-sim/scenario/scenario.ts'
-import { subscribers, tinyBroker, type TinyRules } from '../tiny-broker.ts'
+import type { Admin } from '../../../device-sim/admin.ts'
+import type { OpenedHome } from '../../../device-sim/server-process.ts'
+import { subscribers, tinyBroker, type TinyBroker, type TinyRules } from '../tiny-broker.ts'
 
 const ending = { signal: new AbortController() }
 afterEach(() => {
   ending.signal = new AbortController()
 })
 
-async function played(scenario: Scenario | string, rules: TinyRules = {}): Promise<ScenarioResult> {
+async function played(scenario: Scenario | string, rules: TinyRules = {}, home?: (broker: TinyBroker) => OpenedHome): Promise<ScenarioResult> {
   await using broker = await tinyBroker(rules)
   return await runScenario({
-    scenario: typeof scenario === 'string' ? readScenario('s.yaml', scenario) : scenario, target: broker.target, identities: broker.identities, home: undefined, pid: () => Promise.resolve(undefined),
+    scenario: typeof scenario === 'string' ? readScenario('s.yaml', scenario) : scenario, target: broker.target, identities: broker.identities, home: home?.(broker), pid: () => Promise.resolve(undefined),
     sources: { next: () => undefined }, prefix: 'tiny', signal: ending.signal.signal, onPhase: () => {}, onProgress: (text) => void text(),
   })
 }
@@ -161,6 +163,48 @@ describe('a broker that does not is found out', () => {
     expect(expected.toSorted()).toEqual(['a CONNECT in the name of ID is refused', 'its publish to t/ID/reading is refused', 'its subscription to # is refused'])
     expect(result.leaks.count).toBeGreaterThan(0)
   })
+})
+
+describe('an operator who revokes', () => {
+  const REVOKE = TELEMETRY.replace('publish: { group: sensors, rate: 100 }', 'publish: { group: sensors, rate: 200 } }, { revoke: { group: sensors, share: 25%, within: 300ms }')
+  const homeOf = (admin: Partial<Admin>): OpenedHome => ({ admin: { refusalsAfter: () => Promise.resolve({ newest: 0, refusals: [] }), ...admin } }) as unknown as OpenedHome
+  const answer = { revoked: ['1'], sessionsClosed: 1, closedMs: 1 }
+
+  test('of a broker that does it: the device speaks until it is cut off, and is not heard from then on', async () => {
+    const result = await played(REVOKE, {}, (broker) => homeOf({
+      revoke(target) {
+        for (const session of broker.sessions) if ('device' in target && session.id === target.device) session.socket.destroy()
+        return Promise.resolve(answer)
+      },
+    }))
+    expect(result).toMatchObject({ ok: true, leaks: { count: 0 }, timings: { revoke: { count: 1 } }, messages: { lost: 0 } })
+  })
+
+  test('of a broker that only says so: the session is still open, and what the device says is heard', async () => {
+    const result = await played(REVOKE, {}, () => homeOf({ revoke: () => Promise.resolve(answer) }))
+    expect(result.failures.shown).toEqual([{ step: 'revoke (line 11)', device: expect.stringMatching(/^tiny-sensors-/), expected: 'its session is closed within 300 ms', seen: 'still open' }])
+    expect(result.leaks.count).toBeGreaterThan(10)
+    expect(result.leaks.shown[0]).toMatch(/^tiny-backend-1: it heard what tiny-sensors-\d said \d+ ms after it had been taken out$/)
+  })
+
+  test('a refusal for another reason than the expected one, and one that left no trace, are failures', async () => {
+    const again = TELEMETRY.replace('connect: { group: [backend, sensors] }', 'connect: { group: backend, expect: { refused: certificate-revoked } }')
+    const refusing: TinyRules = { instead: (packet, from) => packet.cmd === 'connect' && (from.socket.end(Buffer.from([0x20, 2, 0, 5])), true) }
+    const noted = (reason: string) => homeOf({ refusalsAfter: (after) => Promise.resolve({ newest: 1, refusals: after === 0 ? [] : [{ sequence: 2, reason, count: 1, device: 'tiny-backend-1' }] }) })
+    expect((await played(again, refusing, () => noted('device-suspended'))).failures.shown[0]).toMatchObject({ device: 'tiny-backend-1', expected: 'refused (certificate-revoked)', seen: 'refused (device-suspended)' })
+    expect((await played(again, refusing, () => noted('certificate-revoked'))).failures.shown.filter(({ step }) => step.startsWith('connect'))).toEqual([])
+    expect((await played(again, refusing, () => homeOf({}))).failures.shown[0]).toMatchObject({ seen: 'no refusal in the audit log' })
+  })
+})
+
+test('a server that is down has refused nobody', async () => {
+  const file = TELEMETRY.replace('connect: { group: [backend, sensors] }', 'connect: { group: backend, expect: { refused: any } }')
+  await using broker = await tinyBroker()
+  const result = await runScenario({
+    scenario: readScenario('s.yaml', file), target: { ...broker.target, port: 1 }, identities: broker.identities, home: undefined, pid: () => Promise.resolve(undefined),
+    sources: { next: () => undefined }, prefix: 'tiny', signal: ending.signal.signal, onPhase: () => {}, onProgress: () => {},
+  })
+  expect(result.failures.shown[0]).toMatchObject({ step: 'connect (line 8)', device: 'tiny-backend-1', expected: 'refused', seen: expect.stringContaining('ECONNREFUSED') })
 })
 
 describe('thresholds', () => {
