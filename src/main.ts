@@ -140,6 +140,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     clock: Date.now,
     log: (level, facts, message) => log[level](facts, message),
     trust: () => inForce.trust.devices,
+    enrolls: () => inForce.trust.enrollment,
     policy: () => policies.inForce().policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
@@ -182,6 +183,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
     enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
+    desk: broker.desk,
     audit: home.audit,
     log: (level, facts, message) => log[level](facts, message),
   })
