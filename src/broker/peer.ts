@@ -105,7 +105,7 @@ function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fing
 }
 
 function judgeUnrecorded(chain: readonly Uint8Array[], sha256: Fingerprint, failure: string | undefined, ports: PeerPorts): Decision<Peer> {
-  const judged = ports.trust().judge(chain, ports.clock())
+  const judged = ports.trust().judge(chain, ports.clock(), failure === undefined)
   if (!judged.allow) return judged
   const { leaf, issuer, tenant, role } = judged.value
   if (failure !== undefined && !(role === 'trusted' && isPartialChain(failure))) return deny(reasonOfVerification(failure), `OpenSSL: ${failure}`)

@@ -74,8 +74,9 @@ export function openPosting(ports: PostingPorts): Posting {
   let last = 0
   let open = 0
   let onEnd: (caller: CallerId) => void = () => {}
-  let reviewing: Promise<void> | undefined
-  let again = false
+  /** Those that wait to be looked at, the one that waits for longest first. */
+  const line = new Set<Line>()
+  let turn: NodeJS.Immediate | undefined
 
   async function introduce({ chain, failure, source, tls }: Shown): Promise<Decision<Caller>> {
     const [leaf] = chain
@@ -260,21 +261,21 @@ export function openPosting(ports: PostingPorts): Posting {
   }
 
   /** In slices: a change of trust or policy concerns everybody at once, and each message is judged by it in any case. */
-  async function reviewAll(): Promise<void> {
-    do {
-      again = false
-      let looked = 0
-      for (const line of lines.values()) {
-        look(line)
-        if (++looked % PUBLISH_LIMITS.reviewSlice === 0) await new Promise((resolve) => setImmediate(resolve))
-      }
-    } while (again)
-    reviewing = undefined
+  function lookAtLine(): void {
+    turn = undefined
+    let looked = 0
+    for (const waiting of line) {
+      line.delete(waiting)
+      if (lines.has(waiting.id)) look(waiting)
+      if (++looked === PUBLISH_LIMITS.reviewSlice) break
+    }
+    if (line.size > 0) turn = setImmediate(lookAtLine)
   }
 
   return {
     introduce, publish, gone,
     allGone() {
+      line.clear()
       lines.clear()
       byDevice.clear()
     },
@@ -284,8 +285,10 @@ export function openPosting(ports: PostingPorts): Posting {
     packetBytesMax: broker.packetBytesMax,
     review(device) {
       if (device !== undefined) for (const line of byDevice.get(device) ?? []) look(line)
-      else if (reviewing === undefined) reviewing = reviewAll()
-      else again = true
+      else {
+        for (const each of lines.values()) line.add(each)
+        if (turn === undefined) lookAtLine()
+      }
     },
     sweep() {
       const now = clock()
