@@ -1,6 +1,6 @@
 // What a request to publish may say, and what of it is refused before anybody is asked.
 
-import fc from 'fast-check'
+import { assert, property, string } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Decision } from '../../../src/core/decision.ts'
 import { parsePublish, isPublish, type PostAsked } from '../../../src/enroll/publish/request.ts'
@@ -45,7 +45,7 @@ describe('the topic', () => {
     expect(topicOf(target)).toBe('publish-request')
   })
   test('of any text comes back as it was', () => {
-    fc.assert(fc.property(fc.string({ unit: 'binary' }).filter((text) => !/\p{Cs}/u.test(text)), (text) => {
+    assert(property(string({ unit: 'binary' }).filter((text) => !/\p{Cs}/u.test(text)), (text) => {
       expect(topicOf(`/topics/${encodeURIComponent(text)}`)).toBe(text)
       expect(topicOf(`/topics/${text.split('/').map(encodeURIComponent).join('/')}`)).toBe(text)
     }))
