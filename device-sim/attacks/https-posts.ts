@@ -96,7 +96,7 @@ async function noDevice(arena: Arena, bench: Bench): Promise<void> {
 const at = (target: string, more: Omit<Posting, 'target' | 'credentials'> = {}): Omit<Posting, 'credentials'> => ({ target, ...more })
 
 const foreignTopics = ofTargets('attack', 'h02', (own, other) => ({
-  'as it is': at(`/topics/t/${other}/a?qos=1`), encoded: at(`/topics/t%2F${other}%2fa`), 'encoded letter by letter': at(`/topics/%74/${[...other].map((c) => `%${c.charCodeAt(0).toString(16)}`).join('')}/a`), 'encoded twice': at(`/topics/t%252F${own}%252Fa`),
+  'as it is': at(`/topics/t/${other}/a?qos=1`), encoded: at(`/topics/t%2F${other}%2fa`), 'encoded letter by letter': at(`/topics/%74/${Buffer.from(other).toString('hex').replaceAll(/../g, '%$&')}/a`), 'encoded twice': at(`/topics/t%252F${own}%252Fa`),
   'by way of dots': at(`/topics/t/${other}/../${own}/a`), 'dots in front': at(`/topics/../topics/t/${other}/a`), 'encoded dots': at(`/topics/t/${other}/%2e%2e/${own}/a`), 'a slash in front': at(`/topics//t/${own}/a`), 'two slashes': at(`/topics/t//${own}/a`),
   'a name that begins like its own': at(`/topics/t/${own}x/a`), 'in capitals': at(`/topics/T/${own}/a`), 'a parameter of the path': at(`/topics/t/${own};x/a`), 'retained': at(`/topics/t/${other}/a?retain=true&qos=1`), 'a backslash': at(`/topics/t%5C${own}%5Ca`), 'a space behind': at(`/topics/t/${own}%20/a`),
 }))

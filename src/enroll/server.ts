@@ -88,6 +88,8 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<DoorSe
   const context = ({ key, cert, anchors }: EnrollTls): { key: string; cert: string; ca: string[] } => ({ key, cert, ca: [...anchors] })
   const server = createServer({
     ...TLS_OPTIONS, ...context(ports.tls),
+    // A client that asks for HTTP/1.0 by name would be turned away in its handshake.
+    ALPNProtocols: ['http/1.1', 'http/1.0'],
     handshakeTimeout: ENROLL_LIMITS.handshakeMs,
     headersTimeout: ENROLL_LIMITS.requestMs, requestTimeout: ENROLL_LIMITS.requestMs, keepAliveTimeout: ENROLL_LIMITS.idleMs, connectionsCheckingInterval: 1_000,
     maxHeaderSize: ENROLL_LIMITS.headerBytesMax,

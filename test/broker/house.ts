@@ -83,8 +83,8 @@ export interface House extends AsyncDisposable {
   device(id: string, group?: string): Promise<Identity>
   /** A certificate for another purpose than connecting a device. */
   other(profile: 'operator' | 'claim'): Promise<Identity>
-  /** A second certificate for a device that is registered. */
-  certify(id: string): Promise<Identity>
+  /** A second certificate for a device that is registered; `issued`: it waits for its first use. */
+  certify(id: string, state?: 'issued' | 'active'): Promise<Identity>
   /** Puts a forged certificate of the issuing CA into the registry, as if it had been issued. */
   recordAs(der: Uint8Array, device: string): Promise<void>
   state(id: string, state: DeviceState): Promise<void>
@@ -279,9 +279,9 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
       if (!issued.allow) throw new Error(issued.reason)
       return { id: `an-${profile}`, cert: encodePem('CERTIFICATE', issued.value.der) + issuingPem, key: pemOf(key), serial: issued.value.record.serial }
     },
-    async certify(id) {
+    async certify(id, state = 'active') {
       const key = newKey()
-      const issued = await organisation.authority.issue({ profile: 'device', commonName: id, device: id as DeviceId, spki: spkiOf(key) }, { kind: 'local' })
+      const issued = await organisation.authority.issue({ profile: 'device', commonName: id, device: id as DeviceId, spki: spkiOf(key), state }, { kind: 'local' })
       if (!issued.allow) throw new Error(issued.reason)
       return { id, cert: encodePem('CERTIFICATE', issued.value.der) + issuingPem, key: pemOf(key), serial: issued.value.record.serial }
     },
