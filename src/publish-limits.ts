@@ -17,6 +17,8 @@ export const PUBLISH_LIMITS = {
   postsWaitingMax: 2_000,
   /** Large bodies that come slowly, over many connections: bytes of all that are being read. */
   bodyBytesMax: 64 * MiB,
+  /** The same of one device; one body of the largest size may always be read. */
+  bodyBytesPerDeviceMax: MiB,
   /** A disk that does not write: how long a request waits for its message to be stored. */
   answerMs: 10 * SECOND,
   /** Messages that nobody waits for any longer and that the store still has. */

@@ -21,6 +21,7 @@ const RETRY_SECONDS: Partial<Readonly<Record<DenyReason, number>>> = {
   'publish-busy': PUBLISH_LIMITS.busyRetrySeconds,
   'publish-rate': PUBLISH_LIMITS.rateRetrySeconds,
   'publish-throttled': PUBLISH_LIMITS.rateRetrySeconds,
+  'quota-exceeded': PUBLISH_LIMITS.rateRetrySeconds,
   'registry-unavailable': PUBLISH_LIMITS.storeRetrySeconds,
   'store-unavailable': PUBLISH_LIMITS.storeRetrySeconds,
 }

@@ -6,6 +6,7 @@ import type { TLSSocket } from 'node:tls'
 import type { Source } from '../../core/audit.ts'
 import { deny, type Decision, type Denied } from '../../core/decision.ts'
 import type { Caller, CallerId, Post, Posted, Shown } from '../../core/https-publish.ts'
+import type { DeviceId } from '../../core/ids.ts'
 import { PUBLISH_LIMITS } from '../../publish-limits.ts'
 import { bodyOf } from '../request-body.ts'
 import { DONE, problem, type PublishAnswer } from './answer.ts'
@@ -41,7 +42,9 @@ export interface PublishDoor {
 export function openPublishDoor(ports: PublishPorts): PublishDoor {
   const callers = new WeakMap<TLSSocket, Caller>()
   const sockets = new Map<CallerId, TLSSocket>()
+  /** Bytes of bodies that are being read, and of those of each device. */
   let reading = 0
+  const readingOf = new Map<DeviceId, number>()
 
   async function answer(asked: PublishAsked): Promise<PublishAnswer> {
     const { request } = asked
@@ -50,18 +53,18 @@ export function openPublishDoor(ports: PublishPorts): PublishDoor {
     if (request.method !== 'POST') return refuse(asked, deny('publish-request', 'another method than POST'), { status: 405, headers: { Allow: 'POST' } })
     const post = parsePublish(request.url ?? '', request.headers)
     if (!post.allow) return refuse(asked, post)
-    const payload = await payloadOf(asked, ports.packetBytesMax())
+    const payload = await payloadOf(asked, caller.value.device, ports.packetBytesMax())
     if (!payload.allow) return refuse(asked, payload)
-    const { decision, ends } = await ports.post({ caller: caller.id, post: { ...post.value, payload: payload.value } })
+    const { decision, ends } = await ports.post({ caller: caller.value.id, post: { ...post.value, payload: payload.value } })
     const headers = ends ? CLOSE : {}
     return decision.allow ? { ...DONE, headers: { ...DONE.headers, ...headers } } : problem(decision, { headers })
   }
 
   /** Whoever is behind this connection is asked for once; whether it still may is asked with every message. */
-  async function callerOf(asked: PublishAsked): Promise<{ readonly allow: true; readonly id: CallerId } | { readonly allow: false; readonly denied: PublishAnswer }> {
+  async function callerOf(asked: PublishAsked): Promise<{ readonly allow: true; readonly value: Caller } | { readonly allow: false; readonly denied: PublishAnswer }> {
     const { socket, chain, source } = asked
     const known = callers.get(socket)
-    if (known !== undefined) return { allow: true, id: known.id }
+    if (known !== undefined) return { allow: true, value: known }
     if (!asked.withinRate()) return { allow: false, denied: refuse(asked, deny('enrollment-rate'), { headers: CLOSE }) }
     const caller = await ports.introduce({ chain, failure: socket.authorized ? undefined : String(socket.authorizationError), source, tls: socket.getProtocol() === 'TLSv1.3' ? '1.3' : '1.2' })
     // What the desk refuses it has recorded.
@@ -77,24 +80,33 @@ export function openPublishDoor(ports: PublishPorts): PublishDoor {
       sockets.delete(id)
       ports.gone(id)
     })
-    return { allow: true, id }
+    return caller
   }
 
   /** No more of it is held than is left for all; an announced length counts as if it had come. */
-  async function payloadOf({ request, response, continues }: PublishAsked, bytesMax: number): Promise<Decision<Uint8Array>> {
+  async function payloadOf({ request, response, continues }: PublishAsked, device: DeviceId, bytesMax: number): Promise<Decision<Uint8Array>> {
     const announced = request.headers['content-length'] === undefined ? undefined : Number(request.headers['content-length'])
     if (announced !== undefined && announced > bytesMax) return deny('packet-too-large')
     const room = announced ?? (request.headers['transfer-encoding'] === undefined ? 0 : bytesMax)
+    const own = readingOf.get(device) ?? 0
+    if (own + room > Math.max(PUBLISH_LIMITS.bodyBytesPerDeviceMax, bytesMax)) return deny('quota-exceeded', 'the bodies that it sends at once are too large')
     if (reading + room > PUBLISH_LIMITS.bodyBytesMax) return deny('publish-busy')
-    reading += room
+    count(device, room)
     try {
       if (continues) response.writeContinue()
       const body = await bodyOf(request, bytesMax)
       // A copy of its own: what goes to the other thread takes all of its buffer along.
       return body === undefined ? deny('packet-too-large') : { allow: true, value: Uint8Array.from(body) }
     } finally {
-      reading -= room
+      count(device, -room)
     }
+  }
+
+  function count(device: DeviceId, bytes: number): void {
+    reading += bytes
+    const own = (readingOf.get(device) ?? 0) + bytes
+    if (own === 0) readingOf.delete(device)
+    else readingOf.set(device, own)
   }
 
   function refuse(asked: PublishAsked, denied: Denied, more: Parameters<typeof problem>[1] = {}): PublishAnswer {

@@ -341,6 +341,24 @@ describe('too much', () => {
     await expect.poll(async () => outcome(await door.post(other, '/topics/t/many/x')), { timeout: 5_000 }).toBe('200')
   })
 
+  test('a device sends so many bytes of bodies at once; others are not concerned, and what it holds is free again when it goes', async () => {
+    const other = await door.house.device('hoarder')
+    const held = await Promise.all(Array.from({ length: PUBLISH_LIMITS.bodyBytesPerDeviceMax / 65_536 }, async () => {
+      const socket = await door.connect(other)
+      // The answer to what waits says that its room is taken.
+      socket.write(`POST /topics/t/hoarder/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\nExpect: 100-continue\r\n\r\n`)
+      const [first] = (await once(socket, 'data')) as [Buffer]
+      return { socket, first: first.toString() }
+    }))
+    expect(new Set(held.map(({ first }) => first))).toEqual(new Set(['HTTP/1.1 100 Continue\r\n\r\n']))
+    const answer = await door.post(other, '/topics/t/hoarder/x', { body: 'one more' })
+    expect([outcome(answer), answer.headers['retry-after']]).toEqual(['429 quota-exceeded', '1'])
+    expect(outcome(await door.post(other, '/topics/t/hoarder/x'))).toBe('200')
+    expect(outcome(await door.post(sensor, '/topics/t/sensor/x', { body: 'of another' }))).toBe('200')
+    for (const { socket } of held) socket.destroy()
+    await expect.poll(async () => outcome(await door.post(other, '/topics/t/hoarder/x', { body: 'one more' })), { timeout: 5_000 }).toBe('200')
+  })
+
   test('fifty at once are all published, once', async () => {
     const got = new Map<string, number>()
     const onMessage = (_: string, payload: Buffer): void => void got.set(payload.toString(), (got.get(payload.toString()) ?? 0) + 1)
