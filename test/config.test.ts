@@ -135,7 +135,7 @@ describe('what is wrong has a place and a way out', () => {
   test('a level in the environment that there is none of is refused with those that there are', () => {
     const failure = failureOf('', { SALLYPORT_LOG_LEVEL: 'loud' })
     expect(failure.code).toBe('config-invalid')
-    expect(failure.fix).toContain('error, warn, info, debug')
+    expect(failure.message).toBe('SALLYPORT_LOG_LEVEL: log.level must be error or warn or info or debug, not loud.')
   })
 
   test('more names than a certificate holds are refused, wherever they were given', () => {
