@@ -86,7 +86,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const say = (level: LogLevel, facts: LogFields, message: string): void => log[level](facts, message)
   const meters = openMeters(options.version)
   await using home = await openHome(options.home, config, meters.timing)
-  home.audit.follow((event) => meters.metrics.count(event))
+  home.audit.onEvent((event) => meters.metrics.count(event))
   // A disk that fills up later must not be what keeps a revocation from being recorded.
   home.registry.reserveRoom()
   const fresh = ensureStarter(home, config.policyFile)

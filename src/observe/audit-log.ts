@@ -34,7 +34,7 @@ export interface AuditLog extends AuditSink {
   /** Records and bytes that are in the file, and characters that wait for it. */
   readonly size: { readonly records: number; readonly bytes: number; readonly waiting: number }
   /** Called with every event as it comes, also with refusals that are only counted. Returns the way to stop. */
-  follow(listener: (event: AuditEvent) => void): () => void
+  onEvent(listener: (event: AuditEvent) => void): () => void
   /** The log could not be written the last time; what waits is kept up to a bound. */
   readonly degraded: boolean
   close(): void
@@ -61,7 +61,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let headSavedAt = 0
   let scheduled: NodeJS.Timeout | undefined
 
-  const followers = listeners<AuditEvent>()
+  const hearers = listeners<AuditEvent>()
 
   const isFull = (): boolean => waitingChars > AUDIT_LIMITS.waitingCharsMax
 
@@ -93,7 +93,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       const events = outbox.waiting(position, AUDIT_LIMITS.outboxPage)
       for (const waiting of events) {
         append(waiting.event, waiting.position)
-        followers.tell(waiting.event)
+        hearers.tell(waiting.event)
         position = waiting.position
       }
       if (events.length < AUDIT_LIMITS.outboxPage) return
@@ -111,7 +111,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       lost = 0
       const lostEvent: AuditEvent = { kind: 'audit-lost', at: clock(), count }
       append(lostEvent, undefined)
-      followers.tell(lostEvent)
+      hearers.tell(lostEvent)
       if (!writeLines()) return
     }
     if (behind) takeOutbox()
@@ -217,13 +217,13 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     get size() {
       return { records: written.head.records, bytes, waiting: waitingChars }
     },
-    follow: followers.add,
+    onEvent: hearers.add,
     get degraded() {
       return degraded
     },
     record(event) {
       if (closed) return
-      followers.tell(event)
+      hearers.tell(event)
       if (event.kind === 'refusal' && !gate.pass(event)) return
       append(event, undefined)
     },
