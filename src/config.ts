@@ -29,6 +29,12 @@ export interface WebSocketListen extends Listen {
   readonly origins: readonly string[]
 }
 
+/** The door for metrics and health. */
+export interface MetricsListen extends Listen {
+  /** Absolute. Anywhere but on loopback: the file with the token that is asked for. */
+  readonly tokenFile: string | undefined
+}
+
 /** What the public door publishes, and how certificates name it. */
 export interface PkiConfig {
   /** Undefined: certificates point nowhere. Without a slash at its end. */
@@ -45,7 +51,7 @@ export interface Config {
   /** What follows is made of them. */
   readonly settings: AllSettings
   readonly organisation: string
-  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined; readonly pki: Listen }
+  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined; readonly pki: Listen; readonly metrics: MetricsListen }
   readonly pki: PkiConfig
   /** Names and addresses for the server certificate, besides localhost and its addresses. */
   readonly hosts: readonly string[]
@@ -86,6 +92,8 @@ export interface ReadConfig {
 
 /** Addresses that mean every interface: they name nobody. */
 const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
+/** Addresses of this machine alone. */
+const LOOPBACK: readonly string[] = ['127.0.0.1', '::1', 'localhost']
 const PORT_KEY = /^listen\..*\.port$/
 
 /** Reads the configuration of a home. Failure: 'config-invalid' with all problems. */
@@ -98,6 +106,7 @@ export function readConfig(home: string, environment: Environment, flags: Config
   const layers = readLayers({ table: TABLE, home, environment, set: flags.set ?? [], ...(file === undefined ? {} : { file }) })
   const settings = settingsOf(layers, flags)
   judgeTogether(layers, settings)
+  judgeMetrics(layers, settings)
   const detection = detectionOf(layers.reader, layers.said, settings)
   if (layers.reader.problems.length > 0) throw invalid(layers.reader.problems)
   const listen = listenOf(settings, layers)
@@ -148,6 +157,13 @@ function judgeTogether({ reader, said }: Layers, settings: AllSettings): void {
   }
 }
 
+/** What it shows says much about the fleet: whoever is not on this machine needs the token. */
+function judgeMetrics({ reader, said }: Layers, settings: AllSettings): void {
+  const { 'listen.metrics.host': host, 'listen.metrics.tokenFile': token } = settings
+  const at = said('listen.metrics.host')?.at
+  if (at !== undefined && token === undefined && !LOOPBACK.includes(host)) reader.report(at, `listen.metrics: ${host} is not loopback, and there is no tokenFile.`, 'Listen on 127.0.0.1, or name a file with a token: openssl rand -hex 32 > metrics.token')
+}
+
 function listenOf(settings: AllSettings, { hasSection }: Layers): Config['listen'] {
   const { 'listen.websocket.path': path, 'listen.websocket.origins': origins } = settings
   return {
@@ -156,6 +172,7 @@ function listenOf(settings: AllSettings, { hasSection }: Layers): Config['listen
     enroll: { host: settings['listen.enroll.host'], port: settings['listen.enroll.port'] },
     websocket: hasSection('listen.websocket') ? { host: settings['listen.websocket.host'], port: settings['listen.websocket.port'], path, origins } : undefined,
     pki: { host: settings['listen.pki.host'], port: settings['listen.pki.port'] },
+    metrics: { host: settings['listen.metrics.host'], port: settings['listen.metrics.port'], tokenFile: settings['listen.metrics.tokenFile'] },
   }
 }
 

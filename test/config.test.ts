@@ -57,6 +57,7 @@ describe('what is wrong has a place and a way out', () => {
     ['listen: { websocket: { origins: ["https://a.example/"] } }', '1:34', 'is not the origin'],
     ['listen: { websocket: { origins: ["https://A.example:443"] } }', '1:34', 'is not the origin'],
     ['listen: { websocket: { origins: ["http://a.example"] } }', '1:34', 'is not the origin of an https page'],
+    ['listen: { metrics: { host: 0.0.0.0 } }', '1:28', '0.0.0.0 is not loopback, and there is no tokenFile.'],
     ['hosts: mqtt.example.org', '1:8', 'hosts must be a list'],
     ['hosts: ["*.example.org"]', '1:9', '"*.example.org" is not a host name'],
     ['hosts: ["fe80::1%eth0"]', '1:9', 'is not a host name or an address'],
