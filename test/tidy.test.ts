@@ -72,7 +72,7 @@ const COMPOSERS = [
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
-  'est-request',
+  'est-request', 'observing', 'upkeep',
 ]
 
 /** Third-party package → the only rooms that may know it. */
@@ -88,6 +88,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['yaml-source'],
   re2js: ['policy-file'],
   pino: ['observe'],
+  '@prometheus-io/client': ['observe'],
   commander: ['cli', 'cli-verb', 'cli-policy', 'cli-operator', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],

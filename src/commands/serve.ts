@@ -59,7 +59,7 @@ const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 const nameOf = (host: string): string => (EVERYWHERE.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host)
 const whereTo = (host: string): string => (EVERYWHERE.includes(host) ? ', on every address of this machine' : '')
 
-function welcome(home: string, { mqtt, websocket, admin, enroll, pki, rootSha256, demo, fresh }: Ready): string {
+function welcome(home: string, { mqtt, websocket, admin, enroll, pki, metrics, rootSha256, demo, fresh }: Ready): string {
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
@@ -68,6 +68,7 @@ function welcome(home: string, { mqtt, websocket, admin, enroll, pki, rootSha256
     `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
     `Admin API             ${admin.url}`,
     `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,
+    `Metrics and health    ${metrics.url}/metrics, /healthz, /readyz`,
     `CA fingerprint        SHA256 ${rootSha256}`,
     '',
     ...(demo === undefined ? [] : [`Try it (bundles in ${demo.folder}): listen in one shell, speak in another.`, '', `  ${demo.subscribe}`, '', `  ${demo.publish}`, '']),
