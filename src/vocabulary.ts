@@ -244,6 +244,7 @@ export const RESERVED_ROOT_PREFIX = '$'
 
 /** The admin API. What begins with a colon is filled in by the caller, percent-encoded. */
 export const ADMIN_PATHS = {
+  openapi: '/openapi.json',
   status: '/v1/status',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
