@@ -179,9 +179,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     view: standing,
     audit: home.audit,
     clock: Date.now,
-    version: options.version,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
+    version: options.version, status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     log: say,
   })
   stack.defer(() => admin.close())
