@@ -32,7 +32,7 @@ test('what is served is valid OpenAPI 3.1', async () => {
 
 test('it names every route once, with its method, its role and its operation, and nothing else', () => {
   const paths = openApiOf(ROUTES, VERSION)['paths'] as Paths
-  const named = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, of]) => [[of.operationId, method.toUpperCase(), path, of['x-role']].join(' ')))
+  const named = Object.entries(paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, of]) => [of.operationId, method.toUpperCase(), path, of['x-role']].join(' ')))
   const rows = Object.entries(ROUTES).map(([name, { method, path, role }]) => [name, method, path.replaceAll(/:(\w+)/g, '{$1}'), role].join(' '))
   expect(named.toSorted()).toEqual(rows.toSorted())
 })
