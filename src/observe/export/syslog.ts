@@ -11,8 +11,8 @@ import type { Receiver } from './receiver.ts'
 export interface SyslogPorts {
   readonly host: string
   readonly port: number
-  /** PEM of the CAs that it is verified by, or 'machine' for those of the machine; undefined: plain TCP. */
-  readonly trust: string | 'machine' | undefined
+  /** PEM of the CAs that it is verified by, without them those of the machine; undefined: plain TCP. */
+  readonly tls: { readonly ca?: string } | undefined
 }
 
 /** RFC 5424 §6.2.1: log audit. */
@@ -30,18 +30,18 @@ export function syslogFrame(line: string): Buffer {
   return Buffer.concat([Buffer.from(`${message.length} `), message])
 }
 
-export function openSyslog({ host, port, trust }: SyslogPorts): Receiver {
+export function openSyslog({ host, port, tls }: SyslogPorts): Receiver {
   let connection: Socket | undefined
   const closing = new AbortController()
 
   async function connected(): Promise<Socket> {
     if (connection?.writable === true) return connection
-    const socket = trust === undefined ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...(trust === 'machine' ? {} : { ca: trust }) })
+    const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...tls })
     await new Promise<void>((resolve, reject) => {
       socket.setTimeout(OBSERVE_LIMITS.exportAnswerMs, () => socket.destroy(new Error('no answer in time')))
       socket.once('error', reject)
       socket.once('close', () => reject(new Error('the connection was closed')))
-      socket.once(trust === undefined ? 'connect' : 'secureConnect', () => resolve())
+      socket.once(tls === undefined ? 'connect' : 'secureConnect', () => resolve())
     })
     // A quiet log is no fault; what it says is nobody's business here, and unread it would fill up.
     socket.setTimeout(0).on('error', () => {}).resume()
@@ -52,14 +52,16 @@ export function openSyslog({ host, port, trust }: SyslogPorts): Receiver {
   return {
     async deliver({ lines }) {
       const socket = await connected()
+      const { promise: written, resolve, reject } = Promise.withResolvers<void>()
+      const closed = (): void => reject(new Error('the connection was closed'))
       const late = setTimeout(() => socket.destroy(), OBSERVE_LIMITS.exportAnswerMs)
+      socket.once('close', closed)
+      socket.write(Buffer.concat(lines.map(syslogFrame)), (error) => (error ? reject(error) : resolve()))
       try {
-        await new Promise<void>((resolve, reject) => {
-          socket.once('close', () => reject(new Error('the connection was closed')))
-          socket.write(Buffer.concat(lines.map(syslogFrame)), (error) => (error ? reject(error) : resolve()))
-        })
+        await written
       } finally {
         clearTimeout(late)
+        socket.off('close', closed)
       }
       await delay(OBSERVE_LIMITS.syslogStandsMs, undefined, { signal: closing.signal })
       if (!socket.writable) throw new Error('the connection was closed')
