@@ -180,7 +180,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
+    version: options.version, status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     log: say,
   })
   stack.defer(() => admin.close())

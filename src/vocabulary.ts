@@ -186,6 +186,13 @@ export const REASONS = {
   'generation-unknown': api(404, 'No text of a policy of this generation is kept.', 'List them: sallyport policy history.'),
   'request-invalid': api(400, 'The request is not what this operation takes.', 'Compare with --help, or with the message.'),
   'operator-required': api(403, 'Only an operator certificate opens the admin API.', 'Use certs/local/operator/{cert,key}.pem.'),
+  'role-insufficient': api(403, 'The role of this operator is not enough for this.', 'Ask an operator whose role is; an admin gives another one: sallyport operator role NAME ROLE.'),
+  'tenant-insufficient': api(403, 'This is about the whole organisation, and the operator is one of a tenant.', 'Ask an operator of the organisation.'),
+  'operator-not-found': api(404, 'There is no operator of this name.', 'List them: sallyport operator list.'),
+  'operator-exists': api(409, 'There is, or was, an operator of this name.', 'Choose another name. Who is there already gets a further certificate with: sallyport operator renew NAME.'),
+  'operator-revoked': api(403, 'The operator is revoked.', 'If it was a mistake, an admin makes a new one under another name: sallyport operator add NAME --role ROLE.'),
+  'operators-limit': api(409, 'There are as many operators as are kept, with those that are revoked.', 'Give somebody the place of one who is gone: sallyport operator renew NAME.'),
+  'last-admin': api(409, 'Nobody would be left who may do everything.', 'Make another admin first: sallyport operator add NAME --role admin.'),
   'host-not-allowed': api(421, 'The request is for a host name that this server does not have.', 'Use the URL that data/endpoints.json names.'),
   'route-unknown': api(404, 'There is no such operation.', 'Compare the path and the method with the documentation.'),
 } as const satisfies Record<string, WireAnswer>
@@ -237,6 +244,7 @@ export const RESERVED_ROOT_PREFIX = '$'
 
 /** The admin API. What begins with a colon is filled in by the caller, percent-encoded. */
 export const ADMIN_PATHS = {
+  openapi: '/openapi.json',
   status: '/v1/status',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
@@ -272,6 +280,10 @@ export const ADMIN_PATHS = {
   policyWhoCan: '/v1/policy/who-can',
   policyDiff: '/v1/policy/diff',
   policyLint: '/v1/policy/lint',
+  operators: '/v1/operators',
+  operatorRole: '/v1/operators/:operator/role',
+  operatorCertificates: '/v1/operators/:operator/certificates',
+  operatorRevoke: '/v1/operators/:operator/revoke',
   audit: '/v1/audit',
   auditVerify: '/v1/audit/verify',
 } as const

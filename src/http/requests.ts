@@ -12,8 +12,8 @@ import { CERTIFICATE_STATES, PROFILE_NAMES } from '../core/registry.ts'
 import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
 /** A refusal of one field, with its own reason code. */
-export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
-  return z.string().transform((text, context) => {
+export function parsed<Out>(parse: (text: string) => Decision<Out>, meta: { readonly description?: string; readonly examples?: string[] } = {}): z.ZodType<Out, string> {
+  return z.string().meta(meta).transform((text, context) => {
     const decision = parse(text)
     if (decision.allow) return decision.value
     context.addIssue({ code: 'custom', message: decision.detail ?? decision.reason, params: { reason: decision.reason } })
@@ -21,8 +21,8 @@ export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<O
   })
 }
 
-export const deviceId = parsed(parseDeviceId)
-export const serialNumber = parsed(parseSerialNumber)
+export const deviceId = parsed(parseDeviceId, { description: '1 to 64 of A-Z a-z 0-9 _ . -, the first a letter or digit.', examples: ['pump-17'] })
+export const serialNumber = parsed(parseSerialNumber, { description: 'A serial number in hex, in either case, with colons or without.' })
 export const caName = parsed(parseCaName)
 export const groupName = parsed(parseGroupName)
 
@@ -51,7 +51,7 @@ export const description = z.strictObject({
 })
 
 /** Rows are judged one by one: each has a result of its own. */
-export const newDevices = z.strictObject({ devices: z.array(z.unknown()).min(1).max(REGISTRY_LIMITS.pageSizeMax) })
+export const newDevices = z.strictObject({ devices: z.array(z.unknown().meta({ description: 'As one device.' })).min(1).max(REGISTRY_LIMITS.pageSizeMax) })
 
 export const enrollment = z.strictObject({ csr: z.string().max(2 * X509_LIMITS.csrBytesMax) })
 

@@ -18,6 +18,7 @@ export const TAGS = {
   renewal: 'What expires, and its renewal',
   ca: 'The certificate authorities',
   policy: 'The policy',
+  operators: 'Operators and their roles',
   audit: 'What has happened',
 } as const
 export type Tag = keyof typeof TAGS
@@ -27,6 +28,8 @@ export interface Asked<Params, Query, Body> {
   readonly desk: Desk
   /** How the running server is. */
   readonly status: () => Readonly<Record<string, unknown>>
+  /** What describes this API. */
+  readonly document: () => Readonly<Record<string, unknown>>
   readonly params: Params
   readonly query: Query
   readonly body: Body
@@ -49,6 +52,8 @@ export interface RouteFacts {
   readonly path: string
   /** The least role that may ask. */
   readonly role: Role
+  /** 'own': operators of a tenant may ask, too, about what is theirs. Without it they are refused. */
+  readonly tenants?: 'own'
   readonly tag: Tag
   /** What it does, as one sentence. */
   readonly summary: string

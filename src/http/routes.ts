@@ -7,6 +7,7 @@ import { CA_ROUTES } from './ca-routes.ts'
 import { CERTIFICATE_ROUTES } from './certificate-routes.ts'
 import { DEVICE_ROUTES } from './device-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
+import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
@@ -20,6 +21,12 @@ const SERVER_ROUTES = {
     summary: 'Says how the server is: its version, its sessions, what expires.',
     answer: answers.status,
     act: async ({ status }) => status(),
+  }),
+  openapi: route({
+    method: 'GET', path: ADMIN_PATHS.openapi, role: 'viewer', tenants: 'own', tag: 'server',
+    summary: 'Describes this API: OpenAPI 3.1.',
+    answer: answers.openapi,
+    act: async ({ document }) => document(),
   }),
 } as const
 
@@ -46,5 +53,6 @@ export const ROUTES = {
   ...RENEWAL_ROUTES,
   ...CA_ROUTES,
   ...POLICY_ROUTES,
+  ...OPERATOR_ROUTES,
   ...AUDIT_ROUTES,
 } as const satisfies RouteTable

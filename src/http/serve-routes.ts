@@ -8,6 +8,8 @@ import { NOTHING, type AnyRoute, type RouteTable } from './route.ts'
 export interface RoutePorts {
   readonly deskFor: (request: FastifyRequest) => Desk
   readonly status: () => Readonly<Record<string, unknown>>
+  /** What describes these routes. */
+  readonly document: () => Readonly<Record<string, unknown>>
 }
 
 /** What a server over TLS and one without have in common: all that is needed here. */
@@ -20,15 +22,23 @@ export function serveRoutes(app: App, table: RouteTable, ports: RoutePorts): voi
       method: row.method,
       url: row.path,
       ...(row.bodyBytesMax === undefined ? {} : { bodyLimit: row.bodyBytesMax }),
+      config: { row },
       handler: (request, reply) => handle(row, request, reply, ports),
     })
   }
+}
+
+/** The row that a request is for; undefined where there is none. */
+export function rowOf(request: FastifyRequest): AnyRoute | undefined {
+  const { row } = request.routeOptions.config as { readonly row?: AnyRoute }
+  return row
 }
 
 async function handle(row: AnyRoute, request: FastifyRequest, reply: FastifyReply, ports: RoutePorts): Promise<FastifyReply> {
   const asked = {
     desk: ports.deskFor(request),
     status: ports.status,
+    document: ports.document,
     params: parse(row.params ?? NOTHING, request.params),
     query: parse(row.query ?? NOTHING, request.query),
     header: (name: string) => textOf(request.headers[name]),

@@ -107,6 +107,7 @@ export async function openHouse(): Promise<House> {
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
         deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock }, actor),
+        version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
         log: () => {},
       })
