@@ -134,9 +134,10 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return known(id)
   }
 
-  async function changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }> {
+  async function changeDevice(id: DeviceId, action: DeviceAction, revision?: number): Promise<Device & { readonly sessionsClosed: number }> {
     await ports.detection?.settled(id)
     const device = known(id)
+    if (revision !== undefined && revision !== device.revision) throw no('revision-conflict', `the device is at revision ${device.revision}`)
     const next = nextDeviceState(device.state, action)
     if (!next.allow) throw failureOf(next)
     const state = next.value

@@ -12,7 +12,7 @@ export type { AdminCredential } from './transport.ts'
 export { SallyportError } from '../core/errors.ts'
 
 export interface CallOptions {
-  /** The request is done once, however often it is sent under this key: for a day at most. */
+  /** The request is done once, however often it is sent under this key within an hour, while the server runs. */
   readonly idempotencyKey?: string
   /** The ETag of what is to be changed: it is changed only if it is that still. */
   readonly ifMatch?: string
