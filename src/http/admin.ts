@@ -12,6 +12,7 @@ import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
 import type { Actor } from '../core/audit.ts'
 import { allow } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
+import { limitToTenant } from '../core/tenant-desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
@@ -155,7 +156,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   function deskOf(who: Admitted | undefined): Desk {
     // The gate stands before every route: nobody comes here without having passed it.
     if (who === undefined) throw new SallyportError('internal', 'A request was not judged.')
-    return ports.deskFor(who.actor)
+    const desk = ports.deskFor(who.actor)
+    return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant)
   }
 
   serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), status: ports.status, document: once(() => openApiOf(ROUTES, ports.version)) })
