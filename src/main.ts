@@ -154,7 +154,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     renewal,
     hints,
     traffic: meters.traffic,
-    timing: meters.timing,
+    timing: meters.timing, trace: meters.trace,
   })
   stack.defer(() => broker.close())
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
@@ -170,7 +170,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     policies,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
-    clock: Date.now,
+    clock: Date.now, trace: meters.trace,
   }
   const admin = await openAdminServer({
     listen: config.listen.admin,
@@ -189,7 +189,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
     enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
-    audit: home.audit, log: say,
+    audit: home.audit, log: say, trace: meters.trace,
   })
   stack.defer(() => enroll.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: say }))
