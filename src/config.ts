@@ -3,10 +3,11 @@
 // config/table.ts; here is what several of them mean together.
 
 import { hostname } from 'node:os'
-import { detectionOf } from './config/detection.ts'
-import { isHost } from './config/kinds.ts'
+import { detectionOf, thresholdSettings } from './config/detection.ts'
+import { isHost, type Json } from './config/kinds.ts'
 import { invalid, readLayers, type Environment, type Layers } from './config/layers.ts'
-import { BURST_MAX, HOSTS_MAX, TABLE, type ConfigSettings, type Key, type LogLevel } from './config/table.ts'
+import type { Row } from './config/rows.ts'
+import { BURST_MAX, HOSTS_MAX, SECTIONS, TABLE, type ConfigSettings, type Key, type LogLevel } from './config/table.ts'
 import type { TrustedFile } from './config/trust.ts'
 import type { DetectionRules } from './core/detection/rules.ts'
 import type { EnrollRules } from './core/enroll-rules.ts'
@@ -50,6 +51,10 @@ export type AllSettings = ConfigSettings & { readonly 'limits.sourceBurst': numb
 export interface Config {
   /** What follows is made of them. */
   readonly settings: AllSettings
+  /** The same as they would be written; a secret is not. */
+  readonly written: Readonly<Record<string, Json | undefined>>
+  /** Which of the optional sections are there. */
+  readonly sections: readonly string[]
   readonly organisation: string
   readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined; readonly pki: Listen; readonly metrics: MetricsListen }
   readonly pki: PkiConfig
@@ -104,16 +109,19 @@ export function loadConfig(home: string, environment: Environment, flags: Config
 /** The same, with the origin of each value. `file`: read this one in place of that of the home. */
 export function readConfig(home: string, environment: Environment, flags: ConfigFlags = {}, file?: string): ReadConfig {
   const layers = readLayers({ table: TABLE, home, environment, set: flags.set ?? [], ...(file === undefined ? {} : { file }) })
-  const settings = settingsOf(layers, flags)
-  judgeTogether(layers, settings)
-  judgeMetrics(layers, settings)
-  const detection = detectionOf(layers.reader, layers.said, settings)
+  const said = settingsOf(layers, flags)
+  judgeTogether(layers, said)
+  judgeMetrics(layers, said)
+  const detection = detectionOf(layers.reader, layers.said, said)
   if (layers.reader.problems.length > 0) throw invalid(layers.reader.problems)
+  const settings: AllSettings = { ...said, ...thresholdSettings(detection) }
   const listen = listenOf(settings, layers)
   return {
     layers,
     config: {
       settings, listen, detection,
+      written: writtenOf(layers, settings),
+      sections: Object.keys(SECTIONS).filter((name) => layers.hasSection(name)),
       organisation: settings.organisation,
       pki: { url: settings['pki.url'], crlShards: settings['pki.crlShards'], crlHours: settings['pki.crlHours'] },
       hosts: hostsOf(settings, listen, flags),
@@ -142,6 +150,15 @@ function settingsOf(layers: Layers, { portsAuto }: ConfigFlags): AllSettings {
   const keys = Object.keys(TABLE) as Key[]
   const settings = Object.fromEntries(keys.map((key) => [key, portsAuto === true && PORT_KEY.test(key) ? 0 : layers.value(key)])) as unknown as ConfigSettings
   return { ...settings, 'limits.sourceBurst': settings['limits.sourceBurst'] ?? Math.max(settings['limits.sourceRatePerSecond'], BROKER_LIMITS.sourceBurst) }
+}
+
+function writtenOf(layers: Layers, settings: Readonly<Record<string, unknown>>): Config['written'] {
+  return Object.fromEntries(Object.entries<Row<unknown>>(TABLE).map(([key, { preset }]) => {
+    const value = settings[key]
+    // A number may be made of others; everything else is what was said, or the default.
+    const isMade = typeof value === 'number' && value !== layers.value(key)
+    return [key, isMade ? (value === Infinity ? 'off' : value) : layers.said(key)?.written ?? (preset === undefined && typeof value === 'number' ? value : preset)]
+  }))
 }
 
 /** What is wrong with one key because of another. */

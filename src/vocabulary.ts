@@ -238,6 +238,7 @@ export const RESERVED_ROOT_PREFIX = '$'
 /** The admin API. What begins with a colon is filled in by the caller, percent-encoded. */
 export const ADMIN_PATHS = {
   status: '/v1/status',
+  reload: '/v1/reload',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
   caRequest: '/v1/ca/request',

@@ -12,6 +12,7 @@ import type { Device } from '../core/device.ts'
 import type { ClaimMade, TokenMade, TokenShown } from '../core/enrollment-desk.ts'
 import type { CaName } from '../core/ids.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
+import type { Reloaded } from '../core/reload.ts'
 import type { MassRevoked } from '../core/mass-revocation.ts'
 import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
 import type { Explanation } from '../core/policy/explain.ts'
@@ -105,6 +106,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     requestCa: () => call<CaRequest>('POST', ADMIN_PATHS.caRequest, {}),
     importCa: async (source) => (await call<{ items: readonly CaName[] }>('POST', ADMIN_PATHS.caImport, source)).items,
     noteCaKey: async (ca, action) => void (await call('POST', ADMIN_PATHS.caKey, { ca, action })),
+    reload: () => call<Reloaded>('POST', ADMIN_PATHS.reload, {}),
     detections: async () => (await get<{ items: readonly OnRung[] }>(ADMIN_PATHS.detection)).items,
     clearDetection: (id) => call<DetectionCleared>('POST', at(ADMIN_PATHS.deviceDetectionClear, id), {}),
     createTokens: async (tokens) => (await call<{ items: readonly TokenMade[] }>('POST', ADMIN_PATHS.tokens, { tokens })).items,
