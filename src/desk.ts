@@ -20,6 +20,7 @@ import type { Reloaded } from './core/reload.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
+import { openOperatorDesk } from './operator-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
@@ -290,6 +291,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     clearDetection,
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
+    ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

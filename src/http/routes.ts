@@ -7,6 +7,7 @@ import { CA_ROUTES } from './ca-routes.ts'
 import { CERTIFICATE_ROUTES } from './certificate-routes.ts'
 import { DEVICE_ROUTES } from './device-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
+import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import { RELOAD_ROUTES } from './reload-routes.ts'
 import * as requests from './requests.ts'
@@ -48,5 +49,6 @@ export const ROUTES = {
   ...RENEWAL_ROUTES,
   ...CA_ROUTES,
   ...POLICY_ROUTES,
+  ...OPERATOR_ROUTES,
   ...AUDIT_ROUTES,
 } as const satisfies RouteTable
