@@ -284,7 +284,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     reload: async () => {
-      if (ports.reload === undefined) throw new SallyportError('unreachable', 'No server runs here: there is nothing to reload.', { fix: 'The next start reads all files. To look at them now: sallyport config check' })
+      if (ports.reload === undefined) throw new SallyportError('unreachable', 'No server runs here: there is nothing to reload.')
       return ports.reload(actor)
     },
     detections: () => onRungs(registry, ports.detection),

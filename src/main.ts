@@ -163,7 +163,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   stack.defer(() => broker.close())
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: say })
-  const reload = openReloads({ started: config, inForce: () => inForce.config, read: options.config, prepare: prepareReload, done: reloaded, serially, record: (event) => home.audit.record(event), clock: Date.now, log: say, isEnding: () => options.signal.aborted })
+  const reloads = openReloads({ started: config, inForce: () => inForce.config, read: options.config, prepare: prepareReload, done: reloaded, serially, record: (event) => home.audit.record(event), clock: Date.now, log: say, isEnding: () => options.signal.aborted })
   const desk: DeskPorts = {
     registry: home.registry,
     view: home.view,
@@ -175,7 +175,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     policies,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
-    reload: (actor) => reload(actor),
+    reload: reloads.asked,
     clock: Date.now,
   }
   const admin = await openAdminServer({
@@ -211,7 +211,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
-  options.onReload(reloadUnasked)
+  options.onReload(reloads.unasked)
   stack.use(openUpkeep([
     { everyMs: LIFE.credentialsLookMs, work: () => renew(), complaint: 'the certificates could not be renewed' },
     { everyMs: LIFE.day, work: () => pki.renew(), complaint: 'the certificate of the OCSP responder could not be renewed' },
@@ -260,16 +260,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     return () => {
       replaceTls()
       policies.replace(nextPolicy)
+      log.setLevel(nextConfig.logLevel)
       inForce = { config: nextConfig, foreign: nextForeign, trust: nextTrust, tls: nextTls }
-    }
-  }
-
-  /** Nobody waits for an answer: why it was refused is in the log. */
-  async function reloadUnasked(): Promise<void> {
-    try {
-      await reload({ kind: 'local' })
-    } catch {
-      // What was in force stays in force.
     }
   }
 

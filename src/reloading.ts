@@ -28,13 +28,29 @@ export interface ReloadPorts {
 
 const KNOWN = { table: TABLE, sections: SECTIONS }
 
-/** The way to reload. Who asks while another one waits gets the answer of that: it has not begun, and will see what both ask for. */
-export function openReloads(ports: ReloadPorts): (actor: Actor) => Promise<Reloaded> {
+export interface Reloads {
+  /** Who asks while another one waits gets the answer of that: it has not begun, and will see what both ask for. Rejects with why it was refused. */
+  readonly asked: (actor: Actor) => Promise<Reloaded>
+  /** The same of somebody who hears no answer: by a signal. Never rejects; why it was refused is in the log. */
+  readonly unasked: () => Promise<void>
+}
+
+export function openReloads(ports: ReloadPorts): Reloads {
   let waiting: Promise<Reloaded> | undefined
-  return (actor) => (waiting ??= ports.serially(() => {
+  const asked = (actor: Actor): Promise<Reloaded> => (waiting ??= ports.serially(() => {
     waiting = undefined
     return reload(ports, actor)
   }))
+  return {
+    asked,
+    async unasked() {
+      try {
+        await asked({ kind: 'local' })
+      } catch {
+        // What was in force stays in force.
+      }
+    },
+  }
 }
 
 /** Rejects with why it was refused; that is logged and audited already. */
