@@ -3,6 +3,7 @@
 // config/table.ts; here is what several of them mean together.
 
 import { hostname } from 'node:os'
+import type { AuditExport } from './config/audit-export.ts'
 import { detectionOf, thresholdSettings } from './config/detection.ts'
 import { isHost, type Json } from './config/kinds.ts'
 import { invalid, readLayers, type Environment, type Layers } from './config/layers.ts'
@@ -72,6 +73,7 @@ export interface Config {
   readonly detection: DetectionRules
   readonly renewal: RenewalRules
   readonly enroll: EnrollRules
+  readonly auditExport: readonly AuditExport[]
   readonly logLevel: LogLevel
   /** Absolute. */
   readonly policyFile: string
@@ -157,6 +159,7 @@ function configOf(layers: Layers, settings: AllSettings, detection: DetectionRul
       sameKey: settings['renewal.sameKey'],
     },
     enroll: { serverKeys: settings['enroll.serverKeys'], channelBinding: settings['enroll.channelBinding'] },
+    auditExport: settings['audit.export'],
     logLevel: settings['log.level'],
     policyFile: settings.policy,
     passphraseFile: settings.passphraseFile,
