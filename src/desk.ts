@@ -21,6 +21,7 @@ import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
+import type { Trace } from './core/trace.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
@@ -75,6 +76,8 @@ export interface DeskPorts {
   readonly policies: PoliciesOfHome
   /** Of a running server; without one there is nothing to reload. */
   readonly reload?: (actor: Actor) => Promise<Reloaded>
+  /** Hears of each revocation, and how long it took. */
+  readonly trace?: Trace
   readonly clock: () => EpochMs
 }
 
@@ -210,6 +213,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   }
 
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
+    const begunAt = clock()
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
@@ -229,7 +233,9 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
       // The server shows another one from here on, of a new key.
       if (changes.some(({ issuer, serial }) => records.some((r) => r.issuer === issuer && r.serial === serial && r.profile === 'server'))) await ports.ca.changed?.()
-      return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
+      const sessionsClosed = counts.reduce((sum, n) => sum + n, 0)
+      ports.trace?.({ name: 'revoke', begunAt, endedAt: clock(), attributes: { 'sallyport.revocation.reason': reason, 'sallyport.certificates': revoked.length, 'sallyport.sessions': sessionsClosed } })
+      return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed, closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
     }
   }
 

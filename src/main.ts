@@ -158,7 +158,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     renewal,
     hints,
     traffic: meters.traffic,
-    timing: meters.timing,
+    timing: meters.timing, trace: meters.trace,
   })
   stack.defer(() => broker.close())
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
@@ -176,7 +176,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
     reload: reloads.asked,
-    clock: Date.now,
+    clock: Date.now, trace: meters.trace,
   }
   const admin = await openAdminServer({
     listen: config.listen.admin,
@@ -195,7 +195,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
     enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
-    audit: home.audit, log: say,
+    audit: home.audit, log: say, trace: meters.trace,
   })
   stack.defer(() => enroll.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: say }))

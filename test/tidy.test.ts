@@ -89,6 +89,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   re2js: ['policy-file'],
   pino: ['observe'],
   '@prometheus-io/client': ['observe'],
+  '@opentelemetry/api': ['observe'],
   commander: ['cli', 'cli-verb', 'cli-policy', 'cli-config', 'cli-operator', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],

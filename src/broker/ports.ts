@@ -11,6 +11,7 @@ import type { Trust } from '../x509/chain.ts'
 import type { BucketRate } from '../core/token-bucket.ts'
 import type { Router } from '../core/router.ts'
 import type { SessionStore } from '../core/session-store.ts'
+import type { Trace } from '../core/trace.ts'
 import type { Timing, Traffic } from '../core/traffic.ts'
 import type { Outbound } from './engine/outbound.ts'
 import type { Peer } from './peer.ts'
@@ -101,4 +102,5 @@ export interface BrokerPorts {
   /** Counted up here, read by others. */
   readonly traffic: Traffic
   readonly timing: Timing
+  readonly trace: Trace
 }

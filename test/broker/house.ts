@@ -14,6 +14,7 @@ import type { AuditEvent } from '../../src/core/audit.ts'
 import { DEFAULT_RULES, type DetectionRules } from '../../src/core/detection/rules.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type SerialNumber } from '../../src/core/ids.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
+import type { Trace } from '../../src/core/trace.ts'
 import { newTraffic, type Timing, type Traffic } from '../../src/core/traffic.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { AuditSink, CaRecord, CertificateRecord } from '../../src/core/registry.ts'
@@ -125,6 +126,7 @@ function compile(yaml: string, generation = 1): CompiledPolicy {
 export interface HouseOptions {
   readonly onEvent?: (event: AuditEvent) => void
   readonly timing?: Timing
+  readonly trace?: Trace
   /** What of the ladder's rules is not as by default; without it, nobody is watched. */
   readonly detection?: Partial<DetectionRules>
   readonly policy?: string
@@ -190,7 +192,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     observe: (peer) => observeForeign(home, peer, clock),
     renewal,
     hints,
-    traffic, timing: options.timing ?? (() => {}),
+    traffic, timing: options.timing ?? (() => {}), trace: options.trace ?? (() => {}),
     detection: {
       note: (device, fact) => watch.note(device, fact),
       isThrottled: (device) => watch.isThrottled(device),

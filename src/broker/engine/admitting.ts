@@ -170,6 +170,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     if (connack === undefined) return endings.fault(link, deny('packet-too-large', `CONNACK, of which the client takes ${client.maximumPacketSize} bytes`))
     link.routedAt = publishing.count
     link.output.write(connack)
+    broker.trace({ name: 'connect', begunAt: link.connection.acceptedAt, endedAt: broker.clock(), attributes: { 'sallyport.device': link.session.device, 'network.protocol.name': 'mqtt', 'network.protocol.version': link.session.protocol === 5 ? '5' : '3.1.1', 'client.address': link.session.source.address } })
     // It answers at once wherever the certificate does not wait for its first use.
     void broker.renewal.used(link.session)
     // The engine takes note of its CONNACK just after it has told us.
