@@ -16,6 +16,7 @@ import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNu
 import type { Applied, ApplyRequest } from './core/policy-desk.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
+import type { Reloaded } from './core/reload.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
@@ -73,6 +74,8 @@ export interface DeskPorts {
   /** The ladder of a running server; without one there is what the registry holds. */
   readonly detection?: DetectionPort
   readonly policies: PoliciesOfHome
+  /** Of a running server; without one there is nothing to reload. */
+  readonly reload?: (actor: Actor) => Promise<Reloaded>
   /** Hears of each revocation, and how long it took. */
   readonly trace?: Trace
   readonly clock: () => EpochMs
@@ -287,6 +290,10 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
+    reload: async () => {
+      if (ports.reload === undefined) throw new SallyportError('unreachable', 'No server runs here: there is nothing to reload.')
+      return ports.reload(actor)
+    },
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),

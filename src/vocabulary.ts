@@ -248,6 +248,7 @@ export const RESERVED_ROOT_PREFIX = '$'
 export const ADMIN_PATHS = {
   openapi: '/openapi.json',
   status: '/v1/status',
+  reload: '/v1/reload',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
   caRequest: '/v1/ca/request',

@@ -71,7 +71,7 @@ const COMPOSERS = [
   'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'cli-operator', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
-  'backup', 'restore', 'restore-swap', 'restore-replay',
+  'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request', 'observing', 'upkeep',
 ]
 
@@ -90,7 +90,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   pino: ['observe'],
   '@prometheus-io/client': ['observe'],
   '@opentelemetry/api': ['observe'],
-  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-operator', 'commands', 'device-sim'],
+  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-config', 'cli-operator', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],
   uqr: ['commands'],

@@ -61,16 +61,22 @@ export interface HintsPort {
   told(device: DeviceId): void
 }
 
+export interface ConnectionBounds {
+  readonly packetBytesMax: number
+  /** A client that asks for a longer keep-alive, or for none, is given this: in seconds. MQTT 5 is told [MQTT-3.2.2-21]. */
+  readonly keepAliveSecondsMax: number
+}
+
 export interface BrokerPorts {
   readonly host: string
   readonly port: number
   /** Absent: there is no such door. */
   readonly websocket: WebSocketListen | undefined
   readonly tls: TlsMaterial
+  /** Read at every connection: it may change. */
   readonly sourceRate: BucketRate
-  readonly packetBytesMax: number
-  /** A client that asks for a longer keep-alive, or for none, is given this: in seconds. MQTT 5 is told [MQTT-3.2.2-21]. */
-  readonly keepAliveSecondsMax: number
+  /** Those in force now; a connection keeps what it began with. */
+  readonly bounds: () => ConnectionBounds
   readonly view: RegistryView
   readonly audit: AuditSink
   readonly clock: () => EpochMs

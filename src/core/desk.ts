@@ -10,6 +10,7 @@ import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { OperatorDesk } from './operator-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
+import type { Reloaded } from './reload.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, JournalEntry, JournalQuery, Page } from './registry.ts'
@@ -163,6 +164,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   detections(): Promise<readonly OnRung[]>
   /** Takes a device off the ladder, and takes back what the ladder did to it; what an operator did stays. */
   clearDetection(id: DeviceId): Promise<DetectionCleared>
+  /** Reads configuration, policy, trust and server certificate anew: all of them or, with one mistake, none. */
+  reload(): Promise<Reloaded>
   auditTail(count: number): Promise<readonly AuditRecord[]>
   auditVerify(): Promise<AuditVerdict>
   [Symbol.asyncDispose](): Promise<void>

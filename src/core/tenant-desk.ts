@@ -14,7 +14,7 @@ const ORGANISATION = {
   policy: refused, policyHistory: refused, applyPolicy: refused, diffPolicy: refused, whoCan: refused, lintFleet: refused,
   admitManufacturer: refused, orderRenewal: refused, renewalOrders: refused, endRenewalOrder: refused, expiring: refused, renewOwn: refused,
   operators: refused, addOperator: refused, certifyOperator: refused, changeOperatorRole: refused, revokeOperator: refused,
-  auditTail: refused, auditVerify: refused,
+  auditTail: refused, auditVerify: refused, reload: refused,
 } as const satisfies Partial<Desk>
 
 export function limitToTenant(desk: Desk, tenant: TenantId): Desk {

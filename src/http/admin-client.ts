@@ -44,6 +44,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     requestCa: () => api.requestCa(),
     importCa: async (source) => (await api.importCa(source)).items,
     noteCaKey: async (ca, action) => void (await api.noteCaKey({ ca, action })),
+    reload: () => api.reload(),
     detections: async () => (await api.detections()).items,
     clearDetection: (id) => api.clearDetection({ id }),
     createTokens: async (tokens) => (await api.createTokens({ tokens })).items,

@@ -58,6 +58,8 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'policy-rejected': 'configuration',
   'policy-unresolved': 'configuration',
   'trust-loaded': 'configuration',
+  'config-loaded': 'configuration',
+  'config-rejected': 'configuration',
   detection: 'intrusion_detection',
   'audit-lost': 'process',
   'home-restored': 'configuration',
