@@ -19,6 +19,7 @@ import { junitOf } from './report/junit.ts'
 import { readReport } from './report/read-report.ts'
 import { packListText } from './report/pack-text.ts'
 import { scenarioPage } from './report/scenario-page.ts'
+import { scenarioPicture } from './report/scenario-picture.ts'
 import { scenarioText } from './report/scenario-text.ts'
 import { aftermathText } from './report/aftermath-text.ts'
 import { casesText, fleetText, paperOf } from './report/text.ts'
@@ -257,7 +258,7 @@ async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
   if (byOperator !== undefined) throw new SimError('usage', `${scenario.file}:${byOperator.line}: ${byOperator.kind} needs an operator of the target, and ${aim.name} is no home of Sallyport.`)
   const result = await runScenario({
     scenario, target: aim.target, identities: aim.identities, home, pid: () => aim.pid(), sources: openSources(aim.target), prefix, signal,
-    onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),
+    onPhase: (text) => progress.step(text), onProgress: (text, facts) => progress.status(text, facts === undefined ? undefined : (size) => scenarioPicture(facts(), size)),
   })
   print(stage, scenarioText(result, paperOf(process.stdout)))
   return { ok: result.ok, scenario: result }

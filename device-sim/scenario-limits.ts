@@ -17,6 +17,8 @@ export const SCENARIO_LIMITS = {
   workerAnswerMs: 30 * SECOND,
   /** Between two points of the charts. */
   sampleMs: SECOND,
+  /** What a person who looks on is shown of the past. */
+  liveSeconds: 60,
   /** A second's samples come within so many seconds. */
   openSeconds: 5,
   /** After the last phase, until what is under way has arrived. */

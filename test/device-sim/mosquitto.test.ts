@@ -21,7 +21,7 @@ import { startCareless } from './weak-mosquitto.ts'
 const signal = new AbortController().signal
 
 async function results(aim: Aim, ...cases: readonly CaseId[]): Promise<ReadonlyMap<CaseId, CaseResult>> {
-  const outcome = await attack({ aim, cases, signal, onResult: () => {} })
+  const outcome = await attack({ aim, cases, signal, onBegin: () => {}, onResult: () => {} })
   return new Map(outcome.results.map((result) => [result.case, result]))
 }
 
