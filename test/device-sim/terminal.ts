@@ -9,6 +9,7 @@ interface Row {
 
 export function openTerminal(columns: number) {
   let rows: Row[] = [{ text: '', wraps: false }]
+  let held = ''
   let [row, column, width, cursor, colours] = [0, 0, columns, true, 0]
   const at = (index: number): Row => (rows[index] ??= { text: '', wraps: false })
   const put = (letter: string): void => {
@@ -22,7 +23,12 @@ export function openTerminal(columns: number) {
     column += 1
   }
   return {
-    write(text: string) {
+    write(chunk: string) {
+      // A sequence may come in two pieces.
+      // oxlint-disable-next-line no-control-regex
+      const begun = /\u001B(\[[?\d;]*)?$/.exec(held + chunk)?.[0] ?? ''
+      const text = (held + chunk).slice(0, -begun.length || undefined)
+      held = begun
       // oxlint-disable-next-line no-control-regex
       for (const [piece = '', code, letter] of text.matchAll(/\u001B\[([?\d;]*)([A-Za-z])|[^]/g)) {
         if (letter === 'A') row = Math.max(0, row - Number(code === '' ? 1 : code))
