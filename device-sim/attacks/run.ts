@@ -11,7 +11,7 @@ import type { Arena, Attempt, Bench, Runner } from './arena.ts'
 import { rowOf, type CaseId } from './catalogue.ts'
 import type { CatalogueRow, Need } from './catalogue-row.ts'
 import { RUNNERS } from './families.ts'
-import { guardedAdmin, NEED_MISSING, needsOf, NotOffered } from './powers.ts'
+import { guardedAdmin, needsOf, NotOffered, whyNotRun } from './powers.ts'
 import { judgeCase, noEvidence, type Evidence, type Verdict } from './verdict.ts'
 
 export interface CaseResult {
@@ -85,7 +85,7 @@ export async function runCase(id: CaseId, contest: Contest, runner: Runner = RUN
   const { aim, powers } = contest
   const started = performance.now()
   const absent = needsOf(row).find((need) => !powers.has(need))
-  if (absent !== undefined) return notRun(id, NEED_MISSING[absent])
+  if (absent !== undefined) return notRun(id, whyNotRun(row, absent))
 
   const evidence = noEvidence()
   const reasons = new Set<string>()
