@@ -34,4 +34,6 @@ export const SCENARIO_LIMITS = {
   backoffMsMax: 30 * SECOND,
   connectAttemptsMax: 8,
   renewMs: 15 * SECOND,
+  /** A server that was told to read its configuration again has done so. */
+  reloadMs: 10 * SECOND,
 } as const

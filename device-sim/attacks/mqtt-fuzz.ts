@@ -4,12 +4,14 @@
 import type { Packet } from 'mqtt-packet'
 import { acknowledgeBytes, HEADER, packet, PINGREQ, PROPERTY, property, publishBytes, subscribeBytes, text, u16, u32, unsubscribeBytes, userProperty, varint } from '../forge/mqtt-bytes.ts'
 import type { Identity } from '../identities.ts'
+import { SIM_LIMITS } from '../limits.ts'
 import { MQTT_LIMITS } from '../mqtt-limits.ts'
 import type { MqttVersion } from '../oracle.ts'
 import type { Peer } from '../raw-peer.ts'
 import { openChance, type Chance } from '../scenario/chance.ts'
 import { connectFrom, type Arena, type Bench, type Runner } from './arena.ts'
 import { admitted, answersPing } from './sessions.ts'
+import { within } from '../within.ts'
 import { openWatcher, subscribe } from './watcher.ts'
 
 const below = (chance: Chance, end: number): number => Math.floor(chance.next() * end)
@@ -137,7 +139,9 @@ async function attackOn(arena: Arena, { attacker, victim, version, chance, deadl
     }
     for (let i = 0; i < MQTT_LIMITS.fuzzBatch; i++) peer.sendBytes(fuzzed(chance, version, own, victim.id))
     counts.sent += MQTT_LIMITS.fuzzBatch
-    await Promise.race([answersPing(peer), peer.closed])
+    const answered = await within(Promise.race([answersPing(peer), peer.closed]), arena.offers('letter') ? SIM_LIMITS.verdictMs : SIM_LIMITS.kickMs)
+    // A server that is not ours may wait for the rest of a packet that was cut off, as long as it likes.
+    if (answered === undefined) peer.socket.destroy()
   }
   peer?.end()
 }

@@ -69,7 +69,7 @@ export function guardedAdmin(operator: Partial<Admin>, takes: (need: Need) => vo
     tryRevoke: (target, reason, source) => ask('revocation', () => operator.tryRevoke?.(target, reason, source)),
     createToken: (id, wishes) => ask('enrollment', () => operator.createToken?.(id, wishes)),
     revokeToken: (token) => ask('enrollment', () => operator.revokeToken?.(token)),
-    createClaim: (pattern, csr) => ask('enrollment', () => operator.createClaim?.(pattern, csr)),
+    createClaim: (pattern, csr, uses) => ask('enrollment', () => operator.createClaim?.(pattern, csr, uses)),
     setGroups: (id, groups) => ask('registry', () => operator.setGroups?.(id, groups)),
     changeState: (id, action) => ask('registry', () => operator.changeState?.(id, action)),
     certificatesOf: (id) => ask('registry', () => operator.certificatesOf?.(id)),

@@ -41,7 +41,7 @@ export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
   const failed = (failure: Failure): void => noteFailure(findings, failure)
   const seats = seatsOf(plan, players)
   let timeline = openTimeline(wallMs())
-  const threads = await openThreads({ target: plan.target, seats, speeches: script.speeches, ids: players.map(({ id }) => id), seed: scenario.seed }, threadsFor(players.length), {
+  const threads = await openThreads({ target: plan.target, seats, speeches: script.speeches, ids: players.map(({ id }) => id), seed: scenario.seed, enroll: home?.enroll }, threadsFor(players.length), {
     onNews(news, thread) {
       if (news.kind === 'sample') timeline.add(thread, news.sample)
       else if (news.kind === 'leak') noteLeak(findings, `${news.device}: ${news.what}`)

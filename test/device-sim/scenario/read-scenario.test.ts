@@ -63,6 +63,7 @@ describe('a mistake is said where it stands, with what was perhaps meant', () =>
     [FILE.replace('version: 1', 'version: 2'), 's.yaml:1:1: version: Invalid input: expected 1.'],
     [FILE.replace(/phases:[\s\S]*/, ''), 's.yaml:1:1: phases: a list of at least one phase is missing.'],
     [FILE.replace('- connect: { group: sensors, over: 1.5s }', '- connect: { group: sensors }\n        storm: { group: sensors }'), 's.yaml:10:9: a step is a mapping with one key: enroll, connect,'],
+    [FILE.replace('connect: {', 'enroll: { with: clame,'), 's.yaml:9:19: with: Invalid option: expected one of "request"|"token"|"claim"|"manufacturer"|"password"|"server-key".'],
     ['name: [', 's.yaml:1:8: not valid YAML'],
     [FILE.replace('count: 10', 'count: 99999').replace('count: 1,', 'count: 2,'), '100001 devices in all; no more than 100000.'],
   ])('%#', (text, expected) => expect(mistakes(text).join('\n')).toContain(expected))
