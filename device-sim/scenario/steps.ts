@@ -128,12 +128,15 @@ async function withReasons({ plan: { home, signal }, findings }: Stage, step: St
   for (;;) {
     const { refusals } = await home.admin.refusalsAfter(newest)
     const seen = new Map(refusals.flatMap(({ device, reason: said }) => (device === undefined ? [] : [[device, said] as const])))
-    const missing = players.filter(({ id }) => !seen.has(id))
+    // Of one that was let in it is told already.
+    const told = new Set(findings.failures.flatMap(({ step: at, device }) => (at === placeOf(step) ? [device] : [])))
+    const held = players.filter(({ id }) => !told.has(id))
+    const missing = held.filter(({ id }) => !seen.has(id))
     if (missing.length > 0 && wallMs() < deadline && !signal.aborted) {
       await delay(SIM_LIMITS.auditPollMs)
       continue
     }
-    for (const { id } of players) {
+    for (const { id } of held) {
       const said = seen.get(id)
       if (said !== reason) noteFailure(findings, { step: placeOf(step), device: id, expected: `refused (${reason})`, seen: said === undefined ? 'no refusal in the audit log' : `refused (${said})` })
     }

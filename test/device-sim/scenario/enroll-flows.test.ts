@@ -43,6 +43,16 @@ describe.each(['request', 'token', 'claim', 'manufacturer', 'password', 'server-
   })
 })
 
+test('a certificate more under an id that is registered, and under one that is not, is let in: so a damaged one is made anew', async () => {
+  const identities = openIdentities(server.home.admin, 'again')
+  const { id } = await identities.fresh('kept')
+  for (const each of [id, 'again-new']) {
+    const { seen, peer } = await attemptConnect({ target: server.home.target, credentials: await identities.again(each), version: 5 }, each)
+    peer.end()
+    expect([each, seen.kind]).toEqual([each, 'admitted'])
+  }
+})
+
 describe('what is not given', () => {
   test('a claim enrolls each device once: for another key it gives nothing', async () => {
     const two = players('claimed')

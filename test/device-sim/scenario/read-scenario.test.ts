@@ -72,7 +72,12 @@ describe('a mistake is said where it stands, with what was perhaps meant', () =>
     expect(mistakes(FILE.replace('connect:', 'conect:').replace('rate: 10', 'rate: -1').replace('lost: 3', 'lots: 3')).map((line) => line.slice(0, 9))).toEqual(['s.yaml:9:', 's.yaml:13', 's.yaml:15'])
   })
 
-  test('a file that is not there', async () => await expect(readScenarioFile('nowhere.yaml')).rejects.toThrow('nowhere.yaml is not a file that can be read. The scenarios that come along are in device-sim/scenarios.'))
+  test('a file that is not there, with what was perhaps meant', async () => {
+    await expect(readScenarioFile('nowhere.yaml')).rejects.toThrow(/^nowhere\.yaml is not a file that can be read\. Those that come along: .*first-day, .*steady-telemetry\.$/)
+    await expect(readScenarioFile('firstday')).rejects.toThrow('firstday is not a file that can be read. Did you mean first-day? Those that come along: ')
+  })
+
+  test('one that comes along is found by its name', async () => expect(await readScenarioFile('first-day')).toMatchObject({ name: 'first day' }))
 })
 
 describe('the scenarios that come along', () => {
