@@ -4,6 +4,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { readYaml } from '../../src/yaml-source.ts'
+import { closest } from '../case-choice.ts'
 import { SimError } from '../failure.ts'
 import { SCENARIO_LIMITS } from '../scenario-limits.ts'
 import { meant, parsed, quoted, refusal, type At, type Mistake, type Tree } from '../yaml-file.ts'
@@ -16,7 +17,10 @@ export async function readScenarioFile(wanted: string): Promise<Scenario> {
   const names = (await readdir(READY_MADE)).flatMap((each) => (each.endsWith('.yaml') ? [each.slice(0, -'.yaml'.length)] : []))
   const file = names.includes(wanted) ? path.join(READY_MADE, `${wanted}.yaml`) : wanted
   const facts = await stat(file).catch(() => undefined)
-  if (facts === undefined || !facts.isFile()) throw new SimError('usage', `${wanted} is not a file that can be read.${meant(path.basename(wanted, '.yaml'), names)} Those that come along: ${names.join(', ')}.`)
+  if (facts === undefined || !facts.isFile()) {
+    const near = closest(path.basename(wanted, '.yaml'), names)
+    throw new SimError('usage', `${wanted} is not a file that can be read.${near === undefined ? '' : ` Did you mean ${near}?`} Those that come along: ${names.join(', ')}.`)
+  }
   if (facts.size > SCENARIO_LIMITS.fileBytesMax) throw new SimError('usage', `${file} is larger than ${SCENARIO_LIMITS.fileBytesMax} bytes.`)
   return readScenario(path.relative('.', file) || file, await readFile(file, 'utf8'))
 }
