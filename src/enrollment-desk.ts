@@ -15,10 +15,11 @@ import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
 import { parseDevicePassword } from './core/password.ts'
 import { openRates } from './core/rates.ts'
-import type { CertificateRecord, Change, Page, Registry } from './core/registry.ts'
+import type { CertificateRecord, Change, Registry } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
 import { newTokenName, openClaimDesk, shownToken, tokenLetters } from './claim-desk.ts'
+import { allCertificatesOf } from './device-certificates.ts'
 import { ENROLL_LIMITS } from './enrollment-limits.ts'
 import { readRequest, type AskedHow } from './est-request.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
@@ -180,7 +181,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     if (!fitting.allow) return fitting
     const { usedBefore } = fitting.value
     // All are looked at: the view does not hold those that have ended.
-    const ofDevice = usedBefore || isShared(token) || serverKey !== undefined ? recordsOf(device) : []
+    const ofDevice = usedBefore || isShared(token) || serverKey !== undefined ? allCertificatesOf(registry, device) : []
     // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
     if (usedBefore && isOver(ofDevice, asked, now)) return deny('token-used-up', 'its certificate is over')
     const known = registry.device(device)
@@ -195,17 +196,6 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     if (!approved.allow) return approved
     const certified = await issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
     return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
-  }
-
-  function recordsOf(device: DeviceId): readonly CertificateRecord[] {
-    const found: CertificateRecord[] = []
-    let after: string | undefined
-    do {
-      const page: Page<CertificateRecord> = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
-      found.push(...page.items)
-      after = page.next
-    } while (after !== undefined)
-    return found
   }
 
   async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
