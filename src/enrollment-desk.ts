@@ -12,7 +12,7 @@ import type { Device } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import type { EnrollmentDesk, NewToken, TokenMade } from './core/enrollment-desk.ts'
 import { failureOf } from './core/errors.ts'
-import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
+import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type KeyHash, type TokenName } from './core/ids.ts'
 import { parseDevicePassword } from './core/password.ts'
 import { openRates } from './core/rates.ts'
 import type { CertificateRecord, Change, Registry } from './core/registry.ts'
@@ -192,7 +192,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     const use: TokenUse = { device, spkiSha256: plan.value.spkiSha256 }
     const untaken = judgeTakeover(token, use, ofDevice)
     if (!untaken.allow) return untaken
-    const approved = await approval({ registry, token, use: asked, source, now })
+    const approved = await approval({ registry, token, use: serverKey === undefined ? asked : { device, spkiSha256: approvedAs(csr) }, source, now })
     if (!approved.allow) return approved
     const certified = await issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
     return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
@@ -299,6 +299,12 @@ function isFrom(token: TokenRecord, address: string): boolean {
 function newDevice(id: DeviceId, token: TokenRecord, now: EpochMs): Device {
   return { id, tenant: DEFAULT_TENANT, groups: token.groups, attributes: {}, state: 'active', createdAt: now, revision: 1 }
 }
+
+/**
+ * What stands in place of the key where that is to be made here: nobody has proven to hold the one of the request, so what was approved
+ * for who holds it must not be taken for this.
+ */
+const approvedAs = ({ key }: CsrFacts): KeyHash => hashOf(`serverkeygen\0${key.spkiSha256}`).toString('hex') as KeyHash
 
 /** Where a token asks for an operator: what one has said, or that one is waited for. */
 async function approval({ registry, token, use, source, now }: Pick<ToIssue, 'token' | 'use' | 'source' | 'now'> & { readonly registry: Registry }): Promise<Decision<void>> {

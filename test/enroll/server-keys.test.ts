@@ -140,6 +140,20 @@ describe('of the request', () => {
     }
   })
 
+  test('what an operator approved for a key of the device is not approved for one that is made here: of that key nobody has proven anything', async () => {
+    const id = await door.fresh()
+    const [token, own] = [await door.tokenFor(id, { approve: 'operator', uses: 2 }), privateKey()]
+    expect(outcome(await door.post('simpleenroll', forgeRequest(own, id), { token }))).toBe('202 enrollment-pending')
+    for (const { id: waiting, device } of (await door.house.desk().enrollments({ limit: 200 })).items) if (device === id) await door.house.desk().decideEnrollment(waiting, 'approved')
+    // Whoever has the token, too, and saw the public key.
+    const copied = forgeRequest(own, id, { signWith: privateKey() })
+    expect(outcome(await door.post('simpleenroll', copied, { token }))).toBe('400 csr-signature-invalid')
+    expect(outcome(await ask(copied, token))).toBe('202 enrollment-pending')
+    expect(outcome(await door.post('simpleenroll', forgeRequest(own, id), { token }))).toBe(CERTIFIED)
+    for (const { id: waiting, device } of (await door.house.desk().enrollments({ limit: 200 })).items) if (device === id) await door.house.desk().decideEnrollment(waiting, 'approved')
+    expect(outcome(await ask(copied, token))).toBe(CERTIFIED)
+  })
+
   test('the name counts as ever, and so does the token', async () => {
     const [id, other] = [await door.fresh(), await door.fresh()]
     const token = await door.tokenFor(id)
