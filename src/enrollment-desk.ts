@@ -204,6 +204,9 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
     const audit: AuditEvent = { kind: 'token-used', at: now, token: token.name, device: use.device, source, ...(presented === undefined ? {} : { presented }) }
     if (known === undefined) {
+      // It would be registered, and the token used, for nothing.
+      const named = await authority.mayName({ commonName: use.device, device: use.device })
+      if (!named.allow) return named
       // A use with a device that is new: what is planned for it next can be asked for again by whoever has token and key.
       const added = await registry.commit(
         [{ kind: 'device-added', device: newDevice(use.device, token, now) }, used],
