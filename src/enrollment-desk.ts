@@ -15,7 +15,7 @@ import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type KeyHash, type TokenName } from './core/ids.ts'
 import { parseDevicePassword } from './core/password.ts'
 import { openRates } from './core/rates.ts'
-import type { CertificateRecord, Change, Registry } from './core/registry.ts'
+import type { CertificateRecord, Change, Expectation, Registry } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
 import { newTokenName, openClaimDesk, shownToken, tokenLetters } from './claim-desk.ts'
@@ -129,6 +129,8 @@ export interface ProvenRequest {
   readonly source: Source
   /** The certificate that proved it. */
   readonly presented?: Presented
+  /** What must hold, besides, at the moment at which the certificate is planned. */
+  readonly expected?: readonly Expectation[]
   /** As in `AskedHow`. */
   readonly serverKey?: KeyKind | undefined
 }
@@ -172,7 +174,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     return judged.allow ? allow({ usedBefore }) : judged
   }
 
-  async function withProven({ token, device, csr, source, presented, serverKey }: ProvenRequest): Promise<Decision<Certified>> {
+  async function withProven({ token, device, csr, source, presented, expected = [], serverKey }: ProvenRequest): Promise<Decision<Certified>> {
     const now = clock()
     // A secret has been counted before its request was parsed.
     if (presented !== undefined && !withinRate(presented.sha256 ?? token.name, now)) return deny('token-rate')
@@ -194,13 +196,13 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     if (!untaken.allow) return untaken
     const approved = await approval({ registry, token, use: serverKey === undefined ? asked : { device, spkiSha256: approvedAs(csr) }, source, now })
     if (!approved.allow) return approved
-    const certified = await issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
+    const certified = await issue({ token, use, source, presented, expected, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
     return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
   }
 
-  async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
+  async function issue({ token, use, source, presented, expected, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
     const actor = actorOf(token)
-    const open = { kind: 'token-open', name: token.name } as const
+    const standing: readonly Expectation[] = [{ kind: 'token-open', name: token.name }, ...expected]
     const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
     const audit: AuditEvent = { kind: 'token-used', at: now, token: token.name, device: use.device, source, ...(presented === undefined ? {} : { presented }) }
     if (known === undefined) {
@@ -210,7 +212,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
       // A use with a device that is new: what is planned for it next can be asked for again by whoever has token and key.
       const added = await registry.commit(
         [{ kind: 'device-added', device: newDevice(use.device, token, now) }, used],
-        [open, { kind: 'key-free', spkiSha256: use.spkiSha256, device: use.device }],
+        [...standing, { kind: 'key-free', spkiSha256: use.spkiSha256, device: use.device }],
         [{ kind: 'device-added', at: now, device: use.device, actor }, audit],
       )
       if (!added.allow && added.reason !== 'device-exists') return added
@@ -221,7 +223,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     // A key whose answer was lost is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
     const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => c.state === 'issued' && c.profile === 'device') } : {}
     const issued = await authority.issue({
-      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: [open] }, ...waiting,
+      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: standing }, ...waiting,
       ...(isShared(token) ? { inForceMax: alone(token, ofDevice) } : {}),
     }, actor)
     return issued.allow ? allow({ certificate: issued.value.der }) : issued
@@ -233,6 +235,7 @@ interface ToIssue {
   readonly use: TokenUse
   readonly source: Source
   readonly presented: Presented | undefined
+  readonly expected: readonly Expectation[]
   readonly now: EpochMs
   readonly usedBefore: boolean
   readonly known: Device | undefined
