@@ -105,6 +105,12 @@ export interface DeviceOut {
   readonly since: EpochMs
 }
 
+/** One of its certificates. */
+export interface CertificateOut extends DeviceOut {
+  readonly serial: SerialNumber
+  readonly notAfter: EpochMs
+}
+
 /** Everything that can happen to the registry. Readers of the change feed see exactly these. */
 export type Change =
   | { readonly kind: 'device-added'; readonly device: Device }
@@ -244,8 +250,8 @@ export interface Registry {
   revokedAfter(issuer: CaName, after: string): readonly RevokedEntry[]
   /** This device, where it is suspended or retired. */
   deviceOut(device: DeviceId): DeviceOut | undefined
-  /** All that are suspended or retired, by pages as `revokedAfter`. */
-  devicesOut(after: string): readonly DeviceOut[]
+  /** What this issuer has signed for devices that are suspended or retired, and is not revoked, superseded included: a page behind `after`, by device and serial; empty at the end. */
+  certificatesOut(issuer: CaName, after: Pick<CertificateOut, 'device' | 'serial'> | undefined): readonly CertificateOut[]
   /** Changes after `sequence`, in order, at most `limit`. */
   changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]
   close(): void
