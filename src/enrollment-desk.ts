@@ -1,7 +1,7 @@
 // Tokens in an open home: made, used up and revoked in the registry. The operator's part is in the Desk, that about certificates as
 // proof in claim-desk.ts; the other one is for the enrollment door, which has parsed nothing yet: it hands over what a stranger sent.
 
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual, type KeyObject } from 'node:crypto'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent, Presented, Source } from './core/audit.ts'
 import { attributesOf, type CsrFacts } from './core/certificate.ts'
@@ -9,7 +9,7 @@ import { isShared, judgeTakeover } from './core/claim.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
 import type { NewDevice } from './core/desk.ts'
 import type { Device } from './core/device.ts'
-import { judgeEnrollment } from './core/enrollment.ts'
+import { judgeEnrollment, type EnrollmentPlan } from './core/enrollment.ts'
 import type { EnrollmentDesk, NewToken, TokenMade } from './core/enrollment-desk.ts'
 import { failureOf } from './core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type KeyHash, type TokenName } from './core/ids.ts'
@@ -25,7 +25,7 @@ import { readRequest, type AskedHow } from './est-request.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { networkOf } from './policy-file.ts'
 import { underKey } from './x509/csr.ts'
-import { generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
+import { generateKey, generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
 
 export interface EnrollmentPorts {
   readonly registry: Registry
@@ -147,6 +147,9 @@ export interface EnrollmentDoor {
   fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }>
 }
 
+/** A request is judged with it before a key of its own is made. It certifies nothing. */
+const STAND_IN = generateKey('P-256')
+
 const TOKEN_RATE = { perSecond: ENROLL_LIMITS.tokenPerSecond, burst: ENROLL_LIMITS.tokenBurst }
 
 export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPorts): EnrollmentDoor {
@@ -188,14 +191,18 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     if (usedBefore && isOver(ofDevice, asked, now)) return deny('token-used-up', 'its certificate is over')
     const known = registry.device(device)
     if (known === undefined && !token.register) return deny('device-unknown', device)
-    const key = serverKey === undefined ? undefined : await generateKeyAside(serverKey)
-    const plan = judgeEnrollment(key === undefined ? csr : underKey(csr, key), known ?? newDevice(device, token, now))
-    if (!plan.allow) return plan
-    const use: TokenUse = { device, spkiSha256: plan.value.spkiSha256 }
-    const untaken = judgeTakeover(token, use, ofDevice)
+    // A key of ours is made when all else is said: whoever waits for an operator, or may not have it, costs none.
+    const judge = (key: KeyObject | undefined): Decision<EnrollmentPlan> => judgeEnrollment(key === undefined ? csr : underKey(csr, key), known ?? newDevice(device, token, now))
+    const first = judge(serverKey === undefined ? undefined : STAND_IN)
+    if (!first.allow) return first
+    const untaken = judgeTakeover(token, { device, spkiSha256: first.value.spkiSha256 }, ofDevice)
     if (!untaken.allow) return untaken
     const approved = await approval({ registry, token, use: serverKey === undefined ? asked : { device, spkiSha256: approvedAs(csr) }, source, now })
     if (!approved.allow) return approved
+    const key = serverKey === undefined ? undefined : await generateKeyAside(serverKey)
+    const plan = key === undefined ? first : judge(key)
+    if (!plan.allow) return plan
+    const use: TokenUse = { device, spkiSha256: plan.value.spkiSha256 }
     const certified = await issue({ token, use, source, presented, expected, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
     return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
   }

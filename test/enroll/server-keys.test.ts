@@ -4,11 +4,17 @@
 import { createHash, createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { privateKey, WEAK_KEYS } from '../../device-sim/forge/keys.ts'
 import { challengePassword, forgeRequest, type ForgedAttribute } from '../../device-sim/forge/request.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
+import { generateKeyAside } from '../../src/x509/keys.ts'
 import { CERTIFIED, openDoor, openssl, outcome, pemIn, type Answered, type Door } from './door.ts'
+
+vi.mock(import('../../src/x509/keys.ts'), async (original) => {
+  const real = await original()
+  return { ...real, generateKeyAside: vi.fn(real.generateKeyAside) }
+})
 
 let door: Door
 beforeAll(async () => {
@@ -197,10 +203,12 @@ describe('of the request', () => {
 test('an operator who has to approve it approves the request, by its key: no key is made before', async () => {
   const id = await door.fresh()
   const [token, csr] = [await door.tokenFor(id, { approve: 'operator' }), forgeRequest(privateKey(), id)]
+  const made = vi.mocked(generateKeyAside).mock.calls.length
   for (const _ of [1, 2]) expect(await ask(csr, token)).toMatchObject({ status: 202, headers: { 'retry-after': '60' } })
   const { items } = await door.house.desk().enrollments({})
   expect(items.filter((e) => e.device === id)).toHaveLength(1)
   expect(certificatesOf(id)).toEqual([])
+  expect(generateKeyAside).toHaveBeenCalledTimes(made)
   await door.house.desk().decideEnrollment(items.find((e) => e.device === id)!.id, 'approved')
   expect(outcome(await ask(forgeRequest(privateKey(), id), token))).toBe('202 enrollment-pending')
   expect(outcome(await ask(csr, token))).toBe(CERTIFIED)
