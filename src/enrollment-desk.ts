@@ -227,8 +227,8 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     const isCounted = usedBefore || registry.tokenUsed(token.name, use)
     const made: readonly AuditEvent[] = isKeyOurs ? [{ kind: 'server-key-made', at: now, device: use.device, source, actor }] : []
     const along = { changes: isCounted ? [] : [used], audit: [...(isCounted ? [] : [audit]), ...made] }
-    // A key whose answer was lost is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
-    const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => c.state === 'issued' && c.profile === 'device') } : {}
+    // A key whose answer was lost, or never came, is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
+    const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => (c.state === 'planned' || c.state === 'issued') && c.profile === 'device') } : {}
     const issued = await authority.issue({
       profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: standing }, ...waiting,
       ...(isShared(token) ? { inForceMax: alone(token, ofDevice) } : {}),

@@ -9,6 +9,10 @@ import { privateKey, WEAK_KEYS } from '../../device-sim/forge/keys.ts'
 import { challengePassword, forgeRequest, type ForgedAttribute } from '../../device-sim/forge/request.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
 import { generateKeyAside } from '../../src/x509/keys.ts'
+import { openAuthority } from '../../src/ca/issue.ts'
+import { SallyportError } from '../../src/core/errors.ts'
+import { openEnrollmentDoor, passwordToken } from '../../src/enrollment-desk.ts'
+import { addDevice, authorityPorts, openPlace } from '../ca/organisation.ts'
 import { CERTIFIED, openDoor, openssl, outcome, pemIn, type Answered, type Door } from './door.ts'
 
 vi.mock(import('../../src/x509/keys.ts'), async (original) => {
@@ -231,4 +235,23 @@ describe('where it is not allowed', () => {
     expect(outcome(await door.post('simpleenroll', forgeRequest(privateKey(), id), { token }))).toBe(CERTIFIED)
     await door.rulesAre({ serverKeys: 'allowed' })
   })
+})
+
+test('a signer that was away leaves plans whose keys are lost: they do not count against the device, which asks again', async () => {
+  using place = openPlace()
+  await place.make(addDevice('sensor-1'))
+  const ports = authorityPorts(place)
+  let isAway = true
+  const authority = openAuthority({ ...ports, signer: { ...ports.signer, sign: (tbs) => (isAway ? Promise.reject(new SallyportError('signer-unavailable', 'It is away.')) : ports.signer.sign(tbs)) } })
+  const id = 'sensor-1' as DeviceId
+  const password = passwordToken(id, { text: 'Zq4-vT9w-Lm2x-Rk7p', lifeMs: 1_000_000 }, place.clock())
+  if (!password.allow) throw new Error(password.reason)
+  await place.make({ kind: 'token-added', token: { ...password.value, usesMax: 4 } })
+  const desk = openEnrollmentDoor({ registry: place.registry, authority, clock: place.clock })
+  const made = async (): Promise<string> => desk.withToken({ token: 'Zq4-vT9w-Lm2x-Rk7p', device: id, csr: Buffer.from(forgeRequest(privateKey(), id).replaceAll(/-----.*-----/g, ''), 'base64'), source: { address: '127.0.0.1', port: 1 }, serverKey: 'P-256' })
+    .then((answer) => (answer.allow ? 'certificate' : answer.reason), (error: unknown) => (error instanceof SallyportError ? error.code : 'unknown'))
+  expect([await made(), await made(), await made()]).toEqual(['signer-unavailable', 'signer-unavailable', 'signer-unavailable'])
+  isAway = false
+  expect(await made()).toBe('certificate')
+  expect(place.registry.certificates({ device: id }).items.map(({ state }) => state).toSorted()).toEqual(['issued', 'superseded', 'superseded', 'superseded'])
 })
