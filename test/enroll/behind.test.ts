@@ -133,6 +133,6 @@ test('nobody waits for a door that is closed, nor for a thread that is started a
   const closing = await openEnrollDoor({ listen: { host: '127.0.0.1', port: 0 }, tls: material(), enrollments, audit: { record: () => {} }, log: () => {} }, (start) => (isMute ? new Worker('setInterval(() => {}, 1_000)', { eval: true }) : begin(start)))
   isMute = true
   await threads.at(-1)!.terminate()
-  await closing.close()
-  await closing.refresh()
+  await expect(closing.close()).resolves.toBeUndefined()
+  await expect(closing.refresh()).resolves.toBeUndefined()
 })

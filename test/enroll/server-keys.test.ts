@@ -17,7 +17,7 @@ import { CERTIFIED, openDoor, openssl, outcome, pemIn, type Answered, type Door 
 
 vi.mock(import('../../src/x509/keys.ts'), async (original) => {
   const real = await original()
-  return { ...real, generateKeyAside: vi.fn(real.generateKeyAside) }
+  return { ...real, generateKeyAside: vi.fn<typeof real.generateKeyAside>(real.generateKeyAside) }
 })
 
 let door: Door
