@@ -149,7 +149,7 @@ export type Change =
  * a second password of a device [revision-conflict], a key with two owners, be they devices, by certificate or by report, or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
  * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found],
  * a second order of one id [revision-conflict],
- * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
+ * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps, of all tokens and of one [enrollment-rate].
  */
 export type Expectation =
   /** [revision-conflict] */
