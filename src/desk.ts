@@ -194,7 +194,17 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
+  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber }
+
+  /** Of a device it looks twice: a renewal that was on its way to the registry had been seen by nobody, and comes from what is revoked by now. */
+  async function revoke(target: Target, reason: RevocationReason): Promise<Revocation> {
+    const first = await revokeSeen(target, reason)
+    if ('serial' in target) return first
+    const { revoked, sessionsClosed, closedMs } = await revokeSeen(target, reason)
+    return { ...first, revoked, sessionsClosed: first.sessionsClosed + sessionsClosed, closedMs: Math.max(first.closedMs, closedMs) }
+  }
+
+  async function revokeSeen(target: Target, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
