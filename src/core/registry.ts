@@ -148,7 +148,7 @@ export type Change =
  * a CRL number that is not higher than the last of its issuer and scope [revision-conflict],
  * a second password of a device [revision-conflict], a key with two owners, be they devices, by certificate or by report, or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
  * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found],
- * a second order of one id [revision-conflict],
+ * a second order of one id [revision-conflict], more open orders than every look at a session may ask [renewal-orders-limit],
  * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps, of all tokens and of one [enrollment-rate].
  */
 export type Expectation =
