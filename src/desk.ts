@@ -18,11 +18,11 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
+import { allCertificatesOf } from './device-certificates.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
-import { REGISTRY_LIMITS } from './limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 import { encodePem } from './x509/pem.ts'
@@ -194,20 +194,19 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  /** Those that have ended, too: the view holds only what is in force. */
-  function allCertificatesOf(device: DeviceId): readonly CertificateRecord[] {
-    const found: CertificateRecord[] = []
-    for (let after: string | undefined, more = true; more; more = after !== undefined) {
-      const page = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
-      found.push(...page.items)
-      after = page.next
-    }
-    return found
+  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber }
+
+  /** Of a device it looks twice: a renewal that was on its way to the registry had been seen by nobody, and comes from what is revoked by now. */
+  async function revoke(target: Target, reason: RevocationReason): Promise<Revocation> {
+    const first = await revokeSeen(target, reason)
+    if ('serial' in target) return first
+    const { revoked, sessionsClosed, closedMs } = await revokeSeen(target, reason)
+    return { ...first, revoked, sessionsClosed: first.sessionsClosed + sessionsClosed, closedMs: Math.max(first.closedMs, closedMs) }
   }
 
-  async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
+  async function revokeSeen(target: Target, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
-      const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
       if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
       const plan = planRevocation(records, reason, clock())
@@ -260,7 +259,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     journal: (query) => Promise.resolve(registry.journal(query)),
     devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
     // Promises that start with a throw must reject, not throw: hence async.
-    device: async (id) => ({ ...known(id), certificates: allCertificatesOf(id).toSorted((a, b) => b.createdAt - a.createdAt) }),
+    device: async (id) => ({ ...known(id), certificates: allCertificatesOf(registry, id).toSorted((a, b) => b.createdAt - a.createdAt) }),
     certificates: (query: CertificateQuery): Promise<Page<CertificateRecord>> => Promise.resolve(registry.certificates(query)),
     certificate: async (serial) => {
       const [record] = registry.certificatesBySerial(serial)

@@ -44,6 +44,8 @@ let house: House
 let server: EnrollServer
 let count = 0
 let ahead = 0
+/** Done whenever the door looks at the clock: that is in the middle of a request. */
+let meanwhile: (() => void) | undefined
 /** In place of what is trusted. */
 let trusted: Trust | undefined
 
@@ -55,7 +57,10 @@ beforeAll(async () => {
   const { home, organisation } = house
   await recordForeignCas(home, FOREIGN)
   const file = (called: string): string => readFileSync(path.join(house.folder, 'certs/local/server', called), 'utf8')
-  const clock = (): number => Date.now() + ahead
+  const clock = (): number => {
+    meanwhile?.()
+    return Date.now() + ahead
+  }
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
   server = await openEnrollServer({
     listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
@@ -65,6 +70,7 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   ahead = 0
+  meanwhile = undefined
   trusted = undefined
 })
 afterAll(async () => {
@@ -218,6 +224,22 @@ describe('the certificate of a claim', () => {
     const id = await known('line')
     const { credential, serial } = await claimFor({ target: { device: id } })
     await house.desk().revoke({ serial }, 'keyCompromise')
+    expect(await enroll(request(id), credential)).toBe('403 certificate-revoked')
+  })
+
+  test('gives nothing from the moment at which its revocation is answered, to who asked a moment before either', async () => {
+    const id = nextId('line')
+    const { credential, serial } = await claimFor({ target: { pattern: 'line-*' }, register: true, uses: 9 })
+    // The registration of the device is a commit of its own: between it and the plan there is time.
+    const stop = house.home.view.onChange((change) => {
+      if (change.kind === 'device-added' && change.device.id === id) revoked = house.desk().revoke({ serial }, 'keyCompromise')
+    })
+    let revoked: Promise<unknown> | undefined
+    const answer = await enroll(request(id), credential)
+    stop()
+    await revoked
+    expect([revoked === undefined, answer]).toEqual([false, '409 revision-conflict'])
+    expect(certificatesOf(id)).toEqual([])
     expect(await enroll(request(id), credential)).toBe('403 certificate-revoked')
   })
 
@@ -473,8 +495,15 @@ describe('the certificate of a manufacturer', () => {
       certificate: { issuer: 'factory' as CaName, serial: leaf.serialNumber.toLowerCase() as SerialNumber, profile: 'device', device: id, state: 'active', spkiSha256: keyHash(leaf.publicKey.export({ type: 'spki', format: 'der' })), sha256: leaf.fingerprint256.replaceAll(':', '').toLowerCase() as never, notBefore: 0, notAfter: Date.now() + DAY, createdAt: Date.now() },
     }], [], [])
     const csr = request(id)
-    expect(await enroll(csr, credential)).toBe(CERTIFIED)
-    await house.desk().revoke({ serial: leaf.serialNumber.toLowerCase() as SerialNumber }, 'keyCompromise')
+    let revoked: Promise<unknown> | undefined
+    let looks = 0
+    // By then its certificate has been judged.
+    meanwhile = () => {
+      if (++looks === 4) revoked = house.desk().revoke({ serial: leaf.serialNumber.toLowerCase() as SerialNumber }, 'keyCompromise')
+    }
+    expect(await enroll(csr, credential)).toBe('409 revision-conflict')
+    await revoked
+    expect(certificatesOf(id)).toMatchObject([{ state: 'revoked', issuer: 'factory' }])
     expect(await enroll(csr, credential)).toBe('403 certificate-revoked')
   })
 
