@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SallyportError } from '../core/errors.ts'
 import type { PublishDesk } from '../core/https-publish.ts'
+import type { Trace } from '../core/trace.ts'
 import { DOOR_LIMITS } from '../enrollment-limits.ts'
 import { openAsked } from './publish/asked.ts'
 import type { EnrollServer, EnrollServerPorts, EnrollTls } from './server.ts'
@@ -16,17 +17,22 @@ export interface EnrollDoor extends EnrollServer {
   refresh(): Promise<void>
 }
 
-export interface EnrollDoorPorts extends Omit<EnrollServerPorts, 'clock' | 'publish'> {
-  /** Publishes what is posted. Absent: nothing is. */
-  readonly desk?: PublishDesk
-}
+/** By what somebody asked, as it is told outside. */
+const KINDS: Readonly<Record<Question['method'], string>> = { withToken: 'token', withCertificate: 'certificate', renew: 'renewal' }
 
 export type Begin = (start: ThreadStart) => Worker
 
 const begun: Begin = (start) => new Worker(new URL('thread.ts', import.meta.url), { name: 'enroll', workerData: start, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
 
+export interface EnrollDoorPorts extends Omit<EnrollServerPorts, 'clock' | 'publish'> {
+  /** Publishes what is posted. Absent: nothing is. */
+  readonly desk?: PublishDesk
+  /** Hears of each request that was decided. */
+  readonly trace?: Trace
+}
+
 /** Opens the port. Failure: 'port-in-use'. The clock of the door itself is that of the machine. */
-export async function openEnrollDoor({ listen, tls, enrollments, desk, audit, log }: EnrollDoorPorts, begin: Begin = begun): Promise<EnrollDoor> {
+export async function openEnrollDoor({ listen, tls, enrollments, desk, audit, log, trace }: EnrollDoorPorts, begin: Begin = begun): Promise<EnrollDoor> {
   const factsNow = (): Facts => ({ caCertificates: enrollments.caCertificates(), labels: enrollments.labels(), rules: enrollments.rules(), packetBytesMax: desk?.packetBytesMax })
   const refreshed = new Map<number, () => void>()
   const closing = new AbortController()
@@ -48,8 +54,10 @@ export async function openEnrollDoor({ listen, tls, enrollments, desk, audit, lo
   }
 
   async function answer(worker: Worker, id: number, question: Question): Promise<void> {
+    const begunAt = Date.now()
     try {
       const decision = await decide(question)
+      trace?.({ name: 'enroll', begunAt, endedAt: Date.now(), attributes: { 'sallyport.enrollment': KINDS[question.method] }, ...(decision.allow ? {} : { reason: decision.reason }) })
       send(worker, { kind: 'answer', id, decision })
     } catch (error) {
       send(worker, { kind: 'failure', id, failure: toFailure(error) })
@@ -82,6 +90,9 @@ export async function openEnrollDoor({ listen, tls, enrollments, desk, audit, lo
   /** A thread that serves, and where. */
   async function start(where: EnrollServerPorts['listen']): Promise<{ readonly worker: Worker; readonly address: EnrollServer['address'] }> {
     const worker = begin({ listen: where, tls: inForce, facts: factsNow() })
+    // One that never speaks is waited for only as long as somebody wants a door.
+    const giveUp = (): void => void worker.terminate()
+    closing.signal.addEventListener('abort', giveUp)
     const address = await new Promise<EnrollServer['address']>((resolve, reject) => {
       const failed = (error: unknown): void => reject(new SallyportError('internal', `The thread of the enrollment door did not start (${String(error)}).`, { cause: error }))
       worker.once('error', failed)
@@ -91,7 +102,7 @@ export async function openEnrollDoor({ listen, tls, enrollments, desk, audit, lo
         if (message.kind === 'opened') resolve(message.address)
         else reject(message.kind === 'failed' ? fromFailure(message.failure) : new SallyportError('internal', 'The thread of the enrollment door spoke out of turn.'))
       })
-    })
+    }).finally(() => closing.signal.removeEventListener('abort', giveUp))
     worker.on('message', (message: FromThread) => hear(worker, message))
     worker.once('error', (error) => log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'the thread of the enrollment door failed'))
     return { worker, address }
@@ -130,6 +141,8 @@ export async function openEnrollDoor({ listen, tls, enrollments, desk, audit, lo
   }
 
   function refresh(): Promise<void> {
+    // There is nobody any more to be told.
+    if (closing.signal.aborted) return Promise.resolve()
     const id = ++lastRefresh
     return new Promise((resolve) => {
       refreshed.set(id, resolve)

@@ -155,7 +155,9 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<DoorSe
 
   async function answer({ request, response, continues, socket, source }: Asked): Promise<EstAnswer> {
     if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { Connection: 'close' } })
-    const [method = '', path = ''] = [request.method, request.url]
+    const { method = '', url = '' } = request
+    // A target may be a whole URL, as for a proxy. RFC 9112 §3.2.2.
+    const path = url.replace(/^https:\/\/[^/?#]+/i, '')
     // What nobody serves has no body that anybody reads.
     const serves = operationOf(method, path, ports.enrollments).allow
     if (continues && serves) response.writeContinue()

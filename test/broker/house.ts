@@ -14,6 +14,8 @@ import type { AuditEvent } from '../../src/core/audit.ts'
 import { DEFAULT_RULES, type DetectionRules } from '../../src/core/detection/rules.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type SerialNumber } from '../../src/core/ids.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
+import type { Trace } from '../../src/core/trace.ts'
+import { newTraffic, type Timing, type Traffic } from '../../src/core/traffic.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { AuditSink, CaRecord, CertificateRecord } from '../../src/core/registry.ts'
 import type { DeviceState } from '../../src/core/device.ts'
@@ -47,10 +49,13 @@ export interface Identity {
 export type Refusal = AuditEvent & { readonly kind: 'refusal' }
 
 export interface House extends AsyncDisposable {
+  readonly traffic: Traffic
   readonly broker: Broker
   readonly home: OpenHome
   readonly organisation: Organisation
   readonly port: number
+  /** Subscriptions by which messages are routed now. */
+  readonly routed: number
   /** PEM of the root: what clients trust. */
   readonly root: string
   /** The issuing CA with its key, for certificates that it would never make. */
@@ -128,6 +133,9 @@ function compile(yaml: string, generation = 1): CompiledPolicy {
 }
 
 export interface HouseOptions {
+  readonly onEvent?: (event: AuditEvent) => void
+  readonly timing?: Timing
+  readonly trace?: Trace
   /** What of the ladder's rules is not as by default; without it, nobody is watched. */
   readonly detection?: Partial<DetectionRules>
   readonly policy?: string
@@ -149,6 +157,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const root = encodePem('CERTIFICATE', organisation.root.der)
   const issuingPem = encodePem('CERTIFICATE', organisation.issuing.der)
   const events: AuditEvent[] = []
+  const traffic = newTraffic()
   const logged: string[] = []
   const waiting = new Set<() => void>()
   const foreign: Pick<CaRecord, 'name' | 'role' | 'tenant' | 'der'>[] = []
@@ -160,6 +169,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const audit: AuditSink = {
     record(event) {
       events.push(event)
+      options.onEvent?.(event)
       for (const check of waiting) check()
     },
   }
@@ -169,6 +179,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   let rules: DetectionRules = { ...DEFAULT_RULES, upTo: options.detection === undefined ? 'none' : DEFAULT_RULES.upTo, ...options.detection }
   const startWatch = (): Watch => openWatch({ rules: () => rules, registry: home.registry, view: home.view, audit, clock, log })
   let watch = startWatch()
+  let router: Parameters<typeof openBroker>[0]['router'] | undefined
   let looking = Promise.withResolvers<void>()
 
   const material = (change: Partial<TlsMaterial> = {}): TlsMaterial => ({
@@ -181,19 +192,19 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     host: '127.0.0.1', port: 0, tls: material(),
     websocket: options.websocketOrigins && { host: '127.0.0.1', port: 0, path: '/mqtt', origins: options.websocketOrigins },
     sourceRate: options.sourceRate ?? { perSecond: 1e6, burst: 1e6 },
-    packetBytesMax: options.packetBytesMax ?? 256 * 1024,
-    keepAliveSecondsMax: options.keepAliveSecondsMax ?? BROKER_LIMITS.keepAliveSecondsMax,
+    bounds: () => ({ packetBytesMax: options.packetBytesMax ?? 256 * 1024, keepAliveSecondsMax: options.keepAliveSecondsMax ?? BROKER_LIMITS.keepAliveSecondsMax }),
     view: home.view, clock,
     audit, log,
     trust: () => trust,
     enrolls: () => openTrust([...home.registry.cas(), ...foreign, ...enrolling]),
     policy: () => policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
-    router: openRouter(),
+    router: (router = openRouter()),
     store: options.wrapStore?.(store) ?? store,
     observe: (peer) => observeForeign(home, peer, clock),
     renewal,
     hints,
+    traffic, timing: options.timing ?? (() => {}), trace: options.trace ?? (() => {}),
     detection: {
       note: (device, fact) => watch.note(device, fact),
       isThrottled: (device) => watch.isThrottled(device),
@@ -226,12 +237,15 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     })
 
   const house: House = {
-    home, organisation, root, events, logged, material, heard, clock, audit, log,
+    home, organisation, root, traffic, events, logged, material, heard, clock, audit, log,
     get broker() {
       return broker
     },
     get port() {
       return broker.address.port
+    },
+    get routed() {
+      return router?.subscriptionCount ?? 0
     },
     get watch() {
       return watch

@@ -192,7 +192,7 @@ describe('hostile requests', () => {
     expect(['device-id-invalid', 'route-unknown']).toContain(answer.json()['code'])
   })
 
-  test.each(['', '../x', '__proto__', 'a\0b', 'a+b', '#', 'a/b', 'аdmin', 'a\u200bb', 'a b', 'a\nb', '\ud800', 'x'.repeat(65), 'x'.repeat(60_000)])('no device is registered as %j', async (id) => {
+  test.each(['', '../x', '__proto__', 'a\0b', 'a+b', '#', 'a/b', 'аdmin', 'a\u200bb', 'a b', 'a\nb', 'x'.repeat(65), 'x'.repeat(60_000)])('no device is registered as %j', async (id) => {
     expectProblem(await post('/v1/devices', { id }), 400, 'device-id-invalid')
   })
 
@@ -254,7 +254,7 @@ describe('hostile requests', () => {
   test('JSON that is nested 100,000 deep is refused, and overflows no stack', async () => {
     const deep = '['.repeat(100_000) + ']'.repeat(100_000)
     expectProblem(await post('/v1/devices', deep), 400, 'request-invalid')
-    expect((await post('/v1/devices', `{"devices":[${deep}]}`)).json()).toMatchObject({ results: [{ ok: false, code: 'request-invalid' }] })
+    expectProblem(await post('/v1/devices', `{"devices":[${deep}]}`), 400, 'request-invalid')
   })
 
   test('a body as large as allowed is read, one byte more is not', async () => {
@@ -343,7 +343,7 @@ describe('what is asked for', () => {
 describe('the server itself', () => {
   test('a port that is taken is a sentence', async () => {
     const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
-    const ports = { hosts: [], view: house.home.view, audit: house.home.audit, clock: Date.now, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, deskFor: () => house.desk(), status: () => ({}), log: () => {} }
+    const ports = { hosts: [], view: house.home.view, audit: house.home.audit, clock: Date.now, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, deskFor: () => house.desk(), version: '0.0.0', status: () => ({}), log: () => {} }
     await expect(openAdminServer({ ...ports, listen: { host: '127.0.0.1', port: port() } })).rejects.toMatchObject({ code: 'port-in-use', fix: expect.stringContaining('--ports auto') })
   })
 

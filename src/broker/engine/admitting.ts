@@ -38,6 +38,8 @@ export interface AdmittingPorts {
   tellGaps(session: Session, grants: Grants): void
   /** The connection has become this session. */
   onSession(session: Session, link: Link): void
+  /** Nothing is routed to this connection any longer: what its session holds is asked of the store until another connection has it. */
+  unroute(link: Link): void
 }
 
 export interface Admitting {
@@ -82,18 +84,25 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     }
     const opening = judged.value
     if (!broker.store.health.ok && asksToBeKept(packet)) return endings.refuseConnect(link, packet, deny('store-unavailable', broker.store.health.problem))
-    link.incumbent = ports.linkOfKey(opening.key)
-    if (link.incumbent?.session !== undefined) link.incumbent.session.ending ??= 'session-taken-over'
+    const incumbent = ports.linkOfKey(opening.key)
+    link.incumbent = incumbent
+    if (incumbent?.session !== undefined) incumbent.session.ending ??= 'session-taken-over'
     link.opening = opening
     link.session = openSession(link, opening)
     ports.onSession(link.session, link)
     link.outbound = openOutbound(link, link.session, packet)
     sessions.add(link.session)
+    // Its rights are judged no longer: what it still holds must bring nothing into a queue that is another's by now. The engine would close
+    // it when this CONNECT is answered, unless it has lost sight of it, or this connection ends before that. Trap 34.
+    if (incumbent !== undefined) {
+      ports.unroute(incumbent)
+      endings.takeOver(incumbent)
+    }
     auditAdmission(link.session, packet.username !== undefined)
     watching.admitted(link.session)
     // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
     packet.clientId = opening.key
-    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, broker.keepAliveSecondsMax)
+    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, link.bounds.keepAliveSecondsMax)
     done(null, true)
   }
 
@@ -116,7 +125,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
       return typeof value === 'number' ? value : undefined
     }
     return new Outbound({
-      session, output: link.output, clock: broker.clock,
+      session, output: link.output, clock: broker.clock, traffic: broker.traffic,
       bounds: { receiveMaximum: said('receiveMaximum') ?? RECEIVE_MAXIMUM_DEFAULT, packetBytesMax: said('maximumPacketSize'), topicAliasMaximum: said('topicAliasMaximum') ?? 0 },
       keep: (change) => keeping.keep(change),
       read: (after) => broker.store.queue(session.key, after, { messagesMax: BROKER_LIMITS.queuePageMessages, bytesMax: BROKER_LIMITS.queuePageBytes }),
@@ -136,7 +145,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
   function authenticate(client: EngineClient, _username: unknown, _password: unknown, done: Done): void {
     const link = linkOf(client)
     if (link?.opening === undefined || link.session?.ending !== undefined) return done(new Error('not admitted'), false)
-    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, broker.keepAliveSecondsMax)
+    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, link.bounds.keepAliveSecondsMax)
     boundExpiry(client, link.opening)
     done(null, true)
   }
@@ -147,7 +156,6 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     const { session, connect } = link
     if (!opened.allow) {
       if (connect !== undefined && !link.client.closed) endings.refuseConnect(link, connect, opened)
-      if (link.incumbent !== undefined) endings.takeOver(link.incumbent)
       return opened
     }
     if (opened.value === undefined || session === undefined) return opened
@@ -163,11 +171,14 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     link.connection.settled()
     // The engine says that shared subscriptions are not available; they are, and that need not be said [MQTT-3.2.2-13].
     const { sharedSubscriptionAvailable: _, ...said } = properties ?? {}
-    const connack = connackPacket(sessionPresent, said, link.session.protocol, client.maximumPacketSize)
+    // What this connection may send: the engine knows the most that any may.
+    const properly = 'maximumPacketSize' in said ? { ...said, maximumPacketSize: link.bounds.packetBytesMax } : said
+    const connack = connackPacket(sessionPresent, properly, link.session.protocol, client.maximumPacketSize)
     // [MQTT-3.1.2-24]: whom one may not even tell that it is admitted one cannot serve.
     if (connack === undefined) return endings.fault(link, deny('packet-too-large', `CONNACK, of which the client takes ${client.maximumPacketSize} bytes`))
     link.routedAt = publishing.count
     link.output.write(connack)
+    broker.trace({ name: 'connect', begunAt: link.connection.acceptedAt, endedAt: broker.clock(), attributes: { 'sallyport.device': link.session.device, 'network.protocol.name': 'mqtt', 'network.protocol.version': link.session.protocol === 5 ? '5' : '3.1.1', 'client.address': link.session.source.address } })
     // It answers at once wherever the certificate does not wait for its first use.
     void broker.renewal.used(link.session)
     // The engine takes note of its CONNACK just after it has told us.

@@ -81,7 +81,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const tellGaps = (session: Session, grants: Session['grants']): void => gaps(session.device, grants)
   const lostReport = openLostReport(ports)
   const holders = openHolders(store)
-  const outputs = openOutputs()
+  const outputs = openOutputs(ports.traffic)
   const onStoreFault = (cause: unknown): void => ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'the session store refused a change')
   const deadlines = openDeadlines({
     store, clock: ports.clock, onStoreFault,
@@ -120,7 +120,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const endings = openEndings(ports, (link) => wills.clear(link))
   const admitting = openAdmitting({
     broker: ports, sessions, judge, keeping, publishing, rights, endings, watching, linkOfKey, tellGaps,
-    linkOf: (client) => links.get(client),
+    linkOf: (client) => links.get(client), unroute: ({ outbound }) => outbound && router.remove(outbound),
     onSession: (session, link) => void linkOfSession.set(session, link),
   })
   const findRetained = openRetained({ store, publishing, mayShow: (retained) => purge.mayShow(retained), onStoreFault })
@@ -136,7 +136,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       return link === undefined || held.filter === SESSION_MARK.topic ? undefined : rights.admit(link, session, [held])[0]?.qos
     },
   })
-  const aedes = new Aedes(engineOptions({ preConnect: admitting.preConnect, authenticate: admitting.authenticate, ...hooks }, ports.packetBytesMax))
+  const aedes = new Aedes(engineOptions({ preConnect: admitting.preConnect, authenticate: admitting.authenticate, ...hooks }))
   const core = aedes as unknown as EngineCore
   await aedes.listen()
   // Trap 1: `constructor` and `__proto__` are names like any other.
@@ -168,7 +168,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       onDrained: () => link.outbound?.pump(),
     })
     const answers = openAnswerOrder(() => link.reading?.resume())
-    const link: Link = openLink({ connection, peer, client, output, answers, userProperties: noteUserProperties(client._parser), commit: (changes) => stored(link, () => store.commit(changes)) })
+    const link: Link = openLink({ connection, peer, client, bounds: ports.bounds(), output, answers, userProperties: noteUserProperties(client._parser), commit: (changes) => stored(link, () => store.commit(changes)) })
     links.set(client, link)
     open.add(link)
     takeSeat(client, core, {
@@ -179,9 +179,9 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     })
     client.subscriptions = Object.create(null) // trap 1
     client.duplicates = Object.create(null)
-    const reading = guardInput(client, stream, ports.packetBytesMax, {
+    const reading = guardInput(client, stream, link.bounds.packetBytesMax, {
       mayRead: () => answers.open + (link.gate?.waiting ?? 0) < BROKER_LIMITS.unansweredMax,
-      pace: () => link.pace,
+      pace: () => link.pace, traffic: ports.traffic,
       onFault: (fault) => endings.fault(link, fault),
     })
     watching.attached(link)
@@ -264,7 +264,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
 
   function subscribed({ outbound, session }: Link, filter: string, held: HeldSubscription): void {
     const parsed = parseTopicFilter(toWireFilter(filter))
-    if (outbound === undefined || !parsed.allow) return
+    if (outbound === undefined || session?.ending !== undefined || !parsed.allow) return
     deviceTopics.subscribed(session, filter)
     router.subscribe(outbound, parsed.value, { qos: held.qos, noLocal: held.nl === true, retainAsPublished: held.rap === true, identifier: held.si })
   }

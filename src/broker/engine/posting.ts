@@ -9,6 +9,7 @@ import { allow, deny, type Decision, type Denied } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
 import type { Caller, CallerId, Post, Posted, PublishDesk, Shown } from '../../core/https-publish.ts'
 import { printable, sessionKey, type DeviceId, type EpochMs } from '../../core/ids.ts'
+import { countByQos } from '../../core/traffic.ts'
 import type { Message, Publisher } from '../../core/message.ts'
 import type { CompiledPolicy } from '../../core/policy/compile.ts'
 import type { ConnectionFacts } from '../../core/policy/conditions.ts'
@@ -168,6 +169,7 @@ export function openPosting(ports: PostingPorts): Posting {
       refuse(line, judged, post.topic, judged.verdict)
       return { decision: judged, ends: judged.verdict?.onDeny === 'disconnect' }
     }
+    countByQos(broker.traffic.received, message.qos)
     const decision = outcomeOf(await published(message, line.publisher))
     if (!decision.allow) refuse(line, decision, post.topic, undefined)
     return { decision, ends: false }
@@ -187,7 +189,7 @@ export function openPosting(ports: PostingPorts): Posting {
     const { userProperties: _, ...single } = properties ?? {}
     const form = judgeProperties('publish', { ...single, ...(expirySeconds === undefined ? {} : { messageExpiryInterval: expirySeconds }) })
     if (!form.allow) return deny('publish-request', form.detail)
-    if (publishSize(message)(5, qos, []) > broker.packetBytesMax) return deny('packet-too-large')
+    if (publishSize(message)(5, qos, []) > broker.bounds().packetBytesMax) return deny('packet-too-large')
     // Its own topics are where a device asks the server by MQTT, and is answered there.
     if (topic.startsWith('$')) return deny('topic-reserved')
     if (open >= PUBLISH_LIMITS.unansweredMax) return deny('publish-busy')
@@ -282,7 +284,9 @@ export function openPosting(ports: PostingPorts): Posting {
     onEnd(listener) {
       onEnd = listener
     },
-    packetBytesMax: broker.packetBytesMax,
+    get packetBytesMax() {
+      return broker.bounds().packetBytesMax
+    },
     review(device) {
       if (device !== undefined) for (const line of byDevice.get(device) ?? []) look(line)
       else {
