@@ -147,7 +147,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
   /** Groups and attributes, in force for connected sessions when it resolves. */
   describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>
-  changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
+  /** `revision`: only if the device is still at this one. */
+  changeDevice(id: DeviceId, action: DeviceAction, revision?: number): Promise<Device & { readonly sessionsClosed: number }>
   /** `csr` is PEM; `read`: what was read in it, where that was done in this process. Idempotent by (device, public key): a lost answer can be asked for again. */
   enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled>
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>

