@@ -5,6 +5,7 @@ import { serve, type Ready } from '../main.ts'
 import { VERSION } from '../cli.ts'
 import { EXIT } from '../vocabulary.ts'
 import { homeOf, type CommonOptions } from './context.ts'
+import { notifyReady } from './notify.ts'
 
 interface ServeOptions extends CommonOptions {
   readonly ports: 'auto' | 'configured'
@@ -41,7 +42,10 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
       config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [], set: options.set ?? [] }),
       signal: ending.signal,
       version: VERSION,
-      onReady: (ready) => process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready)),
+      onReady: (ready) => {
+        process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready))
+        void notifyReady(process.env, (message) => process.stderr.write(`sallyport: ${message}\n`))
+      },
       onReload: (way) => {
         reload = way
       },
