@@ -17,6 +17,8 @@ import type { Applied, ApplyRequest } from './core/policy-desk.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
+import { openedLater, openFeedDesk, type LivePorts } from './feed-desk.ts'
+import type { AuditLog } from './observe/audit-log.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
@@ -54,6 +56,9 @@ export interface AuditPort {
   tail(count: number): Promise<readonly AuditRecord[]>
   refusals(device: DeviceId, limit: number): Promise<readonly RefusalSeen[]>
   detections(device: DeviceId, limit: number): Promise<readonly DetectionSeen[]>
+  readonly degraded: AuditLog['degraded']
+  readonly follow: AuditLog['follow']
+  readonly walkBack: AuditLog['walkBack']
 }
 
 export interface DeskPorts {
@@ -71,6 +76,8 @@ export interface DeskPorts {
   /** The ladder of a running server; without one there is what the registry holds. */
   readonly detection?: DetectionPort
   readonly policies: PoliciesOfHome
+  /** What a running server remembers and knows of its connections; without it the audit log is read when somebody asks. */
+  readonly live?: LivePorts
   readonly clock: () => EpochMs
 }
 
@@ -281,6 +288,10 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
+    ...openFeedDesk({
+      registry, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: allCertificatesOf, own: ports.own, detections: () => onRungs(registry, ports.detection),
+      policy: () => ports.policies.inForce().policy, ...(ports.live ?? openedLater(audit, clock)),
+    }, actor),
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {

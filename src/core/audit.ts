@@ -82,6 +82,10 @@ export type AuditEvent =
   /** The same of one device beyond the rate, counted. */
   | Common & { readonly kind: 'subscriptions-lost'; readonly device: DeviceId; readonly count: number }
   | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
+  /** The connection of an admitted session is gone, whoever ended it. */
+  | Common & { readonly kind: 'connection-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly source: Source; readonly connectedMs: number }
+  /** An operator ended this connection; its session is told of beside it. */
+  | Common & { readonly kind: 'connection-ended'; readonly device: DeviceId; readonly clientId: string; readonly actor: Actor }
   | Common & { readonly kind: 'device-added'; readonly device: DeviceId; readonly actor: Actor }
   | Common & { readonly kind: 'device-changed'; readonly device: DeviceId; readonly action: DeviceAction | 'describe' | 'register'; readonly state: DeviceState; readonly actor: Actor; readonly because?: string }
   | Common & { readonly kind: 'certificate-planned'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly actor: Actor }

@@ -209,6 +209,8 @@ export interface Registry {
   commit(changes: readonly Change[], expected: readonly Expectation[], audit: readonly AuditEvent[]): Promise<Decision<Committed>>
   device(id: DeviceId): Device | undefined
   devices(query: DeviceQuery): Page<Device>
+  /** How many there are in each state. */
+  devicesByState(): Readonly<Record<DeviceState, number>>
   certificate(issuer: CaName, serial: SerialNumber): CertificateRecord | undefined
   /** All certificates of this serial: serials are unique per issuer only. */
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]

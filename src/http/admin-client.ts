@@ -10,6 +10,7 @@ import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, Device
 import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
 import type { ClaimMade, TokenMade, TokenShown } from '../core/enrollment-desk.ts'
+import type { CertificateLife, ConnectionEnded, ConnectionPage, DeviceSessions, DeviceTopics, Overview, RefusalDetail, RefusalGroups, RefusalPage } from '../core/feed-desk.ts'
 import type { CaName } from '../core/ids.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
 import type { MassRevoked } from '../core/mass-revocation.ts'
@@ -69,7 +70,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|connection|refusal)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -120,6 +121,15 @@ export function openAdminClient(credential: AdminCredential): Desk {
     endRenewalOrder: async (order) => void (await call('POST', at(ADMIN_PATHS.renewalOrderEnd, order), {})),
     renewOwn: (credential) => call<Awaited<ReturnType<RenewalDesk['renewOwn']>>>('POST', ADMIN_PATHS.renewalOwn, { credential }),
     expiring: ({ withinMs, group, after, limit }) => get<ExpiringPage>(ADMIN_PATHS.expiring, { withinMs, group, after, limit }),
+    connections: (query) => get<ConnectionPage>(ADMIN_PATHS.connections, { ...query }),
+    endConnection: (id) => call<ConnectionEnded>('POST', at(ADMIN_PATHS.connectionEnd, id), {}),
+    refusals: (query) => get<RefusalPage>(ADMIN_PATHS.refusals, { ...query }),
+    refusalGroups: (filter) => get<RefusalGroups>(ADMIN_PATHS.refusalGroups, { ...filter }),
+    refusal: (id) => get<RefusalDetail>(at(ADMIN_PATHS.refusal, String(id))),
+    overview: () => get<Overview>(ADMIN_PATHS.overview),
+    deviceSessions: (id) => get<DeviceSessions>(at(ADMIN_PATHS.deviceSessions, id)),
+    deviceTopics: (id) => get<DeviceTopics>(at(ADMIN_PATHS.deviceTopics, id)),
+    deviceTimeline: async (id) => (await get<{ items: readonly CertificateLife[] }>(at(ADMIN_PATHS.deviceTimeline, id))).items,
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
     [Symbol.asyncDispose]() {

@@ -9,7 +9,7 @@ import type { AuditRecord, AuditVerdict, DetectionSeen, RefusalSeen } from '../c
 import type { AuditSink } from '../core/registry.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import { chainLine, EMPTY_HEAD, followLine, type ChainHead } from './chain.ts'
-import { detectionOf, recordOf, refusalOf } from './ecs.ts'
+import { detectionOf, placeOf, recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
 import { backwards, LINE_BREAK, readRange, verifyAuditFile } from './read-back.ts'
 
@@ -21,6 +21,16 @@ export interface AuditOutboxPort {
   onWaiting(listener: () => void): () => void
 }
 
+/** A record in its place. */
+export interface WrittenRecord {
+  /** Counted from 1, over all starts. */
+  readonly number: number
+  /** Without its place. */
+  readonly record: AuditRecord
+  /** As it stands in the log. */
+  readonly line: string
+}
+
 export interface AuditLog extends AuditSink {
   /** Everything recorded so far is on disk when it resolves, as far as the disk lets it. */
   flush(): Promise<void>
@@ -30,6 +40,10 @@ export interface AuditLog extends AuditSink {
   refusals(device: string, limit: number): Promise<readonly RefusalSeen[]>
   /** Newest first. */
   detections(device: string, limit: number): Promise<readonly DetectionSeen[]>
+  /** Called with each record as it gets its place in the chain. Returns the way to stop. */
+  follow(listener: (written: WrittenRecord) => void): () => void
+  /** What is written by now, newest first, as far back as the log is read at all or until `take` says that it has enough. */
+  walkBack(take: (written: WrittenRecord) => 'on' | 'enough'): Promise<void>
   /** The log could not be written the last time; what waits is kept up to a bound. */
   readonly degraded: boolean
   close(): void
@@ -56,6 +70,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let headSavedAt = 0
   let scheduled: NodeJS.Timeout | undefined
 
+  const followers = new Set<(written: WrittenRecord) => void>()
   const isFull = (): boolean => waitingChars > AUDIT_LIMITS.waitingCharsMax
 
   function append(event: AuditEvent, place: number | undefined): void {
@@ -64,11 +79,13 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       lost += 1
       return
     }
-    const made = chainLine(recordOf(event), head, place)
+    const record = recordOf(event)
+    const made = chainLine(record, head, place)
     head = made.head
     lines.push(made.line)
     waitingChars += made.line.length
     schedule()
+    for (const tell of followers) tell({ number: head.records, record, line: made.line })
   }
 
   function schedule(): void {
@@ -130,7 +147,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   }
 
   /** What is written by now, newest first. What is written meanwhile lies beyond the end, and is not asked for. */
-  async function read<T>(limit: number, pick: (record: AuditRecord) => T | undefined): Promise<T[]> {
+  async function read<T>(limit: number, pick: (record: AuditRecord, line: string) => T | undefined): Promise<T[]> {
     if (closed) return []
     write()
     holders += 1
@@ -224,6 +241,11 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     tail: async (count) => (await read(count, (record) => record)).toReversed(),
     refusals: (device, limit) => read(limit, (record) => refusalOf(record, device)),
     detections: (device, limit) => read(limit, (record) => detectionOf(record, device)),
+    follow(listener) {
+      followers.add(listener)
+      return () => void followers.delete(listener)
+    },
+    walkBack: async (take) => void (await read(1, (record, line) => (take({ number: placeOf(record), record, line }) === 'enough' ? true : undefined))),
     close() {
       if (closed) return
       stopWaiting()

@@ -52,7 +52,7 @@ export async function verifyAuditFile(file: string, saved: RememberedLog): Promi
 }
 
 /** Reads records from the end until `limit` of them were picked, within the bound on how far back it looks. */
-export async function backwards<T>(descriptor: number, end: number, limit: number, pick: (record: AuditRecord) => T | undefined): Promise<T[]> {
+export async function backwards<T>(descriptor: number, end: number, limit: number, pick: (record: AuditRecord, line: string) => T | undefined): Promise<T[]> {
   const picked: T[] = []
   const floor = Math.max(0, end - AUDIT_LIMITS.tailBytesMax)
   let rest = Buffer.alloc(0)
@@ -63,7 +63,7 @@ export async function backwards<T>(descriptor: number, end: number, limit: numbe
     for (const line of chunk.subarray(first).toString('utf8').split('\n').toReversed()) {
       if (line === '' || picked.length >= limit) continue
       const record = parseLine(line)
-      const found = record && pick(record)
+      const found = record && pick(record, line)
       if (found !== undefined) picked.push(found)
     }
     rest = Buffer.from(chunk.subarray(0, first))

@@ -76,6 +76,8 @@ export interface Reading {
   /** Packets that were read, and those among them that ask for something. */
   readonly packets: number
   readonly asks: number
+  /** That were read, of what passed. */
+  readonly bytes: number
   /** Runs the parser; while it runs the engine reads nothing: it would parse one chunk in the middle of another. */
   parsing(parse: () => number): number
   /** Reads on, if the engine wanted to and had to wait. */
@@ -102,6 +104,7 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   const { mayRead, onFault } = ports
   const guard = openFrameGuard(packetBytesMax, () => client.connackSent)
   const read = stream.read.bind(stream)
+  let bytes = 0
   let broken = false
   let discarding = false
   let parsing = false
@@ -123,6 +126,7 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   /** What of these bytes may go on. */
   function passed(chunk: Buffer): Buffer | null {
     const judged = guard.inspect(chunk)
+    bytes += chunk.length
     if (judged.allow && judged.value === chunk.length) return chunk
     broken = true
     if (!judged.allow) onFault(judged)
@@ -162,6 +166,9 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
     },
     get asks() {
       return guard.asks
+    },
+    get bytes() {
+      return bytes
     },
     resume,
     hold() {

@@ -2,7 +2,7 @@
 
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CertificatePlan, CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
-import type { Device } from '../../core/device.ts'
+import type { Device, DeviceState } from '../../core/device.ts'
 import type { Fingerprint } from '../../core/ids.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
@@ -69,6 +69,7 @@ function whereAlso(table: Readonly<Record<string, string>>, filters: readonly st
 export function prepareReader(db: DatabaseSync): Reader {
   const device = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id = ?`)
   const devicePage = filtered(db, (filters) => `SELECT ${DEVICE_COLUMNS} FROM devices WHERE ${whereAlso(DEVICE_FILTERS, filters)}id > ? ORDER BY id LIMIT ?`)
+  const byState = db.prepare('SELECT state, count(*) AS devices FROM devices GROUP BY state')
   const certificate = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE issuer = ? AND serial = ?`)
   const bySerial = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE serial = ? ORDER BY issuer`)
   const certificatePage = filtered(
@@ -147,6 +148,11 @@ export function prepareReader(db: DatabaseSync): Reader {
       const last = rows[size - 1]
       const items = rows.slice(0, size).map(parseJournal)
       return rows.length > size && last !== undefined ? { items, next: String(last.at(-1)) } : { items }
+    },
+    devicesByState() {
+      const counted = new Map(byState.all().map((row) => [String(row['state']), Number(row['devices'])]))
+      const of = (state: DeviceState): number => counted.get(state) ?? 0
+      return { pending: of('pending'), active: of('active'), suspended: of('suspended'), quarantined: of('quarantined'), retired: of('retired') }
     },
     cas() {
       return cas.all().map((row) => parseCa(row))

@@ -126,6 +126,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     },
     device: (id) => guarded(() => reader.device(id)),
     devices: (query) => guarded(() => reader.devices(query)),
+    devicesByState: () => guarded(() => reader.devicesByState()),
     certificate: (issuer, serial) => guarded(() => reader.certificate(issuer, serial)),
     certificatesBySerial: (serial) => guarded(() => reader.certificatesBySerial(serial)),
     certificates: (query) => guarded(() => reader.certificates(query)),

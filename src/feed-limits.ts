@@ -1,0 +1,36 @@
+// The bounds of what is kept in memory for those who watch: refusals, the last day, the events of the stream, and who listens.
+
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+const MiB = 1024 * 1024
+
+export const FEED_LIMITS = {
+  /** The newest refusals that can be asked about at once. A flood pushes out the oldest, never the memory. */
+  refusalsMax: 20_000,
+  refusalsBytesMax: 16 * MiB,
+  /** A page of refusals or connections. */
+  pageMax: 500,
+  pageDefault: 100,
+  /** Similar refusals are one row; so many rows are listed, the most frequent first. */
+  groupsMax: 200,
+  /** Of those that are similar to one refusal, so many are listed. */
+  similarMax: 10,
+  /** What is searched for is text, never a pattern: nobody makes the server think. */
+  searchCharsMax: 128,
+  /** The strip of the last day. */
+  stripMs: 24 * HOUR,
+  stripBucketMs: 15 * MINUTE,
+  /** Events that a listener who was away can still be given. */
+  eventsMax: 10_000,
+  eventsBytesMax: 8 * MiB,
+  /** How long the answers that cost a walk through the fleet are good for. */
+  overdueMs: 5 * MINUTE,
+  overviewMs: SECOND,
+  /** A step of a CA rotation that nobody has gone on with. */
+  rotationWaitsMs: 7 * 24 * HOUR,
+  /** Clocks of two machines, or of one that was set back, differ by less. */
+  clockSlackMs: HOUR,
+  /** Newest refusals on the overview. */
+  newestMax: 10,
+} as const
