@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { addPolicy } from './cli-policy.ts'
+import { addLive } from './cli-live.ts'
 import { many, verb } from './cli-verb.ts'
 import { FAILURES, SallyportError } from './core/errors.ts'
 import { printable } from './core/ids.ts'
@@ -64,6 +65,7 @@ function program(): Command {
   addCert(cli)
   addEnrollment(cli)
   addPolicy(cli)
+  addLive(cli)
   addDetection(cli)
   addBackup(cli)
   addRest(cli)

@@ -27,6 +27,7 @@ import { connectedAs, openHeldSessions } from './held-sessions.ts'
 import { ensureStarter, openHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
+import { openLive } from './live.ts'
 import { openLog } from './observe/log.ts'
 import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
@@ -150,6 +151,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     hints,
   })
   stack.defer(() => broker.close())
+  const live = stack.use(openLive({ audit: home.audit, broker, store, view: standing, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
   const desk: DeskPorts = {
@@ -161,6 +163,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     decrees: { decree, lift: (device) => standing.lift(device) },
     detection: watch,
     policies,
+    live: live.desk,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
     clock: Date.now,

@@ -12,6 +12,7 @@ export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 /** Headings of the reference, in its order. */
 export const TAGS = {
   server: 'The server itself',
+  live: 'What is and what was: connections, refusals, events',
   devices: 'Devices',
   certificates: 'Certificates and their revocation',
   enrollment: 'Tokens and requests to enroll',

@@ -6,6 +6,7 @@ import * as answers from './answers.ts'
 import { CA_ROUTES } from './ca-routes.ts'
 import { CERTIFICATE_ROUTES } from './certificate-routes.ts'
 import { DEVICE_ROUTES } from './device-routes.ts'
+import { FEED_ROUTES } from './feed-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import * as requests from './requests.ts'
@@ -46,5 +47,6 @@ export const ROUTES = {
   ...RENEWAL_ROUTES,
   ...CA_ROUTES,
   ...POLICY_ROUTES,
+  ...FEED_ROUTES,
   ...AUDIT_ROUTES,
 } as const satisfies RouteTable
