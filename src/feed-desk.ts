@@ -114,7 +114,8 @@ async function timelineOf(records: readonly CertificateRecord[], audit: Pick<Aud
       const found = event === undefined ? undefined : times.get(`${event.issuer}/${event.serial}`)
       if (event !== undefined && found !== undefined) {
         if (event.action === 'certificate-issued') found.issuedAt = event.at
-        if (event.action === 'certificate-activated' || event.action === 'certificate-observed') found.firstUsedAt = event.at
+        // Read backwards: what stands is the first time.
+        if (event.action === 'admission' || event.action === 'certificate-observed') found.firstUsedAt = event.at
         if (event.action === 'certificate-superseded') Object.assign(found, { supersededAt: event.at, ...(event.because === undefined ? {} : { because: event.because }) })
       }
       return Date.parse(String(record['@timestamp'])) < oldest - FEED_LIMITS.clockSlackMs ? 'enough' : 'on'

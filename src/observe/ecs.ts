@@ -191,10 +191,10 @@ export function headingOf(record: AuditRecord): { readonly action: string | unde
   return { action: textIn(inside(record, 'event'), 'action'), at: Date.parse(String(record['@timestamp'])), device: textIn(inside(record, 'device'), 'id') ?? textIn(inside(record, 'detail'), 'claimed') }
 }
 
-/** A record about one certificate; undefined when it is none. */
+/** A record about one certificate, or of who was let in with it; undefined when it is none. */
 export function certificateEventOf(record: AuditRecord): { readonly action: string; readonly at: number; readonly issuer: string; readonly serial: string; readonly because: string | undefined } | undefined {
   const { action, at } = headingOf(record)
   const x509 = inside(record, 'x509')
   const [serial, issuer] = [textIn(x509, 'serial_number'), textIn(x509?.['issuer'] as Nested, 'common_name')]
-  return action?.startsWith('certificate-') !== true || serial === undefined || issuer === undefined ? undefined : { action, at, issuer, serial, because: textIn(record, 'message') }
+  return (action !== 'admission' && action?.startsWith('certificate-') !== true) || serial === undefined || issuer === undefined ? undefined : { action, at, issuer, serial, because: textIn(record, 'message') }
 }

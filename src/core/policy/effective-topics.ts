@@ -44,7 +44,7 @@ export interface EffectiveTopics {
 
 export function effectiveTopics(policy: CompiledPolicy, principal: Principal): EffectiveTopics {
   const { device, ca } = principal
-  const grants = policy.grantsOf(device, ca)
+  const grants = policy.grantsOf(device, ca).toSorted(byPlace)
 
   function line(rule: { readonly id: string; readonly when?: Conditions }, { topic, at }: { readonly topic: Template; readonly at: SourcePosition }, isGrant: boolean): Line {
     let missing: string | undefined
@@ -73,6 +73,11 @@ export function effectiveTopics(policy: CompiledPolicy, principal: Principal): E
     publish: grants.flatMap((rule) => rule.publish.map((grant) => send(rule, grant))),
     subscribe: grants.flatMap((rule) => rule.subscribe.map((grant) => ({ ...line(rule, grant, true), qos: grant.qos, wildcard: grant.wildcard, share: grant.share }))),
     will: grants.flatMap((rule) => rule.will.map((grant) => send(rule, grant))),
-    deny: policy.deniesOf(device, ca).flatMap((rule) => (['publish', 'subscribe', 'receive'] as const).flatMap((action) => rule[action].map((pattern) => ({ ...line(rule, pattern, false), action })))),
+    deny: policy.deniesOf(device, ca).toSorted(byPlace).flatMap((rule) => (['publish', 'subscribe', 'receive'] as const).flatMap((action) => rule[action].map((pattern) => ({ ...line(rule, pattern, false), action })))),
   }
+}
+
+/** As they stand in the files. */
+function byPlace(a: { readonly at: SourcePosition }, b: { readonly at: SourcePosition }): number {
+  return a.at.file === b.at.file ? a.at.line - b.at.line : a.at.file < b.at.file ? -1 : 1
 }
