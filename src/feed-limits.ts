@@ -34,3 +34,20 @@ export const FEED_LIMITS = {
   /** Newest refusals on the overview. */
   newestMax: 10,
 } as const
+
+/** The event stream (A14): bounded in how many listen, and in what one that does not read may cost. */
+export const STREAM_LIMITS = {
+  /** Fewer than the connections of the admin port: whoever acts finds room beside those who watch. */
+  listenersMax: 224,
+  listenersPerOperatorMax: 200,
+  /** Of one listener, beyond what the network has taken. Whoever reads more slowly lags behind in the memory that all share, until it has left that. */
+  waitingBytesMax: 64 * 1024,
+  /** More often than a silent connection is closed. */
+  heartbeatMs: 10 * SECOND,
+  /** After a change of the registry, whoever listens is judged within this time. */
+  judgeMs: 250,
+  /** Last words have this long to be read. */
+  lingerMs: 2 * SECOND,
+  /** When a browser comes back. */
+  retryMs: 2 * SECOND,
+} as const

@@ -176,6 +176,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
+    events: live.feed.events,
     status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     log: (level, facts, message) => log[level](facts, message),
   })

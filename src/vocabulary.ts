@@ -187,6 +187,7 @@ export const REASONS = {
   'generation-unknown': api(404, 'No text of a policy of this generation is kept.', 'List them: sallyport policy history.'),
   'connection-not-found': api(404, 'This connection is not there, or not any more.', 'List those that are: sallyport connection list.'),
   'refusal-not-found': api(404, 'No refusal of this number is remembered.', 'What is older stands in data/audit.ndjson: sallyport audit tail.'),
+  'listeners-limit': api(429, 'As many listen to events as may.', 'Close consoles that nobody looks at; one stream of a program serves all that it does.'),
   'request-invalid': api(400, 'The request is not what this operation takes.', 'Compare with --help, or with the message.'),
   'operator-required': api(403, 'Only an operator certificate opens the admin API.', 'Use certs/local/operator/{cert,key}.pem.'),
   'host-not-allowed': api(421, 'The request is for a host name that this server does not have.', 'Use the URL that data/endpoints.json names.'),

@@ -14,6 +14,7 @@ import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
+import { openEventStreams, type EventSource } from './event-stream.ts'
 import { openOperatorGate } from './operator-gate.ts'
 import { problemOfFailure } from './parse-request.ts'
 import { problemOf, type Problem } from './problem.ts'
@@ -37,6 +38,7 @@ export interface AdminPorts {
   readonly clock: () => EpochMs
   readonly deskFor: (actor: Actor) => Desk
   readonly status: () => Readonly<Record<string, unknown>>
+  readonly events: EventSource
   readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
@@ -145,9 +147,19 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return answer(reply, problem)
   })
 
-  serveRoutes(app, ROUTES, { deskFor: (request) => ports.deskFor(operators.get(request) ?? { kind: 'system' }), status: ports.status })
+  const events = openEventStreams({ source: ports.events, view: ports.view })
+  serveRoutes(app, ROUTES, { deskFor: (request) => ports.deskFor(operators.get(request) ?? { kind: 'system' }), status: ports.status, standing, events })
 
-  const url = await listen(app, ports.listen)
+  /** By the certificate of its connection, at the moment of asking. */
+  function standing(request: FastifyRequest): { readonly operator: string; isAllowed(): boolean } {
+    const operator = operators.get(request)
+    return { operator: operator !== undefined && 'name' in operator ? operator.name : '', isAllowed: () => gate.judge(request.headers, request.raw.socket as TLSSocket).allow }
+  }
+
+  const url = await listen(app, ports.listen).catch((failure: unknown) => {
+    events[Symbol.dispose]()
+    throw failure
+  })
   return {
     url,
     prepare(tls, nextHosts) {
@@ -159,6 +171,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
       }
     },
     async close() {
+      events[Symbol.dispose]()
       const closed = app.close()
       for (const socket of sockets) socket.destroy()
       await closed

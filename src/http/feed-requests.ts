@@ -31,4 +31,11 @@ export const events = z.strictObject({
     return z.NEVER
   }).optional(),
   device: deviceId.optional(),
+  /** For whoever cannot send a Last-Event-ID the first time. */
+  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
 })
+
+/** What is no number of ours is as good as none: a browser sends back whatever it was last told. */
+export function lastEventOf(header: string | undefined): number | undefined {
+  return header !== undefined && /^[0-9]{1,15}$/.test(header) ? Number(header) : undefined
+}

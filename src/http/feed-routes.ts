@@ -5,7 +5,7 @@ import { ADMIN_PATHS } from '../vocabulary.ts'
 import * as answers from './feed-answers.ts'
 import * as feedRequests from './feed-requests.ts'
 import * as requests from './requests.ts'
-import { route } from './route.ts'
+import { route, streamRoute } from './route.ts'
 
 const params = z.strictObject({ id: requests.deviceId })
 
@@ -45,6 +45,12 @@ export const FEED_ROUTES = {
     summary: 'Shows a refusal: all that is known of it, the way that the connection took, and what is similar.',
     params: z.strictObject({ refusal: feedRequests.refusal }), answer: answers.refusalDetail, reasons: ['refusal-not-found'],
     act: ({ desk, params: { refusal } }) => desk.refusal(refusal),
+  }),
+  events: streamRoute({
+    method: 'GET', path: ADMIN_PATHS.events, role: 'viewer', tag: 'live', media: 'text/event-stream',
+    summary: 'Tells what happens, as it happens: Server-Sent Events, each a record of the audit log under its number there. Goes on behind Last-Event-ID; a `gap` says where it cannot.',
+    query: feedRequests.events, reasons: ['listeners-limit'], example: { query: 'kinds=connection,refusal' },
+    open: async ({ listen, header, query: { kinds, device, after } }) => listen({ kinds, device, after: feedRequests.lastEventOf(header('last-event-id')) ?? after }),
   }),
   deviceSessions: route({
     method: 'GET', path: ADMIN_PATHS.deviceSessions, role: 'viewer', tag: 'devices',

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { DenyReason } from '../vocabulary.ts'
 import type { Desk } from '../core/desk.ts'
 import type { Role } from '../core/operator.ts'
+import type { Listening } from './event-stream.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 
@@ -31,6 +32,8 @@ export interface Asked<Params, Query, Body> {
   readonly params: Params
   readonly query: Query
   readonly body: Body
+  /** Opens the stream of events for whoever asks, who is judged again as long as it listens. */
+  readonly listen: (what: Pick<Listening, 'kinds' | 'device' | 'after'>) => Readable
   /** By its lower-case name. */
   readonly header: (name: string) => string | undefined
   /** Aborted when whoever asked is gone. */

@@ -2,12 +2,16 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Desk } from '../core/desk.ts'
+import type { EventStreams, Listening } from './event-stream.ts'
 import { parse } from './parse-request.ts'
 import { NOTHING, type AnyRoute, type RouteTable } from './route.ts'
 
 export interface RoutePorts {
   readonly deskFor: (request: FastifyRequest) => Desk
   readonly status: () => Readonly<Record<string, unknown>>
+  /** Who asks, and whether it still may: for what goes on after the answer has begun. */
+  readonly standing: (request: FastifyRequest) => { readonly operator: string; isAllowed(): boolean }
+  readonly events: EventStreams
 }
 
 /** What a server over TLS and one without have in common: all that is needed here. */
@@ -26,13 +30,15 @@ export function serveRoutes(app: App, table: RouteTable, ports: RoutePorts): voi
 }
 
 async function handle(row: AnyRoute, request: FastifyRequest, reply: FastifyReply, ports: RoutePorts): Promise<FastifyReply> {
+  const signal = endOf(reply)
   const asked = {
     desk: ports.deskFor(request),
     status: ports.status,
     params: parse(row.params ?? NOTHING, request.params),
     query: parse(row.query ?? NOTHING, request.query),
     header: (name: string) => textOf(request.headers[name]),
-    signal: endOf(reply),
+    listen: (what: Pick<Listening, 'kinds' | 'device' | 'after'>) => ports.events.open({ ...what, ...ports.standing(request), signal }),
+    signal,
   }
   if ('open' in row) {
     const opened = await row.open({ ...asked, body: {} })

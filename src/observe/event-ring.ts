@@ -58,9 +58,8 @@ export function openEventRing(bounds: { readonly countMax: number; readonly byte
     },
     after(id) {
       if (id === head) return []
-      if (id > head || older.length > 0) return undefined
       const oldest = events[from]
-      if (oldest === undefined || id < oldest.id - 1) return undefined
+      if (id > head || oldest === undefined || id < oldest.id - 1) return undefined
       // They are numbered without a gap.
       return events.slice(from + (id - oldest.id + 1))
     },

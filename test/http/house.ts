@@ -13,6 +13,7 @@ import type { Organisation } from '../../src/ca/genesis.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import { loadConfig } from '../../src/config.ts'
 import { openDesk, type SessionsPort } from '../../src/desk.ts'
+import { openFeed } from '../../src/feed.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
 import { loadPolicy, needPolicy, readTexts } from '../../src/policy-file.ts'
@@ -79,6 +80,8 @@ export async function openHouse(): Promise<House> {
   const file = (name: string): string => readFileSync(path.join(folder, 'certs/local', name), 'utf8')
   const root = file('root.pem')
   const admins: AdminServer[] = []
+  const feed = openFeed({ audit: home.audit, clock, log: () => {} })
+  await feed.restored
   const desk = (sessions?: SessionsPort): Desk =>
     openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
 
@@ -108,6 +111,7 @@ export async function openHouse(): Promise<House> {
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
         deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock }, actor),
         status: () => ({ version: '0.0.0' }),
+        events: feed.events,
         log: () => {},
       })
       admins.push(admin)
@@ -120,6 +124,7 @@ export async function openHouse(): Promise<House> {
     },
     async [Symbol.asyncDispose]() {
       for (const admin of admins) await admin.close()
+      feed[Symbol.dispose]()
       await home[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     },
