@@ -1,7 +1,8 @@
-// The commands about what is and what was: connections and refusals.
+// The commands about what is and what was: connections, refusals, and who is told of them.
 
-import { Option, type Command } from 'commander'
-import { verb } from './cli-verb.ts'
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { many, verb } from './cli-verb.ts'
+import { FEED_KINDS } from './core/feed.ts'
 import { STEPS } from './vocabulary.ts'
 
 export function addLive(cli: Command): void {
@@ -30,4 +31,30 @@ export function addLive(cli: Command): void {
     .option('--limit <count>', 'refusals on a page')
     .action(async (options) => (await import('./commands/refusal.ts')).list(options))
   verb(refusal, 'show <id>', 'One refusal: all that is known of it, and where on its way the connection was stopped.', 'sallyport refusal show 1207').action(async (id, options) => (await import('./commands/refusal.ts')).show(id, options))
+  addWebhook(cli)
+}
+
+function addWebhook(cli: Command): void {
+  const webhook = cli.command('webhook').description('Programs elsewhere that are told what happens, by HTTPS.').exitOverride()
+  verb(webhook, 'add <url>', 'Tell this URL what happens from now on. What its messages are signed with is shown now and never again.', 'sallyport webhook add https://hooks.example.org/fleet --events refusal --events detection')
+    .addOption(new Option('--events <kind>', 'only events of this kind (repeatable): connection, refusal, registry, detection, policy, ca or server').argParser(kindsOf))
+    .option('--name <name>', 'how it is called here (default: one is made)')
+    .action(async (url, options) => (await import('./commands/webhook.ts')).add(url, options))
+  verb(webhook, 'list', 'Who is told what, how far it is, and what does not arrive.', 'sallyport webhook list').action(async (options) => (await import('./commands/webhook.ts')).list(options))
+  verb(webhook, 'remove <name>', 'Tell it nothing more, and forget what it was not told.', 'sallyport webhook remove pager')
+    .option('--yes', 'do not ask')
+    .action(async (name, options) => (await import('./commands/webhook.ts')).remove(name, options))
+  verb(webhook, 'test <name>', 'Send it a message that says it is a test. Exit code 1 when it does not arrive.', 'sallyport webhook test pager').action(async (name, options) => (await import('./commands/webhook.ts')).test(name, options))
+  verb(webhook, 'deliveries <name>', 'The last attempts, and the messages that were given up.', 'sallyport webhook deliveries pager').action(async (name, options) => (await import('./commands/webhook.ts')).deliveries(name, options))
+  verb(webhook, 'retry <name>', 'Send what was given up once more, oldest first, until one does not arrive. Exit code 1 when some are left.', 'sallyport webhook retry pager')
+    .option('--letter <id>', 'only this one')
+    .action(async (name, options) => (await import('./commands/webhook.ts')).retry(name, options))
+}
+
+/** With a comma, too: --events refusal,detection. */
+function kindsOf(value: string, before: readonly string[] = []): readonly string[] {
+  const kinds = value.split(',')
+  const unknown = kinds.find((kind) => !FEED_KINDS.some((known) => known === kind))
+  if (unknown !== undefined) throw new InvalidArgumentError(`${unknown} is none of ${FEED_KINDS.join(', ')}.`)
+  return kinds.reduce<readonly string[]>((all, kind) => many(kind, all), before)
 }

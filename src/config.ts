@@ -8,6 +8,7 @@ import path from 'node:path'
 import { readDetection } from './core/detection/read-rules.ts'
 import type { DetectionRules } from './core/detection/rules.ts'
 import { readEnroll, type EnrollRules } from './core/enroll-rules.ts'
+import { readWebhooks, type WebhookRules } from './core/read-webhooks.ts'
 import { SallyportError } from './core/errors.ts'
 import { parseCaName, printable, type CaName } from './core/ids.ts'
 import { readRenewal } from './core/read-renewal.ts'
@@ -66,6 +67,7 @@ export interface Config {
   readonly detection: DetectionRules
   readonly renewal: RenewalRules
   readonly enroll: EnrollRules
+  readonly webhooks: WebhookRules
   readonly logLevel: LogLevel
   /** Absolute. */
   readonly policyFile: string
@@ -156,7 +158,7 @@ function ownNames(): readonly string[] {
 type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
-  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'renewal', 'enroll', 'log', 'policy', 'pki'])
+  const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'renewal', 'enroll', 'log', 'policy', 'pki', 'webhooks'])
   const section = (entry: MapEntry | undefined, name: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> => (entry && reader.map(entry.value, name, keys)) ?? new Map()
   const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'enroll', 'websocket', 'pki'])
   const tls = section(top?.get('tls'), 'tls', ['resumption'])
@@ -198,6 +200,7 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
     detection: readDetection(reader, top?.get('detection')?.value),
     renewal: readRenewal(reader, top?.get('renewal')?.value),
     enroll: readEnroll(reader, top?.get('enroll')?.value),
+    webhooks: readWebhooks(reader, top?.get('webhooks')?.value, isIP, (file) => path.resolve(home, file)),
     logLevel: (level && reader.oneOf(level.value, 'log.level', LOG_LEVELS)) ?? 'info',
     policyFile: path.resolve(home, string(top?.get('policy'), 'policy', 'policy.yaml')),
   }

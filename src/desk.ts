@@ -25,6 +25,7 @@ import { revokeMany } from './mass-revocation.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
+import { NO_WEBHOOKS, type Webhooks } from './webhook-desk.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 import { encodePem } from './x509/pem.ts'
@@ -78,6 +79,8 @@ export interface DeskPorts {
   readonly policies: PoliciesOfHome
   /** What a running server remembers and knows of its connections; without it the audit log is read when somebody asks. */
   readonly live?: LivePorts
+  /** Without it there are none. */
+  readonly webhooks?: Pick<Webhooks, 'deskFor'>
   readonly clock: () => EpochMs
 }
 
@@ -292,6 +295,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       registry, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: allCertificatesOf, own: ports.own, detections: () => onRungs(registry, ports.detection),
       policy: () => ports.policies.inForce().policy, ...(ports.live ?? openedLater(audit, clock)),
     }, actor),
+    ...(ports.webhooks?.deskFor(actor) ?? NO_WEBHOOKS),
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {

@@ -51,3 +51,29 @@ export const STREAM_LIMITS = {
   /** When a browser comes back. */
   retryMs: 2 * SECOND,
 } as const
+
+/** Webhooks. A receiver is somebody else's server: it may be slow, gone, or an enemy (A05). */
+export const WEBHOOK_LIMITS = {
+  webhooksMax: 32,
+  urlCharsMax: 2_048,
+  secretBytes: 32,
+  /** From the look-up of the name to the last header of the answer. */
+  answerMs: 15 * SECOND,
+  /** Of an answer nothing but the status is wanted; a server that goes on speaking is cut off. */
+  answerBytesMax: 16 * 1024,
+  headerBytesMax: 16 * 1024,
+  retryFirstMs: SECOND,
+  retryMaxMs: 5 * MINUTE,
+  /** What a receiver that is there does not want, it is offered so often. */
+  refusedAttemptsMax: 5,
+  /** For a receiver that is away, events are kept so long; a weekend and a day. */
+  keptMs: 72 * HOUR,
+  /** Of one webhook. The oldest goes when there are more. */
+  deadMax: 1_000,
+  deadPage: 100,
+  recentMax: 100,
+  /** Read from the audit log at once. */
+  pageBytes: 256 * 1024,
+  /** The place of a webhook is written down at most this often: what a kill takes of it is told twice. */
+  saveMs: SECOND,
+} as const

@@ -151,7 +151,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     hints,
   })
   stack.defer(() => broker.close())
-  const live = stack.use(openLive({ audit: home.audit, broker, store, view: standing, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
+  const live = stack.use(openLive({ home, broker, store, view: standing, webhooks: () => inForce.config.webhooks, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
   const desk: DeskPorts = {
@@ -164,6 +164,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     detection: watch,
     policies,
     live: live.desk,
+    webhooks: live.webhooks,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
     clock: Date.now,

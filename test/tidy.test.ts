@@ -59,6 +59,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   enroll: [...LEAVES, 'core', 'x509'],
   http: [...LEAVES, 'core', 'x509'],
   observe: [...LEAVES, 'core', 'x509'],
+  // Calls out, and nobody else does: what may be called is judged in this room.
+  webhooks: [...LEAVES, 'core'],
   pki: [...LEAVES, 'core', 'x509'],
   'yaml-source': [...LEAVES, 'core'],
   'policy-file': [...LEAVES, 'core', 'yaml-source'],
@@ -73,7 +75,7 @@ const COMPOSERS = [
   'ca-desk', 'enrollment-desk', 'claim-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request',
-  'feed', 'feed-desk', 'connections', 'overview', 'live',
+  'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]
 
 /** Third-party package → the only rooms that may know it. */

@@ -123,6 +123,9 @@ export type AuditEvent =
   | Common & { readonly kind: 'trust-loaded'; readonly cas: number }
   /** The detection ladder took a device to another rung, or an operator took it off. `until`: when it is left unless it is reached again. */
   | Common & { readonly kind: 'detection'; readonly device: DeviceId; readonly from: Rung; readonly to: Rung; readonly because: string; readonly signal?: Signal; readonly count?: number; readonly until?: EpochMs; readonly actor?: Actor }
+  /** `url`: without its query, which may hold a secret of the receiver. */
+  | Common & { readonly kind: 'webhook-added'; readonly webhook: string; readonly url: string; readonly actor: Actor }
+  | Common & { readonly kind: 'webhook-removed'; readonly webhook: string; readonly actor: Actor }
   /** Events that a full disk kept out of the log. */
   | Common & { readonly kind: 'audit-lost'; readonly count: number }
   /** The home was restored from a backup; `because` says of when, and what was taken over from newer records. */

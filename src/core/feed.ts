@@ -45,6 +45,8 @@ export const KIND_OF: Readonly<Record<AuditEvent['kind'], FeedKind>> = {
   'expiry-near': 'ca',
   'devices-expiring': 'ca',
   'trust-loaded': 'ca',
+  'webhook-added': 'server',
+  'webhook-removed': 'server',
   'audit-lost': 'server',
   'home-restored': 'server',
   'server-started': 'server',

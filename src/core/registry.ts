@@ -9,6 +9,7 @@ import type { Device, DeviceState, Hold } from './device.ts'
 import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId, TokenName } from './ids.ts'
 import type { RenewalOrder } from './renewal-orders.ts'
 import type { EnrollmentRecord, EnrollmentState, TokenRecord, TokenUse } from './token.ts'
+import type { WebhookRecord } from './webhook.ts'
 
 /** planned → issued → active → superseded | revoked. Expiry is not a state: it follows from notAfter and the clock. */
 export const CERTIFICATE_STATES = ['planned', 'issued', 'active', 'superseded', 'revoked'] as const
@@ -133,6 +134,8 @@ export type Change =
   /** Ending twice is ending once. */
   | { readonly kind: 'renewal-order-ended'; readonly id: string; readonly at: EpochMs }
   /** It was said of this that it expires. */
+  | { readonly kind: 'webhook-added'; readonly webhook: WebhookRecord }
+  | { readonly kind: 'webhook-removed'; readonly name: string; readonly at: EpochMs }
   | { readonly kind: 'expiry-told'; readonly what: string; readonly at: EpochMs }
 
 /**
@@ -240,6 +243,8 @@ export interface Registry {
   renewalOrders(): readonly RenewalOrder[]
   /** When it was last said of this that it expires. */
   expiryToldAt(what: string): EpochMs | undefined
+  /** In the order of their names. */
+  webhooks(): readonly WebhookRecord[]
   /** The last CRL of each scope of this issuer. */
   crls(issuer: CaName): readonly CrlRecord[]
   /** Revoked certificates of this issuer with a serial behind `after` ('' for the first page), a page in their order; empty at the end. */

@@ -19,6 +19,7 @@ import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, JournalEntry, Page } from '../core/registry.ts'
 import type { ExpiringPage, RenewalDesk, RenewalOrdered, RenewalProgress } from '../core/renewal-desk.ts'
 import type { EnrollmentRecord } from '../core/token.ts'
+import type { Attempt, WebhookDeliveries, WebhookMade, WebhookRetried, WebhookShown } from '../core/webhook-desk.ts'
 
 export interface AdminCredential {
   readonly url: string
@@ -36,7 +37,7 @@ const problem = z.object({ code: z.string(), title: z.string(), status: z.number
 
 const addedSchema = z.object({ results: z.array(z.union([z.object({ ok: z.literal(true) }), z.object({ ok: z.literal(false), code: z.string(), message: z.string() })])) })
 
-type Method = 'GET' | 'POST' | 'PATCH'
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 type Query = Readonly<Record<string, string | number | undefined>>
 
 /** Opens the client; nothing is sent yet. Every call throws 'unreachable' when the server does not answer. */
@@ -70,7 +71,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|connection|refusal)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|connection|refusal|webhook)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -130,6 +131,12 @@ export function openAdminClient(credential: AdminCredential): Desk {
     deviceSessions: (id) => get<DeviceSessions>(at(ADMIN_PATHS.deviceSessions, id)),
     deviceTopics: (id) => get<DeviceTopics>(at(ADMIN_PATHS.deviceTopics, id)),
     deviceTimeline: async (id) => (await get<{ items: readonly CertificateLife[] }>(at(ADMIN_PATHS.deviceTimeline, id))).items,
+    webhooks: async () => (await get<{ items: readonly WebhookShown[] }>(ADMIN_PATHS.webhooks)).items,
+    addWebhook: (webhook) => call<WebhookMade>('POST', ADMIN_PATHS.webhooks, webhook),
+    removeWebhook: async (name) => void (await call('DELETE', at(ADMIN_PATHS.webhook, name))),
+    testWebhook: (name) => call<Attempt>('POST', at(ADMIN_PATHS.webhookTest, name), {}),
+    webhookDeliveries: (name) => get<WebhookDeliveries>(at(ADMIN_PATHS.webhookDeliveries, name)),
+    retryWebhook: (name, letter) => call<WebhookRetried>('POST', at(ADMIN_PATHS.webhookRetry, name), letter === undefined ? {} : { letter }),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
     [Symbol.asyncDispose]() {

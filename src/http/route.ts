@@ -20,6 +20,7 @@ export const TAGS = {
   renewal: 'What expires, and its renewal',
   ca: 'The certificate authorities',
   policy: 'The policy',
+  webhooks: 'What other programs are told',
   audit: 'What has happened',
 } as const
 export type Tag = keyof typeof TAGS

@@ -11,6 +11,7 @@ import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
+import { WEBHOOK_ROUTES } from './webhook-routes.ts'
 
 /** How many records of the audit log are shown where nobody says. */
 const AUDIT_TAIL_DEFAULT = 50
@@ -48,5 +49,6 @@ export const ROUTES = {
   ...CA_ROUTES,
   ...POLICY_ROUTES,
   ...FEED_ROUTES,
+  ...WEBHOOK_ROUTES,
   ...AUDIT_ROUTES,
 } as const satisfies RouteTable

@@ -7,11 +7,12 @@ import { SallyportError } from '../core/errors.ts'
 import type { AuditEvent } from '../core/audit.ts'
 import type { AuditRecord, AuditVerdict, DetectionSeen, RefusalSeen } from '../core/desk.ts'
 import type { AuditSink } from '../core/registry.ts'
+import type { LogPlace } from '../core/webhook.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import { chainLine, EMPTY_HEAD, followLine, type ChainHead } from './chain.ts'
 import { detectionOf, placeOf, recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
-import { backwards, LINE_BREAK, readRange, verifyAuditFile } from './read-back.ts'
+import { backwards, LINE_BREAK, readOn, readRange, verifyAuditFile, type PlacedRecord } from './read-back.ts'
 
 /** What the registry remembers of the log, and the events that wait for it. */
 export interface AuditOutboxPort {
@@ -44,6 +45,12 @@ export interface AuditLog extends AuditSink {
   follow(listener: (written: WrittenRecord) => void): () => void
   /** What is written by now, newest first, as far back as the log is read at all or until `take` says that it has enough. */
   walkBack(take: (written: WrittenRecord) => 'on' | 'enough'): Promise<void>
+  /** How far the log is on disk, and known to be: no power cut takes that back. */
+  readonly saved: LogPlace
+  /** Called when `saved` has moved. Returns the way to stop. */
+  onSaved(listener: () => void): () => void
+  /** A page of what is saved behind this place; undefined where the log does not go on there. */
+  readOn(place: LogPlace): readonly PlacedRecord[] | undefined
   /** The log could not be written the last time; what waits is kept up to a bound. */
   readonly degraded: boolean
   close(): void
@@ -210,9 +217,13 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     headSavedAt = clock()
     savedRecords = synced.head.records
     savedPosition = synced.position
+    saved = { number: synced.head.records, offset: synced.bytes }
+    for (const tell of saving) tell()
   }
   let savedRecords = -1
   let savedPosition = -1
+  let saved: LogPlace = { number: outbox.head().records, offset: outbox.head().bytes }
+  const saving = new Set<() => void>()
 
   const stopWaiting = outbox.onWaiting(takeOutbox)
   takeOutbox()
@@ -245,6 +256,14 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       followers.add(listener)
       return () => void followers.delete(listener)
     },
+    get saved() {
+      return saved
+    },
+    onSaved(listener) {
+      saving.add(listener)
+      return () => void saving.delete(listener)
+    },
+    readOn: (place) => (closed ? [] : readOn(descriptor, place, saved)),
     walkBack: async (take) => void (await read(1, (record, line) => (take({ number: placeOf(record), record, line }) === 'enough' ? true : undefined))),
     close() {
       if (closed) return

@@ -61,6 +61,8 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'policy-unresolved': 'configuration',
   'trust-loaded': 'configuration',
   detection: 'intrusion_detection',
+  'webhook-added': 'configuration',
+  'webhook-removed': 'configuration',
   'audit-lost': 'process',
   'home-restored': 'configuration',
   'server-started': 'process',
@@ -108,7 +110,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), enrollment: text('enrollment'),
       profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), generation: field('generation'),
       signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
-      variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
+      variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'), webhook: text('webhook'), url: text('url'),
     }),
   })
 }

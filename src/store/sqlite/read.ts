@@ -10,6 +10,7 @@ import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, parseJournal, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
 import { endKey, prepareRenewalReads } from './renewals.ts'
 import { prepareTokenReads } from './tokens.ts'
+import { prepareWebhookReads } from './webhooks.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
 
@@ -102,6 +103,7 @@ export function prepareReader(db: DatabaseSync): Reader {
 
   return {
     ...preparePublicationReads(db),
+    webhooks: prepareWebhookReads(db),
     renewalOrders: renewals.renewalOrders,
     expiryToldAt: renewals.expiryToldAt,
     expiringCertificates(query) {

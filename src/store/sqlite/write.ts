@@ -11,6 +11,7 @@ import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
 import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
+import { prepareWebhookChanges } from './webhooks.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
 export type MakeChange = (change: Change) => Decision<void>
@@ -24,6 +25,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const changeToken = prepareTokenChanges(db)
   const numberCrl = prepareCrlChanges(db)
   const changeRenewal = prepareRenewalChanges(db)
+  const changeWebhook = prepareWebhookChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -61,6 +63,9 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
       case 'renewal-order-ended':
       case 'expiry-told':
         return changeRenewal(change)
+      case 'webhook-added':
+      case 'webhook-removed':
+        return changeWebhook(change)
       default:
         return unreachable(change)
     }
