@@ -16,6 +16,7 @@ import type { WebhookRules } from './core/read-webhooks.ts'
 import { parseWebhookUrl, type WebhookRecord } from './core/webhook.ts'
 import type { NewWebhook, WebhookDesk, WebhookMade, WebhookRetried, WebhookShown } from './core/webhook-desk.ts'
 import { WEBHOOK_LIMITS } from './feed-limits.ts'
+import type { AuditLog } from './observe/audit-log.ts'
 import type { DeliveryStore } from './store/sqlite/webhooks.ts'
 import { openAddresses } from './webhooks/address.ts'
 import { openAttempts, type Attempts } from './webhooks/attempts.ts'
@@ -25,7 +26,7 @@ import { openSender, type Resolve, type Sender } from './webhooks/send.ts'
 
 export interface WebhooksPorts {
   readonly registry: Pick<Registry, 'commit' | 'webhooks'> & { readonly deliveries: DeliveryStore }
-  readonly audit: SavedLog
+  readonly audit: SavedLog & Pick<AuditLog, 'settle'>
   /** Of the secrets. */
   readonly folder: string
   readonly rules: () => WebhookRules
@@ -116,6 +117,8 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     const judged = isIP(host) === 0 ? undefined : openAddresses(ports.rules().allow).judge(host)
     if (judged?.allow === false) throw failureOf(judged)
     if (registry.webhooks().some((each) => each.name === name)) throw failureOf(deny('webhook-exists', name))
+    // It is told what comes from now on: what has happened by now is behind its place.
+    audit.settle()
     const secret = secretText(randomBytes(WEBHOOK_LIMITS.secretBytes))
     const webhook: WebhookRecord = { name, url: parsed.value, kinds, createdAt: clock(), from: audit.saved }
     const { origin, pathname } = new URL(parsed.value)

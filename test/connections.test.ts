@@ -16,7 +16,7 @@ beforeAll(async () => {
   house = await openHouse({ websocketOrigins: [] })
   for (const id of ['pump-1', 'pump-2', 'pump-10']) identities.set(id, await house.device(id))
   identities.set('hub', await house.device('hub', 'backend'))
-  connections = openConnections({ broker: house.broker, view: house.home.view, audit: { record: (event) => void (house.events as unknown[]).push(event) }, clock: house.clock })
+  connections = openConnections({ broker: house.broker, view: house.home.view, audit: { record: (event) => void (house.events as unknown[]).push(event) }, clock: () => house.clock() })
 })
 afterEach(async () => {
   for (const wire of open.splice(0)) {

@@ -6,7 +6,7 @@ import type { AuditEvent } from './audit.ts'
 export const FEED_KINDS = ['connection', 'refusal', 'registry', 'detection', 'policy', 'ca', 'server'] as const
 export type FeedKind = (typeof FEED_KINDS)[number]
 
-export const KIND_OF: Readonly<Record<AuditEvent['kind'], FeedKind>> = {
+const KIND_OF: Readonly<Record<AuditEvent['kind'], FeedKind>> = {
   refusal: 'refusal',
   'refusals-suppressed': 'refusal',
   admission: 'connection',

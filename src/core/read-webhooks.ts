@@ -9,7 +9,7 @@ export interface WebhookRules {
   readonly caFile: string | undefined
 }
 
-export const DEFAULT_WEBHOOKS: WebhookRules = { allow: [], caFile: undefined }
+const DEFAULT_WEBHOOKS: WebhookRules = { allow: [], caFile: undefined }
 const NETWORKS_MAX = 64
 
 /** The version of an IP address; 0: it is none. */

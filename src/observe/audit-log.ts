@@ -47,6 +47,8 @@ export interface AuditLog extends AuditSink {
   walkBack(take: (written: WrittenRecord) => 'on' | 'enough'): Promise<void>
   /** How far the log is on disk, and known to be: no power cut takes that back. */
   readonly saved: LogPlace
+  /** Everything recorded so far is saved when it returns, as far as the disk lets it. */
+  settle(): void
   /** Called when `saved` has moved. Returns the way to stop. */
   onSaved(listener: () => void): () => void
   /** A page of what is saved behind this place; undefined where the log does not go on there. */
@@ -258,6 +260,10 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     },
     get saved() {
       return saved
+    },
+    settle() {
+      write()
+      saveHeadNow()
     },
     onSaved(listener) {
       saving.add(listener)

@@ -25,6 +25,7 @@ export interface Sender extends Disposable {
   send(url: string, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Outcome>
 }
 
+const STOPPED = 'the server stopped'
 const unavailable = (because: string): Outcome => ({ kind: 'unavailable', because })
 
 export function openSender({ addresses, ca, resolve = systemNames, answerMs = WEBHOOK_LIMITS.answerMs }: SenderPorts): Sender {
@@ -46,6 +47,7 @@ export function openSender({ addresses, ca, resolve = systemNames, answerMs = WE
   function send(url: string, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal): Promise<Outcome> {
     const { promise, resolve: settle } = Promise.withResolvers<Outcome>()
     const host = new URL(url).hostname.replaceAll(/^\[|\]$/g, '')
+    if (signal.aborted) return Promise.resolve(unavailable(STOPPED))
     // What is an address already is never looked up.
     const literal = isIP(host) === 0 ? undefined : addresses().judge(host)
     if (literal?.allow === false) return Promise.resolve(unavailable(`${host} is internal`))
@@ -64,7 +66,7 @@ export function openSender({ addresses, ca, resolve = systemNames, answerMs = WE
       sent.destroy()
     }
     const deadline = setTimeout(() => stop('it did not answer in time'), answerMs)
-    const onAbort = (): void => stop('the server stopped')
+    const onAbort = (): void => stop(STOPPED)
     signal.addEventListener('abort', onAbort, { once: true })
     sent.on('socket', (socket: Socket) => {
       if (socket.connecting) socket.once('connect', () => judgeSocket(socket))
