@@ -4,6 +4,8 @@
 import { Command, CommanderError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { addOperator } from './cli-operator.ts'
+import { addConfig } from './cli-config.ts'
 import { addPolicy } from './cli-policy.ts'
 import { addLive } from './cli-live.ts'
 import { many, verb } from './cli-verb.ts'
@@ -66,9 +68,11 @@ function program(): Command {
   addEnrollment(cli)
   addPolicy(cli)
   addLive(cli)
+  addOperator(cli)
   addDetection(cli)
   addBackup(cli)
   addRest(cli)
+  addConfig(cli)
   return cli
 }
 
@@ -81,6 +85,7 @@ function addServe(cli: Command): void {
   verb(cli, 'serve', 'Serve: the first start makes everything that is missing.', 'sallyport serve --home ./acme --host mqtt.acme.example')
     .addOption(new Option('--ports <how>', 'auto picks free ports').choices(['auto', 'configured']).default('configured'))
     .option('--host <name>', 'a name or address for the server certificate (repeatable)', many)
+    .option('--set <key=value>', 'any key of the configuration, as listen.mqtt.port=8884 (repeatable)', many)
     .action(async (options) => (await import('./commands/serve.ts')).serveCommand(options))
 }
 
@@ -307,6 +312,7 @@ function addRest(cli: Command): void {
     .option('--count <count>', 'how many', '20')
     .action(async (options) => (await import('./commands/audit.ts')).tail(options))
   verb(audit, 'verify', 'Verify the chain.', 'sallyport audit verify').action(async (options) => (await import('./commands/audit.ts')).verify(options))
+  verb(cli, 'health', 'Ask the running server whether it is well, and what is not.', 'sallyport health').action(async (options) => (await import('./commands/health.ts')).health(options))
   const doctor = verb(cli, 'doctor', 'Look for what is wrong in this home.', 'sallyport doctor').action(async (options) => (await import('./commands/doctor.ts')).doctor(options))
   verb(doctor, 'connect', 'Connect with a certificate, and say which check refuses it.', 'sallyport doctor connect --cert device.pem --key device.key')
     .requiredOption('--cert <file>', 'the certificate, with its chain')

@@ -6,7 +6,7 @@ import type { Actor } from './core/audit.ts'
 import { deny } from './core/decision.ts'
 import { failureOf } from './core/errors.ts'
 import type { ConnectionEnded, ConnectionPage, ConnectionQuery, ConnectionShown } from './core/feed-desk.ts'
-import type { DeviceId, EpochMs } from './core/ids.ts'
+import type { DeviceId, EpochMs, TenantId } from './core/ids.ts'
 import type { AuditSink, RegistryView } from './core/registry.ts'
 import { FEED_LIMITS } from './feed-limits.ts'
 
@@ -21,7 +21,7 @@ export interface Connections {
   page(query: ConnectionQuery): ConnectionPage
   of(device: DeviceId): readonly (ConnectionShown & { readonly filters: readonly string[] })[]
   /** Reason: connection-not-found. */
-  end(id: string, actor: Actor): Promise<ConnectionEnded>
+  end(id: string, actor: Actor, tenant?: TenantId): Promise<ConnectionEnded>
   /** How many sessions there are, and of how many devices. */
   counted(): { readonly devices: number; readonly sessions: number }
 }
@@ -49,9 +49,9 @@ export function openConnections({ broker, view, audit, clock }: ConnectionsPorts
   return {
     page,
     of: (device) => [...broker.live(device)].toSorted(byKey).map((session) => ({ ...shown(session), filters: session.subscriptions.map(({ filter }) => filter) })),
-    async end(id, actor) {
+    async end(id, actor, tenant) {
       for (const session of broker.live()) {
-        if (String(session.number) !== id) continue
+        if (String(session.number) !== id || (tenant !== undefined && session.tenant !== tenant)) continue
         const { device, clientId } = session
         audit.record({ kind: 'connection-ended', at: clock(), device, clientId, actor })
         await session.end('ended-by-operator', 'operator')
@@ -73,9 +73,10 @@ export function openConnections({ broker, view, audit, clock }: ConnectionsPorts
 
 const byKey = (a: LiveSession, b: LiveSession): number => (a.key < b.key ? -1 : Number(a.key > b.key))
 
-function fitting({ group, q, address, listener }: ConnectionQuery, view: Pick<RegistryView, 'device'>): (session: LiveSession) => boolean {
+function fitting({ group, q, address, listener, tenant }: ConnectionQuery, view: Pick<RegistryView, 'device'>): (session: LiveSession) => boolean {
   const text = q?.toLowerCase()
   return (session) =>
+    (tenant === undefined || session.tenant === tenant) &&
     (address === undefined || session.source.address === address) &&
     (listener === undefined || session.listener === listener) &&
     (text === undefined || session.device.toLowerCase().includes(text) || session.clientId.toLowerCase().includes(text) || session.source.address.includes(text)) &&

@@ -7,7 +7,7 @@ import type { Device } from './core/device.ts'
 import { failureOf } from './core/errors.ts'
 import type { CertificateLife, DeviceSessions, FeedDesk, KeptSession, RefusalDetail } from './core/feed-desk.ts'
 import { pathOf } from './core/handshake-path.ts'
-import type { DeviceId, EpochMs } from './core/ids.ts'
+import type { DeviceId, EpochMs, TenantId } from './core/ids.ts'
 import { effectiveTopics } from './core/policy/effective-topics.ts'
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import type { SessionStore } from './core/session-store.ts'
@@ -18,6 +18,7 @@ import { once, principalOf, type FleetPorts } from './fleet.ts'
 import { clientIdOf } from './held-sessions.ts'
 import type { AuditLog } from './observe/audit-log.ts'
 import { certificateEventOf } from './observe/ecs.ts'
+import type { IsOf } from './observe/refusal-index.ts'
 import { openOverview, type OverviewPorts } from './overview.ts'
 import type { PolicyInForce } from './policy-apply.ts'
 
@@ -58,10 +59,12 @@ export function openFeedDesk(ports: FeedDeskPorts, actor: Actor): FeedDesk {
   const { running, clock } = ports
   const overview = openOverview(ports)
 
-  async function refusal(id: number): Promise<RefusalDetail> {
+  const isOf: IsOf = (device, tenant) => ports.view.device(device as DeviceId)?.tenant === tenant
+
+  async function refusal(id: number, tenant?: TenantId): Promise<RefusalDetail> {
     const { refusals } = await ports.feed()
     const shown = refusals.get(id)
-    if (shown === undefined) throw failureOf(deny('refusal-not-found', String(id)))
+    if (shown === undefined || (tenant !== undefined && (shown.device === undefined || !isOf(shown.device, tenant)))) throw failureOf(deny('refusal-not-found', String(id)))
     const similar = refusals.similar(shown)
     return {
       ...shown,
@@ -89,12 +92,12 @@ export function openFeedDesk(ports: FeedDeskPorts, actor: Actor): FeedDesk {
 
   return {
     connections: async (query) => running?.connections.page(query) ?? { items: [], matched: 0 },
-    async endConnection(id) {
+    async endConnection(id, tenant) {
       if (running === undefined) throw failureOf(deny('connection-not-found', id))
-      return running.connections.end(id, actor)
+      return running.connections.end(id, actor, tenant)
     },
-    refusals: async (query) => (await ports.feed()).refusals.page(query),
-    refusalGroups: async (filter) => (await ports.feed()).refusals.groups(filter),
+    refusals: async (query) => (await ports.feed()).refusals.page(query, isOf),
+    refusalGroups: async (filter) => (await ports.feed()).refusals.groups(filter, isOf),
     refusal,
     overview: async () => overview(await ports.feed()),
     deviceSessions,

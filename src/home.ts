@@ -8,10 +8,12 @@ import { openAuthorities, type Authorities } from './ca/authorities.ts'
 import { currentCa } from './ca/chains.ts'
 import { ensureCredentials, keyFileOf, openAuthorityOf, openAuthorityOnly, openOrganisation, publishCas, type GenesisPorts, type Organisation, type SeparateSigner } from './ca/genesis.ts'
 import type { Config } from './config.ts'
+import { configSchemaText, SCHEMA_FILE } from './config/schema.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
 import type { CaRecord } from './core/registry.ts'
 import type { OwnCredential } from './core/renewal-desk.ts'
+import type { Timing } from './core/traffic.ts'
 import { LIFE } from './limits.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
@@ -105,7 +107,7 @@ export function settleRestore(home: string): void {
 }
 
 /** Opens a home under its lock. Failures: 'home-in-use', 'home-not-writable', 'database-corrupt', 'database-newer'. */
-export async function openHome(home: string, config: Config): Promise<OpenHome> {
+export async function openHome(home: string, config: Config, timing?: Timing): Promise<OpenHome> {
   process.umask(0o077)
   const paths = homePaths(path.resolve(home))
   makeFolders(paths)
@@ -114,7 +116,7 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
     stack.use(lockHome(paths.lock))
     // A restore that was killed half way is finished before anything is read.
     finishRestore(paths.home)
-    const registry = openRegistry(paths.registry, { clock: Date.now })
+    const registry = openRegistry(paths.registry, { clock: Date.now, timing })
     stack.defer(() => registry.close())
     const view = stack.use(openView(registry, Date.now() - EXPIRED_KEPT_MS))
     const audit = await openAuditLog({ file: paths.audit, outbox: registry.audit, clock: Date.now })
@@ -178,5 +180,7 @@ export function ensureStarter(home: Pick<OpenHome, 'paths' | 'view'>, policyFile
   const fresh = home.view.size.devices === 0
   if (fresh && !isPolicyThere(policyFile)) writeFileSync(policyFile, isLineForm(policyFile) ? STARTER_LINES : STARTER_POLICY, { mode: 0o644 })
   if (fresh && !existsSync(home.paths.config)) writeFileSync(home.paths.config, STARTER_CONFIG, { mode: 0o644 })
+  // For editors, as the first line of the configuration names it: that of the version that runs.
+  writeFileSync(path.join(home.paths.home, SCHEMA_FILE), configSchemaText(), { mode: 0o644 })
   return fresh
 }

@@ -10,7 +10,7 @@ import type { SessionStore } from './core/session-store.ts'
 import { openFeed, type Feed } from './feed.ts'
 import type { LivePorts } from './feed-desk.ts'
 import type { OpenHome } from './home.ts'
-import type { WebhookRules } from './core/read-webhooks.ts'
+import type { WebhookRules } from './core/webhook.ts'
 import { openWebhooks, type Webhooks, type WebhooksPorts } from './webhook-desk.ts'
 
 export interface LiveSources {

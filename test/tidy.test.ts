@@ -70,11 +70,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 /** Rooms that compose others; only they and each other may import them. */
 const COMPOSERS = [
-  'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'cli-live', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
+  'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'cli-live', 'cli-operator', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
-  'ca-desk', 'enrollment-desk', 'claim-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
-  'backup', 'restore', 'restore-swap', 'restore-replay',
-  'est-request',
+  'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
+  'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
+  'est-request', 'observing', 'upkeep',
   'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]
 
@@ -91,7 +91,9 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['yaml-source'],
   re2js: ['policy-file'],
   pino: ['observe'],
-  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-live', 'commands', 'device-sim'],
+  '@prometheus-io/client': ['observe'],
+  '@opentelemetry/api': ['observe'],
+  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-live', 'cli-config', 'cli-operator', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],
   uqr: ['commands'],

@@ -46,7 +46,7 @@ export interface Broker {
 }
 
 /** A connected session, for whoever asks what a policy would mean to it. */
-export interface LiveSession extends Pick<Session, 'key' | 'device' | 'clientId' | 'issuer' | 'serial' | 'notAfter' | 'leaf' | 'protocol' | 'number' | 'since' | 'listener' | 'source' | 'connection' | 'detail' | 'end'> {
+export interface LiveSession extends Pick<Session, 'key' | 'tenant' | 'device' | 'clientId' | 'issuer' | 'serial' | 'notAfter' | 'leaf' | 'protocol' | 'number' | 'since' | 'listener' | 'source' | 'connection' | 'detail' | 'end'> {
   readonly subscriptions: readonly HeldFilter[]
 }
 
@@ -55,6 +55,12 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   const engine = await openEngine({ ...ports, observe }, sessions)
   const gate = openSourceGate(ports.sourceRate)
   const closures = openClosures()
+
+  function attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void {
+    ports.traffic.opened += 1
+    connection.stream.once('close', () => void (ports.traffic.closed += 1))
+    return engine.attach(connection, peer)
+  }
 
   /** Both doors have the same source gate, the same trust and the same judge. */
   const openDoor = (service: Service, { host, port }: Address, onPeer: (connection: SecureConnection, peer: Peer) => void): Promise<Listener> =>
@@ -74,11 +80,11 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     })
   const upgrader = ports.websocket && openUpgrader({
     ...ports.websocket,
-    packetBytesMax: ports.packetBytesMax,
-    onOpen: (connection, peer) => engine.attach(connection, peer),
+    bounds: ports.bounds,
+    onOpen: attach,
     onRefused: ({ source }, peer, denied) => ports.audit.record(peerRefusal(peer, source, denied, ports.clock())),
   })
-  const listener = await openDoor('mqtt', ports, (connection, peer) => void engine.attach(connection, peer))
+  const listener = await openDoor('mqtt', ports, (connection, peer) => void attach(connection, peer))
   const websocket = ports.websocket && upgrader && (await openDoor('websocket', ports.websocket, (connection, peer) => upgrader.receive(connection, peer)).catch(async (failure: unknown) => {
     listener.close()
     await engine.close()
@@ -109,8 +115,18 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     if (match === undefined) return
     const owner = 'device' in match ? match.device : ports.view.certificate(match.issuer, match.serial)?.device
     const ended = sessions.matching(match, owner).flatMap((session) => engine.renew(session) ?? [])
-    if (ended.length > 0) closures.add(match, ended)
+    if (ended.length > 0) {
+      closures.add(match, ended)
+      void timed(ended)
+    }
     if (owner !== undefined) engine.review(owner)
+  }
+
+  /** From the change to the last socket closed. */
+  async function timed(ended: readonly Promise<void>[]): Promise<void> {
+    const begun = performance.now()
+    await Promise.all(ended)
+    ports.timing('revocation-closed', (performance.now() - begun) / MS_A_SECOND)
   }
 
   return {
@@ -142,9 +158,9 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
 
 /** What costs something is read by whoever wants it: a walk through all sessions does not. */
 function liveOf(session: Session): LiveSession {
-  const { key, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection } = session
+  const { key, tenant, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection } = session
   return {
-    key, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection,
+    key, tenant, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection,
     get subscriptions() {
       return session.held()
     },
@@ -152,6 +168,7 @@ function liveOf(session: Session): LiveSession {
     end: (reason, by) => session.end(reason, by),
   }
 }
+const MS_A_SECOND = 1_000
 
 /** Whose sessions a change concerns. */
 function concerned(change: Change): SessionMatch | undefined {

@@ -34,7 +34,7 @@ export function configOf(home: string): Config {
   return loadConfig(home, process.env)
 }
 
-const endpointsSchema = z.object({ pid: z.number().int().positive(), mqtt: z.object({ host: z.string(), port: z.number() }), websocket: z.object({ host: z.string(), port: z.number() }).optional(), admin: z.object({ url: z.url({ protocol: /^https$/ }) }), enroll: z.object({ host: z.string(), port: z.number() }).optional() })
+const endpointsSchema = z.object({ pid: z.number().int().positive(), mqtt: z.object({ host: z.string(), port: z.number() }), websocket: z.object({ host: z.string(), port: z.number() }).optional(), admin: z.object({ url: z.url({ protocol: /^https$/ }) }), enroll: z.object({ host: z.string(), port: z.number() }).optional(), metrics: z.object({ url: z.url() }).optional() })
 export type Endpoints = z.infer<typeof endpointsSchema>
 
 /** A server on this machine that does not take a connection in this time is not answering. */
@@ -95,7 +95,8 @@ export function emptyHome(home: string): SallyportError {
 
 async function remoteDesk(home: string, endpoints: Endpoints): Promise<Desk> {
   const [{ openAdminClient }, { readSecretFile }] = await Promise.all([import('../http/admin-client.ts'), import('../ca/key-file.ts')])
-  const file = (name: string): string => path.join(homePaths(home).operator, name)
+  // Whoever works here as somebody else than the first operator names that one's folder.
+  const file = (name: string): string => path.join(process.env['SALLYPORT_OPERATOR'] ?? homePaths(home).operator, name)
   return openAdminClient({ url: endpoints.admin.url, key: readSecretFile(file('key.pem')).toString('utf8'), cert: readText(file('cert.pem')), ca: readText(file('ca.pem')) })
 }
 

@@ -9,6 +9,7 @@ import { homeOf, type CommonOptions } from './context.ts'
 interface ServeOptions extends CommonOptions {
   readonly ports: 'auto' | 'configured'
   readonly host?: readonly string[]
+  readonly set?: readonly string[]
 }
 
 const SAME_SIGNAL_MS = 1_000
@@ -37,7 +38,7 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
   try {
     await serve({
       home,
-      config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [] }),
+      config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [], set: options.set ?? [] }),
       signal: ending.signal,
       version: VERSION,
       onReady: (ready) => process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready)),
@@ -59,7 +60,7 @@ const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 const nameOf = (host: string): string => (EVERYWHERE.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host)
 const whereTo = (host: string): string => (EVERYWHERE.includes(host) ? ', on every address of this machine' : '')
 
-function welcome(home: string, { mqtt, websocket, admin, enroll, pki, rootSha256, demo, fresh }: Ready): string {
+function welcome(home: string, { mqtt, websocket, admin, enroll, pki, metrics, rootSha256, demo, fresh }: Ready): string {
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
@@ -68,6 +69,7 @@ function welcome(home: string, { mqtt, websocket, admin, enroll, pki, rootSha256
     `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
     `Admin API             ${admin.url}`,
     `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,
+    `Metrics and health    ${metrics.url}/metrics, /healthz, /readyz`,
     `CA fingerprint        SHA256 ${rootSha256}`,
     '',
     ...(demo === undefined ? [] : [`Try it (bundles in ${demo.folder}): listen in one shell, speak in another.`, '', `  ${demo.subscribe}`, '', `  ${demo.publish}`, '']),

@@ -8,9 +8,11 @@ import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
 import type { FeedDesk } from './feed-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
+import type { OperatorDesk } from './operator-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { WebhookDesk } from './webhook-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
+import type { Reloaded } from './reload.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, JournalEntry, JournalQuery, Page } from './registry.ts'
@@ -132,16 +134,23 @@ export interface AuditVerdict {
 /** A record of the audit log as it stands in data/audit.ndjson (ECS field names, dotted or nested as written). */
 export type AuditRecord = Readonly<Record<string, unknown>>
 
+/** As the registry's, from now on. */
+export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
+  /** Its certificates that are in force end within this time. */
+  readonly expiringWithinMs?: number | undefined
+}
+
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, FeedDesk, WebhookDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>
-  devices(query: DeviceQuery): Promise<Page<Device>>
+  devices(query: DeviceListQuery): Promise<Page<Device>>
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
   /** Groups and attributes, in force for connected sessions when it resolves. */
   describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>
-  changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
+  /** `revision`: only if the device is still at this one. */
+  changeDevice(id: DeviceId, action: DeviceAction, revision?: number): Promise<Device & { readonly sessionsClosed: number }>
   /** `csr` is PEM; `read`: what was read in it, where that was done in this process. Idempotent by (device, public key): a lost answer can be asked for again. */
   enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled>
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
@@ -157,6 +166,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, F
   detections(): Promise<readonly OnRung[]>
   /** Takes a device off the ladder, and takes back what the ladder did to it; what an operator did stays. */
   clearDetection(id: DeviceId): Promise<DetectionCleared>
+  /** Reads configuration, policy, trust and server certificate anew: all of them or, with one mistake, none. */
+  reload(): Promise<Reloaded>
   auditTail(count: number): Promise<readonly AuditRecord[]>
   auditVerify(): Promise<AuditVerdict>
   [Symbol.asyncDispose](): Promise<void>

@@ -3,7 +3,7 @@
 
 import type { DenyReason, Step } from '../vocabulary.ts'
 import type { DeviceState } from './device.ts'
-import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber, TenantId } from './ids.ts'
 import type { PathStep } from './handshake-path.ts'
 import type { EffectiveTopics } from './policy/effective-topics.ts'
 import type { CertificateState, Page } from './registry.ts'
@@ -50,6 +50,7 @@ export interface ConnectionQuery {
   readonly q?: string | undefined
   readonly address?: string | undefined
   readonly listener?: ListenerName | undefined
+  readonly tenant?: TenantId | undefined
 }
 
 /** In the order of device and client id. */
@@ -107,6 +108,8 @@ export interface RefusalFilter {
   readonly until?: EpochMs | undefined
   /** A part of any of its texts. */
   readonly q?: string | undefined
+  /** Of devices of this tenant, that the registry knows the peer to be. */
+  readonly tenant?: TenantId | undefined
 }
 
 export interface RefusalQuery extends RefusalFilter {
@@ -223,12 +226,12 @@ export interface DeviceTopics extends EffectiveTopics {
 
 export interface FeedDesk {
   connections(query: ConnectionQuery): Promise<ConnectionPage>
-  /** Reason: connection-not-found. */
-  endConnection(id: string): Promise<ConnectionEnded>
+  /** Of this tenant, where one is named. Reason: connection-not-found. */
+  endConnection(id: string, tenant?: TenantId): Promise<ConnectionEnded>
   refusals(query: RefusalQuery): Promise<RefusalPage>
   refusalGroups(filter: RefusalFilter): Promise<RefusalGroups>
-  /** Reason: refusal-not-found. */
-  refusal(id: number): Promise<RefusalDetail>
+  /** Of this tenant, where one is named. Reason: refusal-not-found. */
+  refusal(id: number, tenant?: TenantId): Promise<RefusalDetail>
   overview(): Promise<Overview>
   deviceSessions(id: DeviceId): Promise<DeviceSessions>
   deviceTopics(id: DeviceId): Promise<DeviceTopics>

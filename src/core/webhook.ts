@@ -67,3 +67,31 @@ export function parseWebhookUrl(text: string): Decision<string> {
   if (url.hash !== '') return bad('a fragment goes nowhere')
   return allow(url.href)
 }
+
+export interface WebhookRules {
+  /** Networks, as 10.20.0.0/16 or a single address, to which webhooks may go though they are internal. */
+  readonly allow: readonly string[]
+  /** A PEM file with CAs that receivers' certificates may be of, besides those that everybody trusts. */
+  readonly caFile: string | undefined
+}
+
+/** The version of an IP address; 0: it is none. */
+export type VersionOf = (address: string) => number
+
+export interface Network {
+  readonly address: string
+  readonly prefix: number
+  readonly version: 4 | 6
+}
+
+/** An address, or one with the length of its prefix. A zone (fe80::1%eth0) means something on one machine only. */
+export function parseNetwork(text: string, versionOf: VersionOf): Network | undefined {
+  const [address = '', prefix, ...more] = text.split('/')
+  const version = versionOf(address)
+  if ((version !== 4 && version !== 6) || more.length > 0 || address.includes('%')) return undefined
+  const bits = BITS[version]
+  const length = prefix === undefined ? bits : /^(?:0|[1-9]\d{0,2})$/.test(prefix) ? Number(prefix) : Number.NaN
+  return length <= bits ? { address, prefix: length, version } : undefined
+}
+
+const BITS = { 4: 32, 6: 128 } as const

@@ -10,16 +10,20 @@ import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { PROBLEM_MEDIA_TYPE, REASONS, type DenyReason } from '../vocabulary.ts'
 import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
 import type { Actor } from '../core/audit.ts'
+import { allow } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
+import { limitToTenant } from '../core/tenant-desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { printable, type EpochMs } from '../core/ids.ts'
+import type { FeedEvent } from '../core/feed.ts'
+import { printable, type DeviceId, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
 import { openEventStreams, type EventSource } from './event-stream.ts'
-import { openOperatorGate } from './operator-gate.ts'
+import { judgeRole, openOperatorGate, type Admitted } from './operator-gate.ts'
+import { openApiOf } from './openapi.ts'
 import { problemOfFailure } from './parse-request.ts'
 import { problemOf, type Problem } from './problem.ts'
 import { ROUTES } from './routes.ts'
-import { serveRoutes } from './serve-routes.ts'
+import { rowOf, serveRoutes } from './serve-routes.ts'
 
 /** PEM. `anchors` is our own root alone: foreign CAs make no operators. */
 export interface AdminTls {
@@ -36,6 +40,8 @@ export interface AdminPorts {
   readonly view: RegistryView
   readonly audit: AuditSink
   readonly clock: () => EpochMs
+  /** Of this program. */
+  readonly version: string
   readonly deskFor: (actor: Actor) => Desk
   readonly status: () => Readonly<Record<string, unknown>>
   readonly events: EventSource
@@ -106,7 +112,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.removeContentTypeParser('text/plain')
   let { hosts } = ports
   const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, clock: ports.clock })
-  const operators = new WeakMap<FastifyRequest, Actor>()
+  const admitted = new WeakMap<FastifyRequest, Admitted>()
 
   function refused(socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined }, reason: DenyReason, detail: string | undefined, claimed?: string): void {
     ports.audit.record({
@@ -134,8 +140,11 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     reply.headers(SECURITY_HEADERS)
     const operator = gate.judge(request.headers, request.raw.socket as TLSSocket)
     if (!operator.allow) return refuse(request, reply, problemOf(operator.reason), operator.detail)
-    operators.set(request, operator.value)
-    return undefined
+    admitted.set(request, operator.value)
+    // What is not in the table has no role, and is answered as unknown.
+    const row = rowOf(request)
+    const may = row === undefined ? allow(undefined) : judgeRole(operator.value.operator, row)
+    return may.allow ? undefined : refuse(request, reply, problemOf(may.reason), may.detail)
   })
   app.setNotFoundHandler((request, reply) => refuse(request, reply, problemOf('route-unknown'), undefined))
   app.setErrorHandler((error: unknown, request, reply) => {
@@ -147,13 +156,28 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return answer(reply, problem)
   })
 
-  const events = openEventStreams({ source: ports.events, view: ports.view })
-  serveRoutes(app, ROUTES, { deskFor: (request) => ports.deskFor(operators.get(request) ?? { kind: 'system' }), status: ports.status, standing, events })
+  function deskOf(who: Admitted | undefined): Desk {
+    // The gate stands before every route: nobody comes here without having passed it.
+    if (who === undefined) throw new SallyportError('internal', 'A request was not judged.')
+    const desk = ports.deskFor(who.actor)
+    return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant)
+  }
 
-  /** By the certificate of its connection, at the moment of asking. */
-  function standing(request: FastifyRequest): { readonly operator: string; isAllowed(): boolean } {
-    const operator = operators.get(request)
-    return { operator: operator !== undefined && 'name' in operator ? operator.name : '', isAllowed: () => gate.judge(request.headers, request.raw.socket as TLSSocket).allow }
+  const events = openEventStreams({ source: ports.events, view: ports.view })
+  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), nameOf: (request) => admitted.get(request)?.operator.name ?? '', clock: ports.clock, status: ports.status, events, standing, document: once(() => openApiOf(ROUTES, ports.version)) })
+
+  /** By the certificate of its connection and by its role, at the moment of asking. */
+  function standing(request: FastifyRequest): { readonly operator: string; isAllowed(): boolean; maySee(event: FeedEvent): boolean } {
+    const tenant = admitted.get(request)?.operator.tenant
+    const row = rowOf(request)
+    return {
+      operator: admitted.get(request)?.operator.name ?? '',
+      isAllowed() {
+        const now = gate.judge(request.headers, request.raw.socket as TLSSocket)
+        return now.allow && row !== undefined && judgeRole(now.value.operator, row).allow && now.value.operator.tenant === tenant
+      },
+      maySee: ({ device }) => tenant === undefined || (device !== undefined && ports.view.device(device as DeviceId)?.tenant === tenant),
+    }
   }
 
   const url = await listen(app, ports.listen).catch((failure: unknown) => {
@@ -177,6 +201,12 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
       await closed
     },
   }
+}
+
+/** Made when it is first asked for: most servers are never asked. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
 }
 
 type App = { listen(options: { host: string; port: number }): Promise<string>; readonly server: { address(): unknown } }

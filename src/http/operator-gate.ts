@@ -7,7 +7,9 @@ import type { TLSSocket } from 'node:tls'
 import type { Actor } from '../core/audit.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { printable, type EpochMs, type Fingerprint } from '../core/ids.ts'
+import { isAtLeast, type Operator } from '../core/operator.ts'
 import type { RegistryView } from '../core/registry.ts'
+import type { RouteFacts } from './route.ts'
 
 const ALWAYS_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '::1']
 
@@ -18,10 +20,22 @@ export interface GatePorts {
   readonly clock: () => EpochMs
 }
 
+/** Somebody who was let in, and what the registry says of them at this moment. */
+export interface Admitted {
+  readonly actor: Actor
+  readonly operator: Operator
+}
+
 /** What is asked of a request before anything of it is read. */
 export interface OperatorGate {
-  /** Reasons: host-not-allowed, operator-required, certificate-unrecorded, -revoked, -superseded, -expired. */
-  judge(headers: IncomingHttpHeaders, socket: TLSSocket): Decision<Actor>
+  /** Reasons: host-not-allowed, operator-required, operator-revoked, certificate-unrecorded, -revoked, -superseded, -expired. */
+  judge(headers: IncomingHttpHeaders, socket: TLSSocket): Decision<Admitted>
+}
+
+/** May this operator ask for this? The row says what is least. Reasons: role-insufficient, tenant-insufficient. */
+export function judgeRole({ role, name, tenant }: Operator, { role: least, tenants }: Pick<RouteFacts, 'role' | 'tenants'>): Decision<void> {
+  if (tenant !== undefined && tenants !== 'own') return deny('tenant-insufficient', `${name} is of tenant ${tenant}`)
+  return isAtLeast(role, least) ? allow(undefined) : deny('role-insufficient', `${name} is ${role}, this takes ${least}`)
 }
 
 export function openOperatorGate(ports: GatePorts): OperatorGate {
@@ -39,7 +53,7 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
   }
 
   /** The certificate of this connection, against the registry of this moment: a revoked operator is out at the next request. */
-  function judgeOperator(socket: TLSSocket): Decision<Actor> {
+  function judgeOperator(socket: TLSSocket): Decision<Admitted> {
     const leaf = socket.getPeerX509Certificate()
     if (leaf === undefined || !socket.authorized) return deny('operator-required', 'no certificate')
     const record = ports.view.certificateBySha256(createHash('sha256').update(leaf.raw).digest('hex') as Fingerprint)
@@ -49,7 +63,10 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
     if (record.state === 'superseded') return deny('certificate-superseded')
     if (record.state !== 'active') return deny('certificate-unrecorded', record.state)
     if (record.notAfter <= ports.clock()) return deny('certificate-expired')
-    return allow({ kind: 'operator', name: record.serial })
+    const operator = ports.view.operatorOf(record)
+    if (operator === undefined) return deny('operator-required', 'the certificate is nobody\'s')
+    if (operator.revokedAt !== undefined) return deny('operator-revoked', operator.name)
+    return allow({ actor: { kind: 'operator', name: record.serial }, operator })
   }
 
   return {

@@ -21,6 +21,7 @@ export const TAGS = {
   ca: 'The certificate authorities',
   policy: 'The policy',
   webhooks: 'What other programs are told',
+  operators: 'Operators and their roles',
   audit: 'What has happened',
 } as const
 export type Tag = keyof typeof TAGS
@@ -30,11 +31,15 @@ export interface Asked<Params, Query, Body> {
   readonly desk: Desk
   /** How the running server is. */
   readonly status: () => Readonly<Record<string, unknown>>
+  /** What describes this API. */
+  readonly document: () => Readonly<Record<string, unknown>>
   readonly params: Params
   readonly query: Query
   readonly body: Body
   /** Opens the stream of events for whoever asks, who is judged again as long as it listens. */
   readonly listen: (what: Pick<Listening, 'kinds' | 'device' | 'after'>) => Readable
+  /** What If-Match asks for. */
+  readonly revision: number | undefined
   /** By its lower-case name. */
   readonly header: (name: string) => string | undefined
   /** Aborted when whoever asked is gone. */
@@ -54,6 +59,8 @@ export interface RouteFacts {
   readonly path: string
   /** The least role that may ask. */
   readonly role: Role
+  /** 'own': operators of a tenant may ask, too, about what is theirs. Without it they are refused. */
+  readonly tenants?: 'own'
   readonly tag: Tag
   /** What it does, as one sentence. */
   readonly summary: string
@@ -62,6 +69,8 @@ export interface RouteFacts {
   /** 200 where nothing is said. */
   readonly status?: 200 | 201
   readonly bodyBytesMax?: number
+  /** It takes If-Match: the ETag of what it changes. What takes none and is sent one is refused, and not done regardless. */
+  readonly conditional?: true
   /** A body as somebody would send it, and a query. */
   readonly example?: { readonly body?: unknown; readonly query?: string }
 }
@@ -75,6 +84,8 @@ export interface Route<Params extends Schema = Schema, Query extends Schema = Sc
   readonly answer: Answer
   /** Where one operation has answers of two kinds. */
   statusOf?(body: Output<Body>): 200 | 201
+  /** The revision of what is answered, as its ETag. */
+  revisionOf?(answer: Frozen<z.output<Answer>>): number
   act(asked: Asked<Output<Params>, Output<Query>, Output<Body>>): Promise<Frozen<z.output<Answer>>>
 }
 

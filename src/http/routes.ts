@@ -8,7 +8,9 @@ import { CERTIFICATE_ROUTES } from './certificate-routes.ts'
 import { DEVICE_ROUTES } from './device-routes.ts'
 import { FEED_ROUTES } from './feed-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
+import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
+import { RELOAD_ROUTES } from './reload-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
 import { WEBHOOK_ROUTES } from './webhook-routes.ts'
@@ -22,6 +24,12 @@ const SERVER_ROUTES = {
     summary: 'Says how the server is: its version, its sessions, what expires.',
     answer: answers.status,
     act: async ({ status }) => status(),
+  }),
+  openapi: route({
+    method: 'GET', path: ADMIN_PATHS.openapi, role: 'viewer', tenants: 'own', tag: 'server',
+    summary: 'Describes this API: OpenAPI 3.1.',
+    answer: answers.openapi,
+    act: async ({ document }) => document(),
   }),
 } as const
 
@@ -42,6 +50,7 @@ const AUDIT_ROUTES = {
 
 export const ROUTES = {
   ...SERVER_ROUTES,
+  ...RELOAD_ROUTES,
   ...DEVICE_ROUTES,
   ...CERTIFICATE_ROUTES,
   ...TOKEN_ROUTES,
@@ -50,5 +59,6 @@ export const ROUTES = {
   ...POLICY_ROUTES,
   ...FEED_ROUTES,
   ...WEBHOOK_ROUTES,
+  ...OPERATOR_ROUTES,
   ...AUDIT_ROUTES,
 } as const satisfies RouteTable

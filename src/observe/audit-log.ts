@@ -2,17 +2,18 @@
 // come from the registry's outbox, each exactly once; all others through `record`. Writing never blocks who records, and a
 // full disk stops nothing but the log.
 
-import { closeSync, existsSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
-import { SallyportError } from '../core/errors.ts'
+import { closeSync, fsync, fsyncSync } from 'node:fs'
 import type { AuditEvent } from '../core/audit.ts'
+import { listeners } from '../core/listeners.ts'
 import type { AuditRecord, AuditVerdict, DetectionSeen, RefusalSeen } from '../core/desk.ts'
 import type { AuditSink } from '../core/registry.ts'
 import type { LogPlace } from '../core/webhook.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
-import { chainLine, EMPTY_HEAD, followLine, type ChainHead } from './chain.ts'
+import { chainLine, type ChainHead } from './chain.ts'
 import { detectionOf, placeOf, recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
-import { backwards, LINE_BREAK, readOn, readRange, verifyAuditFile, type PlacedRecord } from './read-back.ts'
+import { cutTo, openFile, reconcile, writeAt } from './log-file.ts'
+import { backwards, readOn, verifyAuditFile, type PlacedRecord } from './read-back.ts'
 
 /** What the registry remembers of the log, and the events that wait for it. */
 export interface AuditOutboxPort {
@@ -53,6 +54,10 @@ export interface AuditLog extends AuditSink {
   onSaved(listener: () => void): () => void
   /** A page of what is saved behind this place; undefined where the log does not go on there. */
   readOn(place: LogPlace): readonly PlacedRecord[] | undefined
+  /** Records and bytes that are in the file, and characters that wait for it. */
+  readonly size: { readonly records: number; readonly bytes: number; readonly waiting: number }
+  /** Called with every event as it comes, also with refusals that are only counted. Returns the way to stop. */
+  onEvent(listener: (event: AuditEvent) => void): () => void
   /** The log could not be written the last time; what waits is kept up to a bound. */
   readonly degraded: boolean
   close(): void
@@ -80,6 +85,8 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let scheduled: NodeJS.Timeout | undefined
 
   const followers = new Set<(written: WrittenRecord) => void>()
+  const hearers = listeners<AuditEvent>()
+
   const isFull = (): boolean => waitingChars > AUDIT_LIMITS.waitingCharsMax
 
   function append(event: AuditEvent, place: number | undefined): void {
@@ -112,6 +119,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       const events = outbox.waiting(position, AUDIT_LIMITS.outboxPage)
       for (const waiting of events) {
         append(waiting.event, waiting.position)
+        hearers.tell(waiting.event)
         position = waiting.position
       }
       if (events.length < AUDIT_LIMITS.outboxPage) return
@@ -127,7 +135,9 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     if (lost > 0) {
       const count = lost
       lost = 0
-      append({ kind: 'audit-lost', at: clock(), count }, undefined)
+      const lostEvent: AuditEvent = { kind: 'audit-lost', at: clock(), count }
+      append(lostEvent, undefined)
+      hearers.tell(lostEvent)
       if (!writeLines()) return
     }
     if (behind) takeOutbox()
@@ -234,11 +244,17 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   sweeping.unref()
 
   return {
+    get size() {
+      return { records: written.head.records, bytes, waiting: waitingChars }
+    },
+    onEvent: hearers.add,
     get degraded() {
       return degraded
     },
     record(event) {
-      if (closed || (event.kind === 'refusal' && !gate.pass(event))) return
+      if (closed) return
+      hearers.tell(event)
+      if (event.kind === 'refusal' && !gate.pass(event)) return
       append(event, undefined)
     },
     flush() {
@@ -285,55 +301,4 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       release()
     },
   }
-}
-
-function openFile(file: string): number {
-  try {
-    return openSync(file, existsSync(file) ? 'r+' : 'wx+', 0o600)
-  } catch (cause) {
-    throw new SallyportError('audit-unwritable', `The audit log ${file} cannot be written.`, { fix: 'Check who owns it and that the disk is not full.', cause })
-  }
-}
-
-function writeAt(descriptor: number, bytes: Uint8Array, at: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done, at + done)
-}
-
-/** What was written of a line that did not find room is not part of the log. */
-function cutTo(descriptor: number, bytes: number): void {
-  try {
-    ftruncateSync(descriptor, bytes)
-  } catch {
-    // The next write begins at the same place, and a restart cuts a line without its end.
-  }
-}
-
-/**
- * Where to go on. Lines beyond the remembered head were written and synced before a crash: they count when they chain. A
- * last line without its end was never acknowledged to anybody: it is cut off. What does not chain stays for `verify`.
- */
-function reconcile(descriptor: number, saved: { readonly records: number; readonly hash: string; readonly bytes: number; readonly position: number }): { head: ChainHead; bytes: number; position: number } {
-  let head: ChainHead = saved.records === 0 ? EMPTY_HEAD : { records: saved.records, hash: saved.hash }
-  let { position } = saved
-  const { size } = fstatSync(descriptor)
-  if (size <= saved.bytes) return { head, bytes: size < saved.bytes ? lineEnd(descriptor, size) : size, position }
-  const beyond = readRange(descriptor, saved.bytes, size)
-  const complete = beyond.lastIndexOf(LINE_BREAK) + 1
-  const bytes = saved.bytes + complete
-  if (bytes < size) ftruncateSync(descriptor, bytes)
-  for (const line of beyond.subarray(0, complete).toString('utf8').split('\n')) {
-    if (line === '') continue
-    const followed = followLine(line, head)
-    if ('problem' in followed) break
-    head = followed.head
-    position = followed.outbox ?? position
-  }
-  return { head, bytes, position }
-}
-
-/** The end of a file that somebody has cut: what is left stays as it is, and the next record begins a line of its own. */
-function lineEnd(descriptor: number, size: number): number {
-  if (size === 0 || readRange(descriptor, size - 1, size)[0] === LINE_BREAK) return size
-  writeAt(descriptor, Uint8Array.of(LINE_BREAK), size)
-  return size + 1
 }

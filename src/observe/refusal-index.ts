@@ -11,14 +11,19 @@ export interface RefusalIndex {
   addOlder(shown: RefusalShown, bytes: number): boolean
   /** The log was read as far back as it goes, or as anybody reads it. */
   restored(isComplete: boolean): void
-  page(query: RefusalQuery): RefusalPage
-  groups(filter: RefusalFilter): RefusalGroups
+  /** `isOf`: is this device of the tenant that is asked about? */
+  page(query: RefusalQuery, isOf?: IsOf): RefusalPage
+  groups(filter: RefusalFilter, isOf?: IsOf): RefusalGroups
   get(id: number): RefusalShown | undefined
   /** Newest first, those that are of one peer and reason with this one. */
   similar(to: RefusalShown): readonly RefusalShown[]
   newest(count: number): readonly RefusalShown[]
   readonly reach: Reach
 }
+
+/** Is this device of this tenant? */
+export type IsOf = (device: string, tenant: string) => boolean
+const nobody: IsOf = () => false
 
 interface Entry {
   readonly shown: RefusalShown
@@ -60,8 +65,8 @@ export function openRefusalIndex(bounds: { readonly countMax: number; readonly b
     return { ...(oldest === undefined ? {} : { since: oldest.shown.at }), complete, reading }
   }
 
-  function* matching(filter: RefusalFilter): Generator<RefusalShown> {
-    const fits = fitting(filter)
+  function* matching(filter: RefusalFilter, isOf: IsOf = nobody): Generator<RefusalShown> {
+    const fits = fitting(filter, isOf)
     for (const shown of newestFirst()) if (fits(shown)) yield shown
   }
 
@@ -87,21 +92,21 @@ export function openRefusalIndex(bounds: { readonly countMax: number; readonly b
       complete = isComplete
       reading = false
     },
-    page(query) {
+    page(query, isOf) {
       const limit = query.limit ?? FEED_LIMITS.pageDefault
       // A cursor is the number of the last one that was shown: what came since does not move the page.
       const before = query.after === undefined ? Number.POSITIVE_INFINITY : Number(query.after)
       const items: RefusalShown[] = []
-      for (const shown of matching(query)) {
+      for (const shown of matching(query, isOf)) {
         if (!(shown.id < before)) continue
         if (items.length === limit) return { items, next: String(items.at(-1)?.id), reach: reach() }
         items.push(shown)
       }
       return { items, reach: reach() }
     },
-    groups(filter) {
+    groups(filter, isOf) {
       const groups = new Map<string, { -readonly [K in keyof RefusalGroup]: RefusalGroup[K] }>()
-      for (const shown of matching(filter)) {
+      for (const shown of matching(filter, isOf)) {
         const key = likenessOf(shown)
         const group = groups.get(key)
         if (group === undefined) groups.set(key, groupOf(shown))
@@ -146,9 +151,10 @@ function groupOf({ reason, step, sentence, device, claimed, address, count, at, 
   return { reason, step, sentence, ...peer, ...(address === undefined ? {} : { address }), count, first: at, last: at, id }
 }
 
-function fitting({ step, reason, device, address, since, until, q }: RefusalFilter): (shown: RefusalShown) => boolean {
+function fitting({ step, reason, device, address, since, until, q, tenant }: RefusalFilter, isOf: IsOf): (shown: RefusalShown) => boolean {
   const text = q?.toLowerCase()
   return (shown) =>
+    (tenant === undefined || (shown.device !== undefined && isOf(shown.device, tenant))) &&
     (step === undefined || shown.step === step) &&
     (reason === undefined || shown.reason === reason) &&
     (device === undefined || shown.device === device || shown.claimed === device) &&

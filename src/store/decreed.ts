@@ -6,7 +6,7 @@ import type { DeviceState } from '../core/device.ts'
 import type { CaName, DeviceId } from '../core/ids.ts'
 import type { CertificateRecord, Change, RegistryView } from '../core/registry.ts'
 import { certificateAfter } from './apply.ts'
-import { listeners } from './listeners.ts'
+import { listeners } from '../core/listeners.ts'
 import type { FeedRow } from './view.ts'
 
 /** A change that ends access. */
@@ -55,6 +55,7 @@ export function openDecreedView(view: RegistryView): DecreedView {
     certificate: (issuer, serial) => judged(view.certificate(issuer, serial)),
     certificateBySha256: (sha256) => judged(view.certificateBySha256(sha256)),
     certificatesOf: (device) => view.certificatesOf(device),
+    operatorOf: (certificate) => view.operatorOf(certificate),
     onChange: (listener) => followers.add(({ change, sequence }) => listener(change, sequence)),
     decree(changes) {
       for (const change of changes) {

@@ -4,7 +4,7 @@
 
 import { BlockList, isIP } from 'node:net'
 import { allow, deny, type Decision } from '../core/decision.ts'
-import { parseNetwork } from '../core/read-webhooks.ts'
+import { parseNetwork } from '../core/webhook.ts'
 
 type Family = 'ipv4' | 'ipv6'
 type Network = readonly [address: string, prefix: number]

@@ -5,6 +5,7 @@ import { registryContract, type RegistryUnderTest } from './registry.ts'
 import { registryRenewalsContract } from './registry-renewals.ts'
 import { registryWebhooksContract } from './registry-webhooks.ts'
 import { registryFactoryContract } from './registry-factory.ts'
+import { registryOperatorsContract } from './registry-operators.ts'
 import { registryTokensContract } from './registry-tokens.ts'
 
 const sqlite = async (): Promise<RegistryUnderTest> => {
@@ -22,3 +23,4 @@ registryTokensContract('SQLite', sqlite)
 registryRenewalsContract('SQLite', sqlite)
 registryWebhooksContract('SQLite', sqlite)
 registryFactoryContract('SQLite', sqlite)
+registryOperatorsContract('SQLite', sqlite)

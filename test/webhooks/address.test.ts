@@ -3,7 +3,7 @@
 import { isIP } from 'node:net'
 import { ipV4, ipV6, sample } from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { parseNetwork } from '../../src/core/read-webhooks.ts'
+import { parseNetwork } from '../../src/core/webhook.ts'
 import { openAddresses } from '../../src/webhooks/address.ts'
 
 const may = (address: string, ...allowed: readonly string[]): boolean => openAddresses(allowed).judge(address).allow

@@ -96,7 +96,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     watching.admitted(link.session)
     // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
     packet.clientId = opening.key
-    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, broker.keepAliveSecondsMax)
+    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, link.bounds.keepAliveSecondsMax)
     done(null, true)
   }
 
@@ -108,7 +108,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
       protocol: opening.protocol, number: ++admitted, since: broker.clock(), listener: connection.stream === connection.socket ? 'mqtt' : 'websocket',
       source: connection.source, connection: connectionOf(link), ending: undefined,
       held: () => heldFilters(link.client),
-      detail: () => detailOf(link, opening, broker.keepAliveSecondsMax),
+      detail: () => detailOf(link, opening),
       end: (reason, by) => endings.end(link, session, reason, by),
     }, opening.grants)
     ports.tellGaps(session, opening.grants)
@@ -121,7 +121,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
       return typeof value === 'number' ? value : undefined
     }
     return new Outbound({
-      session, output: link.output, clock: broker.clock,
+      session, output: link.output, clock: broker.clock, traffic: broker.traffic,
       bounds: { receiveMaximum: said('receiveMaximum') ?? RECEIVE_MAXIMUM_DEFAULT, packetBytesMax: said('maximumPacketSize'), topicAliasMaximum: said('topicAliasMaximum') ?? 0 },
       keep: (change) => keeping.keep(change),
       read: (after) => broker.store.queue(session.key, after, { messagesMax: BROKER_LIMITS.queuePageMessages, bytesMax: BROKER_LIMITS.queuePageBytes }),
@@ -149,7 +149,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
   function authenticate(client: EngineClient, _username: unknown, _password: unknown, done: Done): void {
     const link = linkOf(client)
     if (link?.opening === undefined || link.session?.ending !== undefined) return done(new Error('not admitted'), false)
-    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, broker.keepAliveSecondsMax)
+    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, link.bounds.keepAliveSecondsMax)
     boundExpiry(client, link.opening)
     done(null, true)
   }
@@ -176,11 +176,14 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     link.connection.settled()
     // The engine says that shared subscriptions are not available; they are, and that need not be said [MQTT-3.2.2-13].
     const { sharedSubscriptionAvailable: _, ...said } = properties ?? {}
-    const connack = connackPacket(sessionPresent, said, link.session.protocol, client.maximumPacketSize)
+    // What this connection may send: the engine knows the most that any may.
+    const properly = 'maximumPacketSize' in said ? { ...said, maximumPacketSize: link.bounds.packetBytesMax } : said
+    const connack = connackPacket(sessionPresent, properly, link.session.protocol, client.maximumPacketSize)
     // [MQTT-3.1.2-24]: whom one may not even tell that it is admitted one cannot serve.
     if (connack === undefined) return endings.fault(link, deny('packet-too-large', `CONNACK, of which the client takes ${client.maximumPacketSize} bytes`))
     link.routedAt = publishing.count
     link.output.write(connack)
+    broker.trace({ name: 'connect', begunAt: link.connection.acceptedAt, endedAt: broker.clock(), attributes: { 'sallyport.device': link.session.device, 'network.protocol.name': 'mqtt', 'network.protocol.version': link.session.protocol === 5 ? '5' : '3.1.1', 'client.address': link.session.source.address } })
     // It answers at once wherever the certificate does not wait for its first use.
     void broker.renewal.used(link.session)
     // The engine takes note of its CONNACK just after it has told us.
@@ -197,12 +200,12 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
 
 const TAKEN_OVER = 'another connection has taken its session over'
 
-function detailOf({ connection: { socket }, client, connect, output, outbound, reading }: Link, { protocol }: Opening, keepAliveMax: number): SessionDetail {
+function detailOf({ connection: { socket }, client, connect, output, outbound, reading, bounds }: Link, { protocol }: Opening): SessionDetail {
   const load = outbound?.load ?? { queued: 0, inFlight: 0 }
   return {
     cipher: socket.getCipher()?.standardName ?? '',
     // Of MQTT 3.1.1 the CONNECT was lowered to what it is given; of MQTT 5 it keeps what it asked for, and is told.
-    keepAliveSeconds: protocol === 4 ? (connect?.keepalive ?? 0) : boundedKeepAlive(connect?.keepalive, keepAliveMax),
+    keepAliveSeconds: protocol === 4 ? (connect?.keepalive ?? 0) : boundedKeepAlive(connect?.keepalive, bounds.keepAliveSecondsMax),
     kept: outbound?.kept === true && client.sessionExpiryInterval > 0,
     queued: load.queued, inFlight: load.inFlight,
     bytesIn: reading?.bytes ?? 0, bytesOut: output.taken, packetsIn: reading?.packets ?? 0,

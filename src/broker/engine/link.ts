@@ -7,9 +7,11 @@ import type { Denied } from '../../core/decision.ts'
 import type { SessionKey } from '../../core/ids.ts'
 import type { Publisher } from '../../core/message.ts'
 import type { SessionChange } from '../../core/session-store.ts'
+import type { Traffic } from '../../core/traffic.ts'
 import { openFrameGuard } from '../frame-guard.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
+import type { ConnectionBounds } from '../ports.ts'
 import type { Session } from '../sessions.ts'
 import type { Opening } from './connect.ts'
 import type { AnswerOrder } from './order.ts'
@@ -26,6 +28,8 @@ export interface Link {
   readonly peer: Peer
   readonly client: EngineClient
   readonly output: Output
+  /** What it may do, as it was when it began. */
+  readonly bounds: ConnectionBounds
   readonly answers: AnswerOrder
   readonly userProperties: UserPropertyOrder
   reading: Reading | undefined
@@ -62,7 +66,7 @@ export interface Link {
   refused: boolean
 }
 
-export function openLink(parts: Pick<Link, 'connection' | 'peer' | 'client' | 'output' | 'answers' | 'userProperties' | 'commit'>): Link {
+export function openLink(parts: Pick<Link, 'connection' | 'peer' | 'client' | 'output' | 'bounds' | 'answers' | 'userProperties' | 'commit'>): Link {
   const closed = new Promise<void>((resolve) => {
     parts.connection.stream.once('close', () => resolve())
   })
@@ -93,6 +97,7 @@ interface InputPorts {
   /** Where the device is slowed down. */
   readonly pace: () => Pace | undefined
   readonly onFault: (fault: Denied) => void
+  readonly traffic: Pick<Traffic, 'bytesReceived'>
 }
 
 /**
@@ -101,7 +106,7 @@ interface InputPorts {
  * wait. With a pace, it is one packet at a time.
  */
 export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax: number, ports: InputPorts): Reading {
-  const { mayRead, onFault } = ports
+  const { mayRead, onFault, traffic } = ports
   const guard = openFrameGuard(packetBytesMax, () => client.connackSent)
   const read = stream.read.bind(stream)
   let bytes = 0
@@ -125,6 +130,7 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
 
   /** What of these bytes may go on. */
   function passed(chunk: Buffer): Buffer | null {
+    traffic.bytesReceived += chunk.length
     const judged = guard.inspect(chunk)
     bytes += chunk.length
     if (judged.allow && judged.value === chunk.length) return chunk

@@ -4,8 +4,10 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CertificatePlan, CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
 import type { Device, DeviceState } from '../../core/device.ts'
 import type { Fingerprint } from '../../core/ids.ts'
+import type { Operator } from '../../core/operator.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
+import { prepareOperatorReads } from './operators.ts'
 import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, parseJournal, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
 import { endKey, prepareRenewalReads } from './renewals.ts'
@@ -20,6 +22,8 @@ export interface Loaded {
   /** How many have ended: said before the first of them. */
   expectEnded(count: number): void
   ended(issuer: CertificateRecord['issuer'], serial: string, state: CertificateRecord['state']): void
+  operator(operator: Operator): void
+  operatorCertified(issuer: CertificateRecord['issuer'], serial: string, name: Operator['name']): void
 }
 
 export interface Reader extends Reads {
@@ -43,7 +47,7 @@ function toPage<T>(rows: readonly Tuple[], size: number, parse: (row: Tuple) => 
 }
 
 /** One prepared statement for each combination of filters; there are few, and they are made when first asked for. */
-function filtered(db: DatabaseSync, select: (filters: readonly string[]) => string): (values: Readonly<Record<string, SQLInputValue | undefined>>, rest: readonly SQLInputValue[]) => readonly Tuple[] {
+function filtered(db: DatabaseSync, select: (filters: readonly string[]) => string): (values: Readonly<Record<string, SQLInputValue | readonly SQLInputValue[] | undefined>>, rest: readonly SQLInputValue[]) => readonly Tuple[] {
   const prepared = new Map<string, TupleStatement>()
   return (values, rest) => {
     const filters = Object.keys(values).filter((name) => values[name] !== undefined)
@@ -57,11 +61,20 @@ function filtered(db: DatabaseSync, select: (filters: readonly string[]) => stri
 const DEVICE_FILTERS: Readonly<Record<string, string>> = {
   group: 'id IN (SELECT device FROM device_groups WHERE group_name = ?)',
   state: 'state = ?',
+  tenant: 'tenant = ?',
+  // No LIKE: whoever looks for a percent sign finds it, and no pattern is slow.
+  q: 'instr(lower(id), lower(?)) > 0',
+  // As JSON has it, with both quotation marks: within a value they are escaped.
+  attribute: 'instr(attributes, ?) > 0',
+  expiring: "id IN (SELECT device FROM certificates INDEXED BY certificates_by_end WHERE state IN ('issued', 'active') AND device IS NOT NULL AND not_after > ? AND not_after < ?)",
+  lasting: "NOT EXISTS (SELECT 1 FROM certificates WHERE device = devices.id AND state IN ('issued', 'active') AND not_after >= ?)",
 }
 
-const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', issuer: 'issuer = ?', state: 'state = ?', profile: 'profile = ?', through: 'through = ?' }
+const OF_TENANT = 'EXISTS (SELECT 1 FROM devices WHERE devices.id = certificates.device AND devices.tenant = ?)'
 
-const JOURNAL_FILTERS: Readonly<Record<string, string>> = { state: 'state = ?', through: 'through = ?', by: 'actor_kind = ?', name: 'actor_name = ?' }
+const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', issuer: 'issuer = ?', state: 'state = ?', profile: 'profile = ?', through: 'through = ?', tenant: OF_TENANT }
+
+const JOURNAL_FILTERS: Readonly<Record<string, string>> = { state: 'state = ?', through: 'through = ?', by: 'actor_kind = ?', name: 'actor_name = ?', tenant: OF_TENANT }
 
 function whereAlso(table: Readonly<Record<string, string>>, filters: readonly string[]): string {
   return filters.map((name) => `${table[name]} AND `).join('')
@@ -99,6 +112,7 @@ export function prepareReader(db: DatabaseSync): Reader {
   const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
   const tokenReads = prepareTokenReads(db)
   const renewals = prepareRenewalReads(db)
+  const { loadOperators, ...operatorReads } = prepareOperatorReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
@@ -112,13 +126,16 @@ export function prepareReader(db: DatabaseSync): Reader {
     },
     lastSequence,
     ...tokenReads,
+    ...operatorReads,
     device(id) {
       const row = device.get(id)
       return row === undefined ? undefined : parseDevice(row)
     },
     devices(query: DeviceQuery) {
       const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
-      return toPage(devicePage({ group: query.group, state: query.state }, [query.after ?? '', size + 1]), size, (row) => parseDevice(row), (d) => d.id)
+      const { group, state, tenant, q, attribute, expiring } = query
+      const filters = { group, state, tenant, q, attribute: attribute && `${JSON.stringify(attribute.name)}:${JSON.stringify(attribute.value)}`, expiring: expiring && [expiring.now, expiring.before], lasting: expiring?.before }
+      return toPage(devicePage(filters, [query.after ?? '', size + 1]), size, (row) => parseDevice(row), (d) => d.id)
     },
     certificate(issuer, serial) {
       const row = certificate.get(issuer, serial)
@@ -130,7 +147,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     certificates(query: CertificateQuery) {
       const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
       const [issuer = '', serial = ''] = (query.after ?? '').split('/')
-      return toPage(certificatePage({ device: query.device, issuer: query.issuer, state: query.state, profile: query.profile, through: query.through }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
+      return toPage(certificatePage({ device: query.device, issuer: query.issuer, state: query.state, profile: query.profile, through: query.through, tenant: query.tenant }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
     },
     certificateDer(issuer, serial) {
       const row = body.get(issuer, serial)
@@ -146,7 +163,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     },
     journal({ after, limit, ...filters }) {
       const size = pageSize(limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
-      const rows = journalPage({ state: filters.state, through: filters.through, by: filters.by, name: filters.name }, [Number(after ?? 0), size + 1])
+      const rows = journalPage({ state: filters.state, through: filters.through, by: filters.by, name: filters.name, tenant: filters.tenant }, [Number(after ?? 0), size + 1])
       const last = rows[size - 1]
       const items = rows.slice(0, size).map(parseJournal)
       return rows.length > size && last !== undefined ? { items, next: String(last.at(-1)) } : { items }
@@ -180,6 +197,7 @@ export function prepareReader(db: DatabaseSync): Reader {
             into.ended(issuer as CertificateRecord['issuer'], serial as string, state)
           }
         }
+        loadOperators(into)
         return lastSequence()
       } finally {
         if (db.isTransaction) db.exec('COMMIT')

@@ -9,6 +9,7 @@ import type { CaRecord, CaState, CertificatePlan, CertificateRecord, Change } fr
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+import { prepareOperatorChanges } from './operators.ts'
 import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
 import { prepareWebhookChanges } from './webhooks.ts'
@@ -26,6 +27,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const numberCrl = prepareCrlChanges(db)
   const changeRenewal = prepareRenewalChanges(db)
   const changeWebhook = prepareWebhookChanges(db)
+  const changeOperator = prepareOperatorChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -66,6 +68,11 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
       case 'webhook-added':
       case 'webhook-removed':
         return changeWebhook(change)
+      case 'operator-added':
+      case 'operator-role':
+      case 'operator-revoked':
+      case 'operator-certified':
+        return changeOperator(change)
       default:
         return unreachable(change)
     }
