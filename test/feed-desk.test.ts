@@ -59,16 +59,15 @@ describe('a refusal', () => {
 })
 
 describe('an operator of a tenant', () => {
-  test('sees refusals of its devices, and of no others, nor who only claimed a name', async () => {
+  test('sees refusals of its devices and of who claimed their names, as why does, and of no others', async () => {
     const theirs = refuse({ device: device('theirs') })
     const ours = refuse({ device: device('ours') })
-    const claimed = refuse({ claimed: 'theirs' })
+    const [claimed, stranger] = [refuse({ claimed: 'theirs' }), refuse({ claimed: 'ours' })]
     const limited = limitToTenant(desk, ACME)
-    expect(new Set((await limited.refusals({})).items.map((refusal) => refusal.device))).toEqual(new Set(['theirs']))
-    expect((await limited.refusalGroups({})).items.map((group) => group.device)).toEqual(['theirs'])
-    expect(await limited.refusal(theirs)).toMatchObject({ device: 'theirs' })
-    for (const id of [ours, claimed]) await expect(limited.refusal(id)).rejects.toMatchObject({ reason: 'refusal-not-found' })
-    expect((await desk.refusals({ device: 'theirs' })).items.some(({ id }) => id === claimed)).toBe(true)
+    expect(new Set((await limited.refusals({})).items.map((refusal) => refusal.device ?? refusal.claimed))).toEqual(new Set(['theirs']))
+    expect((await limited.refusalGroups({})).items.map((group) => [group.device, group.claimed])).toEqual([['theirs', undefined], [undefined, 'theirs']])
+    for (const id of [theirs, claimed]) expect(await limited.refusal(id)).toMatchObject({ id })
+    for (const id of [ours, stranger, refuse({})]) await expect(limited.refusal(id)).rejects.toMatchObject({ reason: 'refusal-not-found' })
   })
   test('sees the pages of its devices, and of the whole organisation nothing', async () => {
     const limited = limitToTenant(desk, ACME)
