@@ -41,6 +41,15 @@ test('every path of the vocabulary has a row, and every row is one of the vocabu
   expect([...new Set(Object.values(ROUTES).map(({ path }) => path))].toSorted()).toEqual(Object.values(ADMIN_PATHS).toSorted())
 })
 
+test('the examples are requests that are read', () => {
+  for (const [name, row] of Object.entries<AnyRoute>(ROUTES)) {
+    const query = row.example?.query === undefined ? {} : Object.fromEntries(new URLSearchParams(row.example.query))
+    expect(row.query?.safeParse(query).success ?? row.example?.query === undefined, name).toBe(true)
+    const body = 'body' in row ? row.body : undefined
+    expect(row.example?.body === undefined || body?.safeParse(row.example.body).success === true, name).toBe(true)
+  }
+})
+
 test('docs/openapi.json and docs/api-reference.md are made from the table', async () => {
   const document = openApiOf(ROUTES, VERSION)
   await expect(`${JSON.stringify(document, null, 2)}\n`).toMatchFileSnapshot('../../docs/openapi.json')
