@@ -50,9 +50,10 @@ test('the examples are requests that are read', () => {
   }
 })
 
-test('docs/openapi.json and docs/api-reference.md are made from the table', async () => {
+test('docs/openapi.json, docs/api-reference.md and what the client knows of operations are made from the table', async () => {
   const document = openApiOf(ROUTES, VERSION)
   await expect(`${JSON.stringify(document, null, 2)}\n`).toMatchFileSnapshot('../../docs/openapi.json')
+  await expect(operationsOf(ROUTES)).toMatchFileSnapshot('../../src/http/operations.ts')
   await expect(referenceOf(ROUTES)).toMatchFileSnapshot('../../docs/api-reference.md')
 })
 
@@ -82,4 +83,22 @@ function operation(name: string, row: AnyRoute): readonly string[] {
     ...(example?.body === undefined ? [] : [`    ${JSON.stringify(example.body)}`, '']),
     ...(reasons.length === 0 ? [] : [`Refused with: ${[...new Set(reasons)].map((reason) => `\`${reason}\` (${REASONS[reason].http})`).join(', ')}.`, '']),
   ]
+}
+
+/** What the client needs of each row at run time: a page of text, and not all the schemas. */
+function operationsOf(table: RouteTable): string {
+  const rows = Object.entries(table).flatMap(([name, row]) => ('open' in row ? [] : [`  ${name}: ['${row.method}', '${row.path}', '${row.body === undefined ? 'query' : 'body'}'],`]))
+  return [
+    '// Made from the route table by `npx vitest run test/http/openapi.test.ts -u`; do not edit. How each operation is asked for, for a client',
+    '// that is not to load the schemas: method, path, and where what stands in no path goes.',
+    '',
+    "import type { Method } from './route.ts'",
+    '',
+    "export type OperationFacts = readonly [method: Method, path: string, takes: 'query' | 'body']",
+    '',
+    'export const OPERATIONS: Readonly<Record<string, OperationFacts>> = {',
+    ...rows,
+    '}',
+    '',
+  ].join('\n')
 }
