@@ -67,6 +67,7 @@ function welcome(home: string, { mqtt, websocket, admin, enroll, pki, metrics, r
     `MQTT over mutual TLS  mqtts://${nameOf(mqtt.host)}:${mqtt.port}   (3.1.1 and 5${whereTo(mqtt.host)})`,
     ...(websocket === undefined ? [] : [`MQTT over WebSocket   wss://${nameOf(websocket.host)}:${websocket.port}${websocket.path}   (mutual TLS${whereTo(websocket.host)})`]),
     `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
+    `HTTPS publish         https://${nameOf(enroll.host)}:${enroll.port}/topics/`,
     `Admin API             ${admin.url}`,
     `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,
     `Metrics and health    ${metrics.url}/metrics, /healthz, /readyz`,
