@@ -57,6 +57,13 @@ export interface KeepingPorts {
   onStoreFault(cause: unknown): void
 }
 
+/** A narrowing that is under way. */
+interface Slip {
+  /** Its filters that were not subscribed to anew. */
+  readonly lost: Set<string>
+  readonly done: Promise<void>
+}
+
 export function openKeeping(ports: KeepingPorts): Keeping {
   const { broker, store, sessions, holders } = ports
 
@@ -66,7 +73,7 @@ export function openKeeping(ports: KeepingPorts): Keeping {
   const forgetting = new Map<DeviceId, Promise<void>>()
 
   /** Kept sessions that lose filters while messages are on their way by these: who comes back to one waits until they are taken out again. */
-  const slipping = new Map<SessionKey, Promise<void>>()
+  const slipping = new Map<SessionKey, Set<Slip>>()
 
   function endKept(key: SessionKey): void {
     keep({ kind: 'session-ended', key })
@@ -100,8 +107,7 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     }
     const ending = forgetting.get(session.device)
     if (ending !== undefined) await ending
-    const slipped = slipping.get(key)
-    if (slipped !== undefined) await slipped
+    await Promise.all([...(slipping.get(key) ?? [])].map(({ done }) => done))
     const [found, siblings] = await Promise.all([cleanStart ? undefined : store.session(key), store.siblings(`${session.tenant}/${session.device}`)])
     // Its time is over, and nobody has looked yet.
     const isOver = found?.expiresAt !== undefined && found.expiresAt <= broker.clock()
@@ -124,20 +130,23 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     open, keep,
     async subscribed(session, change) {
       if (ports.linkOf(session)?.outbound?.kept !== true) return
+      // It is subscribed to anew, by grants of now: what is lost is another subscription.
+      if (change.kind === 'subscribed') for (const { lost } of slipping.get(session.key) ?? []) lost.delete(change.subscription.filter)
       const written = store.commit([change])
       holders.changed()
       await written
     },
-    narrow(key, { lost, lowered }, sentThrough) {
-      const change = { kind: 'session-narrowed', key, lost: lost.map(({ filter }) => filter), lowered, sentThrough } as const
+    async narrow(key, { lost, lowered }, sentThrough) {
+      const filters = lost.map(({ filter }) => filter)
       const slips = lost.length > 0 && ports.isAsking()
-      const written = store.commit([change])
+      const written = store.commit([{ kind: 'session-narrowed', key, lost: filters, lowered, sentThrough }])
       holders.changed()
-      const narrowed = narrowTwice(change, written, slips).catch((cause: unknown) => ports.onStoreFault(cause)).finally(() => {
-        if (slipping.get(key) === narrowed) slipping.delete(key)
-      })
-      if (slips) slipping.set(key, narrowed)
-      return narrowed
+      try {
+        if (slips) await slipped(key, filters, sentThrough, written)
+        else await written
+      } catch (cause) {
+        ports.onStoreFault(cause)
+      }
     },
     leave({ session, client, outbound }) {
       if (session === undefined || outbound?.kept !== true) return
@@ -164,12 +173,23 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     },
   }
 
-  async function narrowTwice(change: SessionChange, written: Promise<unknown>, slips: boolean): Promise<void> {
-    await written
-    if (!slips) return
-    // The store has answered what it was asked before this, and whoever asked has gone on by the next turn.
-    await nextTurn()
-    await store.commit([change])
+  /** Takes the filters once more, when what was on its way by them is in the queue. */
+  async function slipped(key: SessionKey, filters: readonly string[], sentThrough: number, written: Promise<unknown>): Promise<void> {
+    const lost = new Set(filters)
+    const slips = slipping.get(key) ?? new Set<Slip>()
+    const done = Promise.withResolvers<void>()
+    const slip = { lost, done: done.promise }
+    slipping.set(key, slips.add(slip))
+    try {
+      await written
+      // The store has answered what it was asked before this, and whoever asked has gone on by the next turn.
+      await nextTurn()
+      if (lost.size > 0) await store.commit([{ kind: 'session-narrowed', key, lost: [...lost], lowered: [], sentThrough }])
+    } finally {
+      slips.delete(slip)
+      if (slips.size === 0) slipping.delete(key)
+      done.resolve()
+    }
   }
 
   async function forgetKept(device: Device, reason: DenyReason): Promise<void> {
