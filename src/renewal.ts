@@ -138,11 +138,12 @@ export function openRenewal(ports: RenewalPorts): Renewal {
   async function putInForce(record: CertificateRecord): Promise<void> {
     const { device, issuer, serial } = record
     if (device === undefined) return
-    const plan = planFirstUse(record, view.certificatesOf(device))
-    if (plan === undefined) return
     const at = clock()
     const actor: Actor = { kind: 'device', name: device }
     try {
+      // Of the registry, not of the view: an older one that was expired by a clock that was ahead at the start would stay in force.
+      const plan = planFirstUse(record, registry.standingCertificates(device))
+      if (plan === undefined) return
       const committed = await registry.commit(plan.changes, plan.expected, [
         { kind: 'certificate-activated', at, issuer, serial, device, actor },
         ...plan.superseded.map((old) => supersededEvent(old, serial, at, actor)),

@@ -219,6 +219,8 @@ export interface Registry {
   /** All certificates of this serial: serials are unique per issuer only. */
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
   certificates(query: CertificateQuery): Page<CertificateRecord>
+  /** Those of this device that are neither superseded nor revoked, in the order in which they were recorded. */
+  standingCertificates(device: DeviceId): readonly CertificateRecord[]
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
   /** In the order in which they were planned, with who did it. */
   journal(query: JournalQuery): Page<JournalEntry>

@@ -128,6 +128,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     devices: (query) => guarded(() => reader.devices(query)),
     certificate: (issuer, serial) => guarded(() => reader.certificate(issuer, serial)),
     certificatesBySerial: (serial) => guarded(() => reader.certificatesBySerial(serial)),
+    standingCertificates: (device) => guarded(() => reader.standingCertificates(device)),
     certificates: (query) => guarded(() => reader.certificates(query)),
     certificateDer: (issuer, serial) => guarded(() => reader.certificateDer(issuer, serial)),
     certificatePlan: (issuer, serial) => guarded(() => reader.certificatePlan(issuer, serial)),
