@@ -140,6 +140,7 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     tokensProvenBy: (sha256) => guarded(() => reader.tokensProvenBy(sha256)),
     passwordOf: (device) => guarded(() => reader.passwordOf(device)),
     tokenUsed: (name, use) => guarded(() => reader.tokenUsed(name, use)),
+    tokenUses: (name, device) => guarded(() => reader.tokenUses(name, device)),
     enrollment: (enrollmentId) => guarded(() => reader.enrollment(enrollmentId)),
     enrollments: (query) => guarded(() => reader.enrollments(query)),
     expiringCertificates: (query) => guarded(() => reader.expiringCertificates(query)),
