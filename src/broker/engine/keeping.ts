@@ -57,6 +57,13 @@ export interface KeepingPorts {
   onStoreFault(cause: unknown): void
 }
 
+/** Whose end it is that the session is kept at: where a connection goes before it has what it came for, that of the one which it took over. */
+function keptBy(link: Link | undefined): Link | undefined {
+  let last = link
+  while (last !== undefined && last.outbound?.kept !== true) last = last.incumbent
+  return last
+}
+
 /** A narrowing that is under way. */
 interface Slip {
   /** Its filters that were not subscribed to anew. */
@@ -120,7 +127,10 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     // connection only is in the store until then.
     client.clean = false
     nothingKept.delete(key)
-    outbound.keep(stored, link.incumbent?.outbound?.sentThrough ?? 0, ports.storedSoFar())
+    // Of a session that begins anew nothing was sent.
+    outbound.keep(stored, stored === undefined ? 0 : (keptBy(link.incumbent)?.outbound?.sentThrough ?? 0), ports.storedSoFar())
+    // It would hold on to the one before, and that to its own, for as long as connections take over from one another.
+    link.incumbent = undefined
     keep({ kind: 'session-attached', key, expirySeconds, fresh: cleanStart })
     if (cleanStart) holders.changed()
     return allow(stored)
@@ -148,8 +158,9 @@ export function openKeeping(ports: KeepingPorts): Keeping {
         ports.onStoreFault(cause)
       }
     },
-    leave({ session, client, outbound }) {
-      if (session === undefined || outbound?.kept !== true) return
+    leave(link) {
+      const { session, client, outbound } = keptBy(link) ?? {}
+      if (session === undefined || client === undefined || outbound === undefined) return
       const { key } = session
       if (client.sessionExpiryInterval === 0) {
         endKept(key)

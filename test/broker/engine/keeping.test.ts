@@ -119,6 +119,18 @@ describe('at CONNECT', () => {
     await narrowed
   })
 
+  test.each([[false, 3], [true, 0]])('of what the connection before has sent (clean start: %s) there are %s entries that may have been: also where one between the two had nothing yet', async (cleanStart, sentThrough) => {
+    await away('x', 60)
+    const first = connection('x', 60)
+    await keeping.open(first.link, false)
+    const [between, last] = [connection('x', 60), connection('x', 60)]
+    between.link.incumbent = first.link
+    last.link.incumbent = between.link
+    await keeping.open(last.link, cleanStart)
+    expect(last.keptWith).toMatchObject([[cleanStart ? undefined : {}, sentThrough, 7]])
+    expect(last.link.incumbent).toBeUndefined()
+  })
+
   test('what is subscribed to anew while a loss of it is under way stays; what else is lost is taken once more', async () => {
     const { link } = connection('x', 60)
     const { key } = link.session!
