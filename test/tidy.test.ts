@@ -72,7 +72,7 @@ const COMPOSERS = [
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
-  'est-request', 'device-certificates',
+  'est-request', 'device-certificates', 'enrollment-approval', 'unspent-use', 'lines',
 ]
 
 /** Third-party package → the only rooms that may know it. */
