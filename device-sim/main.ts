@@ -15,8 +15,9 @@ import { handshakeText, tellHandshake, tellOneWay } from './handshake.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
 import { compare, compareText } from './report/compare.ts'
-import { refuseUnwritable, writeReport, type RunReport } from './report/json-file.ts'
+import { refuseUnwritable, reportText, writeReport, type RunReport } from './report/json-file.ts'
 import { junitOf } from './report/junit.ts'
+import { leaveBehind } from './report/left-behind.ts'
 import { readReport } from './report/read-report.ts'
 import { packListText } from './report/pack-text.ts'
 import { scenarioPage } from './report/scenario-page.ts'
@@ -188,7 +189,7 @@ function common(command: Command, description: string, example: string): Command
     .option('--i-own-this-target', 'the target is not this machine, and it is yours')
     .option('--json <file>', 'write the result there, too')
     .option('--junit <file>', 'the verdicts as JUnit XML')
-    .option('--html <file>', 'the same as a page: of a scenario, or of attacks, where several targets (separated by commas) stand side by side')
+    .option('--html <file>', 'the same as a page: of a scenario (without --html and --json both are left in reports/), or of attacks, where several targets (separated by commas) stand side by side')
     .addHelpText('after', `\nExample:\n  ${example}`)
     .exitOverride()
     .showHelpAfterError('fix: --help shows how.')
@@ -226,6 +227,9 @@ async function perform(options: CommonOptions, signal: AbortSignal, work: (stage
   if (options.json !== undefined) await writeReport(options.json, report)
   if (options.junit !== undefined) await writeFile(options.junit, junitOf(report))
   if (options.html !== undefined && report.scenario !== undefined) await writeFile(options.html, scenarioPage(report, report.scenario))
+  if (options.html === undefined && options.json === undefined && report.scenario !== undefined) {
+    process.stdout.write(await leaveBehind(report.scenario.name, { page: scenarioPage(report, report.scenario), json: reportText(report) }, 'reports'))
+  }
   if (report.interrupted) process.stderr.write('sim: interrupted\n')
   return report.interrupted ? EXIT.interrupted : report.ok ? EXIT.ok : EXIT.failed
 }

@@ -55,13 +55,19 @@ export interface Receiver {
   connecting(fresh: boolean): void
   /** A question goes out whose answers come in order, a PINGREQ; what is returned is called when it is answered. */
   ask(): () => void
-  /** SUBSCRIBE of this filter goes out; what is returned is called when SUBACK grants it. */
-  subscribing(filter: string): () => void
-  /** It is granted no longer by the client's own wish, or was refused. */
+  /** SUBSCRIBE of this filter goes out; what is returned is told what SUBACK says of it. */
+  subscribing(filter: string): Subscribing
+  /** It is given up by the client's own wish. */
   unsubscribed(filter: string): void
   /** The payload of a message that it sends now; `taken` is called when its acknowledgement has come, or, for QoS 0, a later answer. */
   say(said: Omit<Said, 'bytes'>): { readonly payload: string; readonly taken: () => void }
   received(delivered: Delivered): void
+}
+
+/** Called once, one of the two. */
+export interface Subscribing {
+  granted(): void
+  refused(): void
 }
 
 const Tag = z.strictObject({ from: z.string(), topic: z.string(), n: z.int().min(0) })
@@ -72,10 +78,18 @@ interface Span {
   last: number
 }
 
-/** A filter that is held, by the worlds that were certain when it was subscribed to: for the first time, and lately. */
+/** A SUBSCRIBE that is not answered, by the world that was certain when it went out. It may have taken effect already. */
+interface Asked {
+  readonly at: number
+}
+
+/** A filter that is held or may be, by the worlds that were certain when it was subscribed to: for the first time, and lately. */
 interface Held {
-  readonly first: number
+  first: number
   lately: number
+  readonly asked: Set<Asked>
+  /** Which SUBACK of all has granted it last; undefined: none has since it was not held. */
+  grantedBy: number | undefined
 }
 
 interface Message extends Said {
@@ -127,13 +141,16 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
 
   function receiver(device: string): Receiver {
     const held = new Map<string, Held>()
+    /** Filters that were answered. */
+    let answers = 0
     let certain = settled
     /** What was shown to it before may have waited for it since. */
     let isResumed = false
     let connectedAt = 0
 
+    const mayHold = (world: number, filter: string): boolean => asked(world, `${device} holds ${filter}`, (of) => rules.mayHold(of, device, filter))
     const mayHear = (filters: readonly string[], topic: string, span: Span): boolean => some(span, (world) =>
-      asked(world, `${device} hears ${topic}`, (of) => rules.mayReceive(of, device, topic)) && filters.some((filter) => asked(world, `${device} holds ${filter}`, (of) => rules.mayHold(of, device, filter))))
+      asked(world, `${device} hears ${topic}`, (of) => rules.mayReceive(of, device, topic)) && filters.some((filter) => mayHold(world, filter)))
 
     function received({ topic, payload, retain, dup }: Delivered): void {
       const tag = Tag.safeParse(parsed(payload)).data
@@ -156,25 +173,57 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
       if (some(before, (world) => !mayHear(by, topic, { first: world, last: world }) || !maySay(message, { first: world, last: world }))) decisive += 1
     }
 
+    function subscribing(filter: string): Subscribing {
+      const [asked, askedAfter]: [Asked, number] = [{ at: certain }, answers]
+      const one: Held = held.get(filter) ?? { first: certain, lately: certain, asked: new Set(), grantedBy: undefined }
+      held.set(filter, one)
+      one.asked.add(asked)
+      return {
+        granted() {
+          answers += 1
+          one.asked.delete(asked)
+          one.grantedBy = answers
+          // What an earlier SUBSCRIBE has brought may be on its way until then.
+          one.lately = asked.at
+        },
+        refused() {
+          answers += 1
+          one.asked.delete(asked)
+          if (one.grantedBy !== undefined && !isLost(filter, one.grantedBy, asked, askedAfter)) return
+          one.grantedBy = undefined
+          // What is not answered yet may be judged behind this, and granted.
+          if (one.asked.size > 0) one.first = one.lately = Math.min(...[...one.asked].map(({ at }) => at))
+          else if (held.get(filter) === one) held.delete(filter)
+        },
+      }
+    }
+
+    /**
+     * A refusal alone leaves an earlier subscription in place: only one that is granted replaces it [MQTT-3.8.4-3]. What the policy refuses,
+     * it takes as well. Which of the two came first is not known where the other SUBACK came while this one was waited for.
+     */
+    function isLost(filter: string, grantedBy: number, { at }: Asked, askedAfter: number): boolean {
+      return grantedBy <= askedAfter && some({ first: at, last: latest() }, (world) => !mayHold(world, filter))
+    }
+
     return {
+      subscribing, received,
       connecting(fresh) {
         certain = settled
         connectedAt = messages.length
         isResumed = !fresh && held.size > 0
-        if (fresh) held.clear()
+        if (fresh) return held.clear()
+        // What was not answered before has taken effect by now, or never will.
+        for (const one of held.values()) {
+          if (one.asked.size > 0) one.grantedBy ??= answers
+          one.asked.clear()
+        }
       },
       ask() {
         const at = settled
         return () => {
           certain = Math.max(certain, at)
         }
-      },
-      subscribing(filter) {
-        const at = certain
-        const one = held.get(filter) ?? { first: at, lately: at }
-        held.set(filter, one)
-        // What an earlier SUBSCRIBE has brought may be on its way until then.
-        return () => void (one.lately = at)
       },
       unsubscribed: (filter) => void held.delete(filter),
       say({ topic, qos, retain }) {
@@ -184,7 +233,6 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
         messages.push({ from: device, topic, qos, retain, bytes: payload.length, when: { get first() { return when.first }, get last() { return Math.min(when.last, latest()) } } })
         return { payload, taken: () => void (when.last = latest()) }
       },
-      received,
     }
   }
 

@@ -43,6 +43,11 @@ export interface CertificateDoor {
   renew(request: AskedHow & { readonly leaf: Uint8Array; readonly csr: Uint8Array; readonly source: Source }): Promise<Decision<Certified>>
 }
 
+interface Asking {
+  readonly source: Source
+  readonly isKeyOurs: boolean
+}
+
 type Rule = TokenRecord & { readonly proof: { readonly kind: 'manufacturer' } & ManufacturerRule }
 
 export function openCertificateDoor({ registry, view, trust, enroll, renew, clock }: CertificateDoorPorts): CertificateDoor {
@@ -90,7 +95,7 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
     if (rules.length === 0) return deny('manufacturer-unregistered', issuer)
     const csr = readRequest(der, how)
     if (!csr.allow) return csr
-    const chosen = choose(rules, leaf, csr.value, source)
+    const chosen = choose(rules, leaf, csr.value, { source, isKeyOurs: how.serverKey !== undefined })
     if (!chosen.allow) return chosen
     const { token, device } = chosen.value
     if (said !== undefined && said !== '' && said !== device) return deny('token-device', printable(said))
@@ -112,20 +117,20 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
   }
 
   /** A rule for other devices says so first, and not that it is over. */
-  function fitsRule(token: Rule, device: DeviceId, csr: CsrFacts, source: Source): ReturnType<EnrollmentDoor['fits']> {
-    return isTarget(token.target, device) ? enroll.fits(token, { device, spkiSha256: csr.key.spkiSha256 }, source) : deny('token-device', device)
+  function fitsRule(token: Rule, device: DeviceId, csr: CsrFacts, { source, isKeyOurs }: Asking): ReturnType<EnrollmentDoor['fits']> {
+    return isTarget(token.target, device) ? enroll.fits(token, { device, spkiSha256: csr.key.spkiSha256 }, source, isKeyOurs) : deny('token-device', device)
   }
 
   /** The rule by which this very request came before; else one that allows it, one for this device first; else what says most of why none does. */
-  function choose(rules: readonly Rule[], leaf: CertificateFacts, csr: CsrFacts, source: Source): Decision<{ readonly token: TokenRecord; readonly device: DeviceId }> {
+  function choose(rules: readonly Rule[], leaf: CertificateFacts, csr: CsrFacts, asking: Asking): Decision<{ readonly token: TokenRecord; readonly device: DeviceId }> {
     let first: { readonly token: TokenRecord; readonly device: DeviceId } | undefined
     let best: Denied | undefined
     for (const token of rules) {
       const device = deviceOfFactory(leaf.subject, token.proof)
-      const fits = device.allow ? fitsRule(token, device.value, csr, source) : device
+      const fits = device.allow ? fitsRule(token, device.value, csr, asking) : device
       if (!fits.allow) best = best === undefined || weightOf(fits.reason) > weightOf(best.reason) ? fits : best
       else if (device.allow) {
-        if (fits.value.usedBefore) return allow({ token, device: device.value })
+        if (fits.value.usedBefore || fits.value.unspent !== undefined) return allow({ token, device: device.value })
         if (first === undefined || isShared(first.token)) first = { token, device: device.value }
       }
     }

@@ -17,13 +17,16 @@ import { parseDevicePassword } from './core/password.ts'
 import { openRates } from './core/rates.ts'
 import type { CertificateRecord, Change, Expectation, Registry } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
-import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
+import { judgeToken, type TokenRecord, type TokenUse } from './core/token.ts'
 import { newTokenName, openClaimDesk, shownToken, tokenLetters } from './claim-desk.ts'
 import { allCertificatesOf } from './device-certificates.ts'
+import { actorOf, approval, approvedAs } from './enrollment-approval.ts'
 import { ENROLL_LIMITS } from './enrollment-limits.ts'
 import { readRequest, type AskedHow } from './est-request.ts'
+import { openLines } from './lines.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { networkOf } from './policy-file.ts'
+import { unspentUse } from './unspent-use.ts'
 import { underKey } from './x509/csr.ts'
 import { generateKey, generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
 
@@ -137,16 +140,23 @@ export interface ProvenRequest {
   readonly serverKey?: KeyKind | undefined
 }
 
+export interface Fitting {
+  /** With the key of the request. */
+  readonly usedBefore: boolean
+  /** With this key, which was made here, and brought no certificate. */
+  readonly unspent: KeyHash | undefined
+}
+
 export interface EnrollmentDoor {
   /**
    * Reasons: token-unknown, token-rate, those of `readRequest`, `judgeToken` and `judgeEnrollment`, those of `Authority.issue`, device-unknown,
-   * enrollment-pending, enrollment-rejected. With a key that is made here every answer is another key, and another use.
+   * enrollment-pending, enrollment-rejected. With a key that is made here every certificate is one of another key, and another use.
    */
   withToken(request: TokenRequest): Promise<Decision<Certified>>
   /** The same for a token that a certificate has proven. Reasons: those of `withToken` but the first, device-enrolled. */
   withProven(request: ProvenRequest): Promise<Decision<Certified>>
   /** May this token be used so, as far as the token itself says? */
-  fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }>
+  fits(token: TokenRecord, use: TokenUse, source: Source, isKeyOurs: boolean): Decision<Fitting>
 }
 
 /** A request is judged with it before a key of its own is made. It certifies nothing. */
@@ -156,6 +166,7 @@ const TOKEN_RATE = { perSecond: ENROLL_LIMITS.tokenPerSecond, burst: ENROLL_LIMI
 
 export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPorts): EnrollmentDoor {
   const withinRate = openRates(TOKEN_RATE, ENROLL_LIMITS.tokensRememberedMax)
+  const inLine = openLines()
 
   return {
     async withToken({ token: text, device: said, csr: der, source, ...how }) {
@@ -172,21 +183,28 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     withProven, fits,
   }
 
-  function fits(token: TokenRecord, use: TokenUse, source: Source, isKeyOurs = false): Decision<{ readonly usedBefore: boolean }> {
-    // A key that is made here is another one every time, and so is its use.
+  function fits(token: TokenRecord, use: TokenUse, source: Source, isKeyOurs: boolean): Decision<Fitting> {
+    // A key that is made here is another one every time, and so is its use, unless the last one brought nothing.
     const usedBefore = !isKeyOurs && registry.tokenUsed(token.name, use)
-    const judged = judgeToken({ token, device: use.device, usedBefore, sourceFits: isFrom(token, source.address), now: clock() })
-    return judged.allow ? allow({ usedBefore }) : judged
+    const unspent = isKeyOurs ? unspentUse(registry, token.name, use.device) : undefined
+    const judged = judgeToken({ token, device: use.device, usedBefore: usedBefore || unspent !== undefined, sourceFits: isFrom(token, source.address), now: clock() })
+    return judged.allow ? allow({ usedBefore, unspent }) : judged
   }
 
-  async function withProven({ token, device, csr, source, presented, expected = [], serverKey }: ProvenRequest): Promise<Decision<Certified>> {
-    const now = clock()
+  async function withProven(request: ProvenRequest): Promise<Decision<Certified>> {
+    const { token, device, presented, serverKey } = request
     // A secret has been counted before its request was parsed.
-    if (presented !== undefined && !withinRate(presented.sha256 ?? token.name, now)) return deny('token-rate')
+    if (presented !== undefined && !withinRate(presented.sha256 ?? token.name, clock())) return deny('token-rate')
+    // Whether the last key that was made for it has brought nothing is known when that request is over.
+    return serverKey === undefined ? certify(request) : inLine(`${token.name}/${device}`, () => certify(request))
+  }
+
+  async function certify({ token, device, csr, source, presented, expected = [], serverKey }: ProvenRequest): Promise<Decision<Certified>> {
+    const now = clock()
     const asked: TokenUse = { device, spkiSha256: csr.key.spkiSha256 }
     const fitting = fits(token, asked, source, serverKey !== undefined)
     if (!fitting.allow) return fitting
-    const { usedBefore } = fitting.value
+    const { usedBefore, unspent } = fitting.value
     // All are looked at: the view does not hold those that have ended.
     const ofDevice = usedBefore || isShared(token) || serverKey !== undefined ? allCertificatesOf(registry, device) : []
     // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
@@ -206,14 +224,14 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     const plan = key === undefined ? first : judge(key)
     if (!plan.allow) return plan
     const use: TokenUse = { device, spkiSha256: plan.value.spkiSha256 }
-    const certified = await issue({ token, use, source, presented, expected, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
+    const certified = await issue({ token, use, source, presented, expected, now, usedBefore, unspent, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
     return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
   }
 
-  async function issue({ token, use, source, presented, expected, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
+  async function issue({ token, use, source, presented, expected, now, usedBefore, unspent, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
     const actor = actorOf(token)
     const standing: readonly Expectation[] = [{ kind: 'token-open', name: token.name }, ...expected]
-    const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
+    const used: Change & { readonly kind: 'token-used' } = { kind: 'token-used', name: token.name, ...use, at: now }
     const audit: AuditEvent = { kind: 'token-used', at: now, token: token.name, device: use.device, source, ...(presented === undefined ? {} : { presented }) }
     if (known === undefined) {
       // It would be registered, and the token used, for nothing.
@@ -229,11 +247,14 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     }
     const isCounted = usedBefore || registry.tokenUsed(token.name, use)
     const made: readonly AuditEvent[] = isKeyOurs ? [{ kind: 'server-key-made', at: now, device: use.device, source, actor }] : []
-    const along = { changes: isCounted ? [] : [used], audit: [...(isCounted ? [] : [audit]), ...made] }
+    const paid = isCounted ? use.spkiSha256 : unspent
+    // Another request of the device may have been handed this very use meanwhile, or its signer have come back.
+    const uses: readonly Expectation[] = paid === undefined ? [] : [{ kind: 'token-use', name: token.name, device: use.device, spkiSha256: paid, unspent: !isCounted }]
+    const along = { changes: isCounted ? [] : [unspent === undefined ? used : { ...used, instead: unspent }], audit: [...(paid === undefined ? [audit] : []), ...made], expected: [...standing, ...uses] }
     // A key whose answer was lost, or never came, is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
     const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => (c.state === 'planned' || c.state === 'issued') && c.profile === 'device') } : {}
     const issued = await authority.issue({
-      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: standing }, ...waiting,
+      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along, ...waiting,
       ...(isShared(token) ? { inForceMax: alone(token, ofDevice) } : {}),
     }, actor)
     return issued.allow ? allow({ certificate: issued.value.der }) : issued
@@ -248,6 +269,7 @@ interface ToIssue {
   readonly expected: readonly Expectation[]
   readonly now: EpochMs
   readonly usedBefore: boolean
+  readonly unspent: KeyHash | undefined
   readonly known: Device | undefined
   /** Its certificates, where they matter. */
   readonly ofDevice: readonly CertificateRecord[]
@@ -266,9 +288,6 @@ function alone({ proof }: TokenRecord, ofDevice: readonly CertificateRecord[]): 
   const ofFactory = proof.kind === 'manufacturer' && ofDevice.some((c) => c.issuer === proof.ca && c.state === 'active')
   return ofFactory ? 2 : 1
 }
-
-/** How a token was proven stands in its record. */
-const actorOf = ({ proof, name }: TokenRecord): Actor => ({ kind: proof.kind === 'secret' ? 'token' : proof.kind, name })
 
 /**
  * The token whose secret this is, or the password of the device that was said. Both are looked for and compared, whichever it may be: it takes as
@@ -314,27 +333,4 @@ function isFrom(token: TokenRecord, address: string): boolean {
 
 function newDevice(id: DeviceId, token: TokenRecord, now: EpochMs): Device {
   return { id, tenant: token.tenant ?? DEFAULT_TENANT, groups: token.groups, attributes: {}, state: 'active', createdAt: now, revision: 1 }
-}
-
-/**
- * What stands in place of the key where that is to be made here: nobody has proven to hold the one of the request, so what was approved
- * for who holds it must not be taken for this.
- */
-const approvedAs = ({ key }: CsrFacts): KeyHash => hashOf(`serverkeygen\0${key.spkiSha256}`).toString('hex') as KeyHash
-
-/** Where a token asks for an operator: what one has said, or that one is waited for. */
-async function approval({ registry, token, use, source, now }: Pick<ToIssue, 'token' | 'use' | 'source' | 'now'> & { readonly registry: Registry }): Promise<Decision<void>> {
-  if (token.approve === 'auto') return allow(undefined)
-  const id = enrollmentId(token.name, use)
-  const before = registry.enrollment(id)
-  // The id is short: another key that begins alike is another request, which nobody approved.
-  if (before !== undefined && (before.spkiSha256 !== use.spkiSha256 || before.device !== use.device)) return deny('enrollment-rejected', 'another request has this id')
-  if (before?.state === 'approved') return allow(undefined)
-  if (before?.state === 'rejected') return deny('enrollment-rejected', id)
-  if (before === undefined) {
-    const enrollment: EnrollmentRecord = { id, token: token.name, ...use, state: 'pending', source: source.address, createdAt: now }
-    const asked = await registry.commit([{ kind: 'enrollment-requested', enrollment }], [], [{ kind: 'enrollment-requested', at: now, enrollment: id, device: use.device, source, actor: actorOf(token) }])
-    if (!asked.allow) return asked
-  }
-  return deny('enrollment-pending', id)
 }

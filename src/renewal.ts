@@ -10,6 +10,7 @@ import { judgeRenewal, planFirstUse, type RenewalRules } from './core/renewal.ts
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import { openRates } from './core/rates.ts'
 import { readRequest, type AskedHow } from './est-request.ts'
+import { openLines } from './lines.ts'
 import { RENEWAL_LIMITS } from './renewal-limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { underKey } from './x509/csr.ts'
@@ -62,23 +63,10 @@ const RATE = { perSecond: RENEWAL_LIMITS.perSecond, burst: RENEWAL_LIMITS.burst 
 export function openRenewal(ports: RenewalPorts): Renewal {
   const { registry, view, authority, clock } = ports
   const withinRate = openRates(RATE, RENEWAL_LIMITS.devicesTrackedMax)
-  /** The last request of a device that is under way. */
-  const lines = new Map<DeviceId, Promise<unknown>>()
+  /** One after the other: of two keys that a device asks for at once the later is the one that it gets to keep. */
+  const inLine = openLines()
   /** First uses on their way to the registry. */
   const using = new Map<string, Promise<void>>()
-
-  /** One after the other: of two keys that a device asks for at once the later is the one that it gets to keep. */
-  async function inLine<T>(device: DeviceId, work: () => Promise<T>): Promise<T> {
-    const before = lines.get(device) ?? Promise.resolve()
-    const done = before.then(work)
-    const settled = done.then(() => undefined, () => undefined)
-    lines.set(device, settled)
-    try {
-      return await done
-    } finally {
-      if (lines.get(device) === settled) lines.delete(device)
-    }
-  }
 
   async function renew({ presented, ...asked }: RenewalRequest): Promise<Decision<Renewed>> {
     const certificate = parseCertificate(presented)
@@ -138,11 +126,12 @@ export function openRenewal(ports: RenewalPorts): Renewal {
   async function putInForce(record: CertificateRecord): Promise<void> {
     const { device, issuer, serial } = record
     if (device === undefined) return
-    const plan = planFirstUse(record, view.certificatesOf(device))
-    if (plan === undefined) return
     const at = clock()
     const actor: Actor = { kind: 'device', name: device }
     try {
+      // Of the registry, not of the view: an older one that was expired by a clock that was ahead at the start would stay in force.
+      const plan = planFirstUse(record, registry.standingCertificates(device))
+      if (plan === undefined) return
       const committed = await registry.commit(plan.changes, plan.expected, [
         { kind: 'certificate-activated', at, issuer, serial, device, actor },
         ...plan.superseded.map((old) => supersededEvent(old, serial, at, actor)),

@@ -202,6 +202,16 @@ describe('a clock that is wrong (E27)', () => {
     expect(outcome(await ask(open(), next.der))).toBe('certificate-not-yet-valid')
   })
 
+  test('ahead at the start, by which the old certificate was expired: it is superseded at the first use of the next one all the same', async () => {
+    const old = await first()
+    place.now += 10 * DAY
+    const next = must(await ask(open(), old.der))
+    view[Symbol.dispose]()
+    view = openView(place.registry, old.record.notAfter + DAY)
+    await open().used(next.record)
+    expect(states()).toEqual(['superseded', 'active'])
+  })
+
   test('400 days ahead: what was in force is expired, and is again when the clock is right', async () => {
     const old = await first()
     place.now += 400 * DAY

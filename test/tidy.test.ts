@@ -74,7 +74,7 @@ const COMPOSERS = [
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
-  'est-request', 'device-certificates', 'observing', 'upkeep',
+  'est-request', 'device-certificates', 'enrollment-approval', 'unspent-use', 'lines', 'observing', 'upkeep',
   'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]
 

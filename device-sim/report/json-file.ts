@@ -49,5 +49,9 @@ export async function refuseUnwritable(option: string, file: string): Promise<vo
 }
 
 export async function writeReport(file: string, report: RunReport | ComparisonReport): Promise<void> {
-  await writeFile(file, `${JSON.stringify(report, undefined, 2)}\n`)
+  await writeFile(file, reportText(report))
+}
+
+export function reportText(report: RunReport | ComparisonReport): string {
+  return `${JSON.stringify(report, undefined, 2)}\n`
 }

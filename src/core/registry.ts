@@ -130,7 +130,8 @@ export type Change =
   | { readonly kind: 'ca-state'; readonly name: CaName; readonly state: CaState; readonly at: EpochMs }
   | { readonly kind: 'token-added'; readonly token: TokenRecord }
   /** Counted once for a device and a key, however often it is said. */
-  | { readonly kind: 'token-used'; readonly name: TokenName; readonly device: DeviceId; readonly spkiSha256: KeyHash; readonly at: EpochMs }
+  /** `instead`: the use that was counted for this other key of the device is for this one from here on; another one is not counted. */
+  | { readonly kind: 'token-used'; readonly name: TokenName; readonly device: DeviceId; readonly spkiSha256: KeyHash; readonly at: EpochMs; readonly instead?: KeyHash }
   | { readonly kind: 'token-revoked'; readonly name: TokenName; readonly at: EpochMs }
   /** `at`: since when; without it the token is in force again. */
   | { readonly kind: 'token-suspended'; readonly name: TokenName; readonly at?: EpochMs }
@@ -187,6 +188,10 @@ export type Expectation =
   | { readonly kind: 'ca-unused'; readonly name: CaName; readonly now: EpochMs }
   /** [token-not-found | token-revoked | token-suspended] */
   | { readonly kind: 'token-open'; readonly name: TokenName }
+  /**
+   * [token-used-up] This use of the token was counted. `unspent`: and no certificate of its key was signed, or is on its way behind this commit.
+   */
+  | { readonly kind: 'token-use'; readonly name: TokenName; readonly device: DeviceId; readonly spkiSha256: KeyHash; readonly unspent: boolean }
   /** [revision-conflict] */
   | { readonly kind: 'certificate-state'; readonly issuer: CaName; readonly serial: SerialNumber; readonly states: readonly CertificateState[] }
 
@@ -242,6 +247,8 @@ export interface Registry {
   /** All certificates of this serial: serials are unique per issuer only. */
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
   certificates(query: CertificateQuery): Page<CertificateRecord>
+  /** Those of this device that are neither superseded nor revoked, in the order in which they were recorded. */
+  standingCertificates(device: DeviceId): readonly CertificateRecord[]
   certificateDer(issuer: CaName, serial: SerialNumber): Uint8Array | undefined
   /** In the order in which they were planned, with who did it. */
   journal(query: JournalQuery): Page<JournalEntry>
@@ -259,6 +266,8 @@ export interface Registry {
   passwordOf(device: DeviceId): { readonly name: TokenName; readonly sha256: string } | undefined
   /** Was this token used by this device with this key? */
   tokenUsed(name: TokenName, use: TokenUse): boolean
+  /** With which keys this device has used this token. */
+  tokenUses(name: TokenName, device: DeviceId): readonly KeyHash[]
   enrollment(id: string): EnrollmentRecord | undefined
   operator(name: OperatorName): Operator | undefined
   /** In the order of their names. */

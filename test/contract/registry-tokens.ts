@@ -6,7 +6,7 @@ import type { CaName, DeviceId, GroupName, TokenName } from '../../src/core/ids.
 import type { CertificateRecord, Change, JournalQuery, Registry } from '../../src/core/registry.ts'
 import type { EnrollmentRecord, TokenRecord } from '../../src/core/token.ts'
 import { REGISTRY_LIMITS } from '../../src/limits.ts'
-import { added, CA, issued, keyOf, NOW, plan, planned, serialOf } from './records.ts'
+import { added, CA, issued, keyOf, NOW, plan, planned, serialOf, superseded } from './records.ts'
 import type { RegistryUnderTest } from './registry.ts'
 
 const name = (text: string): TokenName => text.padEnd(8, '0') as TokenName
@@ -69,6 +69,26 @@ export function registryTokensContract(title: string, make: () => Promise<Regist
       expect(registry.tokenUsed(name('T'), { device: id('a'), spkiSha256: keyOf('k') })).toBe(true)
       expect(registry.tokenUsed(name('T'), { device: id('a'), spkiSha256: keyOf('other') })).toBe(false)
       expect(registry.token(name('T'))?.uses).toBe(1)
+    })
+
+    test('a use is handed on to another key of its device, once, and is not counted again', async () => {
+      await registry.commit([added('a'), added('b'), { kind: 'token-added', token: token('T') }, used('T')], [], [])
+      const on = (from: string, to: string, device = 'a'): Change => ({ ...used('T', device, to), instead: keyOf(from) }) as Change
+      expect([await outcome(on('k', 'x', 'b')), await outcome(on('k', 'l')), await outcome(on('k', 'm')), await outcome(on('l', 'm'))]).toEqual(['token-used-up', 'allowed', 'token-used-up', 'allowed'])
+      expect([registry.tokenUses(name('T'), id('a')), registry.tokenUses(name('T'), id('b')), registry.token(name('T'))?.uses]).toEqual([[keyOf('m')], [], 1])
+    })
+
+    test('token-use: it was counted; unspent, when no certificate of its key is signed or on its way, but for one that the commit ends', async () => {
+      await registry.commit([added('a'), { kind: 'token-added', token: token('T') }, used('T', 'a', 'x')], [], [])
+      const expecting = async (key: string, unspent: boolean, ...changes: readonly Change[]): Promise<string> => {
+        const committed = await registry.commit(changes, [{ kind: 'token-use', name: name('T'), device: id('a'), spkiSha256: keyOf(key), unspent }], [])
+        return committed.allow ? 'allowed' : committed.reason
+      }
+      expect([await expecting('x', false), await expecting('x', true), await expecting('y', false)]).toEqual(['allowed', 'allowed', 'token-used-up'])
+      await registry.commit([plan('x', 'a', { spkiSha256: keyOf('x') })], [], [])
+      expect([await expecting('x', false), await expecting('x', true), await expecting('x', true, superseded('x')), await expecting('x', true)]).toEqual(['allowed', 'token-used-up', 'allowed', 'allowed'])
+      await registry.commit([plan('z', 'a', { spkiSha256: keyOf('x') }), issued('z')], [], [])
+      expect([await expecting('x', true), await expecting('x', true, superseded('z'))]).toEqual(['token-used-up', 'token-used-up'])
     })
 
     test('what goes wrong beside a use undoes the use', async () => {

@@ -110,6 +110,11 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         expect(registry.certificatesBySerial('40ff' as SerialNumber)).toEqual([])
       })
 
+      test('what a device has that is neither superseded nor revoked, in the order in which it was recorded', async () => {
+        await must(added('a'), added('b'), ...['z', 'y', 'x', 'w'].map((name) => plan(name, 'a')), plan('v', 'b'), issued('z'), issued('y'), superseded('y'), issued('x', 'issued'), issued('w'), revoked('w'))
+        expect(registry.standingCertificates(device('a').id).map(({ serial }) => serial)).toEqual([serialOf('z'), serialOf('x')])
+      })
+
       test('a CA, with its bytes', async () => {
         await must({ kind: 'ca-added', ca: ca('root') }, { kind: 'ca-added', ca: ca('issuing-1') })
         expect(registry.cas().toSorted((a, b) => a.name.localeCompare(b.name))).toEqual([ca('issuing-1'), ca('root')])

@@ -93,16 +93,13 @@ export class Member {
 
   /** The codes of SUBACK. */
   subscribe(...subscriptions: readonly { readonly topic: string; readonly qos: 0 | 1 | 2 }[]): Promise<readonly number[]> {
-    const granted = subscriptions.map(({ topic }) => this.#receiver.subscribing(topic))
+    const asked = subscriptions.map(({ topic }) => this.#receiver.subscribing(topic))
     const messageId = this.#nextId()
     this.#send({ cmd: 'subscribe', messageId, subscriptions: [...subscriptions] })
     const { promise, resolve } = Promise.withResolvers<readonly number[]>()
     this.#acknowledgements.set(messageId, (packet) => {
       const codes = (packet as ISubackPacket).granted.map(Number)
-      subscriptions.forEach(({ topic }, i) => {
-        if ((codes[i] ?? 0x80) >= 0x80) this.#receiver.unsubscribed(topic)
-        else granted[i]?.()
-      })
+      asked.forEach((one, i) => ((codes[i] ?? 0x80) >= 0x80 ? one.refused() : one.granted()))
       resolve(codes)
     })
     return Promise.race([promise, this.#closed.then(() => [])])

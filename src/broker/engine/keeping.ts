@@ -57,6 +57,20 @@ export interface KeepingPorts {
   onStoreFault(cause: unknown): void
 }
 
+/** Whose end it is that the session is kept at: where a connection goes before it has what it came for, that of the one which it took over. */
+function keptBy(link: Link | undefined): Link | undefined {
+  let last = link
+  while (last !== undefined && last.outbound?.kept !== true) last = last.incumbent
+  return last
+}
+
+/** A narrowing that is under way. */
+interface Slip {
+  /** Its filters that were not subscribed to anew. */
+  readonly lost: Set<string>
+  readonly done: Promise<void>
+}
+
 export function openKeeping(ports: KeepingPorts): Keeping {
   const { broker, store, sessions, holders } = ports
 
@@ -66,7 +80,7 @@ export function openKeeping(ports: KeepingPorts): Keeping {
   const forgetting = new Map<DeviceId, Promise<void>>()
 
   /** Kept sessions that lose filters while messages are on their way by these: who comes back to one waits until they are taken out again. */
-  const slipping = new Map<SessionKey, Promise<void>>()
+  const slipping = new Map<SessionKey, Set<Slip>>()
 
   function endKept(key: SessionKey): void {
     keep({ kind: 'session-ended', key })
@@ -100,8 +114,7 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     }
     const ending = forgetting.get(session.device)
     if (ending !== undefined) await ending
-    const slipped = slipping.get(key)
-    if (slipped !== undefined) await slipped
+    await Promise.all([...(slipping.get(key) ?? [])].map(({ done }) => done))
     const [found, siblings] = await Promise.all([cleanStart ? undefined : store.session(key), store.siblings(`${session.tenant}/${session.device}`)])
     // Its time is over, and nobody has looked yet.
     const isOver = found?.expiresAt !== undefined && found.expiresAt <= broker.clock()
@@ -114,7 +127,10 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     // connection only is in the store until then.
     client.clean = false
     nothingKept.delete(key)
-    outbound.keep(stored, link.incumbent?.outbound?.sentThrough ?? 0, ports.storedSoFar())
+    // Of a session that begins anew nothing was sent.
+    outbound.keep(stored, stored === undefined ? 0 : (keptBy(link.incumbent)?.outbound?.sentThrough ?? 0), ports.storedSoFar())
+    // It would hold on to the one before, and that to its own, for as long as connections take over from one another.
+    link.incumbent = undefined
     keep({ kind: 'session-attached', key, expirySeconds, fresh: cleanStart })
     if (cleanStart) holders.changed()
     return allow(stored)
@@ -124,23 +140,27 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     open, keep,
     async subscribed(session, change) {
       if (ports.linkOf(session)?.outbound?.kept !== true) return
+      // It is subscribed to anew, by grants of now: what is lost is another subscription.
+      if (change.kind === 'subscribed') for (const { lost } of slipping.get(session.key) ?? []) lost.delete(change.subscription.filter)
       const written = store.commit([change])
       holders.changed()
       await written
     },
-    narrow(key, { lost, lowered }, sentThrough) {
-      const change = { kind: 'session-narrowed', key, lost: lost.map(({ filter }) => filter), lowered, sentThrough } as const
+    async narrow(key, { lost, lowered }, sentThrough) {
+      const filters = lost.map(({ filter }) => filter)
       const slips = lost.length > 0 && ports.isAsking()
-      const written = store.commit([change])
+      const written = store.commit([{ kind: 'session-narrowed', key, lost: filters, lowered, sentThrough }])
       holders.changed()
-      const narrowed = narrowTwice(change, written, slips).catch((cause: unknown) => ports.onStoreFault(cause)).finally(() => {
-        if (slipping.get(key) === narrowed) slipping.delete(key)
-      })
-      if (slips) slipping.set(key, narrowed)
-      return narrowed
+      try {
+        if (slips) await slipped(key, filters, sentThrough, written)
+        else await written
+      } catch (cause) {
+        ports.onStoreFault(cause)
+      }
     },
-    leave({ session, client, outbound }) {
-      if (session === undefined || outbound?.kept !== true) return
+    leave(link) {
+      const { session, client, outbound } = keptBy(link) ?? {}
+      if (session === undefined || client === undefined || outbound === undefined) return
       const { key } = session
       if (client.sessionExpiryInterval === 0) {
         endKept(key)
@@ -164,12 +184,23 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     },
   }
 
-  async function narrowTwice(change: SessionChange, written: Promise<unknown>, slips: boolean): Promise<void> {
-    await written
-    if (!slips) return
-    // The store has answered what it was asked before this, and whoever asked has gone on by the next turn.
-    await nextTurn()
-    await store.commit([change])
+  /** Takes the filters once more, when what was on its way by them is in the queue. */
+  async function slipped(key: SessionKey, filters: readonly string[], sentThrough: number, written: Promise<unknown>): Promise<void> {
+    const lost = new Set(filters)
+    const slips = slipping.get(key) ?? new Set<Slip>()
+    const done = Promise.withResolvers<void>()
+    const slip = { lost, done: done.promise }
+    slipping.set(key, slips.add(slip))
+    try {
+      await written
+      // The store has answered what it was asked before this, and whoever asked has gone on by the next turn.
+      await nextTurn()
+      if (lost.size > 0) await store.commit([{ kind: 'session-narrowed', key, lost: [...lost], lowered: [], sentThrough }])
+    } finally {
+      slips.delete(slip)
+      if (slips.size === 0) slipping.delete(key)
+      done.resolve()
+    }
   }
 
   async function forgetKept(device: Device, reason: DenyReason): Promise<void> {

@@ -197,7 +197,8 @@ export class Outbound implements Subscriber {
    */
   lose(isLost: (topic: string) => boolean): () => void {
     this.#losses = [...this.#losses, isLost]
-    this.#waiting.remove((entry) => this.#isLost(entry))
+    // In the store the narrowing does the same.
+    this.#waiting.change((entry) => (this.#isLost(entry) ? this.#leftOf(entry) : entry))
     return () => {
       this.#losses = this.#losses.filter((one) => one !== isLost)
     }
@@ -208,20 +209,29 @@ export class Outbound implements Subscriber {
     return this.session.grants.mayReceive(topic) && !this.#losses.some((isLost) => isLost(topic))
   }
 
-  /** What may have been sent before is another matter: its packet id is in use. */
-  #isLost({ parcel, sequence }: Waiting): boolean {
-    return this.#losses.length > 0 && parcel !== undefined && sequence > this.#sentThrough && this.#losses.some((isLost) => isLost(parcel.message.topic))
+  #isLost({ parcel }: Waiting): boolean {
+    return this.#losses.length > 0 && parcel !== undefined && this.#losses.some((isLost) => isLost(parcel.message.topic))
   }
 
-  /** A receiver that may have a message of QoS 2 already is told to let go of its packet id. */
+  /** Of what is not to be sent: a receiver that may have a message of QoS 2 already is told to let go of its packet id, which is in use. */
+  #leftOf(entry: Waiting): Waiting | undefined {
+    return entry.qos === 1 || entry.sequence > this.#sentThrough ? undefined : { ...entry, parcel: undefined, bytes: 0 }
+  }
+
+  #takeBack(entry: Waiting): Waiting | undefined {
+    const left = this.#leftOf(entry)
+    if (left === undefined) this.#forget(entry)
+    else if (this.#kept) this.#ports.keep({ kind: 'queue-released', key: this.key, sequence: entry.sequence })
+    return left
+  }
+
   #withhold(entry: Waiting, topic: string): void {
     // The session was found to be at its end: what waits for it stays.
     if (this.session.ending !== undefined) return
     // What a lost subscription takes along is told with its loss.
     if (!this.session.grants.mayReceive(topic)) this.#ports.onWithheld(topic, 'receive-denied')
-    if (entry.qos === 1 || entry.sequence > this.#sentThrough) return this.#forget(entry)
-    if (this.#kept) this.#ports.keep({ kind: 'queue-released', key: this.key, sequence: entry.sequence })
-    this.#sendRelease(entry)
+    const left = this.#takeBack(entry)
+    if (left !== undefined) this.#sendRelease(left)
   }
 
   #sendRelease({ sequence }: Waiting): void {
@@ -285,10 +295,11 @@ export class Outbound implements Subscriber {
   #enqueue(sequence: number, parcel: Parcel | undefined, { retain, identifiers }: Handing, qos: 1 | 2): void {
     this.#lastSequence = sequence
     const bytes = parcel === undefined ? 0 : parcel.message.payload.length + parcel.message.topic.length
-    const entry: Waiting = { sequence, qos, retain, identifiers, parcel, bytes }
-    if (this.#isLost(entry)) return this.#forget(entry)
+    const whole: Waiting = { sequence, qos, retain, identifiers, parcel, bytes }
+    const entry = this.#isLost(whole) ? this.#takeBack(whole) : whole
+    if (entry === undefined) return
     if (this.#open && this.#waiting.length === 0 && this.#hasRoom()) return this.#send(entry)
-    parcel?.pin()
+    entry.parcel?.pin()
     this.#waiting.push(entry)
   }
 

@@ -2,6 +2,7 @@
 // its turn has come is judged there and then, so that nothing is decided by a right that is lost; the others wait in a line that is
 // worked off in portions. What a session loses is taken from the engine, the router, its queue and the store. policy.md R10.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { REASONS, type DenyReason } from '../../vocabulary.ts'
 import { BROKER_LIMITS, LIFE } from '../../limits.ts'
 import { judgeStanding, judgeStay } from '../../core/admission.ts'
@@ -228,6 +229,8 @@ export function openRights(ports: RightsPorts): Rights {
 
 async function after(written: Promise<void>, release: () => void): Promise<void> {
   await written
+  // What the store has answered before that has come here by the next turn.
+  await nextTurn()
   release()
 }
 

@@ -34,8 +34,9 @@ export class WaitingLine<T extends { readonly bytes: number }> {
     return first
   }
 
-  remove(goes: (entry: T) => boolean): void {
-    this.#entries = this.#entries.slice(this.#taken).filter((entry) => !goes(entry))
+  /** Each entry is what `change` makes of it; undefined: it goes. */
+  change(change: (entry: T) => T | undefined): void {
+    this.#entries = this.#entries.slice(this.#taken).map(change).filter((entry) => entry !== undefined)
     this.#taken = 0
     this.#bytes = this.#entries.reduce((sum, { bytes }) => sum + bytes, 0)
   }

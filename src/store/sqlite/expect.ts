@@ -41,6 +41,8 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const inForce = db.prepare("SELECT spki_sha256 AS key, issuer || '/' || serial AS name FROM certificates WHERE device = ? AND state IN ('planned', 'issued', 'active') AND not_after > ?")
   const caNow = db.prepare('SELECT state FROM cas WHERE name = ?')
   const tokenNow = db.prepare('SELECT revoked_at, suspended_at FROM tokens WHERE name = ?')
+  const use = db.prepare('SELECT 1 FROM token_uses WHERE token = ? AND device = ? AND spki_sha256 = ?')
+  const ofUse = db.prepare("SELECT issuer || '/' || serial AS name, sha256 FROM certificates WHERE spki_sha256 = ? AND device = ? AND (sha256 IS NOT NULL OR state = 'planned')")
   const inUse = db.prepare("SELECT serial FROM certificates WHERE state = ? AND issuer = ? AND not_after > ? AND profile NOT IN ('root', 'issuing', 'ocsp-responder') LIMIT 1")
   const judgeOperators = prepareOperatorExpectations(db)
 
@@ -92,6 +94,13 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
         if (row === undefined) return deny('token-not-found', expected.name)
         if (row['revoked_at'] !== null) return deny('token-revoked')
         return row['suspended_at'] === null ? HOLDS : deny('token-suspended')
+      }
+      case 'token-use': {
+        const { name, device, spkiSha256, unspent } = expected
+        if (use.get(name, device, spkiSha256) === undefined) return deny('token-used-up', 'its use is another key\'s by now')
+        const ended = endedBy(changes)
+        const isSpent = unspent && ofUse.all(spkiSha256, device).some((row) => row['sha256'] !== null || !ended.has(String(row['name'])))
+        return isSpent ? deny('token-used-up', 'a certificate has come of it, or is on its way') : HOLDS
       }
       case 'certificate-state': {
         const state = certificateNow.get(expected.issuer, expected.serial)?.['state']

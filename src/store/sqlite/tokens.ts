@@ -2,7 +2,7 @@
 
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite'
 import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
-import type { TokenName } from '../../core/ids.ts'
+import type { KeyHash, TokenName } from '../../core/ids.ts'
 import type { Change, Page, Registry } from '../../core/registry.ts'
 import type { EnrollmentRecord, TokenRecord } from '../../core/token.ts'
 import { TOKEN_LIMITS } from '../../enrollment-limits.ts'
@@ -24,6 +24,7 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
   // The one conditional update: of a thousand that race for the last use one finds a row to change.
   const use = db.prepare('UPDATE tokens SET uses = uses + 1 WHERE name = ? AND uses < uses_max AND revoked_at IS NULL AND suspended_at IS NULL')
   const remember = db.prepare('INSERT OR IGNORE INTO token_uses (token, device, spki_sha256, used_at) VALUES (?, ?, ?, ?)')
+  const handOn = db.prepare('UPDATE OR IGNORE token_uses SET spki_sha256 = ?, used_at = ? WHERE token = ? AND device = ? AND spki_sha256 = ?')
   const deviceIsThere = db.prepare('SELECT 1 FROM devices WHERE id = ?')
   const revoke = db.prepare('UPDATE tokens SET revoked_at = ? WHERE name = ? AND revoked_at IS NULL')
   const suspend = db.prepare('UPDATE tokens SET suspended_at = ? WHERE name = ?')
@@ -52,6 +53,7 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
       case 'token-used': {
         if (find.get(change.name) === undefined) return deny('token-not-found', change.name)
         if (deviceIsThere.get(change.device) === undefined) return deny('device-not-found', change.device)
+        if (change.instead !== undefined) return handOn.run(change.spkiSha256, change.at, change.name, change.device, change.instead).changes === 1 ? DONE : deny('token-used-up')
         // A use that is remembered already was counted then.
         if (remember.run(change.name, change.device, change.spkiSha256, change.at).changes === 0) return DONE
         return use.run(change.name).changes === 1 ? DONE : deny('token-used-up')
@@ -84,7 +86,7 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
   }
 }
 
-export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'tokensProvenBy' | 'passwordOf' | 'tokenUsed' | 'enrollment' | 'enrollments'>
+export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'tokensProvenBy' | 'passwordOf' | 'tokenUsed' | 'tokenUses' | 'enrollment' | 'enrollments'>
 
 export function prepareTokenReads(db: DatabaseSync): TokenReads {
   const token = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name = ?`)
@@ -94,6 +96,7 @@ export function prepareTokenReads(db: DatabaseSync): TokenReads {
   // A row in any case: to read one takes longer than to read none, and a stranger could tell which it was.
   const password = prepareTuples(db, `SELECT name, proof_sha256 FROM tokens WHERE password_of = ? AND revoked_at IS NULL UNION ALL SELECT '${NO_NAME}', '${'0'.repeat(64)}' LIMIT 1`)
   const used = db.prepare('SELECT 1 FROM token_uses WHERE token = ? AND device = ? AND spki_sha256 = ?')
+  const uses = prepareTuples(db, 'SELECT spki_sha256 FROM token_uses WHERE token = ? AND device = ? ORDER BY used_at, spki_sha256')
   const enrollment = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id = ?`)
   const enrollments = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id > ? AND state = ? ORDER BY id LIMIT ?`)
   const enrollmentsOf = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id > ? AND state = ? AND token IN (SELECT name FROM tokens WHERE tenant = ?) ORDER BY id LIMIT ?`)
@@ -109,6 +112,7 @@ export function prepareTokenReads(db: DatabaseSync): TokenReads {
       return name === NO_NAME ? undefined : { name: name as TokenName, sha256: sha256 as string }
     },
     tokenUsed: (name, { device, spkiSha256 }) => used.get(name, device, spkiSha256) !== undefined,
+    tokenUses: (name, device) => uses.all(name, device).map(([key]) => key as KeyHash),
     enrollment(id) {
       const row = enrollment.get(id)
       return row === undefined ? undefined : parseEnrollment(row)

@@ -119,6 +119,33 @@ describe('at CONNECT', () => {
     await narrowed
   })
 
+  test.each([[false, 3], [true, 0]])('of what the connection before has sent (clean start: %s) there are %s entries that may have been: also where one between the two had nothing yet', async (cleanStart, sentThrough) => {
+    await away('x', 60)
+    const first = connection('x', 60)
+    await keeping.open(first.link, false)
+    const [between, last] = [connection('x', 60), connection('x', 60)]
+    between.link.incumbent = first.link
+    last.link.incumbent = between.link
+    await keeping.open(last.link, cleanStart)
+    expect(last.keptWith).toMatchObject([[cleanStart ? undefined : {}, sentThrough, 7]])
+    expect(last.link.incumbent).toBeUndefined()
+  })
+
+  test('what is subscribed to anew while a loss of it is under way stays; what else is lost is taken once more', async () => {
+    const { link } = connection('x', 60)
+    const { key } = link.session!
+    await keeping.open(link, true)
+    const subscribe = (filter: string): Promise<void> => keeping.subscribed(link.session!, { kind: 'subscribed', key, subscription: { ...SUBSCRIPTION, filter } })
+    for (const filter of ['a/#', 'b/#', 'c/#']) await subscribe(filter)
+    asking = true
+    const verdict = {} as never
+    const narrowed = [['a/#', 'b/#'], ['c/#']].map((lost) => keeping.narrow(key, { lost: lost.map((filter) => ({ filter, verdict })), lowered: [{ filter: 'a/#', qos: 0 }] }, 0))
+    await subscribe('a/#')
+    await Promise.all(narrowed)
+    expect(await store.session(key)).toMatchObject({ subscriptions: [SUBSCRIPTION] })
+    expect(gate.commits.flat().filter(({ kind }) => kind === 'session-narrowed')).toMatchObject([{ lost: ['a/#', 'b/#'] }, { lost: ['c/#'] }, { lost: ['b/#'], lowered: [] }, { lost: ['c/#'] }])
+  })
+
   test('one whose time is over is not found, though nobody has looked; a millisecond before it is', async () => {
     await away('x', 60)
     await away('y', 60)

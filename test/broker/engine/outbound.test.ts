@@ -391,6 +391,38 @@ describe('a subscription that is lost', () => {
   })
 })
 
+describe('a subscription that is lost, of what an earlier connection has sent', () => {
+  const other = (sequence: number): QueuedMessage => queued(sequence, { stage: { kind: 'publish', message: message(`m${sequence}`, { topic: 'other' }) } })
+  const lostTopic = (topic: string): boolean => topic === PLAIN.topic
+
+  test.each(['the window is full', 'the reader is slow'])('takes what waits because %s, for good: of QoS 2 the receiver is told to let go of the packet id', async (why) => {
+    const isFull = why === 'the window is full'
+    const { outbound, packets, output, kept } = setUp({ bounds: isFull ? { receiveMaximum: 1 } : {}, queue: [other(1), queued(2), queued(3, { qos: 2 }), other(4)] })
+    outbound.keep(stored({ queued: 4, sentThrough: 3 }), 0, 0)
+    if (!isFull) output.waiting = BROKER_LIMITS.outboundHighBytes
+    await outbound.start()
+    // The store has the loss before anything moves.
+    outbound.lose(lostTopic)()
+    output.waiting = 0
+    outbound.pump()
+    for (const id of [1, 3]) outbound.complete(id)
+    expect(packets.map(({ cmd, messageId }) => `${cmd} ${messageId}`)).toEqual(['publish 1', 'pubrel 3', 'publish 4'])
+    // By the narrowing, all at once.
+    expect(kept).toEqual([])
+  })
+
+  test('takes what was read from the store before it and arrives behind it', async () => {
+    const { outbound, packets, kept } = setUp({ bounds: { receiveMaximum: 1 }, queue: [other(1), queued(2), queued(3, { qos: 2 }), other(4)] })
+    outbound.keep(stored({ queued: 4, sentThrough: 3 }), 0, 0)
+    const release = outbound.lose(lostTopic)
+    await outbound.start()
+    release()
+    for (const id of [1, 3]) outbound.complete(id)
+    expect(packets.map(({ cmd, messageId }) => `${cmd} ${messageId}`)).toEqual(['publish 1', 'pubrel 3', 'publish 4'])
+    expect(kept).toEqual([{ kind: 'queue-completed', key: KEY, sequence: 2 }, { kind: 'queue-released', key: KEY, sequence: 3 }])
+  })
+})
+
 describe('what may be received no longer, of a kept queue', () => {
   test('is withheld; where its receiver may have it with QoS 2, it is told to let go of the packet id instead', async () => {
     const { outbound, muted, packets, kept, withheld } = setUp({ queue: [queued(1, { qos: 2 }), queued(2, { qos: 1 }), queued(3, { qos: 2 })] })
