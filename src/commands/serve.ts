@@ -5,6 +5,7 @@ import { serve, type Ready } from '../main.ts'
 import { VERSION } from '../cli.ts'
 import { EXIT } from '../vocabulary.ts'
 import { homeOf, type CommonOptions } from './context.ts'
+import { notifyReady } from './notify.ts'
 
 interface ServeOptions extends CommonOptions {
   readonly ports: 'auto' | 'configured'
@@ -41,7 +42,10 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
       config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [], set: options.set ?? [] }),
       signal: ending.signal,
       version: VERSION,
-      onReady: (ready) => process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready)),
+      onReady: (ready) => {
+        process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready))
+        void notifyReady(process.env, (message) => process.stderr.write(`sallyport: ${message}\n`))
+      },
       onReload: (way) => {
         reload = way
       },
@@ -67,6 +71,7 @@ function welcome(home: string, { mqtt, websocket, admin, enroll, pki, metrics, r
     `MQTT over mutual TLS  mqtts://${nameOf(mqtt.host)}:${mqtt.port}   (3.1.1 and 5${whereTo(mqtt.host)})`,
     ...(websocket === undefined ? [] : [`MQTT over WebSocket   wss://${nameOf(websocket.host)}:${websocket.port}${websocket.path}   (mutual TLS${whereTo(websocket.host)})`]),
     `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
+    `HTTPS publish         https://${nameOf(enroll.host)}:${enroll.port}/topics/`,
     `Admin API             ${admin.url}`,
     `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,
     `Metrics and health    ${metrics.url}/metrics, /healthz, /readyz`,

@@ -106,6 +106,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     },
     x509: serial === undefined && issuer === undefined ? undefined : known({ serial_number: serial, issuer: issuer === undefined ? undefined : { common_name: issuer } }),
     mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), filter: text('filter'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
+    network: text('door') === undefined ? undefined : { protocol: text('door') },
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), operator: text('operator'), role: text('role'), tenant: text('tenant'), enrollment: text('enrollment'),
       profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), generation: field('generation'),
@@ -142,7 +143,7 @@ export function refusalOf(record: AuditRecord, device: string): RefusalSeen | un
   return known({
     at: Date.parse(String(record['@timestamp'])), step, reason: code, sentence, fix,
     detail: textIn(event, 'action') === 'subscription-lost' ? `it was subscribed to, until policy generation ${String(detail?.['generation'])}` : textIn(detail, 'text'),
-    source: textIn(source, 'ip'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic') ?? textIn(mqtt, 'filter'),
+    source: textIn(source, 'ip'), door: textIn(inside(record, 'network'), 'protocol'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic') ?? textIn(mqtt, 'filter'),
     rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'), claimed: isClaimed ? true : undefined,
     count: typeof detail?.['count'] === 'number' ? detail['count'] : undefined,
   }) as unknown as RefusalSeen
