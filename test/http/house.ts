@@ -14,6 +14,8 @@ import type { Organisation } from '../../src/ca/genesis.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import { loadConfig } from '../../src/config.ts'
 import { openDesk, type SessionsPort } from '../../src/desk.ts'
+import { openFeed } from '../../src/feed.ts'
+import type { LivePorts } from '../../src/feed-desk.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
 import { loadPolicy, needPolicy, readTexts } from '../../src/policy-file.ts'
@@ -82,8 +84,11 @@ export async function openHouse(): Promise<House> {
   const file = (name: string): string => readFileSync(path.join(folder, 'certs/local', name), 'utf8')
   const root = file('root.pem')
   const admins: AdminServer[] = []
+  const feed = openFeed({ audit: home.audit, clock, log: () => {} })
+  await feed.restored
+  const live: LivePorts = { feed: () => Promise.resolve(feed), running: undefined, memory: {} }
   const desk = (sessions?: SessionsPort): Desk =>
-    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
+    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
 
   const first = home.registry.certificates({ limit: 100 }).items.find((r) => r.profile === 'operator')
   if (first === undefined) throw new Error('no operator')
@@ -115,9 +120,10 @@ export async function openHouse(): Promise<House> {
       const admin = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }) }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }) }, actor),
         version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
+        events: feed.events,
         log: () => {},
       })
       admins.push(admin)
@@ -130,6 +136,7 @@ export async function openHouse(): Promise<House> {
     },
     async [Symbol.asyncDispose]() {
       for (const admin of admins) await admin.close()
+      feed[Symbol.dispose]()
       await home[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     },
