@@ -152,7 +152,7 @@ describe('a password', () => {
 
   test('that is weak, or in the file twice, is refused in its row, which does not say it; nor do results, logs and registry say one that is good', async () => {
     const [good, twice] = [password(), password()]
-    const rows = [['w-1', good], ['w-2', 'short'], ['w-3', 'aaaaaaaaaaaaaaaaaaaa'], ['w-4', twice], ['w-5', twice], ['w-6-id', 'xxw-6-idK7Qm2Rv9xLpW'], ['w-7', 'k7Qm2Rv9 xLpWb']]
+    const rows = [['w-1', good], ['w-2', 'Kq7x2'], ['w-3', 'aaaaaaaaaaaaaaaaaaaa'], ['w-4', twice], ['w-5', twice], ['w-6-id', 'xxw-6-idK7Qm2Rv9xLpW'], ['w-7', 'k7Qm2Rv9 xLpWb']]
     expect(await imported('w.csv', `id,password\n${rows.map((row) => row.join(',')).join('\n')}\n`)).toEqual(['ok', 'password-weak', 'password-weak', 'ok', ...Array.from({ length: 3 }, () => 'password-weak')])
     expect(resultsOf('w.csv').map(({ message }) => message).join(' ')).toContain('the password of line 5, too')
     const written = [`w.csv.results.ndjson`, ...readdirSync(at('data'), { withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [`data/${entry.name}`] : []))].map((name) => readFileSync(at(name), 'latin1')).join('') + program.output
