@@ -11,6 +11,7 @@ import { countByQos } from '../../core/traffic.ts'
 import { pubrelPacket } from '../replies.ts'
 import type { Session } from '../sessions.ts'
 import { openAliases, type Aliases } from './aliases.ts'
+import { HeardMeanwhile } from './heard-meanwhile.ts'
 import type { Handing, OutboundPorts } from './outbound-ports.ts'
 import { Parcel } from './parcel.ts'
 import { WaitingLine } from './waiting-line.ts'
@@ -50,8 +51,7 @@ export class Outbound implements Subscriber {
   #offeredEarly = false
   #dropped = 0
   #roomListeners: (() => void)[] = []
-  #showing = 0
-  readonly #heardMeanwhile = new Set<string>()
+  readonly #heard = new HeardMeanwhile()
   #losses: readonly ((topic: string) => boolean)[] = NONE
 
   constructor(ports: OutboundPorts) {
@@ -114,7 +114,7 @@ export class Outbound implements Subscriber {
 
   /** QoS 0, or any QoS for a session whose queue is in memory. */
   deliver(parcel: Parcel, handing: Handing): void {
-    if (this.#showing > 0 && !handing.retain) this.#heardMeanwhile.add(parcel.message.topic)
+    if (!handing.retain) this.#heard.note(parcel.message.topic)
     if (handing.qos === 0) return this.#deliver0(parcel, handing)
     if (this.session.ending !== undefined || !this.#mayReceive(parcel.message.topic)) return
     this.#enqueue(this.#nextSequence(), parcel, handing, handing.qos)
@@ -129,7 +129,7 @@ export class Outbound implements Subscriber {
       return
     }
     if (place <= this.#begunAt) return
-    if (this.#showing > 0 && !handing.retain) this.#heardMeanwhile.add(parcel.message.topic)
+    if (!handing.retain) this.#heard.note(parcel.message.topic)
     if (sequence <= this.#lastSequence || this.#more || this.#stopped || this.session.ending !== undefined) return
     if (this.#waiting.length >= BROKER_LIMITS.queuePageMessages || this.#waiting.bytes > BROKER_LIMITS.queuePageBytes) {
       this.#more = true
@@ -181,14 +181,8 @@ export class Outbound implements Subscriber {
    * While `show` runs, retained messages are being looked up for it. What it is sent of a topic meanwhile is newer than what was
    * retained there: `isOld` says of which topics.
    */
-  async showing(show: (isOld: (topic: string) => boolean) => Promise<void>): Promise<void> {
-    this.#showing += 1
-    try {
-      await show((topic) => this.#heardMeanwhile.has(topic))
-    } finally {
-      this.#showing -= 1
-      if (this.#showing === 0) this.#heardMeanwhile.clear()
-    }
+  showing(show: (isOld: (topic: string) => boolean) => Promise<void>): Promise<void> {
+    return this.#heard.during(show)
   }
 
   /**
