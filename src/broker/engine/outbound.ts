@@ -264,8 +264,7 @@ export class Outbound implements Subscriber {
     // A message that is dropped is dropped whole; what is in front of it goes on.
     if (!this.#open || !output.hasRoomForQos0) {
       this.#dropped += 1
-      this.#ports.traffic.droppedQos0 += 1
-      return
+      return void (this.#ports.traffic.droppedQos0 += 1)
     }
     const now = this.#ports.clock()
     const alias = session.protocol === 5 ? this.#aliases.of(topic) : undefined
