@@ -50,7 +50,7 @@ export class Outbound implements Subscriber {
   #begunAt = 0
   #offeredEarly = false
   #dropped = 0
-  #roomListeners: (() => void)[] = []
+  readonly #roomListeners: (() => void)[] = []
   readonly #heard = new HeardMeanwhile()
   #losses: readonly ((topic: string) => boolean)[] = NONE
 
@@ -246,10 +246,7 @@ export class Outbound implements Subscriber {
   }
 
   #tellRoom(): void {
-    if (this.#roomListeners.length === 0) return
-    const listeners = this.#roomListeners
-    this.#roomListeners = []
-    for (const tell of listeners) tell()
+    for (const tell of this.#roomListeners.splice(0)) tell()
   }
 
   #hasRoom(): boolean {
