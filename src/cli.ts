@@ -80,6 +80,8 @@ function addServe(cli: Command): void {
     .addOption(new Option('--ports <how>', 'auto picks free ports').choices(['auto', 'configured']).default('configured'))
     .option('--host <name>', 'a name or address for the server certificate (repeatable)', many)
     .action(async (options) => (await import('./commands/serve.ts')).serveCommand(options))
+  verb(cli, 'console', 'Print a link that opens the console once, in a browser on this machine.', 'sallyport console')
+    .action(async (options) => (await import('./commands/console.ts')).consoleCommand(options))
 }
 
 function addCa(cli: Command): void {

@@ -18,6 +18,7 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
+import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
@@ -71,6 +72,8 @@ export interface DeskPorts {
   /** The ladder of a running server; without one there is what the registry holds. */
   readonly detection?: DetectionPort
   readonly policies: PoliciesOfHome
+  /** The console of a running server. */
+  readonly console?: ConsolePort
   readonly clock: () => EpochMs
 }
 
@@ -282,6 +285,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
+    ...openConsoleDesk(ports.console, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()

@@ -10,6 +10,7 @@ import { RESTORED } from './backup.ts'
 import { rootsInForce } from './ca/chains.ts'
 import { writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
+import { consoleLink, openConsole } from './console-desk.ts'
 import type { OwnCredential } from './core/renewal-desk.ts'
 import type { CertificateRecord } from './core/registry.ts'
 import type { Principal } from './core/policy/template.ts'
@@ -47,6 +48,8 @@ export interface Ready {
   readonly mqtt: Address
   readonly websocket: (Address & { readonly path: string }) | undefined
   readonly admin: { readonly url: string }
+  /** Opens the console once, on this machine. */
+  readonly console: { readonly url: string }
   readonly enroll: Address
   readonly pki: Address
   readonly rootSha256: string
@@ -152,6 +155,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   stack.defer(() => broker.close())
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
+  const web = openConsole({ audit: home.audit, clock: Date.now })
   const desk: DeskPorts = {
     registry: home.registry,
     view: home.view,
@@ -163,6 +167,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     policies,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
+    console: { access: web.access, url: () => admin.url },
     clock: Date.now,
   }
   const admin = await openAdminServer({
@@ -174,6 +179,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
     status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
+    console: web,
     log: (level, facts, message) => log[level](facts, message),
   })
   stack.defer(() => admin.close())
@@ -319,7 +325,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
-  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, console: consoleLink({ access: web.access, url: () => admin.url }, { kind: 'system' }), enroll: enroll.address, pki: pki.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await expiry.look('certificates')
   void lookWhenPublished()
   warnOfRestore()

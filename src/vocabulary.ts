@@ -185,7 +185,12 @@ export const REASONS = {
   'policy-cuts-all': api(409, 'With this policy no connected device would have a grant left.', 'Look at it with: sallyport policy diff --fleet. If it is meant, repeat with --force.'),
   'generation-unknown': api(404, 'No text of a policy of this generation is kept.', 'List them: sallyport policy history.'),
   'request-invalid': api(400, 'The request is not what this operation takes.', 'Compare with --help, or with the message.'),
-  'operator-required': api(403, 'Only an operator certificate opens the admin API.', 'Use certs/local/operator/{cert,key}.pem.'),
+  'operator-required': api(403, 'Only an operator certificate opens the admin API, or a session of the console.', 'Use certs/local/operator/{cert,key}.pem; in a browser, sign in with sallyport console.'),
+  'console-link-invalid': api(401, 'This link does not open the console: it was used, it is older than ten minutes, or the server has started anew since.', 'Print a fresh one on the machine of the server: sallyport console.'),
+  'console-link-remote': api(403, 'The console was opened by its link from another machine, or through a proxy.', 'Open it in a browser on the machine of the server (a tunnel of ssh will do), or with an operator certificate.'),
+  'console-link-rate': api(429, 'Too many links were tried that are none.', 'Wait a minute; then print a fresh one: sallyport console.'),
+  'console-session-ended': api(401, 'This session of the console has ended.', 'Sign in again: sallyport console.'),
+  'console-session-unknown': api(404, 'There is no such session of the console.', 'List them in the console: Settings.'),
   'host-not-allowed': api(421, 'The request is for a host name that this server does not have.', 'Use the URL that data/endpoints.json names.'),
   'route-unknown': api(404, 'There is no such operation.', 'Compare the path and the method with the documentation.'),
 } as const satisfies Record<string, WireAnswer>
@@ -274,6 +279,9 @@ export const ADMIN_PATHS = {
   policyLint: '/v1/policy/lint',
   audit: '/v1/audit',
   auditVerify: '/v1/audit/verify',
+  consoleLinks: '/v1/console/links',
+  consoleSessions: '/v1/console/sessions',
+  consoleSessionEnd: '/v1/console/sessions/:session/end',
 } as const
 
 /** Media type of an error answer. RFC 9457 §3. */

@@ -59,7 +59,7 @@ const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 const nameOf = (host: string): string => (EVERYWHERE.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host)
 const whereTo = (host: string): string => (EVERYWHERE.includes(host) ? ', on every address of this machine' : '')
 
-function welcome(home: string, { mqtt, websocket, admin, enroll, pki, rootSha256, demo, fresh }: Ready): string {
+function welcome(home: string, { mqtt, websocket, admin, console, enroll, pki, rootSha256, demo, fresh }: Ready): string {
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
@@ -67,6 +67,7 @@ function welcome(home: string, { mqtt, websocket, admin, enroll, pki, rootSha256
     ...(websocket === undefined ? [] : [`MQTT over WebSocket   wss://${nameOf(websocket.host)}:${websocket.port}${websocket.path}   (mutual TLS${whereTo(websocket.host)})`]),
     `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
     `Admin API             ${admin.url}`,
+    `Console               ${console.url}   (opens once, on this machine, within 10 minutes; a fresh link: npx sallyport console)`,
     `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,
     `CA fingerprint        SHA256 ${rootSha256}`,
     '',

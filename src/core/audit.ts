@@ -119,6 +119,10 @@ export type AuditEvent =
   | Common & { readonly kind: 'trust-loaded'; readonly cas: number }
   /** The detection ladder took a device to another rung, or an operator took it off. `until`: when it is left unless it is reached again. */
   | Common & { readonly kind: 'detection'; readonly device: DeviceId; readonly from: Rung; readonly to: Rung; readonly because: string; readonly signal?: Signal; readonly count?: number; readonly until?: EpochMs; readonly actor?: Actor }
+  | Common & { readonly kind: 'console-link-made'; readonly actor: Actor }
+  /** Somebody has opened the console by a link. */
+  | Common & { readonly kind: 'console-session-opened'; readonly session: string; readonly source: Source; readonly actor: Actor }
+  | Common & { readonly kind: 'console-session-ended'; readonly session: string; readonly because: string; readonly actor: Actor }
   /** Events that a full disk kept out of the log. */
   | Common & { readonly kind: 'audit-lost'; readonly count: number }
   /** The home was restored from a backup; `because` says of when, and what was taken over from newer records. */

@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { ADMIN_PATHS, REASONS, type DenyReason } from '../vocabulary.ts'
 import { HTTP_LIMITS } from '../limits.ts'
 import type { CaRequest, CaRotation, Rotated } from '../core/ca-desk.ts'
+import type { ConsoleLinkMade, ConsoleSessionShown } from '../core/console-desk.ts'
 import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, Enrolled, Revocation, Why } from '../core/desk.ts'
 import type { OnRung } from '../core/detection/ladder.ts'
 import type { Device } from '../core/device.ts'
@@ -69,7 +70,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|session)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -122,6 +123,9 @@ export function openAdminClient(credential: AdminCredential): Desk {
     expiring: ({ withinMs, group, after, limit }) => get<ExpiringPage>(ADMIN_PATHS.expiring, { withinMs, group, after, limit }),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
+    makeConsoleLink: () => call<ConsoleLinkMade>('POST', ADMIN_PATHS.consoleLinks, {}),
+    consoleSessions: async () => (await get<{ items: readonly ConsoleSessionShown[] }>(ADMIN_PATHS.consoleSessions)).items,
+    endConsoleSession: async (id) => void (await call('POST', at(ADMIN_PATHS.consoleSessionEnd, id), {})),
     [Symbol.asyncDispose]() {
       agent.destroy()
       return Promise.resolve()

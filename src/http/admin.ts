@@ -15,6 +15,9 @@ import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
+import { addConsole, isOpen } from './console.ts'
+import type { ConsoleAccess } from './console-access.ts'
+import type { ConsoleFiles } from './console-files.ts'
 import { openOperatorGate } from './operator-gate.ts'
 import { problemOf, problemOfError, type Problem } from './problem.ts'
 import * as caRequests from './ca-requests.ts'
@@ -40,6 +43,8 @@ export interface AdminPorts {
   readonly clock: () => EpochMs
   readonly deskFor: (actor: Actor) => Desk
   readonly status: () => unknown
+  /** The console, which is served on the same port. */
+  readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
   readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
@@ -77,7 +82,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   const secured = new WeakSet<object>()
   const context = (tls: AdminTls): { key: string; cert: string; ca: string[] } => ({ key: tls.key, cert: tls.cert, ca: [...tls.anchors] })
   const app = Fastify({
-    https: { ...TLS_OPTIONS, ...context(ports.tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: HTTP_LIMITS.headerMs, headersTimeout: HTTP_LIMITS.headerMs },
+    // A browser without a certificate gets the page on which to sign in; the gate refuses it everything else.
+    https: { ...TLS_OPTIONS, ...context(ports.tls), requestCert: true, rejectUnauthorized: false, handshakeTimeout: HTTP_LIMITS.headerMs, headersTimeout: HTTP_LIMITS.headerMs },
     bodyLimit: HTTP_LIMITS.bodyBytesMax,
     requestTimeout: HTTP_LIMITS.requestMs,
     connectionTimeout: HTTP_LIMITS.requestMs,
@@ -106,7 +112,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser('text/plain')
   let { hosts } = ports
-  const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, clock: ports.clock })
+  const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, access: ports.console.access, clock: ports.clock })
   const operators = new WeakMap<FastifyRequest, Actor>()
 
   function refused(socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined }, reason: DenyReason, detail: string | undefined, claimed?: string): void {
@@ -125,7 +131,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return answer(reply, problem)
   }
 
-  // Refused below HTTP: handshakes without a certificate of our own CA, and bytes that are no request.
+  // Refused below HTTP: handshakes that fail, and bytes that are no request.
   app.server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     // Whoever only looks whether the port answers, as our own commands do, asks for nothing.
     if (error.code === 'ECONNRESET') return
@@ -133,7 +139,11 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   })
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
-    const operator = gate.judge(request.headers, request.raw.socket as TLSSocket)
+    if (isOpen(request)) {
+      const host = gate.judgeHost(request.headers)
+      return host.allow ? undefined : refuse(request, reply, problemOf(host.reason), host.detail)
+    }
+    const operator = gate.judge(request.headers, request.raw.socket as TLSSocket, request.method)
     if (!operator.allow) return refuse(request, reply, problemOf(operator.reason), operator.detail)
     operators.set(request, operator.value)
     return undefined
@@ -147,6 +157,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     ports.log('error', { error: error instanceof Error ? error.message : 'unknown', route: request.routeOptions.url }, 'a request failed')
     return answer(reply, problem)
   })
+
+  addConsole(app, { ...ports.console, gate, refuse: (request, reply, { reason, detail }) => refuse(request, reply, problemOf(reason), detail) })
 
   const desk = (request: FastifyRequest): Desk => ports.deskFor(operators.get(request) ?? { kind: 'system' })
   const id = (request: FastifyRequest) => parse(requests.deviceId, (request.params as Record<string, unknown>)['id'])
@@ -217,6 +229,13 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.post(ADMIN_PATHS.policyLint, large, (r) => desk(r).lintFleet(parse(policyRequests.lint, r.body)))
   app.get(ADMIN_PATHS.audit, async (r) => ({ items: await desk(r).auditTail(parse(requests.auditQuery, r.query).count ?? AUDIT_TAIL_DEFAULT) }))
   app.post(ADMIN_PATHS.auditVerify, (r) => desk(r).auditVerify())
+  app.post(ADMIN_PATHS.consoleLinks, (r) => desk(r).makeConsoleLink())
+  app.get(ADMIN_PATHS.consoleSessions, async (r) => ({ items: await desk(r).consoleSessions() }))
+  app.post(ADMIN_PATHS.consoleSessionEnd, async (r) => {
+    const session = parse(requests.consoleSession, param(r, 'session'))
+    await desk(r).endConsoleSession(session)
+    return { ended: session }
+  })
 
   const url = await listen(app, ports.listen)
   return {

@@ -55,6 +55,9 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'policy-unresolved': 'configuration',
   'trust-loaded': 'configuration',
   detection: 'intrusion_detection',
+  'console-link-made': 'authentication',
+  'console-session-opened': 'authentication',
+  'console-session-ended': 'authentication',
   'audit-lost': 'process',
   'home-restored': 'configuration',
   'server-started': 'process',
@@ -100,7 +103,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), filter: text('filter'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), enrollment: text('enrollment'),
-      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), generation: field('generation'),
+      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), session: text('session'), generation: field('generation'),
       signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
       variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
     }),

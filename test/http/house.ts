@@ -15,6 +15,7 @@ import { loadConfig } from '../../src/config.ts'
 import { openDesk, type SessionsPort } from '../../src/desk.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
+import { openConsole } from '../../src/console-desk.ts'
 import { loadPolicy, needPolicy, readTexts } from '../../src/policy-file.ts'
 import { openPolicies, type Policies, type PoliciesPorts } from '../../src/policies.ts'
 import { STARTER_POLICY } from '../../src/starter.ts'
@@ -103,11 +104,13 @@ export async function openHouse(): Promise<House> {
       return { cert: certificate + chain.join(''), key: pemOf(key), serial }
     },
     async openAdmin() {
-      const admin = await openAdminServer({
+      const web = openConsole({ audit: home.audit, clock })
+      const admin: AdminServer = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, console: { access: web.access, url: () => admin.url } }, actor),
         status: () => ({ version: '0.0.0' }),
+        console: web,
         log: () => {},
       })
       admins.push(admin)
