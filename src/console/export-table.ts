@@ -6,7 +6,7 @@ export interface ExportColumn<Row> {
 }
 
 /** What a spreadsheet evaluates: these begin a formula, and some skip a control character or a space before them. */
-const FORMULA = /^[\s\u0000-\u001f]*[=+\-@\t\r\n＝＋－＠]/
+const FORMULA = /^(?:[\s\p{Cc}]*[=+\-@＝＋－＠]|[\t\r\n])/u
 
 function cell(value: string | number | undefined): string {
   if (typeof value === 'number') return String(value)
@@ -22,6 +22,6 @@ export function csv<Row>(columns: readonly ExportColumn<Row>[], rows: readonly R
   return lines.map((line) => `${line.join(',')}\r\n`).join('')
 }
 
-export function json<Row>(rows: readonly Row[]): string {
+export function json(rows: readonly unknown[]): string {
   return `${JSON.stringify(rows, null, 2)}\n`
 }
