@@ -307,6 +307,7 @@ function addRest(cli: Command): void {
     .option('--count <count>', 'how many', '20')
     .action(async (options) => (await import('./commands/audit.ts')).tail(options))
   verb(audit, 'verify', 'Verify the chain.', 'sallyport audit verify').action(async (options) => (await import('./commands/audit.ts')).verify(options))
+  verb(cli, 'health', 'Ask the running server whether it is well, and what is not.', 'sallyport health').action(async (options) => (await import('./commands/health.ts')).health(options))
   const doctor = verb(cli, 'doctor', 'Look for what is wrong in this home.', 'sallyport doctor').action(async (options) => (await import('./commands/doctor.ts')).doctor(options))
   verb(doctor, 'connect', 'Connect with a certificate, and say which check refuses it.', 'sallyport doctor connect --cert device.pem --key device.key')
     .requiredOption('--cert <file>', 'the certificate, with its chain')

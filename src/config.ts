@@ -30,6 +30,12 @@ export interface WebSocketListen extends Listen {
   readonly origins: readonly string[]
 }
 
+/** The door for metrics and health. */
+export interface MetricsListen extends Listen {
+  /** Absolute. Anywhere but on loopback: the file with the token that is asked for. */
+  readonly tokenFile: string | undefined
+}
+
 export interface TrustedFile {
   readonly name: CaName
   readonly file: string
@@ -51,7 +57,7 @@ export interface PkiConfig {
 
 export interface Config {
   readonly organisation: string
-  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined; readonly pki: Listen }
+  readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined; readonly pki: Listen; readonly metrics: MetricsListen }
   readonly pki: PkiConfig
   /** Names and addresses for the server certificate, besides localhost and its addresses. */
   readonly hosts: readonly string[]
@@ -96,6 +102,8 @@ const ORGANISATION = /^[^\p{C}\p{Zl}\p{Zp}]{1,64}$/u
 const HOSTS_MAX = X509_LIMITS.subjectAltNamesMax - 8
 /** Addresses that mean every interface: they name nobody. */
 const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
+/** Addresses of this machine alone. */
+const LOOPBACK: readonly string[] = ['127.0.0.1', '::1', 'localhost']
 /** A path that looks the same to whoever reads it: nothing encoded, no query. */
 const PATH = /^\/[A-Za-z0-9._~/-]{0,127}$/
 /** The names of our own CAs: a foreign CA of the same name would have its certificates recorded as ours. */
@@ -118,13 +126,13 @@ export function loadConfig(home: string, environment: Readonly<Record<string, st
   if (badHost !== undefined) throw new SallyportError('config-invalid', `${JSON.stringify(badHost)} is not a host name or an address.`, { fix: 'Give --host a DNS name or an IP address.' })
   const passphraseFile = environment['SALLYPORT_PASSPHRASE_FILE']
   // Whoever is told to call the admin API by its address must find that address in the certificate.
-  const { mqtt, admin, enroll, websocket, pki } = found.listen
+  const { mqtt, admin, enroll, websocket, pki, metrics } = found.listen
   const listened = [mqtt, admin, enroll, ...(websocket === undefined ? [] : [websocket])].map(({ host }) => host).filter((host) => !EVERYWHERE.includes(host))
   const hosts = [...new Set([...ownNames(), ...listened, ...found.hosts, ...flagHosts])]
   if (hosts.length > HOSTS_MAX) throw new SallyportError('config-invalid', `At most ${HOSTS_MAX} names fit into the server certificate, and there are ${hosts.length}.`, { fix: 'Give fewer --host, or shorten hosts: in sallyport.yaml.' })
   return {
     ...found,
-    listen: flags.portsAuto === true ? { mqtt: { ...mqtt, port: 0 }, admin: { ...admin, port: 0 }, enroll: { ...enroll, port: 0 }, pki: { ...pki, port: 0 }, websocket: websocket && { ...websocket, port: 0 } } : found.listen,
+    listen: flags.portsAuto === true ? { mqtt: { ...mqtt, port: 0 }, admin: { ...admin, port: 0 }, enroll: { ...enroll, port: 0 }, pki: { ...pki, port: 0 }, metrics: { ...metrics, port: 0 }, websocket: websocket && { ...websocket, port: 0 } } : found.listen,
     hosts,
     announcedHost: flagHosts[0] ?? found.hosts[0] ?? 'localhost',
     logLevel: levelFromEnvironment ?? found.logLevel,
@@ -158,7 +166,7 @@ type FileConfig = Omit<Config, 'passphraseFile' | 'announcedHost'>
 function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
   const top = reader.map(tree, 'sallyport.yaml', ['organisation', 'listen', 'hosts', 'trust', 'tls', 'limits', 'detection', 'renewal', 'enroll', 'log', 'policy', 'pki'])
   const section = (entry: MapEntry | undefined, name: string, keys: readonly string[]): ReadonlyMap<string, MapEntry> => (entry && reader.map(entry.value, name, keys)) ?? new Map()
-  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'enroll', 'websocket', 'pki'])
+  const listen = section(top?.get('listen'), 'listen', ['mqtt', 'admin', 'enroll', 'websocket', 'pki', 'metrics'])
   const tls = section(top?.get('tls'), 'tls', ['resumption'])
   const limits = section(top?.get('limits'), 'limits', ['sourceRatePerSecond', 'sourceBurst', 'packetBytesMax', 'keepAliveSecondsMax'])
   const log = section(top?.get('log'), 'log', ['level'])
@@ -179,6 +187,14 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
       origins: list(reader, map.get('origins'), 'listen.websocket.origins', (node) => originOf(reader, node)),
     }
   }
+  /** What it shows says much about the fleet: whoever is not on this machine needs the token. */
+  const metricsDoor = (entry: MapEntry | undefined): MetricsListen => {
+    const map = section(entry, 'listen.metrics', ['host', 'port', 'tokenFile'])
+    const [listening, tokenEntry] = [address(map, 'listen.metrics', '127.0.0.1', 9464), map.get('tokenFile')]
+    const file = tokenEntry && reader.string(tokenEntry.value, 'listen.metrics.tokenFile')
+    if (entry !== undefined && tokenEntry === undefined && !LOOPBACK.includes(listening.host)) reader.report(entry.value.at, `listen.metrics: ${listening.host} is not loopback, and there is no tokenFile.`, 'Listen on 127.0.0.1, or name a file with a token: openssl rand -hex 32 > metrics.token')
+    return { ...listening, tokenFile: file === undefined ? undefined : path.resolve(home, file) }
+  }
   const resumption = tls.get('resumption')
   const level = log.get('level')
   const sourceRatePerSecond = integer(limits.get('sourceRatePerSecond'), 'limits.sourceRatePerSecond', BROKER_LIMITS.sourceRatePerSecond, RATE_MAX)
@@ -187,6 +203,7 @@ function read(reader: TreeReader, tree: SourceNode, home: string): FileConfig {
     listen: {
       mqtt: door(listen.get('mqtt'), 'listen.mqtt', '::', 8883), admin: door(listen.get('admin'), 'listen.admin', '127.0.0.1', 9443), enroll: door(listen.get('enroll'), 'listen.enroll', '::', 8443),
       websocket: webSocketDoor(listen.get('websocket')), pki: door(listen.get('pki'), 'listen.pki', '::', 8080),
+      metrics: metricsDoor(listen.get('metrics')),
     },
     pki: pkiOf(reader, top?.get('pki')),
     hosts: hostsOf(reader, top?.get('hosts')),

@@ -12,6 +12,7 @@ import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
 import type { CaRecord } from './core/registry.ts'
 import type { OwnCredential } from './core/renewal-desk.ts'
+import type { Timing } from './core/traffic.ts'
 import { LIFE } from './limits.ts'
 import { openAuditLog, type AuditLog } from './observe/audit-log.ts'
 import { isPolicyThere } from './policy-file/files.ts'
@@ -105,7 +106,7 @@ export function settleRestore(home: string): void {
 }
 
 /** Opens a home under its lock. Failures: 'home-in-use', 'home-not-writable', 'database-corrupt', 'database-newer'. */
-export async function openHome(home: string, config: Config): Promise<OpenHome> {
+export async function openHome(home: string, config: Config, timing?: Timing): Promise<OpenHome> {
   process.umask(0o077)
   const paths = homePaths(path.resolve(home))
   makeFolders(paths)
@@ -114,7 +115,7 @@ export async function openHome(home: string, config: Config): Promise<OpenHome> 
     stack.use(lockHome(paths.lock))
     // A restore that was killed half way is finished before anything is read.
     finishRestore(paths.home)
-    const registry = openRegistry(paths.registry, { clock: Date.now })
+    const registry = openRegistry(paths.registry, { clock: Date.now, timing })
     stack.defer(() => registry.close())
     const view = stack.use(openView(registry, Date.now() - EXPIRED_KEPT_MS))
     const audit = await openAuditLog({ file: paths.audit, outbox: registry.audit, clock: Date.now })

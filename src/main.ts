@@ -4,7 +4,7 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { openBroker, type Address, type Broker } from './broker/broker.ts'
+import { openBroker, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { RESTORED } from './backup.ts'
 import { rootsInForce } from './ca/chains.ts'
@@ -28,11 +28,13 @@ import { connectedAs, openHeldSessions } from './held-sessions.ts'
 import { ensureStarter, openHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
-import { openLog } from './observe/log.ts'
+import { openLog, type LogFields, type LogLevel } from './observe/log.ts'
+import { openMeters, openObserving } from './observing.ts'
 import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
 import { openPublicPki } from './public-pki.ts'
+import type { Ready } from './ready.ts'
 import { openRenewal } from './renewal.ts'
 import { endFinishedOrders } from './renewal-desk.ts'
 import { openHints } from './renewal-hints.ts'
@@ -42,21 +44,8 @@ import type { SignerProcess } from './signer/process.ts'
 import { openSeparateSigner } from './signing.ts'
 import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
+import { openUpkeep } from './upkeep.ts'
 import { encodePem } from './x509/pem.ts'
-
-export interface Ready {
-  readonly mqtt: Address
-  readonly websocket: (Address & { readonly path: string }) | undefined
-  readonly admin: { readonly url: string }
-  /** Opens the console once, on this machine. */
-  readonly console: { readonly url: string }
-  readonly enroll: Address
-  readonly pki: Address
-  readonly rootSha256: string
-  readonly demo: Demo | undefined
-  /** This start made the home. */
-  readonly fresh: boolean
-}
 
 export interface ServeOptions {
   readonly home: string
@@ -83,7 +72,10 @@ interface InForce {
 export async function serve(options: ServeOptions): Promise<void> {
   const config = options.config()
   const log = openLog({ level: config.logLevel })
-  await using home = await openHome(options.home, config)
+  const say = (level: LogLevel, facts: LogFields, message: string): void => log[level](facts, message)
+  const meters = openMeters(options.version)
+  await using home = await openHome(options.home, config, meters.timing)
+  home.audit.onEvent((event) => meters.metrics.count(event))
   // A disk that fills up later must not be what keeps a revocation from being recorded.
   home.registry.reserveRoom()
   const fresh = ensureStarter(home, config.policyFile)
@@ -109,11 +101,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   isServing = true
   const foreign = readForeignCas(config.trust, home.registry.cas())
   await using signing = new AsyncDisposableStack()
-  const signers: SignerProcess[] = []
+  const signers: (SignerProcess & { readonly ca: string })[] = []
   // The key is opened in another process while this one goes on: only who is issued something has to wait for it.
   home.signWith((ca, place) => {
-    const signer = signing.use(openSeparateSigner(ca, place, (level, facts, message) => log[level](facts, message)))
-    signers.push(signer)
+    const signer = signing.use(openSeparateSigner(ca, place, say, { timing: meters.timing }))
+    signers.push(Object.assign(signer, { ca: ca.name }))
     return signer
   })
   const organisation = await home.organisation({ kind: 'system' }, 'make')
@@ -124,11 +116,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: rootsInForce(home.registry.cas()).map(({ der }) => encodePem('CERTIFICATE', der)) })
 
   await using stack = new AsyncDisposableStack()
-  const store = await openSqliteSessions({ file: home.paths.sessions, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
+  const store = await openSqliteSessions({ file: home.paths.sessions, clock: Date.now, log: say, timing: meters.timing })
   stack.defer(() => store.close())
   const standing = stack.use(openDecreedView(home.view))
-  const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
-  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
+  const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: say }))
+  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: say })
   const hints = stack.use(openHints({ registry: home.registry, view: home.view, clock: Date.now }))
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
@@ -140,8 +132,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     keepAliveSecondsMax: config.keepAliveSecondsMax,
     view: standing,
     audit: home.audit,
-    clock: Date.now,
-    log: (level, facts, message) => log[level](facts, message),
+    clock: Date.now, log: say,
     trust: () => inForce.trust.devices,
     policy: () => policies.inForce().policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
@@ -151,10 +142,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     detection: watch,
     renewal,
     hints,
+    traffic: meters.traffic,
+    timing: meters.timing,
   })
   stack.defer(() => broker.close())
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
-  const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: (level, facts, message) => log[level](facts, message) })
+  const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: say })
   const web = openConsole({ audit: home.audit, clock: Date.now })
   const desk: DeskPorts = {
     registry: home.registry,
@@ -180,7 +173,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     deskFor: (actor) => openDesk(desk, actor),
     status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     console: web,
-    log: (level, facts, message) => log[level](facts, message),
+    log: say,
   })
   stack.defer(() => admin.close())
   const enrollTls = ({ key, cert, enrollAnchors }: DoorMaterial): EnrollTls => ({ key, cert, anchors: enrollAnchors })
@@ -188,11 +181,16 @@ export async function serve(options: ServeOptions): Promise<void> {
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
     enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
-    audit: home.audit,
-    log: (level, facts, message) => log[level](facts, message),
+    audit: home.audit, log: say,
   })
   stack.defer(() => enroll.close())
-  const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
+  const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: say }))
+  const observing = stack.use(await openObserving({
+    listen: config.listen.metrics, meters, home, broker, store, expiries: own, tls: inForce.tls, closing: options.signal, clock: Date.now,
+    policyGeneration: () => policies.inForce().policy.generation,
+    signers: () => signers.map(({ ca, pid }) => ({ ca, up: pid !== undefined })),
+    log: say,
+  }))
   // The first lists are empty, and there when the first person asks; later ones may be long, and nobody waits for them.
   const published = pki.publish()
   if (fresh) await published
@@ -205,18 +203,14 @@ export async function serve(options: ServeOptions): Promise<void> {
     waiting = undefined
     return reload()
   }, 'a reload failed')))
-  const hourly = setInterval(() => void next(() => renew(), 'the certificates could not be renewed'), LIFE.credentialsLookMs)
-  hourly.unref()
-  stack.defer(() => clearInterval(hourly))
-  const daily = setInterval(() => {
-    void next(() => pki.renew(), 'the certificate of the OCSP responder could not be renewed')
-    void next(() => expiry.look('all'), 'the certificates could not be looked at')
-    void next(() => endFinishedOrders(desk, { kind: 'system' }), 'the orders to renew could not be looked at')
+  stack.use(openUpkeep([
+    { everyMs: LIFE.credentialsLookMs, work: () => renew(), complaint: 'the certificates could not be renewed' },
+    { everyMs: LIFE.day, work: () => pki.renew(), complaint: 'the certificate of the OCSP responder could not be renewed' },
+    { everyMs: LIFE.day, work: () => expiry.look('all'), complaint: 'the certificates could not be looked at' },
+    { everyMs: LIFE.day, work: () => endFinishedOrders(desk, { kind: 'system' }), complaint: 'the orders to renew could not be looked at' },
     // What was set aside has been used up by what the registry has grown.
-    void next(async () => home.registry.reserveRoom(), 'no room could be set aside for the registry')
-  }, LIFE.day)
-  daily.unref()
-  stack.defer(() => clearInterval(daily))
+    { everyMs: LIFE.day, work: async () => home.registry.reserveRoom(), complaint: 'no room could be set aside for the registry' },
+  ], next))
 
   function liveOf({ sha256, device }: CertificateRecord): number {
     return [...broker.live(device)].filter(({ leaf }) => createHash('sha256').update(leaf).digest('hex') === sha256).length
@@ -263,7 +257,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   function prepareTls(tls: DoorMaterial, hosts: readonly string[]): () => void {
-    const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts), enroll.prepare(enrollTls(tls))]
+    const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts), enroll.prepare(enrollTls(tls)), () => observing.replaceTls(tls)]
     return () => replace.forEach((each) => each())
   }
 
@@ -320,12 +314,12 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   // Devices are being served by now. But a key that cannot be opened is told of at the start, and not at the first enrollment.
   await Promise.all(signers.map(({ opened }) => opened))
-  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address }, null, 2)}\n`)
+  writeSecretFile(home.paths.endpoints, `${JSON.stringify({ pid: process.pid, mqtt: broker.address, websocket: broker.websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address, metrics: { url: observing.url } }, null, 2)}\n`)
   stack.defer(() => rmSync(home.paths.endpoints, { force: true }))
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
-  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, console: consoleLink({ access: web.access, url: () => admin.url }, { kind: 'system' }), enroll: enroll.address, pki: pki.address, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, console: consoleLink({ access: web.access, url: () => admin.url }, { kind: 'system' }), enroll: enroll.address, pki: pki.address, metrics: { url: observing.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await expiry.look('certificates')
   void lookWhenPublished()
   warnOfRestore()

@@ -6,6 +6,7 @@ import path from 'node:path'
 import type { Signer } from './ca/signer.ts'
 import { readIssuer, unreadableIssuer } from './ca/tbs.ts'
 import type { CaRecord } from './core/registry.ts'
+import type { Timing } from './core/traffic.ts'
 import { openSignerProcess, type SignerProcess, type SignerProcessPorts } from './signer/process.ts'
 import { PROFILES_FOLDER } from './shipped-profiles.ts'
 import { openPublicKey } from './x509/keys.ts'
@@ -21,8 +22,16 @@ export interface SignerPlace {
 const HEAP_MIB = 64
 const YOUNG_MIB = 2
 
+export interface SignerOptions {
+  readonly limits?: SignerProcessPorts['limits']
+  /** Hears how long each signature of a certificate took. */
+  readonly timing?: Timing
+}
+
+const MS_A_SECOND = 1_000
+
 /** Starts the signer of this CA. It runs as soon as this returns; `opened` tells when it has its key. */
-export function openSeparateSigner(ca: CaRecord, place: SignerPlace, log: SignerProcessPorts['log'], limits?: SignerProcessPorts['limits']): Signer & SignerProcess {
+export function openSeparateSigner(ca: CaRecord, place: SignerPlace, log: SignerProcessPorts['log'], { limits, timing }: SignerOptions = {}): Signer & SignerProcess {
   const { spki } = readIssuer(ca)
   const key = openPublicKey(spki)
   const algorithm = key && signingAlgorithm(key)
@@ -35,7 +44,12 @@ export function openSeparateSigner(ca: CaRecord, place: SignerPlace, log: Signer
     get pid() {
       return running.pid
     },
-    sign: (tbs) => running.sign(tbs),
+    async sign(tbs) {
+      const begun = performance.now()
+      const signature = await running.sign(tbs)
+      timing?.('signature', (performance.now() - begun) / MS_A_SECOND)
+      return signature
+    },
     signCrl: (tbs) => running.signCrl(tbs),
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
   }

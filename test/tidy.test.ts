@@ -74,8 +74,8 @@ const COMPOSERS = [
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
-  'est-request',
-  'console-desk',
+  'est-request', 'observing', 'upkeep',
+  'console-desk', 'ready',
 ]
 
 /** Third-party package → the only rooms that may know it. */
@@ -91,6 +91,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['yaml-source'],
   re2js: ['policy-file'],
   pino: ['observe'],
+  '@prometheus-io/client': ['observe'],
   commander: ['cli', 'cli-verb', 'cli-policy', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],

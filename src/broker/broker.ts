@@ -56,6 +56,12 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   const gate = openSourceGate(ports.sourceRate)
   const closures = openClosures()
 
+  function attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void {
+    ports.traffic.opened += 1
+    connection.stream.once('close', () => void (ports.traffic.closed += 1))
+    return engine.attach(connection, peer)
+  }
+
   /** Both doors have the same source gate, the same trust and the same judge. */
   const openDoor = (service: Service, { host, port }: Address, onPeer: (connection: SecureConnection, peer: Peer) => void): Promise<Listener> =>
     openListener({
@@ -75,10 +81,10 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   const upgrader = ports.websocket && openUpgrader({
     ...ports.websocket,
     packetBytesMax: ports.packetBytesMax,
-    onOpen: (connection, peer) => engine.attach(connection, peer),
+    onOpen: attach,
     onRefused: ({ source }, peer, denied) => ports.audit.record(peerRefusal(peer, source, denied, ports.clock())),
   })
-  const listener = await openDoor('mqtt', ports, (connection, peer) => void engine.attach(connection, peer))
+  const listener = await openDoor('mqtt', ports, (connection, peer) => void attach(connection, peer))
   const websocket = ports.websocket && upgrader && (await openDoor('websocket', ports.websocket, (connection, peer) => upgrader.receive(connection, peer)).catch(async (failure: unknown) => {
     listener.close()
     await engine.close()
@@ -109,8 +115,18 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     if (match === undefined) return
     const owner = 'device' in match ? match.device : ports.view.certificate(match.issuer, match.serial)?.device
     const ended = sessions.matching(match, owner).flatMap((session) => engine.renew(session) ?? [])
-    if (ended.length > 0) closures.add(match, ended)
+    if (ended.length > 0) {
+      closures.add(match, ended)
+      void timed(ended)
+    }
     if (owner !== undefined) engine.review(owner)
+  }
+
+  /** From the change to the last socket closed. */
+  async function timed(ended: readonly Promise<void>[]): Promise<void> {
+    const begun = performance.now()
+    await Promise.all(ended)
+    ports.timing('revocation-closed', (performance.now() - begun) / MS_A_SECOND)
   }
 
   return {
@@ -140,6 +156,8 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     },
   }
 }
+
+const MS_A_SECOND = 1_000
 
 /** Whose sessions a change concerns. */
 function concerned(change: Change): SessionMatch | undefined {

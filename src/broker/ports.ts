@@ -11,6 +11,7 @@ import type { Trust } from '../x509/chain.ts'
 import type { BucketRate } from '../core/token-bucket.ts'
 import type { Router } from '../core/router.ts'
 import type { SessionStore } from '../core/session-store.ts'
+import type { Timing, Traffic } from '../core/traffic.ts'
 import type { Outbound } from './engine/outbound.ts'
 import type { Peer } from './peer.ts'
 import type { TlsMaterial } from './listener.ts'
@@ -91,4 +92,7 @@ export interface BrokerPorts {
   readonly detection: DetectionPort
   readonly renewal: RenewalPort
   readonly hints: HintsPort
+  /** Counted up here, read by others. */
+  readonly traffic: Traffic
+  readonly timing: Timing
 }

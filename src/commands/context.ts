@@ -34,7 +34,7 @@ export function configOf(home: string): Config {
   return loadConfig(home, process.env)
 }
 
-const endpointsSchema = z.object({ pid: z.number().int().positive(), mqtt: z.object({ host: z.string(), port: z.number() }), websocket: z.object({ host: z.string(), port: z.number() }).optional(), admin: z.object({ url: z.url({ protocol: /^https$/ }) }), enroll: z.object({ host: z.string(), port: z.number() }).optional() })
+const endpointsSchema = z.object({ pid: z.number().int().positive(), mqtt: z.object({ host: z.string(), port: z.number() }), websocket: z.object({ host: z.string(), port: z.number() }).optional(), admin: z.object({ url: z.url({ protocol: /^https$/ }) }), enroll: z.object({ host: z.string(), port: z.number() }).optional(), metrics: z.object({ url: z.url() }).optional() })
 export type Endpoints = z.infer<typeof endpointsSchema>
 
 /** A server on this machine that does not take a connection in this time is not answering. */

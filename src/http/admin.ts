@@ -7,8 +7,7 @@ import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { createSecureContext } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
-import type { z } from 'zod'
-import { ADMIN_PATHS, PROBLEM_MEDIA_TYPE, REASONS, type DenyReason } from '../vocabulary.ts'
+import { PROBLEM_MEDIA_TYPE, REASONS, type DenyReason } from '../vocabulary.ts'
 import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
 import type { Actor } from '../core/audit.ts'
 import type { Desk } from '../core/desk.ts'
@@ -19,12 +18,10 @@ import { addConsole, isOpen } from './console.ts'
 import type { ConsoleAccess } from './console-access.ts'
 import type { ConsoleFiles } from './console-files.ts'
 import { openOperatorGate } from './operator-gate.ts'
-import { problemOf, problemOfError, type Problem } from './problem.ts'
-import * as caRequests from './ca-requests.ts'
-import * as claimRequests from './claim-requests.ts'
-import * as policyRequests from './policy-requests.ts'
-import * as renewalRequests from './renewal-requests.ts'
-import * as requests from './requests.ts'
+import { problemOfFailure } from './parse-request.ts'
+import { problemOf, type Problem } from './problem.ts'
+import { ROUTES } from './routes.ts'
+import { serveRoutes } from './serve-routes.ts'
 
 /** PEM. `anchors` is our own root alone: foreign CAs make no operators. */
 export interface AdminTls {
@@ -42,7 +39,7 @@ export interface AdminPorts {
   readonly audit: AuditSink
   readonly clock: () => EpochMs
   readonly deskFor: (actor: Actor) => Desk
-  readonly status: () => unknown
+  readonly status: () => Readonly<Record<string, unknown>>
   /** The console, which is served on the same port. */
   readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
   readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
@@ -159,83 +156,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   })
 
   addConsole(app, { ...ports.console, gate, refuse: (request, reply, { reason, detail }) => refuse(request, reply, problemOf(reason), detail) })
-
-  const desk = (request: FastifyRequest): Desk => ports.deskFor(operators.get(request) ?? { kind: 'system' })
-  const id = (request: FastifyRequest) => parse(requests.deviceId, (request.params as Record<string, unknown>)['id'])
-  const serial = (request: FastifyRequest) => parse(requests.serialNumber, (request.params as Record<string, unknown>)['serial'])
-
-  app.get(ADMIN_PATHS.status, () => ports.status())
-  app.get(ADMIN_PATHS.ca, async (r) => ({ items: await desk(r).cas() }))
-  app.get(ADMIN_PATHS.caRotation, (r) => desk(r).caRotation())
-  app.post(ADMIN_PATHS.caRotation, (r) => desk(r).rotateCa(parse(caRequests.rotate, r.body)))
-  app.post(ADMIN_PATHS.caRequest, (r) => desk(r).requestCa())
-  app.post(ADMIN_PATHS.caImport, async (r) => ({ items: await desk(r).importCa(parse(caRequests.source, r.body)) }))
-  app.post(ADMIN_PATHS.caKey, async (r) => {
-    const { ca, action } = parse(caRequests.key, r.body)
-    await desk(r).noteCaKey(ca, action)
-    return { ca, action }
-  })
-  app.get(ADMIN_PATHS.devices, (r) => desk(r).devices(parse(requests.deviceQuery, r.query)))
-  app.post(ADMIN_PATHS.devices, { bodyLimit: HTTP_LIMITS.bulkBodyBytesMax }, async (r, reply) => {
-    if (isBulk(r.body)) return { results: await addAll(desk(r), parse(requests.newDevices, r.body).devices) }
-    return reply.code(201).send(await desk(r).addDevice(parse(requests.newDevice, r.body)))
-  })
-  app.get(ADMIN_PATHS.device, (r) => desk(r).device(id(r)))
-  app.patch(ADMIN_PATHS.device, (r) => desk(r).describeDevice(id(r), parse(requests.description, r.body)))
-  app.post(ADMIN_PATHS.deviceEnroll, (r) => desk(r).enroll(id(r), parse(requests.enrollment, r.body).csr))
-  app.post(ADMIN_PATHS.deviceState, (r) => desk(r).changeDevice(id(r), parse(requests.stateChange, r.body).action))
-  app.get(ADMIN_PATHS.deviceRefusals, (r) => desk(r).why(id(r)))
-  app.get(ADMIN_PATHS.detection, async (r) => ({ items: await desk(r).detections() }))
-  app.post(ADMIN_PATHS.deviceDetectionClear, (r) => desk(r).clearDetection(id(r)))
-  app.get(ADMIN_PATHS.certificates, (r) => desk(r).certificates(parse(requests.certificateQuery, r.query)))
-  app.get(ADMIN_PATHS.certificate, (r) => desk(r).certificate(serial(r)))
-  app.post(ADMIN_PATHS.revocations, (r) => {
-    const { reason, ...target } = parse(requests.revocation, r.body)
-    return desk(r).revoke(target, reason)
-  })
-  const param = (request: FastifyRequest, name: string): unknown => (request.params as Record<string, unknown>)[name]
-  app.get(ADMIN_PATHS.tokens, (r) => desk(r).tokens(parse(requests.pageQuery, r.query)))
-  app.post(ADMIN_PATHS.tokens, { bodyLimit: HTTP_LIMITS.bulkBodyBytesMax }, async (r) => ({ items: await desk(r).createTokens(parse(requests.newTokens, r.body).tokens) }))
-  app.post(ADMIN_PATHS.tokenRevoke, (r) => desk(r).revokeToken(parse(requests.tokenName, param(r, 'token'))))
-  app.post(ADMIN_PATHS.claims, (r) => {
-    const { token, csr } = parse(claimRequests.newClaim, r.body)
-    return desk(r).createClaim(token, csr)
-  })
-  app.post(ADMIN_PATHS.manufacturers, (r) => {
-    const { token, rule } = parse(claimRequests.newManufacturer, r.body)
-    return desk(r).admitManufacturer(token, rule)
-  })
-  app.post(ADMIN_PATHS.tokenSuspension, (r) => desk(r).suspendToken(parse(requests.tokenName, param(r, 'token')), parse(claimRequests.suspension, r.body).suspended))
-  app.get(ADMIN_PATHS.journal, (r) => desk(r).journal(parse(claimRequests.journalQuery, r.query)))
-  app.get(ADMIN_PATHS.enrollments, (r) => desk(r).enrollments(parse(requests.enrollmentQuery, r.query)))
-  app.post(ADMIN_PATHS.enrollmentDecision, (r) => desk(r).decideEnrollment(parse(requests.enrollmentId, param(r, 'request')), parse(requests.decision, r.body).state))
-  app.post(ADMIN_PATHS.massRevocations, (r) => desk(r).revokeMany(parse(requests.massRevocation, r.body)))
-  app.get(ADMIN_PATHS.renewalOrders, async (r) => ({ items: await desk(r).renewalOrders() }))
-  app.post(ADMIN_PATHS.renewalOrders, (r) => desk(r).orderRenewal(parse(renewalRequests.order, r.body)))
-  app.post(ADMIN_PATHS.renewalOrderEnd, async (r) => {
-    const order = parse(renewalRequests.orderId, param(r, 'order'))
-    await desk(r).endRenewalOrder(order)
-    return { ended: order }
-  })
-  app.post(ADMIN_PATHS.renewalOwn, (r) => desk(r).renewOwn(parse(renewalRequests.own, r.body).credential))
-  app.get(ADMIN_PATHS.expiring, (r) => desk(r).expiring(parse(renewalRequests.expiring, r.query)))
-  const large = { bodyLimit: HTTP_LIMITS.policyBodyBytesMax }
-  app.get(ADMIN_PATHS.policy, (r) => desk(r).policy())
-  app.post(ADMIN_PATHS.policy, large, (r) => desk(r).applyPolicy(parse(policyRequests.apply, r.body)))
-  app.get(ADMIN_PATHS.policyHistory, (r) => desk(r).policyHistory())
-  app.post(ADMIN_PATHS.policyExplain, large, (r) => desk(r).explain(parse(policyRequests.question, r.body)))
-  app.post(ADMIN_PATHS.policyWhoCan, large, (r) => desk(r).whoCan(parse(policyRequests.whoCan, r.body)))
-  app.post(ADMIN_PATHS.policyDiff, large, (r) => desk(r).diffPolicy(parse(policyRequests.diff, r.body)))
-  app.post(ADMIN_PATHS.policyLint, large, (r) => desk(r).lintFleet(parse(policyRequests.lint, r.body)))
-  app.get(ADMIN_PATHS.audit, async (r) => ({ items: await desk(r).auditTail(parse(requests.auditQuery, r.query).count ?? AUDIT_TAIL_DEFAULT) }))
-  app.post(ADMIN_PATHS.auditVerify, (r) => desk(r).auditVerify())
-  app.post(ADMIN_PATHS.consoleLinks, (r) => desk(r).makeConsoleLink())
-  app.get(ADMIN_PATHS.consoleSessions, async (r) => ({ items: await desk(r).consoleSessions() }))
-  app.post(ADMIN_PATHS.consoleSessionEnd, async (r) => {
-    const session = parse(requests.consoleSession, param(r, 'session'))
-    await desk(r).endConsoleSession(session)
-    return { ended: session }
-  })
+  serveRoutes(app, ROUTES, { deskFor: (request) => ports.deskFor(operators.get(request) ?? { kind: 'system' }), status: ports.status })
 
   const url = await listen(app, ports.listen)
   return {
@@ -256,8 +177,6 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   }
 }
 
-const AUDIT_TAIL_DEFAULT = 50
-
 type App = { listen(options: { host: string; port: number }): Promise<string>; readonly server: { address(): unknown } }
 
 async function listen(app: App, { host, port }: AdminPorts['listen']): Promise<string> {
@@ -270,51 +189,6 @@ async function listen(app: App, { host, port }: AdminPorts['listen']): Promise<s
   const bound = app.server.address() as { address: string; port: number }
   const name = bound.address === '::' || bound.address === '0.0.0.0' ? 'localhost' : bound.address.includes(':') ? `[${bound.address}]` : bound.address
   return `https://${name}:${bound.port}`
-}
-
-function isBulk(body: unknown): boolean {
-  return typeof body === 'object' && body !== null && 'devices' in body
-}
-
-/** Results in the order of the rows; a refused row does not stop the others. */
-async function addAll(desk: Desk, rows: readonly unknown[]): Promise<readonly unknown[]> {
-  return Promise.all(
-    rows.map(async (row) => {
-      try {
-        const device = await desk.addDevice(parse(requests.newDevice, row))
-        return { id: device.id, ok: true }
-      } catch (error) {
-        const { code, title, hint, detail } = problemOfFailure(error)
-        const named = typeof row === 'object' && row !== null && 'id' in row && typeof row.id === 'string' ? printable(row.id) : undefined
-        return { ...(named === undefined ? {} : { id: named }), ok: false, code, message: detail ?? title, hint }
-      }
-    }),
-  )
-}
-
-class InvalidRequest extends Error {
-  readonly problem: Problem
-  constructor(problem: Problem) {
-    super(problem.title)
-    this.problem = problem
-  }
-}
-
-function parse<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const result = schema.safeParse(value ?? {})
-  if (result.success) return result.data
-  const [issue] = result.error.issues
-  const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `
-  const named = issue?.code === 'custom' ? (issue.params?.['reason'] as DenyReason | undefined) : undefined
-  throw new InvalidRequest(problemOf(named ?? 'request-invalid', printable(`${where}${issue?.message ?? 'invalid'}`, AUDIT_LIMITS.fieldCharsMax)))
-}
-
-/** fastify's own refusals (media type, size, broken JSON) keep their status and lose their text. */
-function problemOfFailure(error: unknown): Problem {
-  if (error instanceof InvalidRequest) return error.problem
-  const status = (error as { statusCode?: unknown }).statusCode
-  if (typeof status === 'number' && status >= 400 && status < 500) return { ...problemOf('request-invalid'), status }
-  return problemOfError(error)
 }
 
 function answer(reply: FastifyReply, problem: Problem): FastifyReply {

@@ -5,6 +5,7 @@
 import { closeSync, existsSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { SallyportError } from '../core/errors.ts'
 import type { AuditEvent } from '../core/audit.ts'
+import { listeners } from '../core/listeners.ts'
 import type { AuditRecord, AuditVerdict, DetectionSeen, RefusalSeen } from '../core/desk.ts'
 import type { AuditSink } from '../core/registry.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
@@ -30,6 +31,10 @@ export interface AuditLog extends AuditSink {
   refusals(device: string, limit: number): Promise<readonly RefusalSeen[]>
   /** Newest first. */
   detections(device: string, limit: number): Promise<readonly DetectionSeen[]>
+  /** Records and bytes that are in the file, and characters that wait for it. */
+  readonly size: { readonly records: number; readonly bytes: number; readonly waiting: number }
+  /** Called with every event as it comes, also with refusals that are only counted. Returns the way to stop. */
+  onEvent(listener: (event: AuditEvent) => void): () => void
   /** The log could not be written the last time; what waits is kept up to a bound. */
   readonly degraded: boolean
   close(): void
@@ -55,6 +60,8 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let closed = false
   let headSavedAt = 0
   let scheduled: NodeJS.Timeout | undefined
+
+  const hearers = listeners<AuditEvent>()
 
   const isFull = (): boolean => waitingChars > AUDIT_LIMITS.waitingCharsMax
 
@@ -86,6 +93,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       const events = outbox.waiting(position, AUDIT_LIMITS.outboxPage)
       for (const waiting of events) {
         append(waiting.event, waiting.position)
+        hearers.tell(waiting.event)
         position = waiting.position
       }
       if (events.length < AUDIT_LIMITS.outboxPage) return
@@ -101,7 +109,9 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     if (lost > 0) {
       const count = lost
       lost = 0
-      append({ kind: 'audit-lost', at: clock(), count }, undefined)
+      const lostEvent: AuditEvent = { kind: 'audit-lost', at: clock(), count }
+      append(lostEvent, undefined)
+      hearers.tell(lostEvent)
       if (!writeLines()) return
     }
     if (behind) takeOutbox()
@@ -204,11 +214,17 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   sweeping.unref()
 
   return {
+    get size() {
+      return { records: written.head.records, bytes, waiting: waitingChars }
+    },
+    onEvent: hearers.add,
     get degraded() {
       return degraded
     },
     record(event) {
-      if (closed || (event.kind === 'refusal' && !gate.pass(event))) return
+      if (closed) return
+      hearers.tell(event)
+      if (event.kind === 'refusal' && !gate.pass(event)) return
       append(event, undefined)
     },
     flush() {

@@ -6,7 +6,7 @@ import type { DeviceState } from '../core/device.ts'
 import type { CaName, DeviceId } from '../core/ids.ts'
 import type { CertificateRecord, Change, RegistryView } from '../core/registry.ts'
 import { certificateAfter } from './apply.ts'
-import { listeners } from './listeners.ts'
+import { listeners } from '../core/listeners.ts'
 import type { FeedRow } from './view.ts'
 
 /** A change that ends access. */

@@ -9,7 +9,7 @@ import type { CaName, DeviceId, EpochMs, Fingerprint, KeyHash, SerialNumber } fr
 import type { CertificateRecord, CertificateState, Change, Registry, RegistryView } from '../core/registry.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { certificateAfter, deviceAfter, isStep } from './apply.ts'
-import { listeners } from './listeners.ts'
+import { listeners } from '../core/listeners.ts'
 import { openSerialSet, type SerialSet } from './serial-set.ts'
 
 export interface FeedRow {

@@ -14,6 +14,7 @@ import type { AuditEvent } from '../../src/core/audit.ts'
 import { DEFAULT_RULES, type DetectionRules } from '../../src/core/detection/rules.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type SerialNumber } from '../../src/core/ids.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
+import { newTraffic, type Timing, type Traffic } from '../../src/core/traffic.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { AuditSink, CaRecord, CertificateRecord } from '../../src/core/registry.ts'
 import type { DeviceState } from '../../src/core/device.ts'
@@ -47,6 +48,7 @@ export interface Identity {
 export type Refusal = AuditEvent & { readonly kind: 'refusal' }
 
 export interface House extends AsyncDisposable {
+  readonly traffic: Traffic
   readonly broker: Broker
   readonly home: OpenHome
   readonly organisation: Organisation
@@ -121,6 +123,8 @@ function compile(yaml: string, generation = 1): CompiledPolicy {
 }
 
 export interface HouseOptions {
+  readonly onEvent?: (event: AuditEvent) => void
+  readonly timing?: Timing
   /** What of the ladder's rules is not as by default; without it, nobody is watched. */
   readonly detection?: Partial<DetectionRules>
   readonly policy?: string
@@ -142,6 +146,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const root = encodePem('CERTIFICATE', organisation.root.der)
   const issuingPem = encodePem('CERTIFICATE', organisation.issuing.der)
   const events: AuditEvent[] = []
+  const traffic = newTraffic()
   const logged: string[] = []
   const waiting = new Set<() => void>()
   const foreign: Pick<CaRecord, 'name' | 'role' | 'tenant' | 'der'>[] = []
@@ -152,6 +157,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const audit: AuditSink = {
     record(event) {
       events.push(event)
+      options.onEvent?.(event)
       for (const check of waiting) check()
     },
   }
@@ -185,6 +191,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     observe: (peer) => observeForeign(home, peer, clock),
     renewal,
     hints,
+    traffic, timing: options.timing ?? (() => {}),
     detection: {
       note: (device, fact) => watch.note(device, fact),
       isThrottled: (device) => watch.isThrottled(device),
@@ -217,7 +224,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     })
 
   const house: House = {
-    home, organisation, root, events, logged, material, heard, clock,
+    home, organisation, root, traffic, events, logged, material, heard, clock,
     get broker() {
       return broker
     },

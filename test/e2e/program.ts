@@ -15,6 +15,7 @@ export interface Endpoints {
   readonly websocket?: { readonly host: string; readonly port: number }
   readonly admin: { readonly url: string }
   readonly pki: { readonly host: string; readonly port: number }
+  readonly metrics: { readonly url: string }
 }
 
 export interface Answer {

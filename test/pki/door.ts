@@ -33,7 +33,7 @@ export async function openDoor(config: { readonly url?: string; readonly crlShar
   const clock = (): number => moved ?? Date.now()
   const pki = await openPublicPki({
     home: house.home, organisation: house.organisation, genesis: house.home.genesis({ kind: 'system' }), clock, log: () => {},
-    config: { listen: { mqtt: ANY, admin: ANY, enroll: ANY, websocket: undefined, pki: ANY }, pki: { url: config.url, crlShards: config.crlShards ?? 1, crlHours: LIFE.day / HOUR_MS } },
+    config: { listen: { mqtt: ANY, admin: ANY, enroll: ANY, websocket: undefined, pki: ANY, metrics: { ...ANY, tokenFile: undefined } }, pki: { url: config.url, crlShards: config.crlShards ?? 1, crlHours: LIFE.day / HOUR_MS } },
   })
   await pki.publish()
   const file = (name: string): string => path.join(house.folder, name)

@@ -224,7 +224,7 @@ describe('a signer that is lost', () => {
   test('killed: what waits fails as unavailable, and the same plan is signed by the next one', async () => {
     const made = planFor()
     await commit(made)
-    await using other = openSeparateSigner(ca, files, () => {}, limits)
+    await using other = openSeparateSigner(ca, files, () => {}, { limits })
     await other.opened
     process.kill(other.pid!, 'SIGSTOP')
     const asked = Promise.allSettled(Array.from({ length: 20 }, () => other.sign(bytesOf(made))))
@@ -236,7 +236,7 @@ describe('a signer that is lost', () => {
   test('hanging: it is killed at the deadline, and started again', async () => {
     const made = planFor()
     await commit(made)
-    await using other = openSeparateSigner(ca, files, () => {}, { ...limits, answerMs: 3_000 })
+    await using other = openSeparateSigner(ca, files, () => {}, { limits: { ...limits, answerMs: 3_000 } })
     await other.opened
     const pid = other.pid!
     process.kill(pid, 'SIGSTOP')

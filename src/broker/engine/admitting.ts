@@ -116,7 +116,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
       return typeof value === 'number' ? value : undefined
     }
     return new Outbound({
-      session, output: link.output, clock: broker.clock,
+      session, output: link.output, clock: broker.clock, traffic: broker.traffic,
       bounds: { receiveMaximum: said('receiveMaximum') ?? RECEIVE_MAXIMUM_DEFAULT, packetBytesMax: said('maximumPacketSize'), topicAliasMaximum: said('topicAliasMaximum') ?? 0 },
       keep: (change) => keeping.keep(change),
       read: (after) => broker.store.queue(session.key, after, { messagesMax: BROKER_LIMITS.queuePageMessages, bytesMax: BROKER_LIMITS.queuePageBytes }),

@@ -78,7 +78,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const tellGaps = (session: Session, grants: Session['grants']): void => gaps(session.device, grants)
   const lostReport = openLostReport(ports)
   const holders = openHolders(store)
-  const outputs = openOutputs()
+  const outputs = openOutputs(ports.traffic)
   const onStoreFault = (cause: unknown): void => ports.log('error', { error: cause instanceof Error ? cause.message : 'unknown' }, 'the session store refused a change')
   const deadlines = openDeadlines({
     store, clock: ports.clock, onStoreFault,
@@ -177,7 +177,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     client.duplicates = Object.create(null)
     const reading = guardInput(client, stream, ports.packetBytesMax, {
       mayRead: () => answers.open + (link.gate?.waiting ?? 0) < BROKER_LIMITS.unansweredMax,
-      pace: () => link.pace,
+      pace: () => link.pace, traffic: ports.traffic,
       onFault: (fault) => endings.fault(link, fault),
     })
     watching.attached(link)

@@ -7,6 +7,7 @@ import type { Denied } from '../../core/decision.ts'
 import type { SessionKey } from '../../core/ids.ts'
 import type { Publisher } from '../../core/message.ts'
 import type { SessionChange } from '../../core/session-store.ts'
+import type { Traffic } from '../../core/traffic.ts'
 import { openFrameGuard } from '../frame-guard.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
@@ -91,6 +92,7 @@ interface InputPorts {
   /** Where the device is slowed down. */
   readonly pace: () => Pace | undefined
   readonly onFault: (fault: Denied) => void
+  readonly traffic: Pick<Traffic, 'bytesReceived'>
 }
 
 /**
@@ -99,7 +101,7 @@ interface InputPorts {
  * wait. With a pace, it is one packet at a time.
  */
 export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax: number, ports: InputPorts): Reading {
-  const { mayRead, onFault } = ports
+  const { mayRead, onFault, traffic } = ports
   const guard = openFrameGuard(packetBytesMax, () => client.connackSent)
   const read = stream.read.bind(stream)
   let broken = false
@@ -122,6 +124,7 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
 
   /** What of these bytes may go on. */
   function passed(chunk: Buffer): Buffer | null {
+    traffic.bytesReceived += chunk.length
     const judged = guard.inspect(chunk)
     if (judged.allow && judged.value === chunk.length) return chunk
     broken = true

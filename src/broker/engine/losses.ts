@@ -11,7 +11,7 @@ export interface Losses {
   close(): void
 }
 
-export function openLosses({ audit, clock }: Pick<BrokerPorts, 'audit' | 'clock'>): Losses {
+export function openLosses({ audit, clock, traffic }: Pick<BrokerPorts, 'audit' | 'clock' | 'traffic'>): Losses {
   const lost = new Map<SessionKey, number>()
   let timer: NodeJS.Timeout | undefined
 
@@ -27,6 +27,7 @@ export function openLosses({ audit, clock }: Pick<BrokerPorts, 'audit' | 'clock'
 
   return {
     add(key, messages) {
+      traffic.droppedQueued += messages
       lost.set(key, (lost.get(key) ?? 0) + messages)
       if (lost.size >= AUDIT_LIMITS.refusalKeysMax) tell()
       else timer ??= setTimeout(tell, AUDIT_LIMITS.refusalWindowMs).unref()

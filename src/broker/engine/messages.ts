@@ -6,6 +6,7 @@ import type { Qos } from '../../core/message.ts'
 import type { Verdict } from '../../core/policy/grants.ts'
 import type { HeldFilter } from '../../core/policy/narrowing.ts'
 import { isBelowDeviceRoot } from '../../core/policy/own-topics.ts'
+import { countByQos } from '../../core/traffic.ts'
 import { refusalAck } from '../replies.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session } from '../sessions.ts'
@@ -59,6 +60,7 @@ export function openMessageHooks(ports: MessagePorts): MessageHooks {
     const inTurn = packet.qos === 0 ? atOnce : link.answers.enter()
     if (verdict.effect === 'deny') return inTurn(() => refuse(link, session, packet, verdict, answer))
     if (isBelowDeviceRoot(packet.topic)) return void request(session, packet, inTurn, answer)
+    countByQos(ports.broker.traffic.received, packet.qos)
     const { messageId } = packet
     // What the store remembers of an exchange ends with its session, as the exchange does.
     const received = packet.qos === 2 && messageId !== undefined && link.outbound?.kept === true ? { key: session.key, packetId: messageId } : undefined

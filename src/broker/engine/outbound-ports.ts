@@ -5,6 +5,7 @@ import type { Denied } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/ids.ts'
 import type { Qos } from '../../core/message.ts'
 import type { QueuedMessage, SessionChange } from '../../core/session-store.ts'
+import type { Traffic } from '../../core/traffic.ts'
 import type { Session } from '../sessions.ts'
 import type { Output } from './output.ts'
 
@@ -29,6 +30,7 @@ export interface OutboundPorts {
   readonly output: Output
   readonly bounds: ClientBounds
   readonly clock: () => EpochMs
+  readonly traffic: Traffic
   /** Writes to the store without waiting; a failure is reported there. */
   keep(change: SessionChange): void
   /** A page of the queue of a kept session. */

@@ -7,6 +7,7 @@ import { deny } from '../../core/decision.ts'
 import type { SessionKey } from '../../core/ids.ts'
 import type { Subscriber } from '../../core/router.ts'
 import { packetIdOf, type StoredSession } from '../../core/session-store.ts'
+import { countByQos } from '../../core/traffic.ts'
 import { pubrelPacket } from '../replies.ts'
 import type { Session } from '../sessions.ts'
 import { openAliases, type Aliases } from './aliases.ts'
@@ -254,6 +255,7 @@ export class Outbound implements Subscriber {
     // A message that is dropped is dropped whole; what is in front of it goes on.
     if (!this.#open || !output.hasRoomForQos0) {
       this.#dropped += 1
+      this.#ports.traffic.droppedQos0 += 1
       return
     }
     const now = this.#ports.clock()
@@ -263,6 +265,7 @@ export class Outbound implements Subscriber {
       : parcel.bytes.aliased({ qos: 0, retain, dup: false, identifiers, packetId: 0 }, alias.alias, alias.isNew, now)
     if (this.#fits(bytes)) {
       if (alias !== undefined) this.#aliases.sent(topic)
+      countByQos(this.#ports.traffic.sent, 0)
       output.write(bytes)
     }
   }
@@ -304,6 +307,7 @@ export class Outbound implements Subscriber {
     if (alias !== undefined) this.#aliases.sent(message.topic)
     this.#inFlight.set(packetId, { sequence: entry.sequence, qos, released: false })
     this.#sentThrough = Math.max(this.#sentThrough, entry.sequence)
+    countByQos(this.#ports.traffic.sent, qos)
     this.#ports.output.write(bytes)
   }
 

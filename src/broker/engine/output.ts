@@ -3,6 +3,7 @@
 
 import type { Duplex } from 'node:stream'
 import { BROKER_LIMITS } from '../../limits.ts'
+import type { Traffic } from '../../core/traffic.ts'
 
 export interface Output {
   /** Bytes that the network has not taken yet. */
@@ -32,7 +33,7 @@ export interface Outputs {
   weigh(waiting: number): void
 }
 
-export function openOutputs(): Outputs {
+export function openOutputs(traffic: Pick<Traffic, 'bytesSent'>): Outputs {
   let dirty: (() => void)[] = []
   let scheduled = false
   let qos0BytesMax: number = BROKER_LIMITS.outboundQos0BytesMax
@@ -84,6 +85,7 @@ export function openOutputs(): Outputs {
       chunks.push(chunk)
       bytes += chunk.length
       total += chunk.length
+      traffic.bytesSent += chunk.length
       if (done !== undefined) callbacks.push(done)
     }
 

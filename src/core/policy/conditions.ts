@@ -13,7 +13,7 @@ export interface ConnectionFacts {
 }
 
 /** The conditions, as they stand under `when`, in the order in which they are told of. */
-const CONDITION_NAMES = ['source', 'tls', 'time', 'notBefore', 'notAfter', 'certificateAge', 'attested', 'state'] as const
+export const CONDITION_NAMES = ['source', 'tls', 'time', 'notBefore', 'notAfter', 'certificateAge', 'attested', 'state'] as const
 export type ConditionName = (typeof CONDITION_NAMES)[number]
 
 /** `unknown`: it depends on a connection, or on a time, that there is not. */

@@ -7,8 +7,9 @@ import { SallyportError } from '../../core/errors.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber, SessionKey } from '../../core/ids.ts'
 import type { Publisher } from '../../core/message.ts'
 import type { SessionChange, SessionsCommitted, SessionStore, StoreHealth } from '../../core/session-store.ts'
+import type { Timing } from '../../core/traffic.ts'
 import { BROKER_LIMITS, SESSION_LIMITS } from '../../limits.ts'
-import { listeners } from '../listeners.ts'
+import { listeners } from '../../core/listeners.ts'
 import { filterLevels } from './filter.ts'
 import { decodeMessage } from './message-bytes.ts'
 import type { WorkerStart } from './worker.ts'
@@ -42,11 +43,21 @@ function fromFailure({ code, message, fix }: Failure): SallyportError {
   return new SallyportError(code, message, fix === undefined ? {} : { fix })
 }
 
+export interface SessionsPorts {
+  readonly file: string
+  readonly clock: () => EpochMs
+  readonly log: SessionLog
+  /** Hears how long each batch took that wrote something: to the thread, to the disk, and back. */
+  readonly timing?: Timing
+}
+
+const MS_A_SECOND = 1_000
+
 /**
  * Opens the session store in `file`, making or migrating it, and starts its thread, which lets the process end while nothing is
  * under way. Rejects with 'database-corrupt', 'database-newer', 'home-not-writable', 'internal'.
  */
-export async function openSqliteSessions({ file, clock, log }: { readonly file: string; readonly clock: () => EpochMs; readonly log: SessionLog }): Promise<SessionStore> {
+export async function openSqliteSessions({ file, clock, log, timing }: SessionsPorts): Promise<SessionStore> {
   const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: { file, now: clock() } satisfies WorkerStart, name: 'sessions' })
   const opened = await new Promise<Extract<FromWorker, { readonly kind: 'opened' }>>((resolve, reject) => {
     const failed = (error: unknown): void => reject(new SallyportError('internal', `The thread of the session store ${file} did not start (${String(error)}).`, { cause: error }))
@@ -58,21 +69,23 @@ export async function openSqliteSessions({ file, clock, log }: { readonly file: 
       else reject(message.kind === 'failed' ? fromFailure(message.failure) : new SallyportError('internal', 'The thread of the session store spoke out of turn.'))
     })
   })
-  return storeOver(worker, { file, clock, log, anySubscription: opened.anySubscription })
+  return storeOver(worker, { file, clock, log, timing, anySubscription: opened.anySubscription })
 }
 
 interface StoreFacts {
   readonly file: string
   readonly clock: () => EpochMs
   readonly log: SessionLog
+  readonly timing: Timing | undefined
   readonly anySubscription: boolean
 }
 
-function storeOver(worker: Worker, { file, clock, log, ...start }: StoreFacts): SessionStore {
+function storeOver(worker: Worker, { file, clock, log, timing, ...start }: StoreFacts): SessionStore {
   let waiting: Call[] = []
   let underWay: readonly Call[] = []
   let bytesHeld = 0
   let isScheduled = false
+  let sentAt = 0
   let anySubscription = start.anySubscription
   /** Commits with subscriptions that are not answered yet. */
   let subscribing = 0
@@ -122,11 +135,13 @@ function storeOver(worker: Worker, { file, clock, log, ...start }: StoreFacts): 
     underWay = packed.calls
     if (underWay.length === 0) return send()
     worker.ref()
+    sentAt = performance.now()
     worker.postMessage(message, [bodies])
   }
   const receive = (answer: Extract<FromWorker, { readonly kind: 'answer' }>): void => {
     const calls = underWay
     underWay = []
+    if (answer.committed.length > 0) timing?.('session-commit', (performance.now() - sentAt) / MS_A_SECOND)
     anySubscription = answer.anySubscription
     // First the next batch: while answers are handed out, the thread works.
     if (waiting.length > 0) send()

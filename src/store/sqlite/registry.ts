@@ -7,9 +7,10 @@ import { allow, deny, type Decision } from '../../core/decision.ts'
 import { SallyportError } from '../../core/errors.ts'
 import type { EpochMs } from '../../core/ids.ts'
 import type { Change, Committed, Expectation, Registry } from '../../core/registry.ts'
+import type { Timing } from '../../core/traffic.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { changeToJson } from '../change-json.ts'
-import { listeners } from '../listeners.ts'
+import { listeners } from '../../core/listeners.ts'
 import type { FeedRow, FollowedRegistry } from '../view.ts'
 import { prepareOutbox, type AuditOutbox } from './audit-outbox.ts'
 import { databaseFailure, guardFile, openDatabase, openingFailure, reserveRoom } from './database.ts'
@@ -23,6 +24,8 @@ export interface SqliteRegistry extends Registry, FollowedRegistry, Disposable {
   /** Sets room aside in the registry's files for commits that find the disk full. Throws 'home-not-writable' when it is full already. */
   reserveRoom(): void
 }
+
+const MS_A_SECOND = 1_000
 
 interface Waiting {
   readonly changes: readonly Change[]
@@ -46,19 +49,19 @@ type Outcome = Judged | { readonly kind: 'failed'; readonly failure: SallyportEr
  * a commit that finds more than `changesWaitingMax` changes waiting is refused [registry-unavailable]. `close` first
  * writes what waits; afterwards every call fails.
  */
-export function openRegistry(file: string, options: { readonly clock: () => EpochMs }): SqliteRegistry {
+export function openRegistry(file: string, options: { readonly clock: () => EpochMs; readonly timing?: Timing | undefined }): SqliteRegistry {
   const db = openDatabase(file)
   try {
     migrate(db, file)
     db.exec(`PRAGMA wal_autocheckpoint = ${REGISTRY_LIMITS.logPagesMax}`)
-    return registryOver(db, file, options.clock)
+    return registryOver(db, file, options)
   } catch (error) {
     db.close()
     throw openingFailure(file, error)
   }
 }
 
-function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): SqliteRegistry {
+function registryOver(db: DatabaseSync, file: string, { clock, timing }: Parameters<typeof openRegistry>[1]): SqliteRegistry {
   const reader = prepareReader(db)
   const outbox = prepareOutbox(db)
   const writeOne = prepareCommit(db, { clock, addAudit: (event) => outbox.add(event) })
@@ -84,7 +87,9 @@ function registryOver(db: DatabaseSync, file: string, clock: () => EpochMs): Sql
     const group = waiting.slice(0, REGISTRY_LIMITS.commitsPerTransactionMax)
     waiting = waiting.slice(group.length)
     changesWaiting -= group.reduce((sum, w) => sum + w.changes.length, 0)
+    const begun = performance.now()
     const outcomes = writeTransaction(db, file, group, { lastSequence: () => reader.lastSequence(), writeOne, sameFile, savepoint })
+    timing?.('registry-commit', (performance.now() - begun) / MS_A_SECOND)
     const rows = outcomes.flatMap((o) => (o.kind === 'judged' ? o.rows : []))
     // Followers first: whoever awaits its commit sees the view with that commit in it.
     if (rows.length > 0) onCommit.tell(rows)

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { newTraffic } from '../../../src/core/traffic.ts'
 import { openLosses } from '../../../src/broker/engine/losses.ts'
 import type { AuditEvent } from '../../../src/core/audit.ts'
 import type { SessionKey } from '../../../src/core/ids.ts'
@@ -9,7 +10,7 @@ afterEach(() => void vi.useRealTimers())
 
 function openHeard() {
   const heard: AuditEvent[] = []
-  return { heard, losses: openLosses({ audit: { record: (event) => void heard.push(event) }, clock: () => 7 }) }
+  return { heard, losses: openLosses({ audit: { record: (event) => void heard.push(event) }, clock: () => 7, traffic: newTraffic() }) }
 }
 const key = (text: string): SessionKey => text as SessionKey
 

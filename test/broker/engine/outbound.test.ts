@@ -10,6 +10,7 @@ import type { Denied } from '../../../src/core/decision.ts'
 import type { SessionKey } from '../../../src/core/ids.ts'
 import type { Message } from '../../../src/core/message.ts'
 import { packetIdOf, type QueuedMessage, type SessionChange, type StoredSession } from '../../../src/core/session-store.ts'
+import { newTraffic } from '../../../src/core/traffic.ts'
 import { BROKER_LIMITS } from '../../../src/limits.ts'
 import { NOW, PLAIN } from './outgoing.ts'
 
@@ -43,7 +44,7 @@ function setUp({ bounds, protocol = 5, queue = [], page = 500, fails = false }: 
   const outbound = new Outbound({
     session, output,
     bounds: { receiveMaximum: 65_535, packetBytesMax: undefined, topicAliasMaximum: 0, ...bounds },
-    clock: () => now,
+    clock: () => now, traffic: newTraffic(),
     keep: (change) => void kept.push(change),
     async read(after) {
       reads.push(after)

@@ -1,6 +1,7 @@
 import { Duplex } from 'node:stream'
 import { setImmediate as turn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
+import { newTraffic } from '../../../src/core/traffic.ts'
 import { BROKER_LIMITS } from '../../../src/limits.ts'
 import { openOutputs, type Output } from '../../../src/broker/engine/output.ts'
 
@@ -37,7 +38,7 @@ function connection(highWaterMark = 1_000) {
 const bytes = (text: string): Buffer => Buffer.from(text)
 
 test('what is written in one turn of the event loop leaves as one write; in the next turn there is another', async () => {
-  const outputs = openOutputs()
+  const outputs = openOutputs(newTraffic())
   const [a, b] = [connection(), connection()]
   const [toA, toB] = [a.output(outputs), b.output(outputs)]
   toA.write(bytes('one '))
@@ -56,7 +57,7 @@ test('what is written in one turn of the event loop leaves as one write; in the 
 
 test('it knows how much the network has not taken, and how much it has', async () => {
   const a = connection()
-  const output = a.output(openOutputs())
+  const output = a.output(openOutputs(newTraffic()))
   output.write(bytes('12345'))
   expect([output.waiting, output.taken]).toEqual([5, 0])
   await turn()
@@ -68,7 +69,7 @@ test('it knows how much the network has not taken, and how much it has', async (
 
 test('a full socket that has taken everything says so, one that was not full does not', async () => {
   const [full, empty] = [connection(4), connection()]
-  const outputs = openOutputs()
+  const outputs = openOutputs(newTraffic())
   for (const each of [full, empty]) each.output(outputs).write(bytes('12345'))
   await turn()
   for (const each of [full, empty]) each.take()
@@ -77,7 +78,7 @@ test('a full socket that has taken everything says so, one that was not full doe
 })
 
 test('callbacks are called when their bytes are taken, and also when the connection is gone before they could leave', async () => {
-  const outputs = openOutputs()
+  const outputs = openOutputs(newTraffic())
   const [a, gone] = [connection(), connection()]
   const called: string[] = []
   const toGone = gone.output(outputs)
@@ -94,7 +95,7 @@ test('callbacks are called when their bytes are taken, and also when the connect
 
 test('what the engine writes while it may not is dropped; what we write is not', async () => {
   const a = connection()
-  const output = a.output(openOutputs())
+  const output = a.output(openOutputs(newTraffic()))
   a.silence()
   a.socket.write('its CONNACK')
   output.write(bytes('ours'))
@@ -104,7 +105,7 @@ test('what the engine writes while it may not is dropped; what we write is not',
 
 test('last words leave before the end, not after it', async () => {
   const a = connection()
-  const output = a.output(openOutputs())
+  const output = a.output(openOutputs(newTraffic()))
   output.write(bytes('why'))
   a.socket.end()
   expect(a.writes).toEqual(['why'])
@@ -115,7 +116,7 @@ test('last words leave before the end, not after it', async () => {
 
 test('behind the last packet nothing is sent, and nobody waits for it for ever; what was written before it goes [MQTT-3.14.4-1]', async () => {
   const a = connection()
-  const output = a.output(openOutputs())
+  const output = a.output(openOutputs(newTraffic()))
   const called: string[] = []
   output.write(bytes('before '))
   output.finish(bytes('last'), () => called.push('last'))
@@ -132,7 +133,7 @@ test('behind the last packet nothing is sent, and nobody waits for it for ever; 
 
 test('there is room for QoS 0 up to its bound, and only up to the lower one while too much waits for all together', () => {
   const a = connection()
-  const outputs = openOutputs()
+  const outputs = openOutputs(newTraffic())
   const output = a.output(outputs)
   const room = (): boolean => output.hasRoomForQos0
   output.write(Buffer.alloc(BROKER_LIMITS.outboundHighBytes))

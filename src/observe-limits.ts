@@ -1,0 +1,17 @@
+// Bounds of the door for metrics and health. They import nothing.
+
+export const OBSERVE_LIMITS = {
+  /** A scraper, its spare, a load balancer and a person; whoever else comes is a flood. */
+  connectionsMax: 64,
+  requestMs: 10_000,
+  idleMs: 65_000,
+  headerBytesMax: 8 * 1024,
+  /** How long the answer of the disk holds: probes come every second from several sides, and each would cost an fsync. */
+  diskProbeMs: 5_000,
+  /** A disk that takes longer than this for one byte takes nothing. */
+  diskAnswerMs: 2_000,
+  /** How many changes that the door does not know of are counted: more are as bad. */
+  feedLookChanges: 1_000,
+  /** A token that somebody could guess would be none. */
+  tokenCharsMin: 32,
+} as const

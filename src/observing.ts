@@ -1,0 +1,80 @@
+// What those who watch are shown: metrics and health of the whole program, put together from its rooms and served at a door of its own.
+
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Broker } from './broker/broker.ts'
+import type { MetricsListen } from './config.ts'
+import { SallyportError } from './core/errors.ts'
+import { judgeHealth, type Health } from './core/health.ts'
+import type { OwnExpiry } from './core/expiry.ts'
+import type { SessionStore } from './core/session-store.ts'
+import { newTraffic, type Timing, type Traffic } from './core/traffic.ts'
+import type { OpenHome } from './home.ts'
+import { OBSERVE_LIMITS } from './observe-limits.ts'
+import { openDiskProbe } from './observe/disk-probe.ts'
+import { openMetrics, type Metrics } from './observe/metrics.ts'
+import { openObserveServer, type ObserveServer, type ObserveTls } from './observe/server.ts'
+
+/** What is there before anything that is counted. */
+export interface Meters {
+  readonly metrics: Metrics
+  readonly traffic: Traffic
+  readonly timing: Timing
+}
+
+export function openMeters(version: string): Meters {
+  const metrics = openMetrics(version)
+  return { metrics, traffic: newTraffic(), timing: (what, seconds) => metrics.timed(what, seconds) }
+}
+
+export interface ObservingPorts {
+  readonly listen: MetricsListen
+  readonly meters: Meters
+  readonly home: Pick<OpenHome, 'registry' | 'view' | 'audit' | 'paths'>
+  readonly broker: Pick<Broker, 'sessionCount'>
+  readonly store: Pick<SessionStore, 'health'>
+  readonly policyGeneration: () => number
+  readonly signers: () => readonly { readonly ca: string; readonly up: boolean }[]
+  readonly expiries: () => readonly OwnExpiry[]
+  /** The program is on its way to its end. */
+  readonly closing: AbortSignal
+  readonly tls: ObserveTls
+  readonly clock: () => number
+  readonly log: (level: 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+}
+
+/** Opens the door. Failures: 'port-in-use', 'config-invalid' for a token that is none. */
+export async function openObserving(ports: ObservingPorts): Promise<ObserveServer> {
+  const { home, meters, store, listen } = ports
+  const probe = openDiskProbe(path.join(home.paths.data, '.probe'), ports.clock)
+  meters.metrics.read({
+    traffic: meters.traffic,
+    sessions: () => ports.broker.sessionCount,
+    devices: () => home.view.size.devices,
+    policyGeneration: ports.policyGeneration,
+    audit: () => ({ ...home.audit.size, writable: !home.audit.degraded }),
+    sessionStoreOk: () => store.health.ok,
+    signers: ports.signers,
+    expiries: ports.expiries,
+  })
+  async function health(): Promise<Health> {
+    return judgeHealth({
+      now: ports.clock(), closing: ports.closing.aborted,
+      sessionStore: store.health, auditWritable: !home.audit.degraded, disk: await probe(),
+      feedBehind: home.registry.changesAfter(home.view.sequence, OBSERVE_LIMITS.feedLookChanges).length,
+      expiries: ports.expiries(), signers: ports.signers(),
+    })
+  }
+  return openObserveServer({ listen, guarded: listen.tokenFile === undefined ? undefined : { tls: ports.tls, token: tokenIn(listen.tokenFile) }, metrics: meters.metrics, health, log: ports.log })
+}
+
+function tokenIn(file: string): string {
+  let token: string
+  try {
+    token = readFileSync(file, 'utf8').trim()
+  } catch (cause) {
+    throw new SallyportError('config-invalid', `The token of the door for metrics cannot be read from ${file}.`, { fix: 'Check listen.metrics.tokenFile in sallyport.yaml, and who owns the file.', cause })
+  }
+  if (token.length >= OBSERVE_LIMITS.tokenCharsMin && /^[\x21-\x7e]+$/.test(token)) return token
+  throw new SallyportError('config-invalid', `The token in ${file} is not one word of at least ${OBSERVE_LIMITS.tokenCharsMin} characters.`, { fix: `Make one: openssl rand -hex 32 > ${file}` })
+}
