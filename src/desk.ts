@@ -21,6 +21,7 @@ import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './
 import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
+import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
@@ -74,6 +75,8 @@ export interface DeskPorts {
   readonly policies: PoliciesOfHome
   /** The console of a running server. */
   readonly console?: ConsolePort
+  /** The folder of the simulator's reports. */
+  readonly reports?: string
   readonly clock: () => EpochMs
 }
 
@@ -286,6 +289,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     clearDetection,
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openConsoleDesk(ports.console, actor),
+    ...openReportsDesk(ports.reports),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()

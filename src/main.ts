@@ -160,7 +160,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     policies,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
-    console: { access: web.access, url: () => admin.url },
+    console: { access: web.access, url: () => admin.url }, reports: home.paths.reports,
     clock: Date.now,
   }
   const admin = await openAdminServer({

@@ -75,7 +75,7 @@ const COMPOSERS = [
   'ca-desk', 'enrollment-desk', 'claim-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request', 'observing', 'upkeep',
-  'console-desk', 'ready',
+  'console-desk', 'ready', 'reports',
 ]
 
 /** Third-party package → the only rooms that may know it. */

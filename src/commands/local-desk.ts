@@ -21,7 +21,7 @@ export async function openLocalDesk(home: string): Promise<Desk> {
   try {
     needCa(opened)
     const authority = opened.authorities.current
-    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, own: ownOf(opened, config), clock: Date.now }, { kind: 'local' })
+    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, own: ownOf(opened, config), reports: opened.paths.reports, clock: Date.now }, { kind: 'local' })
     return { ...desk, async [Symbol.asyncDispose]() {
       await opened[Symbol.asyncDispose]()
     } }

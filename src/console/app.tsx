@@ -40,7 +40,7 @@ const PAGES: readonly (readonly [pattern: string, page: Page])[] = [
   ['/settings', () => <Settings />],
 ]
 
-export function pageOf(path: string): JSX.Element {
+function pageOf(path: string): JSX.Element {
   for (const [pattern, page] of PAGES) {
     const found = match(pattern, path)
     if (found !== undefined) return page(found)

@@ -8,12 +8,12 @@ import { isLive } from './live.ts'
 import { Dialog } from './parts/dialog.tsx'
 import { State } from './parts/shown.tsx'
 import { devicePath, go, Link, usePlace } from './router.tsx'
+import { healthOf, placeOf } from './sentences.ts'
 import type { Session, Status } from './shapes.ts'
 import { useStore } from './store.ts'
-import { count, exact, type Tone } from './words.ts'
-import { REASONS } from '../vocabulary.ts'
+import { exact } from './words.ts'
 
-export const RAIL = [
+const RAIL = [
   ['/', 'Overview'], ['/devices', 'Devices'], ['/connections', 'Connections'], ['/refusals', 'Refusals'], ['/enrollment', 'Enrollment'], ['/policy', 'Policy'],
   ['/certificates', 'Certificates'], ['/reports', 'Reports'], ['/audit', 'Audit'], ['/settings', 'Settings'],
 ] as const
@@ -43,16 +43,6 @@ export function Frame({ session, children }: FrameProps): JSX.Element {
       {help && <Help onClose={() => setHelp(false)} />}
     </div>
   )
-}
-
-const SERIAL = /^[0-9a-f: ]{16,}$/i
-
-/** Where a search leads: a serial to its certificate, a reason to its refusals, anything else to devices. */
-export function placeOf(text: string): string {
-  const wanted = text.trim()
-  if (SERIAL.test(wanted)) return `/certificates?serial=${wanted.replaceAll(/[: ]/g, '').toLowerCase()}`
-  if (Object.hasOwn(REASONS, wanted)) return `/refusals?reason=${wanted}`
-  return `/devices?q=${encodeURIComponent(wanted)}`
 }
 
 function Search(): JSX.Element {
@@ -86,13 +76,6 @@ async function exists(id: string): Promise<boolean> {
   } catch {
     return false
   }
-}
-
-/** The worst thing first: one dot, one sentence. */
-export function healthOf(status: Status): readonly [Tone, string] {
-  if (!status.sessionStore.ok) return ['bad', 'The session store fails: nothing new is acknowledged']
-  if (status.expiring.length > 0) return ['soon', `${count(status.expiring.length, 'certificate')} of the server's own ${status.expiring.length === 1 ? 'expires' : 'expire'} soon`]
-  return ['good', 'Serving']
 }
 
 function Health(): JSX.Element {

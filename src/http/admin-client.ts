@@ -18,6 +18,7 @@ import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan }
 import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, JournalEntry, Page } from '../core/registry.ts'
 import type { ExpiringPage, RenewalDesk, RenewalOrdered, RenewalProgress } from '../core/renewal-desk.ts'
+import type { ReportShown } from '../core/reports-desk.ts'
 import type { EnrollmentRecord } from '../core/token.ts'
 
 export interface AdminCredential {
@@ -70,7 +71,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|session)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|session|report)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -123,6 +124,8 @@ export function openAdminClient(credential: AdminCredential): Desk {
     expiring: ({ withinMs, group, after, limit }) => get<ExpiringPage>(ADMIN_PATHS.expiring, { withinMs, group, after, limit }),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
+    reports: async () => (await get<{ items: readonly ReportShown[] }>(ADMIN_PATHS.reports)).items,
+    report: (name) => get(at(ADMIN_PATHS.report, name)),
     makeConsoleLink: () => call<ConsoleLinkMade>('POST', ADMIN_PATHS.consoleLinks, {}),
     consoleSessions: async () => (await get<{ items: readonly ConsoleSessionShown[] }>(ADMIN_PATHS.consoleSessions)).items,
     endConsoleSession: async (id) => void (await call('POST', at(ADMIN_PATHS.consoleSessionEnd, id), {})),

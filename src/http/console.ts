@@ -26,7 +26,7 @@ const CONTENT_SECURITY_POLICY = [
   "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'", "require-trusted-types-for 'script'", "trusted-types 'none'",
 ].join('; ')
 
-export const CONSOLE_HEADERS: Readonly<Record<string, string>> = {
+const CONSOLE_HEADERS: Readonly<Record<string, string>> = {
   'content-security-policy': CONTENT_SECURITY_POLICY,
   'cross-origin-opener-policy': 'same-origin',
   'cross-origin-resource-policy': 'same-origin',
@@ -39,7 +39,7 @@ const FOR_EVER = 'public, max-age=31536000, immutable'
 const NOT_BUILT = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Sallyport</title><h1>The console was not built</h1><p>The server runs; only its web pages are missing. In the folder of the program, run <code>npm run build:console</code> and start it again.</p></html>\n'
 
 /** Requests that need no operator: whoever may call this server by its name may ask them. */
-export const OPEN = { config: { open: true } } as const
+const OPEN = { config: { open: true } } as const
 export const isOpen = (request: FastifyRequest): boolean => (request.routeOptions.config as { readonly open?: boolean }).open === true
 
 const linkShown = z.strictObject({ link: z.string().min(1).max(2 * CONSOLE_LIMITS.secretBytes) })

@@ -97,3 +97,4 @@ export const certificateQuery = z.strictObject({ after, limit, device: deviceId.
 export const auditQuery = z.strictObject({ count: limit })
 /** Of the console, as it is listed. */
 export const sessionId = z.string().regex(/^[0-9a-f]{8}$/)
+export const reportName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\.json$/)

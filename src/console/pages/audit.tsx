@@ -16,7 +16,7 @@ import { exact, spelled } from '../words.ts'
 const SHOWN_MAX = 1_000
 
 /** A field inside of others, where it is a text or a number. */
-export function fieldOf(record: AuditRecord, ...path: readonly string[]): string | undefined {
+function fieldOf(record: AuditRecord, ...path: readonly string[]): string | undefined {
   const found = path.reduce<unknown>((value, name) => (typeof value === 'object' && value !== null && Object.hasOwn(value, name) ? Object.entries(value).find(([key]) => key === name)?.[1] : undefined), record)
   return typeof found === 'string' || typeof found === 'number' ? String(found) : undefined
 }

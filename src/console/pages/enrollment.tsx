@@ -9,9 +9,10 @@ import { usePages } from '../parts/pages-of.ts'
 import { Rows, type Column } from '../parts/rows.tsx'
 import { Cli, Empty, Facts, Head, State, Time, Trouble, useNow, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link } from '../router.tsx'
+import { standingOf } from '../sentences.ts'
 import { command } from '../shell.ts'
 import type { Enrollment as Request, Page, Token } from '../shapes.ts'
-import { count, grouped, type Tone } from '../words.ts'
+import { count, grouped } from '../words.ts'
 
 export function Enrollment(): JSX.Element {
   return (
@@ -63,14 +64,6 @@ function Inbox(): JSX.Element {
       {data?.next !== undefined && <p class="quiet">There are more: decide about these first.</p>}
     </section>
   )
-}
-
-/** How it stands, in a word. */
-export function standingOf({ revokedAt, suspendedAt, expiresAt, uses, usesMax }: Pick<Token, 'revokedAt' | 'suspendedAt' | 'expiresAt' | 'uses' | 'usesMax'>, now: number): readonly [Tone, string] {
-  if (revokedAt !== undefined) return ['bad', 'revoked']
-  if (suspendedAt !== undefined) return ['soon', 'suspended']
-  if (expiresAt <= now) return ['idle', 'expired']
-  return uses >= usesMax ? ['idle', 'used up'] : ['good', 'open']
 }
 
 function Tokens(): JSX.Element {

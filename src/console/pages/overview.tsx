@@ -6,6 +6,7 @@ import { RefusalRows } from '../parts/refusal-rows.tsx'
 import { Cli, Empty, Head, Trouble, Waiting } from '../parts/shown.tsx'
 import { Strip } from '../parts/strip.tsx'
 import { Link } from '../router.tsx'
+import { truthOf } from '../sentences.ts'
 import type { Overview as Shown } from '../shapes.ts'
 import { count } from '../words.ts'
 
@@ -19,11 +20,6 @@ const WHERE: Readonly<Record<string, readonly [to: string, word: string]>> = {
   'session-store': ['/settings', 'Settings'],
   'audit-log': ['/audit', 'Audit'],
   webhooks: ['/settings', 'Settings'],
-}
-
-export function truthOf({ devices, connected, refused }: Pick<Shown, 'devices' | 'connected' | 'refused'>): string {
-  if (devices.total === 0) return 'No device is registered yet.'
-  return `${connected.devices.toLocaleString('en-US')} of ${count(devices.total, 'device')} connected; ${refused.hour === 0 ? 'nobody' : count(refused.hour, 'connection')} refused in the last hour.`
 }
 
 export function Overview(): JSX.Element {

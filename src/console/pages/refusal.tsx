@@ -6,7 +6,7 @@ import { useData } from '../api.ts'
 import { HOW_WORDS, whoOf } from '../parts/refusal-rows.tsx'
 import { Cli, Facts, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link } from '../router.tsx'
-import { quoted } from '../shell.ts'
+import { commandIn } from '../sentences.ts'
 import type { RefusalDetail } from '../shapes.ts'
 import { count, expiry, grouped, STEP_WORDS } from '../words.ts'
 
@@ -27,14 +27,6 @@ export function RefusalPage({ id }: { readonly id: string }): JSX.Element {
       {data === undefined ? problem === undefined && <Waiting /> : <Whole {...data} />}
     </>
   )
-}
-
-/** The command that a fix ends with, for this device. */
-export function commandIn(fix: string, device: string | undefined): string | undefined {
-  const found = /sallyport [a-z][^:;,()]*?(?=[.;]?$|[.;] )/.exec(fix)?.[0]
-  if (found === undefined) return undefined
-  const named = device === undefined ? found : found.replace(/\b(ID|DEVICE)\b/, quoted(device))
-  return /\b[A-Z]{1,}\b/.test(device === undefined ? named : named.replace(quoted(device), '')) ? undefined : named
 }
 
 function Whole(refusal: RefusalDetail): JSX.Element {

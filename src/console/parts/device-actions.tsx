@@ -4,9 +4,9 @@ import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { ask } from '../api.ts'
 import { devicePath } from '../router.tsx'
+import { disconnects } from '../sentences.ts'
 import { command } from '../shell.ts'
 import type { Device, DeviceWithCertificates } from '../shapes.ts'
-import { count } from '../words.ts'
 import { REVOCATION_REASONS } from '../../vocabulary.ts'
 import { Confirm } from './dialog.tsx'
 
@@ -32,12 +32,6 @@ const STATE_ACTIONS: Readonly<Record<string, Action>> = {
   retire: { verb: 'Retire', from: ['active', 'suspended', 'quarantined', 'pending'], danger: true, what: 'It is refused for ever: a retired device never comes back, and nobody else can have its id.' },
 }
 const DISCONNECTS: ReadonlySet<string> = new Set(['suspend', 'retire'])
-
-/** "Disconnects 1 session now." */
-export function disconnects(sessions: number | undefined): string {
-  if (sessions === undefined) return 'Disconnects whatever sessions it has now.'
-  return sessions === 0 ? 'It is not connected now.' : `Disconnects ${count(sessions, 'session')} now.`
-}
 
 export function DeviceActions({ device, sessions, onDone }: DeviceActionsProps): JSX.Element {
   const [asking, setAsking] = useState<string>()

@@ -5,9 +5,8 @@ import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { ask, problemFrom, type Problem } from '../api.ts'
 import { devicePath, Link } from '../router.tsx'
+import { marksIn, sentenceOf, type Mark } from '../sentences.ts'
 import type { Applied, FleetCounts, Policy, PolicyDiff, PolicyFile, RuleChange } from '../shapes.ts'
-import { count } from '../words.ts'
-import type { Mark } from './policy-editor.tsx'
 import { Confirm } from './dialog.tsx'
 import { Trouble } from './shown.tsx'
 
@@ -96,26 +95,6 @@ function added(before: FleetCounts | undefined, part: FleetCounts | undefined): 
   if (before === undefined || part === undefined) return part ?? before
   const sum = (name: (typeof COUNTED)[number]): number => before[name] + part[name]
   return { devices: sum('devices'), concerned: sum('concerned'), losing: sum('losing'), gaining: sum('gaining'), shutOut: sum('shutOut'), letIn: sum('letIn'), sessionsEnding: sum('sessionsEnding'), subscriptionsLost: sum('subscriptionsLost') }
-}
-
-/** What it means for the fleet, the worst first. */
-export function sentenceOf(counts: FleetCounts | undefined): string {
-  if (counts === undefined || counts.concerned === 0) return 'No device loses or gains anything.'
-  const parts = [
-    counts.shutOut > 0 ? `${count(counts.shutOut, 'device')} lose every grant` : '', counts.sessionsEnding > 0 ? `${count(counts.sessionsEnding, 'session')} end` : '',
-    counts.subscriptionsLost > 0 ? `${count(counts.subscriptionsLost, 'subscription')} are lost` : '', counts.losing > 0 ? `${count(counts.losing, 'device')} lose something` : '', counts.gaining > 0 ? `${count(counts.gaining, 'device')} gain something` : '',
-  ].filter((part) => part !== '')
-  return `Of ${count(counts.devices, 'device')}: ${parts.join(', ')}.`
-}
-
-const MARKED = /(?:^|[\s;(])([\w./-]+\.(?:ya?ml|policy)):(\d+)(?::\d+)?:?\s*([^\n]*)/g
-
-/** The places that a complaint names. */
-export function marksIn({ title, detail = '' }: Problem, files: readonly PolicyFile[]): readonly Mark[] {
-  return [...`${title}\n${detail}`.matchAll(MARKED)].flatMap(([, named = '', line, message = '']) => {
-    const file = files.find(({ name }) => named === name || named.endsWith(`/${name}`))
-    return file === undefined ? [] : [{ file: file.name, line: Number(line), message: message.trim() === '' ? title : message.trim(), isError: true }]
-  })
 }
 
 function Meaning({ changes, counts, devices }: Compared): JSX.Element {

@@ -2,13 +2,7 @@
 
 import type { JSX } from 'preact'
 import { useEffect, useMemo, useRef } from 'preact/hooks'
-
-export interface Mark {
-  readonly file: string
-  readonly line: number
-  readonly message: string
-  readonly isError: boolean
-}
+import type { Mark } from '../sentences.ts'
 
 export interface EditorProps {
   readonly label: string

@@ -25,7 +25,7 @@ export interface RowsProps<Row> {
   readonly total?: number | undefined
 }
 
-export const ROW_PX = 36
+const ROW_PX = 36
 /** Rows beyond the window that are there already: for the keyboard, and for quick hands. */
 const SPARE = 12
 const NARROW = '(max-width: 760px)'
