@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
+import { addOperator } from './cli-operator.ts'
 import { addPolicy } from './cli-policy.ts'
 import { many, verb } from './cli-verb.ts'
 import { FAILURES, SallyportError } from './core/errors.ts'
@@ -64,6 +65,7 @@ function program(): Command {
   addCert(cli)
   addEnrollment(cli)
   addPolicy(cli)
+  addOperator(cli)
   addDetection(cli)
   addBackup(cli)
   addRest(cli)

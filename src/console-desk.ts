@@ -15,8 +15,9 @@ export interface ConsolePort {
 }
 
 /** What the admin server needs of it: who is signed in, and the files that the build made. */
-export function openConsole(ports: ConsolePorts): { readonly access: ConsoleAccess; readonly files: ConsoleFiles } {
-  return { access: openConsoleAccess(ports), files: readConsoleFiles(consoleFolder()) }
+export function openConsole(ports: ConsolePorts): Disposable & { readonly access: ConsoleAccess; readonly files: ConsoleFiles } {
+  const access = openConsoleAccess(ports)
+  return { access, files: readConsoleFiles(consoleFolder()), [Symbol.dispose]: () => access[Symbol.dispose]() }
 }
 
 /** The secret stands behind the #: browsers keep that to themselves, and no server or proxy ever logs it. */
@@ -33,7 +34,7 @@ export function openConsoleDesk(console: ConsolePort | undefined, actor: Actor):
   }
   return {
     makeConsoleLink: async () => consoleLink(need(), actor),
-    consoleSessions: async () => need().access.sessions().map((session) => ({ ...session, endsAt: sessionEnds(session) })),
+    consoleSessions: async () => need().access.sessions().map((session) => ({ id: session.id, openedAt: session.openedAt, seenAt: session.seenAt, endsAt: sessionEnds(session), source: session.source, agent: session.agent })),
     endConsoleSession: async (id) => {
       if (!need().access.end(id, 'an operator ended it', actor)) throw new SallyportError('not-found', REASONS['console-session-unknown'].sentence, { fix: REASONS['console-session-unknown'].fix, reason: 'console-session-unknown' })
     },

@@ -20,6 +20,7 @@ import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
+import { openOperatorDesk } from './operator-desk.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
@@ -291,6 +292,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openConsoleDesk(ports.console, actor),
     ...openReportsDesk(ports.reports),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
+    ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {
       await audit.flush()
       return audit.tail(count)

@@ -148,7 +148,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   stack.defer(() => broker.close())
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: say })
-  const web = openConsole({ audit: home.audit, clock: Date.now })
+  const web = stack.use(openConsole({ audit: home.audit, view: home.view, clock: Date.now }))
   const desk: DeskPorts = {
     registry: home.registry,
     view: home.view,

@@ -144,6 +144,13 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
       return [{ kind: 'token-revoked', at, token: change.name, actor: ACTOR }]
     case 'token-suspended':
       return [{ kind: change.at === undefined ? 'token-resumed' : 'token-suspended', at, token: change.name, actor: ACTOR }]
+    case 'operator-added':
+      return [{ kind: 'operator-added', at, operator: change.operator.name, role: change.operator.role, actor: ACTOR, ...(change.operator.tenant === undefined ? {} : { tenant: change.operator.tenant }) }]
+    case 'operator-role':
+      return [{ kind: 'operator-role', at, operator: change.name, role: change.role, actor: ACTOR }]
+    case 'operator-revoked':
+    case 'operator-certified':
+      return [{ kind: change.kind, at, operator: change.name, actor: ACTOR }]
     // None of these has an event without the request that it was part of; the restore counts them.
     case 'device-described':
     case 'certificate-state':

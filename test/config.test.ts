@@ -57,6 +57,7 @@ describe('what is wrong has a place and a way out', () => {
     ['listen: { websocket: { origins: ["https://a.example/"] } }', '1:34', 'is not the origin'],
     ['listen: { websocket: { origins: ["https://A.example:443"] } }', '1:34', 'is not the origin'],
     ['listen: { websocket: { origins: ["http://a.example"] } }', '1:34', 'is not the origin of an https page'],
+    ['listen: { metrics: { host: 0.0.0.0 } }', '1:28', '0.0.0.0 is not loopback, and there is no tokenFile.'],
     ['hosts: mqtt.example.org', '1:8', 'hosts must be a list'],
     ['hosts: ["*.example.org"]', '1:9', '"*.example.org" is not a host name'],
     ['hosts: ["fe80::1%eth0"]', '1:9', 'is not a host name or an address'],
@@ -135,7 +136,7 @@ describe('what is wrong has a place and a way out', () => {
   test('a level in the environment that there is none of is refused with those that there are', () => {
     const failure = failureOf('', { SALLYPORT_LOG_LEVEL: 'loud' })
     expect(failure.code).toBe('config-invalid')
-    expect(failure.fix).toContain('error, warn, info, debug')
+    expect(failure.message).toBe('SALLYPORT_LOG_LEVEL: log.level must be error or warn or info or debug, not loud.')
   })
 
   test('more names than a certificate holds are refused, wherever they were given', () => {

@@ -188,17 +188,17 @@ describe('revocation', () => {
   })
 
   test('the last operator in force stays; with a second one, the first may go', async () => {
-    expect(await refusal(desk.revoke({ serial: house.operator.serial }, 'keyCompromise'))).toMatchObject({ code: 'refused', reason: 'state-transition' })
+    expect(await refusal(desk.revoke({ serial: house.operator.serial }, 'keyCompromise'))).toMatchObject({ code: 'refused', reason: 'last-admin' })
     const second = await house.issue('operator', 'second')
     expect((await desk.revoke({ serial: second.serial }, 'superseded')).revoked).toEqual([second.serial])
-    expect(await refusal(desk.revoke({ serial: house.operator.serial }, 'keyCompromise'))).toMatchObject({ reason: 'state-transition' })
+    expect(await refusal(desk.revoke({ serial: house.operator.serial }, 'keyCompromise'))).toMatchObject({ reason: 'last-admin' })
   })
 
   test('of the last two, revoked in one turn, one stays', async () => {
     const second = await house.issue('operator', 'third')
     const [first, last] = await Promise.allSettled([desk.revoke({ serial: second.serial }, 'keyCompromise'), desk.revoke({ serial: house.operator.serial }, 'keyCompromise')])
     expect(first).toMatchObject({ status: 'fulfilled', value: { revoked: [second.serial] } })
-    expect(last).toMatchObject({ status: 'rejected', reason: { code: 'refused', reason: 'state-transition', message: expect.stringContaining('last operator') } })
+    expect(last).toMatchObject({ status: 'rejected', reason: { code: 'refused', reason: 'last-admin', message: expect.stringContaining('Nobody would be left') } })
     expect(await desk.certificate(house.operator.serial)).toMatchObject({ state: 'active' })
   })
 })

@@ -8,7 +8,7 @@ import { keyProblem } from '../core/certificate-rules.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { ENROLLABLE_STATES } from '../core/enrollment.ts'
 import { SallyportError } from '../core/errors.ts'
-import type { CaName, DeviceId, EpochMs, SerialNumber, TokenName } from '../core/ids.ts'
+import type { CaName, DeviceId, EpochMs, OperatorName, SerialNumber, TokenName } from '../core/ids.ts'
 import type { CaState, CertificatePlan, CertificateRecord, Change, Expectation, ProfileName, Registry } from '../core/registry.ts'
 import { CA_LIFE_LIMITS } from '../ca-limits.ts'
 import { CA_LIMITS, LIFE, REGISTRY_LIMITS } from '../limits.ts'
@@ -32,6 +32,8 @@ export interface IssueRequest {
   /** What `spki` is, where that was read already. */
   readonly key?: KeyFacts
   readonly device?: DeviceId
+  /** The operator whose certificate it is from the plan on; without one it is the first operator's. */
+  readonly operator?: OperatorName
   readonly subjectAltNames?: readonly SubjectAltName[]
   /** What is done with the plan, or not at all: a credential is used up. */
   readonly along?: { readonly changes: readonly Change[]; readonly audit: readonly AuditEvent[]; readonly expected?: readonly Expectation[] }
@@ -164,15 +166,16 @@ export function openAuthority(ports: AuthorityPorts): Authority {
       ]),
     ]
     const { ends = [], along = NOTHING } = request
+    const certified = request.operator === undefined ? [] : [{ kind: 'operator-certified', name: request.operator, issuer: record.issuer, serial: record.serial } as const]
     const plan: CertificatePlan = {
       commonName: request.commonName, subjectAltNames: request.subjectAltNames ?? [], actor,
       ...(request.organization === undefined ? {} : { organization: request.organization }),
       ...(ports.door === undefined ? {} : { door: ports.door }),
     }
     const planned = await ports.registry.commit(
-      [...along.changes, ...ends.map(({ issuer, serial }) => ({ kind: 'certificate-state', issuer, serial, state: 'superseded' }) as const), { kind: 'certificate-planned', certificate: record, plan }],
+      [...along.changes, ...ends.map(({ issuer, serial }) => ({ kind: 'certificate-state', issuer, serial, state: 'superseded' }) as const), { kind: 'certificate-planned', certificate: record, plan }, ...certified],
       [...expected, ...(along.expected ?? []), ...ends.map(({ issuer, serial, state }) => ({ kind: 'certificate-state', issuer, serial, states: [state] }) as const)],
-      [...along.audit, ...ends.map((ended) => supersededEvent(ended, record.serial, now, actor)), auditOf('certificate-planned', record, now, actor)],
+      [...along.audit, ...ends.map((ended) => supersededEvent(ended, record.serial, now, actor)), auditOf('certificate-planned', record, now, actor), ...certified.map(({ name }) => ({ kind: 'operator-certified', at: now, operator: name, actor }) as const)],
     )
     // Nothing was written: what is recorded under this serial number is somebody else's, and another one is drawn.
     if (!planned.allow && ports.registry.certificate(record.issuer, record.serial) !== undefined) {

@@ -3,7 +3,8 @@
 
 import type { DenyReason, RevocationReason, Rung, Signal, Step } from '../vocabulary.ts'
 import type { DeviceAction, DeviceState } from './device.ts'
-import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, SerialNumber, TokenName } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, OperatorName, SerialNumber, TenantId, TokenName } from './ids.ts'
+import type { Role } from './operator.ts'
 import type { CaState, CertificateRecord, ProfileName } from './registry.ts'
 import type { EnrollmentState } from './token.ts'
 
@@ -100,6 +101,9 @@ export type AuditEvent =
   | Common & { readonly kind: 'server-key-made'; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-requested'; readonly enrollment: string; readonly device: DeviceId; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'enrollment-decided'; readonly enrollment: string; readonly device: DeviceId; readonly state: EnrollmentState; readonly actor: Actor }
+  /** `role`: what it may do from then on. */
+  | Common & { readonly kind: 'operator-added' | 'operator-role'; readonly operator: OperatorName; readonly role: Role; readonly tenant?: TenantId; readonly actor: Actor }
+  | Common & { readonly kind: 'operator-revoked' | 'operator-certified'; readonly operator: OperatorName; readonly actor: Actor }
   | Common & { readonly kind: 'ca-added'; readonly ca: CaName; readonly ids?: readonly string[]; readonly actor: Actor }
   | Common & { readonly kind: 'ca-state'; readonly ca: CaName; readonly state: CaState; readonly actor: Actor }
   /** What became of the key of a CA outside the registry: it was written to a file, taken out of the home, or lent for one step. */

@@ -5,14 +5,19 @@ import { CONSOLE_LIMITS } from '../console-limits.ts'
 import type { Actor } from './audit.ts'
 import { allow, deny, type Decision } from './decision.ts'
 import type { EpochMs } from './ids.ts'
+import { FIRST_OPERATOR, type Operator } from './operator.ts'
 
 export interface ConsoleLink {
+  /** Who had it made: what becomes of them becomes of it. */
+  readonly by: Actor
   readonly expiresAt: EpochMs
 }
 
 export interface ConsoleSession {
   /** Names it in lists and in the audit log. It opens nothing. */
   readonly id: string
+  /** Who had the link made. */
+  readonly by: Actor
   readonly openedAt: EpochMs
   /** When somebody last did something; what a page refreshes by itself does not count. */
   readonly seenAt: EpochMs
@@ -21,9 +26,16 @@ export interface ConsoleSession {
   readonly agent: string
 }
 
+export const SESSION_NAME = 'console-'
+
 /** Who signed in by a link is the operator of this machine; the session tells two of them apart. */
 export function sessionActor({ id }: Pick<ConsoleSession, 'id'>): Actor {
-  return { kind: 'operator', name: `console-${id}` }
+  return { kind: 'operator', name: `${SESSION_NAME}${id}` }
+}
+
+/** Whoever can print a link on the machine can do everything there: the session is an admin's. */
+export function sessionOperator({ openedAt }: Pick<ConsoleSession, 'openedAt'>): Operator {
+  return { name: FIRST_OPERATOR, role: 'admin', createdAt: openedAt }
 }
 
 /** When the session ends if nobody does anything more. */

@@ -8,6 +8,7 @@ import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
 import type { ConsoleDesk } from './console-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
+import type { OperatorDesk } from './operator-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
 import type { ReportsDesk } from './reports-desk.ts'
@@ -133,7 +134,7 @@ export interface AuditVerdict {
 export type AuditRecord = Readonly<Record<string, unknown>>
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, ConsoleDesk, ReportsDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, ConsoleDesk, ReportsDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>

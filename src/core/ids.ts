@@ -21,6 +21,8 @@ export type Fingerprint = Branded<'Fingerprint'>
 export type KeyHash = Branded<'KeyHash'>
 /** The part of an enrollment token by which it is found; its secret is another part. */
 export type TokenName = Branded<'TokenName'>
+/** Who works at the desk: 1–64 characters as a device id has them. */
+export type OperatorName = Branded<'OperatorName'>
 /** What the engine calls a session: tenant/device/client id. Only `sessionKey` makes one. */
 export type SessionKey = Branded<'SessionKey'>
 /** Milliseconds since 1970-01-01T00:00:00Z. */
@@ -56,6 +58,10 @@ export function parseTenantId(text: string): Decision<TenantId> {
 
 export function parseCaName(text: string): Decision<CaName> {
   return isName(text, REGISTRY_LIMITS.groupCharsMax) ? allow(text as CaName) : deny('request-invalid', `CA name ${printable(text)}`)
+}
+
+export function parseOperatorName(text: string): Decision<OperatorName> {
+  return isName(text, REGISTRY_LIMITS.deviceIdCharsMax) ? allow(text as OperatorName) : deny('request-invalid', `operator name ${printable(text)}`)
 }
 
 /** Crockford's base 32: no letter that is taken for a digit. */

@@ -6,7 +6,8 @@ import type { Actor, AuditEvent } from './audit.ts'
 import type { SubjectAltName } from './certificate.ts'
 import type { Decision } from './decision.ts'
 import type { Device, DeviceState, Hold } from './device.ts'
-import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId, TokenName } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, OperatorName, SerialNumber, TenantId, TokenName } from './ids.ts'
+import type { Operator, OperatorChange } from './operator.ts'
 import type { RenewalOrder } from './renewal-orders.ts'
 import type { EnrollmentRecord, EnrollmentState, TokenRecord, TokenUse } from './token.ts'
 
@@ -132,6 +133,10 @@ export type Change =
   | { readonly kind: 'renewal-ordered'; readonly order: RenewalOrder }
   /** Ending twice is ending once. */
   | { readonly kind: 'renewal-order-ended'; readonly id: string; readonly at: EpochMs }
+  | { readonly kind: 'operator-added'; readonly operator: Operator }
+  | OperatorChange
+  /** A certificate is this operator's. One of which nobody says so is the first operator's. */
+  | { readonly kind: 'operator-certified'; readonly name: OperatorName; readonly issuer: CaName; readonly serial: SerialNumber }
   /** It was said of this that it expires. */
   | { readonly kind: 'expiry-told'; readonly what: string; readonly at: EpochMs }
 
@@ -141,7 +146,8 @@ export type Change =
  * of one id [device-exists], a second certificate of one (issuer, serial), a second CA of one name or a second current one [revision-conflict],
  * a CRL number that is not higher than the last of its issuer and scope [revision-conflict],
  * a second password of a device [revision-conflict], a key with two owners, be they devices, by certificate or by report, or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
- * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found],
+ * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found | operator-not-found],
+ * a second operator of one name [operator-exists], one more than it keeps [operators-limit], a change of one who is revoked [operator-revoked],
  * a second order of one id [revision-conflict],
  * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
  */
@@ -162,8 +168,10 @@ export type Expectation =
    * those that the commit plans or observes count, older ones of the same keys and those that it ends do not.
    */
   | { readonly kind: 'certificates-in-force'; readonly device: DeviceId; readonly max: number; readonly now: EpochMs }
-  /** [state-transition] An operator certificate that is in force at `now` is in force after this commit, too; one that the commit itself issues does not count. */
+  /** [last-admin] After this commit, too, an operator who is an admin of all tenants has a certificate that is in force at `now`; one that the commit itself issues does not count. */
   | { readonly kind: 'operators-remain'; readonly now: EpochMs }
+  /** [operator-not-found | operator-revoked] */
+  | { readonly kind: 'operator-open'; readonly name: OperatorName }
   /** [ca-step] The CA is there and in one of these states. */
   | { readonly kind: 'ca-state'; readonly name: CaName; readonly states: readonly CaState[] }
   /** [ca-in-use] No certificate of this CA for anybody but another CA and its own OCSP responder is planned, issued or active at `now`. */
@@ -231,6 +239,11 @@ export interface Registry {
   /** Was this token used by this device with this key? */
   tokenUsed(name: TokenName, use: TokenUse): boolean
   enrollment(id: string): EnrollmentRecord | undefined
+  operator(name: OperatorName): Operator | undefined
+  /** In the order of their names. */
+  operators(query: PageQuery): Page<Operator>
+  /** All certificates of this operator, of whatever state, newest first. */
+  certificatesOfOperator(name: OperatorName): readonly CertificateRecord[]
   enrollments(query: EnrollmentQuery): Page<EnrollmentRecord>
   /** In the order of their ends, soonest first. */
   expiringCertificates(query: ExpiringCertificatesQuery): Page<CertificateRecord>
@@ -261,6 +274,8 @@ export interface RegistryView {
   certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
   /** In the order in which they were recorded. */
   certificatesOf(device: DeviceId): readonly CertificateRecord[]
+  /** Whose certificate this is, where it is an operator's. */
+  operatorOf(certificate: Pick<CertificateRecord, 'issuer' | 'serial' | 'profile'>): Operator | undefined
   /** Called after the view has taken the change in, in feed order. Returns the way to stop. */
   onChange(listener: (change: Change, sequence: number) => void): () => void
 }

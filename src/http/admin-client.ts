@@ -14,6 +14,7 @@ import type { ClaimMade, TokenMade, TokenShown } from '../core/enrollment-desk.t
 import type { CaName } from '../core/ids.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
 import type { MassRevoked } from '../core/mass-revocation.ts'
+import type { OperatorCertified, OperatorShown } from '../core/operator-desk.ts'
 import type { Applied, HistoryShown, LintPart, PolicyDiff, PolicyShown, WhoCan } from '../core/policy-desk.ts'
 import type { Explanation } from '../core/policy/explain.ts'
 import type { CertificateRecord, JournalEntry, Page } from '../core/registry.ts'
@@ -71,7 +72,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     })
   }
 
-  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|session|report)/, encodeURIComponent(value))
+  const at = (path: string, value: string): string => path.replace(/:(id|serial|token|request|order|operator|session|report)/, encodeURIComponent(value))
   const get = <T>(path: string, query: Query = {}): Promise<T> => {
     const search = new URLSearchParams(Object.entries(query).flatMap(([k, v]): [string, string][] => (v === undefined ? [] : [[k, String(v)]])))
     return call('GET', search.size === 0 ? path : `${path}?${search.toString()}`)
@@ -122,6 +123,11 @@ export function openAdminClient(credential: AdminCredential): Desk {
     endRenewalOrder: async (order) => void (await call('POST', at(ADMIN_PATHS.renewalOrderEnd, order), {})),
     renewOwn: (credential) => call<Awaited<ReturnType<RenewalDesk['renewOwn']>>>('POST', ADMIN_PATHS.renewalOwn, { credential }),
     expiring: ({ withinMs, group, after, limit }) => get<ExpiringPage>(ADMIN_PATHS.expiring, { withinMs, group, after, limit }),
+    operators: ({ after, limit }) => get<Page<OperatorShown>>(ADMIN_PATHS.operators, { after, limit }),
+    addOperator: (operator) => call<OperatorCertified>('POST', ADMIN_PATHS.operators, operator),
+    certifyOperator: (name, csr) => call<OperatorCertified>('POST', at(ADMIN_PATHS.operatorCertificates, name), { csr }),
+    changeOperatorRole: (name, role) => call<OperatorShown>('POST', at(ADMIN_PATHS.operatorRole, name), { role }),
+    revokeOperator: (name) => call<OperatorShown>('POST', at(ADMIN_PATHS.operatorRevoke, name), {}),
     auditTail: async (count) => (await get<{ items: readonly AuditRecord[] }>(ADMIN_PATHS.audit, { count })).items,
     auditVerify: () => call<AuditVerdict>('POST', ADMIN_PATHS.auditVerify, {}),
     reports: async () => (await get<{ items: readonly ReportShown[] }>(ADMIN_PATHS.reports)).items,

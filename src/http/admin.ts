@@ -10,6 +10,7 @@ import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { PROBLEM_MEDIA_TYPE, REASONS, type DenyReason } from '../vocabulary.ts'
 import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
 import type { Actor } from '../core/audit.ts'
+import { allow } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
@@ -17,11 +18,11 @@ import type { AuditSink, RegistryView } from '../core/registry.ts'
 import { addConsole, isOpen } from './console.ts'
 import type { ConsoleAccess } from './console-access.ts'
 import type { ConsoleFiles } from './console-files.ts'
-import { openOperatorGate } from './operator-gate.ts'
+import { judgeRole, openOperatorGate, type Admitted } from './operator-gate.ts'
 import { problemOfFailure } from './parse-request.ts'
 import { problemOf, type Problem } from './problem.ts'
 import { ROUTES } from './routes.ts'
-import { serveRoutes } from './serve-routes.ts'
+import { rowOf, serveRoutes } from './serve-routes.ts'
 
 /** PEM. `anchors` is our own root alone: foreign CAs make no operators. */
 export interface AdminTls {
@@ -110,7 +111,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.removeContentTypeParser('text/plain')
   let { hosts } = ports
   const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, access: ports.console.access, clock: ports.clock })
-  const operators = new WeakMap<FastifyRequest, Actor>()
+  const admitted = new WeakMap<FastifyRequest, Admitted>()
 
   function refused(socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined }, reason: DenyReason, detail: string | undefined, claimed?: string): void {
     ports.audit.record({
@@ -142,8 +143,11 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     }
     const operator = gate.judge(request.headers, request.raw.socket as TLSSocket, request.method)
     if (!operator.allow) return refuse(request, reply, problemOf(operator.reason), operator.detail)
-    operators.set(request, operator.value)
-    return undefined
+    admitted.set(request, operator.value)
+    // What is not in the table has no role, and is answered as unknown.
+    const row = rowOf(request)
+    const may = row === undefined ? allow(undefined) : judgeRole(operator.value.operator, row)
+    return may.allow ? undefined : refuse(request, reply, problemOf(may.reason), may.detail)
   })
   app.setNotFoundHandler((request, reply) => refuse(request, reply, problemOf('route-unknown'), undefined))
   app.setErrorHandler((error: unknown, request, reply) => {
@@ -156,7 +160,13 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   })
 
   addConsole(app, { ...ports.console, gate, refuse: (request, reply, { reason, detail }) => refuse(request, reply, problemOf(reason), detail) })
-  serveRoutes(app, ROUTES, { deskFor: (request) => ports.deskFor(operators.get(request) ?? { kind: 'system' }), status: ports.status })
+  function deskOf(who: Admitted | undefined): Desk {
+    // The gate stands before every route: nobody comes here without having passed it.
+    if (who === undefined) throw new SallyportError('internal', 'A request was not judged.')
+    return ports.deskFor(who.actor)
+  }
+
+  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), status: ports.status })
 
   const url = await listen(app, ports.listen)
   return {

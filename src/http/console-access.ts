@@ -5,10 +5,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { CONSOLE_LIMITS } from '../console-limits.ts'
 import type { Actor } from '../core/audit.ts'
-import { judgeLink, judgeSession, sessionActor, sessionEnds, type ConsoleLink, type ConsoleSession } from '../core/console-session.ts'
+import { judgeLink, judgeSession, sessionActor, SESSION_NAME, sessionEnds, type ConsoleLink, type ConsoleSession } from '../core/console-session.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
-import type { AuditSink } from '../core/registry.ts'
+import type { AuditSink, Change, RegistryView } from '../core/registry.ts'
 import { fullBucket, takeToken } from '../core/token-bucket.ts'
 
 /** `__Host-`: only over TLS, for this host alone and for all of its paths, so that no other page of the machine can set it. */
@@ -21,6 +21,7 @@ const FORWARDED_HEADERS: readonly string[] = ['forwarded', 'x-forwarded-for', 'x
 
 export interface ConsolePorts {
   readonly audit: AuditSink
+  readonly view: Pick<RegistryView, 'onChange'>
   readonly clock: () => EpochMs
 }
 
@@ -36,7 +37,7 @@ export interface SessionOpened {
   readonly setCookie: string
 }
 
-export interface ConsoleAccess {
+export interface ConsoleAccess extends Disposable {
   /** A secret that opens one session, once, for some minutes. */
   makeLink(actor: Actor): { readonly secret: string; readonly expiresAt: EpochMs }
   /** Reasons: console-link-rate, -remote, -invalid. */
@@ -56,7 +57,7 @@ const hashOf = (secret: string): string => createHash('sha256').update(secret).d
 const secretOf = (): string => randomBytes(CONSOLE_LIMITS.secretBytes).toString('base64url')
 const isForwarded = (headers: IncomingHttpHeaders): boolean => FORWARDED_HEADERS.some((name) => headers[name] !== undefined)
 
-export function openConsoleAccess({ audit, clock }: ConsolePorts): ConsoleAccess {
+export function openConsoleAccess({ audit, view, clock }: ConsolePorts): ConsoleAccess {
   const links = new Map<string, ConsoleLink>()
   const sessions = new Map<string, ConsoleSession>()
   const tries = fullBucket(TRIES, clock())
@@ -83,13 +84,26 @@ export function openConsoleAccess({ audit, clock }: ConsolePorts): ConsoleAccess
     return secret
   }
 
+  /**
+   * An operator who is revoked, or has less to say than before, must not stay by a link that was made in time. Which link was whose is
+   * not asked: the next one is quickly made.
+   */
+  function onChange(change: Change): void {
+    const revoked = change.kind === 'certificate-revoked' ? change.serial : undefined
+    if (revoked === undefined && change.kind !== 'operator-revoked' && change.kind !== 'operator-role') return
+    const isConcerned = (by: Actor): boolean => by.kind === 'operator' && (revoked === undefined || by.name === revoked || by.name.startsWith(SESSION_NAME))
+    for (const [hash, { by }] of links) if (isConcerned(by)) links.delete(hash)
+    for (const [hash, session] of sessions) if (isConcerned(session.by)) close(hash, session, 'the operator whose link it was has changed', { kind: 'system' })
+  }
+  const stop = view.onChange(onChange)
+
   return {
     makeLink(actor) {
       sweep()
       const oldest = links.keys().next().value
       if (links.size >= CONSOLE_LIMITS.linksMax && oldest !== undefined) links.delete(oldest)
       const [secret, expiresAt] = [secretOf(), clock() + CONSOLE_LIMITS.linkMs]
-      links.set(hashOf(secret), { expiresAt })
+      links.set(hashOf(secret), { by: actor, expiresAt })
       audit.record({ kind: 'console-link-made', at: clock(), actor })
       return { secret, expiresAt }
     },
@@ -102,7 +116,7 @@ export function openConsoleAccess({ audit, clock }: ConsolePorts): ConsoleAccess
       links.delete(hash)
       const now = clock()
       const source = { address: visitor.socket.remoteAddress ?? 'unknown', port: visitor.socket.remotePort ?? 0 }
-      const session: ConsoleSession = { id: randomBytes(4).toString('hex'), openedAt: now, seenAt: now, source: source.address, agent: printable(visitor.headers['user-agent'] ?? 'unknown', CONSOLE_LIMITS.agentCharsMax) }
+      const session: ConsoleSession = { id: randomBytes(4).toString('hex'), by: link.value.by, openedAt: now, seenAt: now, source: source.address, agent: printable(visitor.headers['user-agent'] ?? 'unknown', CONSOLE_LIMITS.agentCharsMax) }
       const cookie = keep(session)
       audit.record({ kind: 'console-session-opened', at: now, session: session.id, source, actor: sessionActor(session) })
       return allow({ session, setCookie: `${COOKIE}=${cookie}; ${COOKIE_FLAGS}` })
@@ -128,6 +142,7 @@ export function openConsoleAccess({ audit, clock }: ConsolePorts): ConsoleAccess
       if (found !== undefined) close(...found, because, actor)
       return found !== undefined
     },
+    [Symbol.dispose]: stop,
     clearCookie: `${COOKIE}=; Max-Age=0; ${COOKIE_FLAGS}`,
   }
 }

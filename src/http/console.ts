@@ -5,12 +5,11 @@ import type { TLSSocket } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { CONSOLE_LIMITS } from '../console-limits.ts'
-import type { Actor } from '../core/audit.ts'
-import { sessionActor, sessionEnds } from '../core/console-session.ts'
+import { sessionActor, sessionEnds, sessionOperator, SESSION_NAME } from '../core/console-session.ts'
 import type { Decision } from '../core/decision.ts'
 import type { ConsoleAccess } from './console-access.ts'
 import { CONSOLE_BASE, encodingFor, type ConsoleFile, type ConsoleFiles } from './console-files.ts'
-import type { OperatorGate } from './operator-gate.ts'
+import type { Admitted, OperatorGate } from './operator-gate.ts'
 
 export interface ConsoleRoutesPorts {
   readonly access: ConsoleAccess
@@ -62,8 +61,8 @@ export function addConsole(app: FastifyInstance, { access, files, gate, refuse }
   })
 
   app.get(`${CONSOLE_BASE}session`, OPEN, (request, reply) => {
-    const actor = gate.judge(request.headers, request.raw.socket as TLSSocket, request.method)
-    return reply.send(actor.allow ? { signedIn: true, ...whoIs(actor.value, request) } : { signedIn: false, ended: access.shows(request.headers) })
+    const admitted = gate.judge(request.headers, request.raw.socket as TLSSocket, request.method)
+    return reply.send(admitted.allow ? { signedIn: true, ...whoIs(admitted.value, request) } : { signedIn: false, ended: access.shows(request.headers) })
   })
   app.post(`${CONSOLE_BASE}session`, OPEN, (request, reply) => {
     const ours = gate.judgePage(request.headers, request.method)
@@ -73,7 +72,7 @@ export function addConsole(app: FastifyInstance, { access, files, gate, refuse }
     const opened = access.open(shown.data.link, { headers: request.headers, socket: request.raw.socket })
     if (!opened.allow) return refuse(request, reply, opened)
     const { session, setCookie } = opened.value
-    return reply.header('set-cookie', setCookie).send({ signedIn: true, via: 'link', name: session.id, endsAt: sessionEnds(session) })
+    return reply.header('set-cookie', setCookie).send({ signedIn: true, via: 'link', name: session.id, role: sessionOperator(session).role, endsAt: sessionEnds(session) })
   })
   app.post(`${CONSOLE_BASE}session/end`, (request, reply) => {
     const session = access.judge({ headers: request.headers, socket: request.raw.socket })
@@ -81,10 +80,10 @@ export function addConsole(app: FastifyInstance, { access, files, gate, refuse }
     return reply.header('set-cookie', access.clearCookie).send({ signedIn: false })
   })
 
-  function whoIs(actor: Actor, request: FastifyRequest): Readonly<Record<string, unknown>> {
+  function whoIs({ actor, operator: { name, role } }: Admitted, request: FastifyRequest): Readonly<Record<string, unknown>> {
     const session = access.shows(request.headers) ? access.judge({ headers: { ...request.headers, 'sallyport-refresh': '1' }, socket: request.raw.socket }) : undefined
-    if (session?.allow === true && 'name' in actor && actor.name === `console-${session.value.id}`) return { via: 'link', name: session.value.id, endsAt: sessionEnds(session.value) }
-    return { via: 'certificate', name: 'name' in actor ? actor.name : actor.kind }
+    if (session?.allow === true && 'name' in actor && actor.name === `${SESSION_NAME}${session.value.id}`) return { via: 'link', name: session.value.id, role, endsAt: sessionEnds(session.value) }
+    return { via: 'certificate', name, role }
   }
 }
 

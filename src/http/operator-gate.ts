@@ -8,9 +8,11 @@ import type { TLSSocket } from 'node:tls'
 import type { Actor } from '../core/audit.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import { printable, type EpochMs, type Fingerprint } from '../core/ids.ts'
-import { sessionActor } from '../core/console-session.ts'
+import { sessionActor, sessionOperator } from '../core/console-session.ts'
+import { isAtLeast, type Operator } from '../core/operator.ts'
 import type { RegistryView } from '../core/registry.ts'
 import type { ConsoleAccess } from './console-access.ts'
+import type { RouteFacts } from './route.ts'
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD'])
 /** No page asked: a program, or a person who typed the address. */
@@ -27,14 +29,26 @@ export interface GatePorts {
   readonly clock: () => EpochMs
 }
 
+/** Somebody who was let in, and what the registry says of them at this moment. */
+export interface Admitted {
+  readonly actor: Actor
+  readonly operator: Operator
+}
+
 /** What is asked of a request before anything of it is read. */
 export interface OperatorGate {
-  /** Reasons: host-not-allowed, operator-required, certificate-unrecorded, -revoked, -superseded, -expired, console-session-ended, console-link-remote. */
-  judge(headers: IncomingHttpHeaders, socket: TLSSocket, method: string): Decision<Actor>
+  /** Reasons: host-not-allowed, operator-required, operator-revoked, certificate-unrecorded, -revoked, -superseded, -expired, console-session-ended, console-link-remote. */
+  judge(headers: IncomingHttpHeaders, socket: TLSSocket, method: string): Decision<Admitted>
   /** Of what is for everybody. Reason: host-not-allowed. */
   judgeHost(headers: IncomingHttpHeaders): Decision<void>
   /** Is it a page of our own that asks? Reason: operator-required. */
   judgePage(headers: IncomingHttpHeaders, method: string): Decision<void>
+}
+
+/** May this operator ask for this? The row says what is least. Reasons: role-insufficient, tenant-insufficient. */
+export function judgeRole({ role, name, tenant }: Operator, { role: least, tenants }: Pick<RouteFacts, 'role' | 'tenants'>): Decision<void> {
+  if (tenant !== undefined && tenants !== 'own') return deny('tenant-insufficient', `${name} is of tenant ${tenant}`)
+  return isAtLeast(role, least) ? allow(undefined) : deny('role-insufficient', `${name} is ${role}, this takes ${least}`)
 }
 
 export function openOperatorGate(ports: GatePorts): OperatorGate {
@@ -54,7 +68,7 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
   }
 
   /** The certificate of this connection, against the registry of this moment: a revoked operator is out at the next request. */
-  function judgeOperator(socket: TLSSocket): Decision<Actor> {
+  function judgeOperator(socket: TLSSocket): Decision<Admitted> {
     const leaf = socket.getPeerX509Certificate()
     if (leaf === undefined) return deny('operator-required', 'no certificate')
     // The handshake goes on without a good certificate, for the sake of the page on which a person signs in: here it ends.
@@ -66,7 +80,10 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
     if (record.state === 'superseded') return deny('certificate-superseded')
     if (record.state !== 'active') return deny('certificate-unrecorded', record.state)
     if (record.notAfter <= ports.clock()) return deny('certificate-expired')
-    return allow({ kind: 'operator', name: record.serial })
+    const operator = ports.view.operatorOf(record)
+    if (operator === undefined) return deny('operator-required', 'the certificate is nobody\'s')
+    if (operator.revokedAt !== undefined) return deny('operator-revoked', operator.name)
+    return allow({ actor: { kind: 'operator', name: record.serial }, operator })
   }
 
   return {
@@ -80,7 +97,7 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
       // A cookie is for pages: no program has one, and no address that somebody was made to open by hand.
       if (operator.allow || !fromPage || !ports.access.shows(headers)) return operator
       const session = ports.access.judge({ headers, socket })
-      return session.allow ? allow(sessionActor(session.value)) : session
+      return session.allow ? allow({ actor: sessionActor(session.value), operator: sessionOperator(session.value) }) : session
     },
     judgeHost: ({ host }) => judgeHost(host),
     judgePage,

@@ -18,6 +18,7 @@ export const TAGS = {
   renewal: 'What expires, and its renewal',
   ca: 'The certificate authorities',
   policy: 'The policy',
+  operators: 'Operators and their roles',
   audit: 'What has happened',
   console: 'The console',
 } as const
@@ -50,6 +51,8 @@ export interface RouteFacts {
   readonly path: string
   /** The least role that may ask. */
   readonly role: Role
+  /** 'own': operators of a tenant may ask, too, about what is theirs. Without it they are refused. */
+  readonly tenants?: 'own'
   readonly tag: Tag
   /** What it does, as one sentence. */
   readonly summary: string

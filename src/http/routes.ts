@@ -8,6 +8,7 @@ import { CERTIFICATE_ROUTES } from './certificate-routes.ts'
 import { CONSOLE_ROUTES } from './console-routes.ts'
 import { DEVICE_ROUTES } from './device-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
+import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
@@ -47,6 +48,7 @@ export const ROUTES = {
   ...RENEWAL_ROUTES,
   ...CA_ROUTES,
   ...POLICY_ROUTES,
+  ...OPERATOR_ROUTES,
   ...AUDIT_ROUTES,
   ...CONSOLE_ROUTES,
 } as const satisfies RouteTable

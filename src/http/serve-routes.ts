@@ -20,9 +20,16 @@ export function serveRoutes(app: App, table: RouteTable, ports: RoutePorts): voi
       method: row.method,
       url: row.path,
       ...(row.bodyBytesMax === undefined ? {} : { bodyLimit: row.bodyBytesMax }),
+      config: { row },
       handler: (request, reply) => handle(row, request, reply, ports),
     })
   }
+}
+
+/** The row that a request is for; undefined where there is none. */
+export function rowOf(request: FastifyRequest): AnyRoute | undefined {
+  const { row } = request.routeOptions.config as { readonly row?: AnyRoute }
+  return row
 }
 
 async function handle(row: AnyRoute, request: FastifyRequest, reply: FastifyReply, ports: RoutePorts): Promise<FastifyReply> {

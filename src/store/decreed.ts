@@ -55,6 +55,7 @@ export function openDecreedView(view: RegistryView): DecreedView {
     certificate: (issuer, serial) => judged(view.certificate(issuer, serial)),
     certificateBySha256: (sha256) => judged(view.certificateBySha256(sha256)),
     certificatesOf: (device) => view.certificatesOf(device),
+    operatorOf: (certificate) => view.operatorOf(certificate),
     onChange: (listener) => followers.add(({ change, sequence }) => listener(change, sequence)),
     decree(changes) {
       for (const change of changes) {

@@ -10,6 +10,7 @@ import type { CertificateRecord, CertificateState, Change, Registry, RegistryVie
 import { REGISTRY_LIMITS } from '../limits.ts'
 import { certificateAfter, deviceAfter, isStep } from './apply.ts'
 import { listeners } from '../core/listeners.ts'
+import { openOperatorsInMemory, type OperatorsInMemory } from './operators-view.ts'
 import { openSerialSet, type SerialSet } from './serial-set.ts'
 
 export interface FeedRow {
@@ -23,7 +24,7 @@ export interface FollowedRegistry extends Pick<Registry, 'changesAfter' | 'certi
    * Hands over, as of one moment, every device, every certificate that is not revoked or superseded, oldest first for each device, and of the
    * others their names; returns its place in the feed.
    */
-  load(into: { device(device: Device): void; certificate(record: CertificateRecord): void; expectEnded(count: number): void; ended(issuer: CaName, serial: string, state: CertificateState): void }): number
+  load(into: { device(device: Device): void; certificate(record: CertificateRecord): void; expectEnded(count: number): void; ended(issuer: CaName, serial: string, state: CertificateState): void } & Pick<OperatorsInMemory, 'operator' | 'operatorCertified'>): number
   /** The signed certificate of this hash, whatever its state. */
   certificateBySha256(sha256: Fingerprint): CertificateRecord | undefined
   /** Called with the rows of a commit of this process right after COMMIT, before its promise resolves. */
@@ -50,6 +51,8 @@ export function openView(registry: FollowedRegistry, expiredBefore: EpochMs = 0)
     certificate: (record) => tables.certificate(record),
     expectEnded: (count) => tables.ended.expect(count),
     ended: (issuer, serial, state) => tables.ended.set(issuer, serial, state),
+    operator: tables.operators.operator,
+    operatorCertified: tables.operators.operatorCertified,
   })
   let following = false
   let missed = false
@@ -110,6 +113,7 @@ export function openView(registry: FollowedRegistry, expiredBefore: EpochMs = 0)
       if (list.length > 0 || tables.ended.size === 0 || !tables.devices.has(device)) return list
       return orNothing(() => registry.certificates({ device, limit: REGISTRY_LIMITS.pageSizeMax }).items.toSorted((a, b) => a.createdAt - b.createdAt)) ?? NONE
     },
+    operatorOf: tables.operators.operatorOf,
     onChange: (listener) => followers.add((row) => listener(row.change, row.sequence)),
     refresh: () => alone(pull),
     [Symbol.dispose]: stop,
@@ -144,6 +148,7 @@ interface Tables {
   readonly byDevice: Map<DeviceId, readonly CertificateRecord[]>
   /** Revoked, superseded, or expired long ago. None of them comes back. */
   readonly ended: SerialSet
+  readonly operators: OperatorsInMemory
   /** Those that are not ended. */
   certificates(): number
   device(device: Device): void
@@ -159,6 +164,7 @@ function emptyTables(expiredBefore: EpochMs): Tables {
   const bySha256: Tables['bySha256'] = new Map()
   const byDevice: Tables['byDevice'] = new Map()
   const ended = openSerialSet()
+  const operators = openOperatorsInMemory()
   let certificates = 0
 
   const putCertificate = (record: CertificateRecord): void => {
@@ -216,6 +222,12 @@ function emptyTables(expiredBefore: EpochMs): Tables {
         putCertificate(fitting(record === undefined ? undefined : certificateAfter(record, change), change))
         return
       }
+      case 'operator-added':
+      case 'operator-role':
+      case 'operator-revoked':
+      case 'operator-certified':
+        operators.apply(change)
+        return
       case 'ca-added':
       case 'ca-state':
       case 'token-added':
@@ -238,6 +250,7 @@ function emptyTables(expiredBefore: EpochMs): Tables {
     bySha256,
     byDevice,
     ended,
+    operators,
     certificates: () => certificates,
     device: (device) => void devices.set(device.id, device),
     certificate: putCertificate,

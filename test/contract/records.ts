@@ -3,7 +3,8 @@
 import { createHash } from 'node:crypto'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import type { Device } from '../../src/core/device.ts'
-import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type KeyHash, type SerialNumber } from '../../src/core/ids.ts'
+import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type KeyHash, type OperatorName, type SerialNumber } from '../../src/core/ids.ts'
+import type { Operator } from '../../src/core/operator.ts'
 import type { CaRecord, CertificateRecord, CertificateState, Change, Registry } from '../../src/core/registry.ts'
 
 export const NOW = 1_800_000_000_000
@@ -38,6 +39,10 @@ export const issued = (name: string, state: 'issued' | 'active' = 'active'): Cha
   ({ kind: 'certificate-issued', issuer: CA, serial: serialOf(name), sha256: printOf(name), der: derOf(name), state })
 export const revoked = (name: string): Change => ({ kind: 'certificate-revoked', issuer: CA, serial: serialOf(name), at: NOW + 5, reason: 'keyCompromise' })
 export const superseded = (name: string): Change => ({ kind: 'certificate-state', issuer: CA, serial: serialOf(name), state: 'superseded' })
+export const operator = (name: string, facts: Partial<Operator> = {}): Operator => ({ name: name as OperatorName, role: 'operator', createdAt: NOW, ...facts })
+export const operatorAdded = (name: string, facts: Partial<Operator> = {}): Change => ({ kind: 'operator-added', operator: operator(name, facts) })
+/** The certificate of this name is this operator's. */
+export const certified = (name: string, of: string): Change => ({ kind: 'operator-certified', name: of as OperatorName, issuer: CA, serial: serialOf(name) })
 export const eventOf = (id: string): AuditEvent => ({ kind: 'device-added', at: NOW, device: id as DeviceId, actor: { kind: 'local' } })
 
 /** The states of all certificates of a device, in the order in which they were planned. The view holds those that have not ended. */

@@ -4,6 +4,7 @@ import { NOW } from './records.ts'
 import { registryContract, type RegistryUnderTest } from './registry.ts'
 import { registryRenewalsContract } from './registry-renewals.ts'
 import { registryFactoryContract } from './registry-factory.ts'
+import { registryOperatorsContract } from './registry-operators.ts'
 import { registryTokensContract } from './registry-tokens.ts'
 
 const sqlite = async (): Promise<RegistryUnderTest> => {
@@ -20,3 +21,4 @@ registryContract('SQLite', sqlite)
 registryTokensContract('SQLite', sqlite)
 registryRenewalsContract('SQLite', sqlite)
 registryFactoryContract('SQLite', sqlite)
+registryOperatorsContract('SQLite', sqlite)

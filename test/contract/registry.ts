@@ -5,9 +5,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import type { Decision } from '../../src/core/decision.ts'
-import type { DeviceId, GroupName, SerialNumber } from '../../src/core/ids.ts'
+import type { DeviceId, GroupName, OperatorName, SerialNumber, TenantId } from '../../src/core/ids.ts'
+import type { Operator } from '../../src/core/operator.ts'
 import type { CaState, CertificateState, Change, Committed, Expectation, Registry } from '../../src/core/registry.ts'
-import { added, CA, ca, derOf, device, eventOf, issued, keyOf, NOW, plan, planned, printOf, revoked, serialOf, superseded } from './records.ts'
+import { added, CA, ca, certified, derOf, device, eventOf, issued, keyOf, NOW, operatorAdded, plan, planned, printOf, revoked, serialOf, superseded } from './records.ts'
 
 export interface RegistryUnderTest {
   open(): Promise<Registry>
@@ -352,18 +353,18 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
 
         test('the last one in force does not go, by whatever change; with another one it may', async () => {
           await operators('x')
-          expect(await outcome([revoked('x')], remain())).toBe('state-transition')
-          expect(await outcome([superseded('x')], remain())).toBe('state-transition')
+          expect(await outcome([revoked('x')], remain())).toBe('last-admin')
+          expect(await outcome([superseded('x')], remain())).toBe('last-admin')
           await operators('y')
-          expect(await outcome([revoked('x'), revoked('y')], remain())).toBe('state-transition')
+          expect(await outcome([revoked('x'), revoked('y')], remain())).toBe('last-admin')
           expect(await outcome([revoked('x')], remain())).toBe('allowed')
-          expect(await outcome([revoked('y')], remain())).toBe('state-transition')
+          expect(await outcome([revoked('y')], remain())).toBe('last-admin')
         })
 
         test('whoever is no operator, or is not in force, does not stand in for one', async () => {
           await operators('x', 'old')
           await must(plan('server', undefined), issued('server'), plan('planned', undefined, { profile: 'operator' }), plan('issued', undefined, { profile: 'operator' }), issued('issued', 'issued'), revoked('old'))
-          expect(await outcome([revoked('x')], remain())).toBe('state-transition')
+          expect(await outcome([revoked('x')], remain())).toBe('last-admin')
           expect(await outcome([revoked('server')], remain())).toBe('allowed')
           await must({ kind: 'certificate-state', issuer: CA, serial: serialOf('issued'), state: 'active' })
           expect(await outcome([revoked('x')], remain())).toBe('allowed')
@@ -372,11 +373,11 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         test('one is out of force at the very millisecond of notAfter', async () => {
           await operators('x')
           await must(plan('y', undefined, { profile: 'operator', notAfter: NOW + 10 }), issued('y'))
-          expect(await outcome([revoked('x')], remain(NOW + 10))).toBe('state-transition')
+          expect(await outcome([revoked('x')], remain(NOW + 10))).toBe('last-admin')
           expect(await outcome([revoked('x')], remain(NOW + 9))).toBe('allowed')
         })
 
-        test('where there is none, nothing goes', async () => expect(await outcome([], remain())).toBe('state-transition'))
+        test('where there is none, nothing goes', async () => expect(await outcome([], remain())).toBe('last-admin'))
 
         test('of 20 who are revoked in one turn, one stays', async () => {
           const names = Array.from({ length: 20 }, (_, i) => `o${i}`)
@@ -384,6 +385,18 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
           const decisions = await Promise.all(names.map((n) => commit([revoked(n)], [remain()])))
           expect(decisions.filter((d) => d.allow)).toHaveLength(19)
           expect(registry.certificates({ state: 'active' }).items).toHaveLength(1)
+        })
+
+        test('the certificate of a viewer, of an operator, of an admin of a tenant or of one who is revoked does not stand in for that of an admin; that of a second admin does', async () => {
+          await operators('x')
+          const others: readonly (readonly [string, Partial<Operator>])[] = [['viewer', { role: 'viewer' }], ['worker', { role: 'operator' }], ['tenant', { role: 'admin', tenant: 'acme' as TenantId }], ['gone', { role: 'admin' }], ['admin', { role: 'admin' }]]
+          for (const [name, facts] of others) await must(operatorAdded(name, facts), plan(name, undefined, { profile: 'operator' }), certified(name, name), issued(name))
+          await must({ kind: 'operator-revoked', name: 'gone' as OperatorName, at: NOW })
+          const demoted = { kind: 'operator-role', name: 'admin' as OperatorName, role: 'operator' } as const
+          expect(await outcome([revoked('x'), demoted], remain())).toBe('last-admin')
+          expect(await outcome([revoked('x'), { kind: 'operator-revoked', name: 'admin' as OperatorName, at: NOW }], remain())).toBe('last-admin')
+          expect(await outcome([revoked('x')], remain())).toBe('allowed')
+          expect(await outcome([demoted], remain())).toBe('last-admin')
         })
       })
 

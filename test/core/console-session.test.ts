@@ -3,7 +3,7 @@ import { CONSOLE_LIMITS } from '../../src/console-limits.ts'
 import { isLoopback, judgeLink, judgeSession, sessionEnds, type ConsoleSession } from '../../src/core/console-session.ts'
 
 const T = 1_800_000_000_000
-const session: ConsoleSession = { id: '00c0ffee', openedAt: T, seenAt: T, source: '127.0.0.1', agent: 'a browser' }
+const session: ConsoleSession = { id: '00c0ffee', by: { kind: 'local' }, openedAt: T, seenAt: T, source: '127.0.0.1', agent: 'a browser' }
 const here = { address: '127.0.0.1', forwarded: false, now: T }
 
 describe('where a browser may be', () => {
@@ -17,7 +17,7 @@ describe('where a browser may be', () => {
 })
 
 describe('a link', () => {
-  const link = { expiresAt: T + CONSOLE_LIMITS.linkMs }
+  const link = { by: { kind: 'local' }, expiresAt: T + CONSOLE_LIMITS.linkMs } as const
 
   test('opens until its ten minutes are over, and not at the millisecond of their end', () => {
     expect(judgeLink({ ...here, link, now: link.expiresAt - 1 }).allow).toBe(true)

@@ -94,7 +94,7 @@ test('is not opened elsewhere without a token, or with one that can be guessed: 
   const config = path.join(program.home, 'sallyport.yaml')
   writeFileSync(config, 'log: { level: info }\nlisten:\n  metrics:\n    host: 0.0.0.0\n')
   const open = program.run('serve', '--ports', 'auto')
-  expect([open.status, open.stderr]).toEqual([78, expect.stringContaining('sallyport.yaml:4:5: listen.metrics: 0.0.0.0 is not loopback, and there is no tokenFile.')])
+  expect([open.status, open.stderr]).toEqual([78, expect.stringContaining('sallyport.yaml:4:11: listen.metrics: 0.0.0.0 is not loopback, and there is no tokenFile.')])
   writeFileSync(path.join(program.home, 't'), 'letmein\n')
   writeFileSync(config, 'listen: { metrics: { host: 0.0.0.0, tokenFile: t } }\n')
   const short = program.run('serve', '--ports', 'auto')

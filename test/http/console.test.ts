@@ -155,6 +155,19 @@ describe('a session', () => {
     expect([answer.status, codeOf(answer)]).toEqual([404, 'console-session-unknown'])
   })
 
+  test('does not outlive the operator who had its link made', async () => {
+    const second = await house.issue('operator', 'second')
+    const made = await asked({ method: 'POST', path: '/v1/console/links', body: '{}', credential: second })
+    const [used, unused] = [await open(String(made.json()['url']).split('#link=')[1] ?? ''), await asked({ method: 'POST', path: '/v1/console/links', body: '{}', credential: second })]
+    const cookie = String(used.headers['set-cookie']).split(';')[0] ?? ''
+    const mine = await signIn()
+    expect((await withCookie(cookie)).status).toBe(200)
+    await house.desk().revoke({ serial: second.serial }, 'keyCompromise')
+    expect(codeOf(await withCookie(cookie))).toBe('console-session-ended')
+    expect(codeOf(await open(String(unused.json()['url']).split('#link=')[1] ?? ''))).toBe('console-link-invalid')
+    expect((await withCookie(mine)).status).toBe(200)
+  })
+
   test('does not outlive the server', async () => {
     const cookie = await signIn()
     admin = await house.openAdmin()
@@ -228,7 +241,7 @@ describe('pages and files', () => {
   })
 
   test('who came with a certificate is told so', async () => {
-    expect((await asked({ path: '/console/session', credential: house.operator })).json()).toMatchObject({ signedIn: true, via: 'certificate', name: house.operator.serial })
+    expect((await asked({ path: '/console/session', credential: house.operator })).json()).toMatchObject({ signedIn: true, via: 'certificate', name: 'operator', role: 'admin' })
   })
 
   test('the page may run our own files alone, and be framed by nobody (A15)', async () => {

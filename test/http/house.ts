@@ -104,7 +104,7 @@ export async function openHouse(): Promise<House> {
       return { cert: certificate + chain.join(''), key: pemOf(key), serial }
     },
     async openAdmin() {
-      const web = openConsole({ audit: home.audit, clock })
+      const web = openConsole({ audit: home.audit, view: home.view, clock })
       const admin: AdminServer = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },

@@ -21,8 +21,8 @@ function fakeRegistry(): FollowedRegistry & { commit(...changes: Change[]): void
   const records = new Map<string, CertificateRecord>()
   const keep = (change: Change): void => {
     if ('certificate' in change) records.set(change.certificate.serial, change.certificate)
-    const record = 'serial' in change ? records.get(change.serial) : undefined
-    const after = record === undefined || !('serial' in change) ? undefined : certificateAfter(record, change)
+    const record = 'serial' in change && change.kind !== 'operator-certified' ? records.get(change.serial) : undefined
+    const after = record === undefined || !('serial' in change) || change.kind === 'operator-certified' ? undefined : certificateAfter(record, change)
     if (after?.allow === true) records.set(after.value.serial, after.value)
   }
   const write = (changes: readonly Change[]): readonly FeedRow[] => {

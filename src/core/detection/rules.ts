@@ -1,5 +1,5 @@
 // What the detection ladder is told by its operator: how far it may go, with whom, and from how many on. It holds the
-// defaults, and why they are what they are; how they are written down is in read-rules.ts.
+// defaults, and why they are what they are; how they are written down is in config/detection.ts.
 
 import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import type { Rung, Signal } from '../../vocabulary.ts'

@@ -6,6 +6,7 @@ import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
 import type { DeviceState } from '../../core/device.ts'
 import type { DeviceId } from '../../core/ids.ts'
 import type { CertificateRecord, Change, Expectation } from '../../core/registry.ts'
+import { prepareOperatorExpectations } from './operators.ts'
 
 /** Judges one expectation of a commit of `changes`, before they are made. */
 export type JudgeExpectation = (expected: Expectation, changes: readonly Change[]) => Decision<void>
@@ -41,7 +42,7 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
   const caNow = db.prepare('SELECT state FROM cas WHERE name = ?')
   const tokenNow = db.prepare('SELECT revoked_at, suspended_at FROM tokens WHERE name = ?')
   const inUse = db.prepare("SELECT serial FROM certificates WHERE state = ? AND issuer = ? AND not_after > ? AND profile NOT IN ('root', 'issuing', 'ocsp-responder') LIMIT 1")
-  const operators = db.prepare("SELECT issuer || '/' || serial AS name FROM certificates WHERE state = 'active' AND profile = 'operator' AND not_after > ?")
+  const judgeOperators = prepareOperatorExpectations(db)
 
   return (expected, changes) => {
     switch (expected.kind) {
@@ -74,11 +75,9 @@ export function prepareExpectations(db: DatabaseSync): JudgeExpectation {
         const others = inForce.all(expected.device, expected.now).filter((row) => !keys.has(row['key']) && !ended.has(String(row['name']))).length
         return others + coming.length <= expected.max ? HOLDS : deny('certificates-limit', `${expected.device} would have ${others + coming.length} of at most ${expected.max}`)
       }
-      case 'operators-remain': {
-        const ended = endedBy(changes)
-        const remain = operators.all(expected.now).some((row) => !ended.has(String(row['name'])))
-        return remain ? HOLDS : deny('state-transition', 'this is the last operator certificate in force')
-      }
+      case 'operators-remain':
+      case 'operator-open':
+        return judgeOperators(expected, changes, endedBy(changes))
       case 'ca-state': {
         const state = caNow.get(expected.name)?.['state']
         return expected.states.some((s) => s === state) ? HOLDS : deny('ca-step', `${expected.name} is ${String(state ?? 'not there')}`)

@@ -4,8 +4,10 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CertificatePlan, CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
 import type { Device } from '../../core/device.ts'
 import type { Fingerprint } from '../../core/ids.ts'
+import type { Operator } from '../../core/operator.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { parseChange } from '../change-json.ts'
+import { prepareOperatorReads } from './operators.ts'
 import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, parseJournal, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
 import { endKey, prepareRenewalReads } from './renewals.ts'
@@ -19,6 +21,8 @@ export interface Loaded {
   /** How many have ended: said before the first of them. */
   expectEnded(count: number): void
   ended(issuer: CertificateRecord['issuer'], serial: string, state: CertificateRecord['state']): void
+  operator(operator: Operator): void
+  operatorCertified(issuer: CertificateRecord['issuer'], serial: string, name: Operator['name']): void
 }
 
 export interface Reader extends Reads {
@@ -97,6 +101,7 @@ export function prepareReader(db: DatabaseSync): Reader {
   const ended = db.prepare('SELECT issuer, serial FROM certificates WHERE state = ?', { returnArrays: true })
   const tokenReads = prepareTokenReads(db)
   const renewals = prepareRenewalReads(db)
+  const { loadOperators, ...operatorReads } = prepareOperatorReads(db)
   const lastSequence = (): number => Number(last.get()?.['sequence'] ?? 0)
 
   return {
@@ -109,6 +114,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     },
     lastSequence,
     ...tokenReads,
+    ...operatorReads,
     device(id) {
       const row = device.get(id)
       return row === undefined ? undefined : parseDevice(row)
@@ -172,6 +178,7 @@ export function prepareReader(db: DatabaseSync): Reader {
             into.ended(issuer as CertificateRecord['issuer'], serial as string, state)
           }
         }
+        loadOperators(into)
         return lastSequence()
       } finally {
         if (db.isTransaction) db.exec('COMMIT')

@@ -9,6 +9,7 @@ import type { CaRecord, CaState, CertificatePlan, CertificateRecord, Change } fr
 import { caStep, certificateAfter, deviceAfter, type CertificateChange, type DeviceChange } from '../apply.ts'
 import { prepareCrlChanges, prepareOutChanges } from './publication.ts'
 import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_COLUMNS, deviceValues, parseCertificate, parseDevice, prepareTuples } from './rows.ts'
+import { prepareOperatorChanges } from './operators.ts'
 import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
 
@@ -24,6 +25,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const changeToken = prepareTokenChanges(db)
   const numberCrl = prepareCrlChanges(db)
   const changeRenewal = prepareRenewalChanges(db)
+  const changeOperator = prepareOperatorChanges(db)
 
   return (change) => {
     switch (change.kind) {
@@ -61,6 +63,11 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
       case 'renewal-order-ended':
       case 'expiry-told':
         return changeRenewal(change)
+      case 'operator-added':
+      case 'operator-role':
+      case 'operator-revoked':
+      case 'operator-certified':
+        return changeOperator(change)
       default:
         return unreachable(change)
     }
