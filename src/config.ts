@@ -3,6 +3,7 @@
 // config/table.ts; here is what several of them mean together.
 
 import { hostname } from 'node:os'
+import type { AuditExport } from './config/audit-export.ts'
 import { detectionOf } from './config/detection.ts'
 import { isHost } from './config/kinds.ts'
 import { invalid, readLayers, type Environment, type Layers } from './config/layers.ts'
@@ -66,6 +67,7 @@ export interface Config {
   readonly detection: DetectionRules
   readonly renewal: RenewalRules
   readonly enroll: EnrollRules
+  readonly auditExport: readonly AuditExport[]
   readonly logLevel: LogLevel
   /** Absolute. */
   readonly policyFile: string
@@ -129,6 +131,7 @@ export function readConfig(home: string, environment: Environment, flags: Config
         sameKey: settings['renewal.sameKey'],
       },
       enroll: { serverKeys: settings['enroll.serverKeys'], channelBinding: settings['enroll.channelBinding'] },
+      auditExport: settings['audit.export'],
       logLevel: settings['log.level'],
       policyFile: settings.policy,
       passphraseFile: settings.passphraseFile,

@@ -15,7 +15,7 @@ import { failureOf, SallyportError } from './core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
 import type { Applied, ApplyRequest } from './core/policy-desk.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
-import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, DeviceQuery, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
+import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
@@ -265,7 +265,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     revoke,
     revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, decrees: ports.decrees, clock, actor }, order),
     journal: (query) => Promise.resolve(registry.journal(query)),
-    devices: (query: DeviceQuery): Promise<Page<Device>> => Promise.resolve(registry.devices(query)),
+    devices: async ({ expiringWithinMs, ...query }) => registry.devices({ ...query, ...(expiringWithinMs === undefined ? {} : { expiring: { now: clock(), before: clock() + expiringWithinMs } }) }),
     // Promises that start with a throw must reject, not throw: hence async.
     device: async (id) => ({ ...known(id), certificates: allCertificatesOf(id).toSorted((a, b) => b.createdAt - a.createdAt) }),
     certificates: (query: CertificateQuery): Promise<Page<CertificateRecord>> => Promise.resolve(registry.certificates(query)),

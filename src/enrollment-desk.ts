@@ -69,6 +69,7 @@ export function openEnrollmentDesk(ports: EnrollmentPorts, actor: Actor): Enroll
       const { items, ...rest } = registry.tokens(query)
       return Promise.resolve({ items: items.map(shownToken), ...rest })
     },
+    token: async (name) => shownToken(knownToken(name)),
     async revokeToken(name) {
       const token = knownToken(name)
       if (token.revokedAt === undefined) {
@@ -86,6 +87,7 @@ export function openEnrollmentDesk(ports: EnrollmentPorts, actor: Actor): Enroll
       return shownToken(knownToken(name))
     },
     enrollments: (query) => Promise.resolve(registry.enrollments(query)),
+    enrollment: async (id) => registry.enrollment(id) ?? refuse('enrollment-not-found', id),
     async decideEnrollment(id, state) {
       const { device } = registry.enrollment(id) ?? refuse('enrollment-not-found', id)
       const at = clock()
@@ -185,6 +187,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     if (usedBefore && isOver(ofDevice, asked, now)) return deny('token-used-up', 'its certificate is over')
     const known = registry.device(device)
     if (known === undefined && !token.register) return deny('device-unknown', device)
+    if (known !== undefined && token.tenant !== undefined && known.tenant !== token.tenant) return deny('token-device', `${device} is of another tenant`)
     const key = serverKey === undefined ? undefined : await generateKeyAside(serverKey)
     const plan = judgeEnrollment(key === undefined ? csr : underKey(csr, key), known ?? newDevice(device, token, now))
     if (!plan.allow) return plan
@@ -307,7 +310,7 @@ function isFrom(token: TokenRecord, address: string): boolean {
 }
 
 function newDevice(id: DeviceId, token: TokenRecord, now: EpochMs): Device {
-  return { id, tenant: DEFAULT_TENANT, groups: token.groups, attributes: {}, state: 'active', createdAt: now, revision: 1 }
+  return { id, tenant: token.tenant ?? DEFAULT_TENANT, groups: token.groups, attributes: {}, state: 'active', createdAt: now, revision: 1 }
 }
 
 /** Where a token asks for an operator: what one has said, or that one is waited for. */

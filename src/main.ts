@@ -171,7 +171,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
-    status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
+    version: options.version, status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     console: web,
     log: say,
   })
@@ -186,7 +186,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   stack.defer(() => enroll.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: say }))
   const observing = stack.use(await openObserving({
-    listen: config.listen.metrics, meters, home, broker, store, expiries: own, tls: inForce.tls, closing: options.signal, clock: Date.now,
+    listen: config.listen.metrics, auditExport: config.auditExport, meters, home, broker, store, expiries: own, tls: inForce.tls, closing: options.signal, clock: Date.now,
     policyGeneration: () => policies.inForce().policy.generation,
     signers: () => signers.map(({ ca, pid }) => ({ ca, up: pid !== undefined })),
     log: say,

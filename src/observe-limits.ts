@@ -14,4 +14,17 @@ export const OBSERVE_LIMITS = {
   feedLookChanges: 1_000,
   /** A token that somebody could guess would be none. */
   tokenCharsMin: 32,
+  /** Receivers of the audit log: each reads it for itself. */
+  exportTargetsMax: 8,
+  /** What one delivery holds in memory, and a receiver must take at once. A record is shorter than a line of the log may be. */
+  exportBatchBytesMax: 1024 * 1024,
+  exportLookMs: 1_000,
+  exportAnswerMs: 30_000,
+  /** A syslog receiver acknowledges nothing: what was written is taken for delivered when the connection has stood for so long after it. */
+  syslogStandsMs: 500,
+  /** Between two tries: doubled each time, up to the last. */
+  exportRetryMs: 1_000,
+  exportRetryMaxMs: 60_000,
+  /** A receiver that is away is complained about so often. */
+  exportComplainMs: 600_000,
 } as const

@@ -1,8 +1,10 @@
 // What those who watch are shown: metrics and health of the whole program, put together from its rooms and served at a door of its own.
 
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Broker } from './broker/broker.ts'
+import type { AuditExport } from './config/audit-export.ts'
 import type { MetricsListen } from './config.ts'
 import { SallyportError } from './core/errors.ts'
 import { judgeHealth, type Health } from './core/health.ts'
@@ -12,6 +14,10 @@ import { newTraffic, type Timing, type Traffic } from './core/traffic.ts'
 import type { OpenHome } from './home.ts'
 import { OBSERVE_LIMITS } from './observe-limits.ts'
 import { openDiskProbe } from './observe/disk-probe.ts'
+import { openExporter, type Exporter } from './observe/export/exporter.ts'
+import { openHttps } from './observe/export/https.ts'
+import type { Receiver } from './observe/export/receiver.ts'
+import { openSyslog } from './observe/export/syslog.ts'
 import { openMetrics, type Metrics } from './observe/metrics.ts'
 import { openObserveServer, type ObserveServer, type ObserveTls } from './observe/server.ts'
 
@@ -29,6 +35,7 @@ export function openMeters(version: string): Meters {
 
 export interface ObservingPorts {
   readonly listen: MetricsListen
+  readonly auditExport: readonly AuditExport[]
   readonly meters: Meters
   readonly home: Pick<OpenHome, 'registry' | 'view' | 'audit' | 'paths'>
   readonly broker: Pick<Broker, 'sessionCount'>
@@ -40,12 +47,41 @@ export interface ObservingPorts {
   readonly closing: AbortSignal
   readonly tls: ObserveTls
   readonly clock: () => number
-  readonly log: (level: 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+  readonly log: (level: 'info' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
-/** Opens the door. Failures: 'port-in-use', 'config-invalid' for a token that is none. */
+/** Begins to send the audit log to those who are to have it. Failure: 'config-invalid' for a file that cannot be read. */
+function openAuditExports({ auditExport, home, clock, log }: Pick<ObservingPorts, 'auditExport' | 'home' | 'clock' | 'log'>): readonly (Exporter & { readonly receiver: string })[] {
+  return auditExport.map((target) => Object.assign(openExporter({
+    log: home.paths.audit,
+    // A receiver that is named by another URL is another one, and gets everything.
+    positionFile: path.join(home.paths.data, `audit-export-${createHash('sha256').update(target.url).digest('hex').slice(0, POSITION_CHARS)}.json`),
+    receiver: receiverOf(target), name: new URL(target.url).host, clock, chance: Math.random, say: log,
+  }), { receiver: new URL(target.url).host }))
+}
+
+const POSITION_CHARS = 16
+
+function receiverOf({ protocol, host, port, url, caFile, tokenFile }: AuditExport): Receiver {
+  const ca = caFile === undefined ? undefined : fileOf(caFile, 'caFile')
+  if (protocol === 'https') return openHttps({ url, ca, token: tokenFile === undefined ? undefined : fileOf(tokenFile, 'tokenFile').trim() })
+  return openSyslog({ host, port, tls: protocol === 'syslog-tcp' ? undefined : ca === undefined ? {} : { ca } })
+}
+
+function fileOf(file: string, key: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (cause) {
+    throw new SallyportError('config-invalid', `The file ${file} cannot be read.`, { fix: `Check audit.export.${key} in sallyport.yaml, and who owns the file.`, cause })
+  }
+}
+
+/** Opens the door, and begins to send the audit log away. Failures: 'port-in-use', 'config-invalid' for a token that is none or a file that cannot be read. */
 export async function openObserving(ports: ObservingPorts): Promise<ObserveServer> {
   const { home, meters, store, listen } = ports
+  await using opening = new AsyncDisposableStack()
+  const exports = openAuditExports(ports)
+  for (const each of exports) opening.use(each)
   const probe = openDiskProbe(path.join(home.paths.data, '.probe'), ports.clock)
   meters.metrics.read({
     traffic: meters.traffic,
@@ -56,6 +92,7 @@ export async function openObserving(ports: ObservingPorts): Promise<ObserveServe
     sessionStoreOk: () => store.health.ok,
     signers: ports.signers,
     expiries: ports.expiries,
+    auditExports: () => exports.map(({ receiver, sent }) => ({ receiver, behind: home.audit.size.bytes - sent })),
   })
   async function health(): Promise<Health> {
     return judgeHealth({
@@ -65,7 +102,9 @@ export async function openObserving(ports: ObservingPorts): Promise<ObserveServe
       expiries: ports.expiries(), signers: ports.signers(),
     })
   }
-  return openObserveServer({ listen, guarded: listen.tokenFile === undefined ? undefined : { tls: ports.tls, token: tokenIn(listen.tokenFile) }, metrics: meters.metrics, health, log: ports.log })
+  const server = opening.use(await openObserveServer({ listen, guarded: listen.tokenFile === undefined ? undefined : { tls: ports.tls, token: tokenIn(listen.tokenFile) }, metrics: meters.metrics, health, log: ports.log }))
+  const stack = opening.move()
+  return { url: server.url, replaceTls: (tls) => server.replaceTls(tls), [Symbol.asyncDispose]: () => stack.disposeAsync() }
 }
 
 function tokenIn(file: string): string {

@@ -250,6 +250,7 @@ export const RESERVED_ROOT_PREFIX = '$'
 
 /** The admin API. What begins with a colon is filled in by the caller, percent-encoded. */
 export const ADMIN_PATHS = {
+  openapi: '/openapi.json',
   status: '/v1/status',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
@@ -267,12 +268,14 @@ export const ADMIN_PATHS = {
   certificate: '/v1/certificates/:serial',
   revocations: '/v1/revocations',
   tokens: '/v1/tokens',
+  token: '/v1/tokens/:token',
   tokenRevoke: '/v1/tokens/:token/revoke',
   tokenSuspension: '/v1/tokens/:token/suspension',
   claims: '/v1/tokens/claim',
   manufacturers: '/v1/tokens/manufacturer',
   journal: '/v1/journal',
   enrollments: '/v1/enrollments',
+  enrollment: '/v1/enrollments/:request',
   enrollmentDecision: '/v1/enrollments/:request/decision',
   massRevocations: '/v1/revocations/many',
   renewalOrders: '/v1/renewals',

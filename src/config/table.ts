@@ -7,6 +7,7 @@ import { parseGroupName, printable, type GroupName } from '../core/ids.ts'
 import { DEFAULT_RENEWAL } from '../core/renewal.ts'
 import { BROKER_LIMITS, LIFE, X509_LIMITS } from '../limits.ts'
 import { PKI_LIMITS } from '../pki-limits.ts'
+import { auditExport } from './audit-export.ts'
 import { DETECTION_ROWS, DETECTION_SECTIONS } from './detection.ts'
 import { bytes, file, host, hosts, integer, origins, text, word, type Kind } from './kinds.ts'
 import { optionalRow, row, type Preset, type Section, type Settings } from './rows.ts'
@@ -79,6 +80,7 @@ export const SECTIONS = {
   renewal: { text: 'Renewal of certificates: docs/renewal.md.' },
   enroll: { text: 'What the enrollment door asks of requests, and offers: docs/enrollment.md.' },
   log: { text: 'The log of the program, on stderr.' },
+  audit: { text: 'The audit log: docs/observability.md.' },
 } as const satisfies Readonly<Record<string, Section>>
 
 export const TABLE = {
@@ -117,6 +119,7 @@ export const TABLE = {
   'enroll.serverKeys': row(word(['refused', 'allowed']), { preset: DEFAULT_ENROLL.serverKeys, effect: 'live', text: 'Whether a device may have its key made here (serverkeygen).' }),
   'enroll.channelBinding': row(word(BINDING_RULES), { preset: DEFAULT_ENROLL.channelBinding, effect: 'live', text: 'Whether each request must be bound to its TLS connection.' }),
   'log.level': row(word(LOG_LEVELS), { preset: 'info', effect: 'live', text: 'How much is said.' }),
+  'audit.export': row(auditExport, { preset: [], effect: 'restart', text: 'To whom the audit log is sent as it is written; each receiver gets every record, in order, at least once.' }),
 } as const
 
 export type Key = keyof typeof TABLE

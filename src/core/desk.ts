@@ -133,12 +133,18 @@ export interface AuditVerdict {
 /** A record of the audit log as it stands in data/audit.ndjson (ECS field names, dotted or nested as written). */
 export type AuditRecord = Readonly<Record<string, unknown>>
 
+/** As the registry's, from now on. */
+export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
+  /** Its certificates that are in force end within this time. */
+  readonly expiringWithinMs?: number | undefined
+}
+
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
 export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, ConsoleDesk, ReportsDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>
-  devices(query: DeviceQuery): Promise<Page<Device>>
+  devices(query: DeviceListQuery): Promise<Page<Device>>
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
   /** Groups and attributes, in force for connected sessions when it resolves. */
   describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>

@@ -1,7 +1,7 @@
 // What an operator does about enrollment: tokens made, listed, revoked, and requests that wait approved or rejected.
 
-import type { EpochMs, GroupName, SerialNumber, TokenName } from './ids.ts'
-import type { EnrollmentQuery, Page, PageQuery } from './registry.ts'
+import type { EpochMs, GroupName, SerialNumber, TenantId, TokenName } from './ids.ts'
+import type { EnrollmentQuery, Page, TokenQuery } from './registry.ts'
 import type { EnrollmentRecord, EnrollmentState, ManufacturerRule, TokenProof, TokenRecord, TokenTarget } from './token.ts'
 
 export interface NewToken {
@@ -10,6 +10,7 @@ export interface NewToken {
   readonly groups: readonly GroupName[]
   readonly networks: readonly string[]
   readonly approve: TokenRecord['approve']
+  readonly tenant?: TenantId
   readonly uses: number
   /** How long it can be used, from now. */
   readonly lifeMs: number
@@ -47,12 +48,14 @@ export interface EnrollmentDesk {
   createClaim(token: NewToken, csr: string): Promise<ClaimMade>
   /** Certificates of a CA that is trusted prove it, each for the device that it names. */
   admitManufacturer(token: NewToken, rule: ManufacturerRule): Promise<TokenShown>
-  tokens(query: PageQuery): Promise<Page<TokenShown>>
+  tokens(query: TokenQuery): Promise<Page<TokenShown>>
+  token(name: TokenName): Promise<TokenShown>
   /** Refused from now on, or no longer. */
   suspendToken(name: TokenName, suspended: boolean): Promise<TokenShown>
   /** Who has its certificate keeps it. The certificate of a claim is revoked with it. */
   revokeToken(name: TokenName): Promise<TokenShown>
   enrollments(query: EnrollmentQuery): Promise<Page<EnrollmentRecord>>
+  enrollment(id: string): Promise<EnrollmentRecord>
   /** The device gets its certificate, or its refusal, when it asks again. */
   decideEnrollment(id: string, state: Exclude<EnrollmentState, 'pending'>): Promise<EnrollmentRecord>
 }

@@ -28,7 +28,7 @@ export type SessionKey = Branded<'SessionKey'>
 /** Milliseconds since 1970-01-01T00:00:00Z. */
 export type EpochMs = number
 
-/** Until tenants arrive there is one. */
+/** That of everything of which nothing else is said. */
 export const DEFAULT_TENANT = 'default' as TenantId
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/

@@ -193,20 +193,30 @@ export interface Page<T> {
 }
 
 /** What is undefined is not asked for. */
-export interface DeviceQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly group?: GroupName | undefined; readonly state?: DeviceState | undefined }
-export interface CertificateQuery { readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined; readonly profile?: ProfileName | undefined; readonly through?: TokenName | undefined }
+export interface DeviceQuery extends PageQuery {
+  readonly tenant?: TenantId | undefined
+  readonly group?: GroupName | undefined
+  readonly state?: DeviceState | undefined
+  /** Stands in the id, in whatever case; there are no wildcards. */
+  readonly q?: string | undefined
+  readonly attribute?: { readonly name: string; readonly value: string } | undefined
+  /** It has a certificate in force at `now`, and none that lasts until `before`. */
+  readonly expiring?: { readonly now: EpochMs; readonly before: EpochMs } | undefined
+}
+export interface CertificateQuery { readonly tenant?: TenantId | undefined; readonly after?: string | undefined; readonly limit?: number | undefined; readonly device?: DeviceId | undefined; readonly issuer?: CaName | undefined; readonly state?: CertificateState | undefined; readonly profile?: ProfileName | undefined; readonly through?: TokenName | undefined }
 
 /** Who planned a certificate: `name` needs `by`. What was observed, and what older versions planned, was planned by nobody. */
-export interface JournalQuery extends PageQuery { readonly state?: 'planned' | undefined; readonly by?: Actor['kind'] | undefined; readonly name?: string | undefined; readonly through?: TokenName | undefined }
+export interface JournalQuery extends PageQuery { readonly tenant?: TenantId | undefined; readonly state?: 'planned' | undefined; readonly by?: Actor['kind'] | undefined; readonly name?: string | undefined; readonly through?: TokenName | undefined }
 
 /** A certificate, and who planned it. */
 export type JournalEntry = CertificateRecord & { readonly by?: Actor }
 
 export interface PageQuery { readonly after?: string | undefined; readonly limit?: number | undefined }
+export interface TokenQuery extends PageQuery { readonly tenant?: TenantId | undefined }
 /** Certificates of devices that are in force or on their way and end from `from` on and before `until`. */
 export interface ExpiringCertificatesQuery extends PageQuery { readonly from: EpochMs; readonly until: EpochMs; readonly group?: GroupName | undefined }
 /** Those that wait, unless another state is asked for. */
-export interface EnrollmentQuery extends PageQuery { readonly state?: EnrollmentState | undefined }
+export interface EnrollmentQuery extends PageQuery { readonly tenant?: TenantId | undefined; readonly state?: EnrollmentState | undefined }
 
 /**
  * The durable registry. `commit` is atomic and durable (fsync) when its promise resolves; commits are totally ordered;
@@ -231,7 +241,7 @@ export interface Registry {
   /** Those that are active. */
   crossCertificates(): readonly CrossCertificate[]
   token(name: TokenName): TokenRecord | undefined
-  tokens(query: PageQuery): Page<TokenRecord>
+  tokens(query: TokenQuery): Page<TokenRecord>
   /** Tokens that a certificate proves: the claim of this key, the rules for the manufacturer whose CA has it. In the order of their names. */
   tokensProvenBy(sha256: KeyHash): readonly TokenRecord[]
   /** The token that is the password of this device, and not revoked. As quick where there is none. */

@@ -3,7 +3,7 @@
 // secret in constant time and by a hash, for it is kept nowhere, a certificate by TLS.
 
 import { allow, deny, type Decision } from './decision.ts'
-import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, TokenName } from './ids.ts'
+import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, TenantId, TokenName } from './ids.ts'
 
 /** What a token is for: a device, or every device whose id fits a pattern in which `*` is any run of characters. */
 export type TokenTarget = { readonly device: DeviceId } | { readonly pattern: string }
@@ -42,6 +42,8 @@ export interface TokenRecord {
   /** Networks from which it may be used; none: from everywhere. */
   readonly networks: readonly string[]
   readonly approve: 'auto' | 'operator'
+  /** An operator of this tenant made it: it is good for devices of this tenant alone, and registers them there. */
+  readonly tenant?: TenantId
   readonly usesMax: number
   readonly uses: number
   readonly createdAt: EpochMs

@@ -84,7 +84,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
       const { results } = addedSchema.parse(await call('POST', ADMIN_PATHS.devices, { devices }))
       return results.map(addedOf)
     },
-    devices: (query) => get<Page<Device>>(ADMIN_PATHS.devices, { ...query }),
+    devices: ({ attribute, ...query }) => get<Page<Device>>(ADMIN_PATHS.devices, { ...query, attribute: attribute && `${attribute.name}=${attribute.value}` }),
     device: (id) => get(at(ADMIN_PATHS.device, id)),
     describeDevice: (id, description) => call<Device>('PATCH', at(ADMIN_PATHS.device, id), description),
     changeDevice: (id, action) => call('POST', at(ADMIN_PATHS.deviceState, id), { action }),
@@ -112,11 +112,13 @@ export function openAdminClient(credential: AdminCredential): Desk {
     clearDetection: (id) => call<DetectionCleared>('POST', at(ADMIN_PATHS.deviceDetectionClear, id), {}),
     createTokens: async (tokens) => (await call<{ items: readonly TokenMade[] }>('POST', ADMIN_PATHS.tokens, { tokens })).items,
     tokens: ({ after, limit }) => get<Page<TokenShown>>(ADMIN_PATHS.tokens, { after, limit }),
+    token: (name) => get<TokenShown>(at(ADMIN_PATHS.token, name)),
     createClaim: (token, csr) => call<ClaimMade>('POST', ADMIN_PATHS.claims, { token, csr }),
     admitManufacturer: (token, rule) => call<TokenShown>('POST', ADMIN_PATHS.manufacturers, { token, rule }),
     suspendToken: (name, suspended) => call<TokenShown>('POST', at(ADMIN_PATHS.tokenSuspension, name), { suspended }),
     revokeToken: (name) => call<TokenShown>('POST', at(ADMIN_PATHS.tokenRevoke, name), {}),
     enrollments: ({ after, limit, state }) => get<Page<EnrollmentRecord>>(ADMIN_PATHS.enrollments, { after, limit, state }),
+    enrollment: (id) => get<EnrollmentRecord>(at(ADMIN_PATHS.enrollment, id)),
     decideEnrollment: (id, state) => call<EnrollmentRecord>('POST', at(ADMIN_PATHS.enrollmentDecision, id), { state }),
     orderRenewal: (order) => call<RenewalOrdered>('POST', ADMIN_PATHS.renewalOrders, order),
     renewalOrders: async () => (await get<{ items: readonly RenewalProgress[] }>(ADMIN_PATHS.renewalOrders)).items,

@@ -12,6 +12,7 @@ import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
 import type { Actor } from '../core/audit.ts'
 import { allow } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
+import { limitToTenant } from '../core/tenant-desk.ts'
 import { SallyportError } from '../core/errors.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
@@ -19,6 +20,7 @@ import { addConsole, isOpen } from './console.ts'
 import type { ConsoleAccess } from './console-access.ts'
 import type { ConsoleFiles } from './console-files.ts'
 import { judgeRole, openOperatorGate, type Admitted } from './operator-gate.ts'
+import { openApiOf } from './openapi.ts'
 import { problemOfFailure } from './parse-request.ts'
 import { problemOf, type Problem } from './problem.ts'
 import { ROUTES } from './routes.ts'
@@ -39,6 +41,8 @@ export interface AdminPorts {
   readonly view: RegistryView
   readonly audit: AuditSink
   readonly clock: () => EpochMs
+  /** Of this program. */
+  readonly version: string
   readonly deskFor: (actor: Actor) => Desk
   readonly status: () => Readonly<Record<string, unknown>>
   /** The console, which is served on the same port. */
@@ -163,10 +167,11 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   function deskOf(who: Admitted | undefined): Desk {
     // The gate stands before every route: nobody comes here without having passed it.
     if (who === undefined) throw new SallyportError('internal', 'A request was not judged.')
-    return ports.deskFor(who.actor)
+    const desk = ports.deskFor(who.actor)
+    return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant)
   }
 
-  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), status: ports.status })
+  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), status: ports.status, document: once(() => openApiOf(ROUTES, ports.version)) })
 
   const url = await listen(app, ports.listen)
   return {
@@ -185,6 +190,12 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
       await closed
     },
   }
+}
+
+/** Made when it is first asked for: most servers are never asked. */
+function once<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined
+  return () => (made ??= { value: make() }).value
 }
 
 type App = { listen(options: { host: string; port: number }): Promise<string>; readonly server: { address(): unknown } }

@@ -9,25 +9,25 @@ import { route } from './route.ts'
 
 export const CERTIFICATE_ROUTES = {
   certificates: route({
-    method: 'GET', path: ADMIN_PATHS.certificates, role: 'viewer', tag: 'certificates',
+    method: 'GET', path: ADMIN_PATHS.certificates, role: 'viewer', tenants: 'own', tag: 'certificates',
     summary: 'Lists certificates, in pages.',
     query: requests.certificateQuery, answer: answers.certificatePage, example: { query: 'device=pump-17&state=active' },
     act: ({ desk, query }) => desk.certificates(query),
   }),
   certificate: route({
-    method: 'GET', path: ADMIN_PATHS.certificate, role: 'viewer', tag: 'certificates',
+    method: 'GET', path: ADMIN_PATHS.certificate, role: 'viewer', tenants: 'own', tag: 'certificates',
     summary: 'Shows a certificate, in PEM, too.',
     params: z.strictObject({ serial: requests.serialNumber }), answer: answers.certificateShown, reasons: ['certificate-not-found'],
     act: ({ desk, params: { serial } }) => desk.certificate(serial),
   }),
   journal: route({
-    method: 'GET', path: ADMIN_PATHS.journal, role: 'viewer', tag: 'certificates',
+    method: 'GET', path: ADMIN_PATHS.journal, role: 'viewer', tenants: 'own', tag: 'certificates',
     summary: 'Says who planned which certificate, in the order in which they did.',
     query: journalQuery, answer: answers.journalPage, example: { query: 'by=operator' },
     act: ({ desk, query }) => desk.journal(query),
   }),
   revoke: route({
-    method: 'POST', path: ADMIN_PATHS.revocations, role: 'operator', tag: 'certificates',
+    method: 'POST', path: ADMIN_PATHS.revocations, role: 'operator', tenants: 'own', tag: 'certificates',
     summary: 'Revokes a certificate, or all of a device. Their sessions are closed when this is answered.',
     body: requests.revocation, answer: answers.revoked, reasons: ['device-not-found', 'certificate-not-found', 'certificate-purpose', 'state-transition'],
     example: { body: { device: 'pump-17', reason: 'keyCompromise' } },

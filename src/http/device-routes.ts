@@ -16,13 +16,13 @@ const EXAMPLE_CSR = '-----BEGIN CERTIFICATE REQUEST-----\n…\n-----END CERTIFIC
 
 export const DEVICE_ROUTES = {
   devices: route({
-    method: 'GET', path: ADMIN_PATHS.devices, role: 'viewer', tag: 'devices',
+    method: 'GET', path: ADMIN_PATHS.devices, role: 'viewer', tenants: 'own', tag: 'devices',
     summary: 'Lists devices in the order of their ids, in pages.',
     query: requests.deviceQuery, answer: answers.devicePage, example: { query: 'group=sensors&limit=100' },
     act: ({ desk, query }) => desk.devices(query),
   }),
   addDevice: route({
-    method: 'POST', path: ADMIN_PATHS.devices, role: 'operator', tag: 'devices', status: 201, bodyBytesMax: HTTP_LIMITS.bulkBodyBytesMax,
+    method: 'POST', path: ADMIN_PATHS.devices, role: 'operator', tenants: 'own', tag: 'devices', status: 201, bodyBytesMax: HTTP_LIMITS.bulkBodyBytesMax,
     summary: 'Registers a device, or many at once: then each has a result of its own, and a refused one stops no other.',
     body: z.union([requests.newDevice, requests.newDevices]), answer: z.union([answers.device, answers.devicesAdded]),
     reasons: ['device-exists', 'device-id-invalid', 'group-invalid', 'attribute-invalid', 'key-in-use', 'password-weak', 'revision-conflict'],
@@ -31,20 +31,20 @@ export const DEVICE_ROUTES = {
     act: async ({ desk, body }) => ('devices' in body ? { results: await addAll(desk, body.devices) } : desk.addDevice(body)),
   }),
   device: route({
-    method: 'GET', path: ADMIN_PATHS.device, role: 'viewer', tag: 'devices',
+    method: 'GET', path: ADMIN_PATHS.device, role: 'viewer', tenants: 'own', tag: 'devices',
     summary: 'Shows a device, with its certificates, newest first.',
     params, answer: answers.deviceShown, reasons: ['device-not-found'],
     act: ({ desk, params: { id } }) => desk.device(id),
   }),
   describeDevice: route({
-    method: 'PATCH', path: ADMIN_PATHS.device, role: 'operator', tag: 'devices',
+    method: 'PATCH', path: ADMIN_PATHS.device, role: 'operator', tenants: 'own', tag: 'devices',
     summary: 'Changes groups and attributes of a device; its sessions are judged by them when this is answered.',
     params, body: requests.description, answer: answers.device, reasons: ['device-not-found', 'group-invalid', 'attribute-invalid', 'revision-conflict'],
     example: { body: { groups: ['sensors', 'north'], attributes: { site: 'north', rack: null }, revision: 1 } },
     act: ({ desk, params: { id }, body }) => desk.describeDevice(id, body),
   }),
   enroll: route({
-    method: 'POST', path: ADMIN_PATHS.deviceEnroll, role: 'operator', tag: 'devices',
+    method: 'POST', path: ADMIN_PATHS.deviceEnroll, role: 'operator', tenants: 'own', tag: 'devices',
     summary: 'Issues a certificate for the key of a request; asked again for the same key, it answers the same.',
     params, body: requests.enrollment, answer: answers.enrolled,
     reasons: ['device-not-found', 'device-suspended', 'device-retired', 'csr-malformed', 'csr-signature-invalid', 'csr-name-mismatch', 'key-weak', 'key-in-use', 'key-not-reported', 'certificates-limit', 'ca-name-outside', 'issuance-unavailable'],
@@ -52,26 +52,26 @@ export const DEVICE_ROUTES = {
     act: ({ desk, params: { id }, body: { csr } }) => desk.enroll(id, csr),
   }),
   changeDevice: route({
-    method: 'POST', path: ADMIN_PATHS.deviceState, role: 'operator', tag: 'devices',
+    method: 'POST', path: ADMIN_PATHS.deviceState, role: 'operator', tenants: 'own', tag: 'devices',
     summary: 'Suspends, resumes, quarantines or retires a device. Who is out is disconnected before this is answered.',
     params, body: requests.stateChange, answer: answers.deviceChanged, reasons: ['device-not-found', 'state-transition'],
     example: { body: { action: 'suspend' } },
     act: ({ desk, params: { id }, body: { action } }) => desk.changeDevice(id, action),
   }),
   why: route({
-    method: 'GET', path: ADMIN_PATHS.deviceRefusals, role: 'viewer', tag: 'devices',
+    method: 'GET', path: ADMIN_PATHS.deviceRefusals, role: 'viewer', tenants: 'own', tag: 'devices',
     summary: 'Says why a device was refused: its last refusals, each with the step that failed and what to do.',
     params, answer: answers.why, reasons: ['device-not-found'],
     act: ({ desk, params: { id } }) => desk.why(id),
   }),
   detections: route({
-    method: 'GET', path: ADMIN_PATHS.detection, role: 'viewer', tag: 'devices',
+    method: 'GET', path: ADMIN_PATHS.detection, role: 'viewer', tenants: 'own', tag: 'devices',
     summary: 'Lists who is on a rung of the detection ladder, highest first.',
     answer: listOf(answers.onRung).meta({ id: 'Detections' }),
     act: async ({ desk }) => ({ items: await desk.detections() }),
   }),
   clearDetection: route({
-    method: 'POST', path: ADMIN_PATHS.deviceDetectionClear, role: 'operator', tag: 'devices',
+    method: 'POST', path: ADMIN_PATHS.deviceDetectionClear, role: 'operator', tenants: 'own', tag: 'devices',
     summary: 'Takes a device off the detection ladder, and takes back what the ladder did to it.',
     params, answer: answers.detectionCleared, reasons: ['device-not-found', 'state-transition'],
     act: ({ desk, params: { id } }) => desk.clearDetection(id),

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { CA_STATES, PROFILE_NAMES } from '../core/registry.ts'
 import { ROTATION_STEPS } from '../core/rotation.ts'
 import { ENROLLMENT_STATES, NAME_SOURCES } from '../core/token.ts'
-import { aCa, aCount, aDevice, aDuration, aGroup, aKeyHash, anInstant, aSerial, aTarget, aToken, listOf, pageOf, pem } from './shapes.ts'
+import { aCa, aCount, aDevice, aDuration, aGroup, aKeyHash, anInstant, aSerial, aTarget, aTenant, aToken, listOf, pageOf, pem } from './shapes.ts'
 
 const proof = z.union([
   z.strictObject({ kind: z.literal('secret') }),
@@ -20,6 +20,7 @@ export const token = z.strictObject({
   groups: z.array(aGroup),
   networks: z.array(z.string()),
   approve: z.enum(['auto', 'operator']),
+  tenant: aTenant.exactOptional(),
   usesMax: aCount,
   uses: aCount,
   createdAt: anInstant,

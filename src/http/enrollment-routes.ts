@@ -10,25 +10,32 @@ import * as requests from './requests.ts'
 import { route } from './route.ts'
 
 const ofToken = z.strictObject({ token: requests.tokenName })
+const ofRequest = z.strictObject({ request: requests.enrollmentId })
 const DAY_MS = 86_400_000
 const EXAMPLE_TOKEN = { target: { device: 'pump-17' }, register: true, groups: ['sensors'], lifeMs: DAY_MS }
 
 export const TOKEN_ROUTES = {
   tokens: route({
-    method: 'GET', path: ADMIN_PATHS.tokens, role: 'viewer', tag: 'enrollment',
+    method: 'GET', path: ADMIN_PATHS.tokens, role: 'viewer', tenants: 'own', tag: 'enrollment',
     summary: 'Lists enrollment tokens, without their secrets, in pages.',
     query: requests.pageQuery, answer: answers.tokenPage,
     act: ({ desk, query }) => desk.tokens(query),
   }),
+  token: route({
+    method: 'GET', path: ADMIN_PATHS.token, role: 'viewer', tenants: 'own', tag: 'enrollment',
+    summary: 'Shows a token, without its secret.',
+    params: ofToken, answer: answers.token, reasons: ['token-not-found'],
+    act: ({ desk, params: { token } }) => desk.token(token),
+  }),
   createTokens: route({
-    method: 'POST', path: ADMIN_PATHS.tokens, role: 'operator', tag: 'enrollment', bodyBytesMax: HTTP_LIMITS.bulkBodyBytesMax,
+    method: 'POST', path: ADMIN_PATHS.tokens, role: 'operator', tenants: 'own', tag: 'enrollment', bodyBytesMax: HTTP_LIMITS.bulkBodyBytesMax,
     summary: 'Makes enrollment tokens, all of them or none. The secrets are shown now and never again.',
     body: requests.newTokens, answer: answers.tokensMade, reasons: ['request-invalid', 'group-invalid'],
     example: { body: { tokens: [EXAMPLE_TOKEN] } },
     act: async ({ desk, body: { tokens } }) => ({ items: await desk.createTokens(tokens) }),
   }),
   createClaim: route({
-    method: 'POST', path: ADMIN_PATHS.claims, role: 'operator', tag: 'enrollment',
+    method: 'POST', path: ADMIN_PATHS.claims, role: 'operator', tenants: 'own', tag: 'enrollment',
     summary: 'Makes a token that a certificate proves, and this certificate.',
     body: claimRequests.newClaim, answer: answers.claimMade, reasons: ['csr-malformed', 'csr-signature-invalid', 'key-weak', 'key-in-use', 'issuance-unavailable'],
     act: ({ desk, body: { token, csr } }) => desk.createClaim(token, csr),
@@ -41,28 +48,34 @@ export const TOKEN_ROUTES = {
     act: ({ desk, body: { token, rule } }) => desk.admitManufacturer(token, rule),
   }),
   suspendToken: route({
-    method: 'POST', path: ADMIN_PATHS.tokenSuspension, role: 'operator', tag: 'enrollment',
+    method: 'POST', path: ADMIN_PATHS.tokenSuspension, role: 'operator', tenants: 'own', tag: 'enrollment',
     summary: 'Refuses a token from now on, or no longer.',
     params: ofToken, body: claimRequests.suspension, answer: answers.token, reasons: ['token-not-found', 'token-revoked'],
     example: { body: { suspended: true } },
     act: ({ desk, params: { token }, body: { suspended } }) => desk.suspendToken(token, suspended),
   }),
   revokeToken: route({
-    method: 'POST', path: ADMIN_PATHS.tokenRevoke, role: 'operator', tag: 'enrollment',
+    method: 'POST', path: ADMIN_PATHS.tokenRevoke, role: 'operator', tenants: 'own', tag: 'enrollment',
     summary: 'Revokes a token. Who has its certificate keeps it; that of a claim is revoked, too.',
     params: ofToken, answer: answers.token, reasons: ['token-not-found'],
     act: ({ desk, params: { token } }) => desk.revokeToken(token),
   }),
   enrollments: route({
-    method: 'GET', path: ADMIN_PATHS.enrollments, role: 'viewer', tag: 'enrollment',
+    method: 'GET', path: ADMIN_PATHS.enrollments, role: 'viewer', tenants: 'own', tag: 'enrollment',
     summary: 'Lists requests to enroll: those that wait for an operator, unless another state is asked for.',
     query: requests.enrollmentQuery, answer: answers.enrollmentPage, example: { query: 'state=rejected' },
     act: ({ desk, query }) => desk.enrollments(query),
   }),
+  enrollment: route({
+    method: 'GET', path: ADMIN_PATHS.enrollment, role: 'viewer', tenants: 'own', tag: 'enrollment',
+    summary: 'Shows a request to enroll.',
+    params: ofRequest, answer: answers.enrollment, reasons: ['enrollment-not-found'],
+    act: ({ desk, params: { request } }) => desk.enrollment(request),
+  }),
   decideEnrollment: route({
-    method: 'POST', path: ADMIN_PATHS.enrollmentDecision, role: 'operator', tag: 'enrollment',
+    method: 'POST', path: ADMIN_PATHS.enrollmentDecision, role: 'operator', tenants: 'own', tag: 'enrollment',
     summary: 'Approves or rejects a request to enroll. The device learns of it when it asks again.',
-    params: z.strictObject({ request: requests.enrollmentId }), body: requests.decision, answer: answers.enrollment, reasons: ['enrollment-not-found', 'state-transition'],
+    params: ofRequest, body: requests.decision, answer: answers.enrollment, reasons: ['enrollment-not-found', 'state-transition'],
     example: { body: { state: 'approved' } },
     act: ({ desk, params: { request }, body: { state } }) => desk.decideEnrollment(request, state),
   }),

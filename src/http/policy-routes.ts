@@ -29,7 +29,7 @@ export const POLICY_ROUTES = {
     act: ({ desk }) => desk.policyHistory(),
   }),
   explain: route({
-    method: 'POST', path: ADMIN_PATHS.policyExplain, role: 'viewer', tag: 'policy', bodyBytesMax,
+    method: 'POST', path: ADMIN_PATHS.policyExplain, role: 'viewer', tenants: 'own', tag: 'policy', bodyBytesMax,
     summary: 'Says whether a device may do something, by which rule, and what came nearest where it may not.',
     body: requests.question, answer: answers.explanation, reasons: ['device-not-found'],
     example: { body: { device: 'pump-17', publish: 'devices/pump-17/up' } },

@@ -5,15 +5,18 @@ import { z } from 'zod'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { PASSWORD_LIMITS, TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
+import { EXPIRY_LIMITS } from '../renewal-limits.ts'
 import type { Decision } from '../core/decision.ts'
 import { DEVICE_ACTIONS, DEVICE_STATES, parseAttributes } from '../core/device.ts'
 import { parseCaName, parseDeviceId, parseGroupName, parseKeyHash, parseSerialNumber, parseTenantId, parseTokenName } from '../core/ids.ts'
 import { CERTIFICATE_STATES, PROFILE_NAMES } from '../core/registry.ts'
 import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
+const ATTRIBUTE_CHARS_MAX = REGISTRY_LIMITS.attributeNameCharsMax + 1 + REGISTRY_LIMITS.attributeValueBytesMax
+
 /** A refusal of one field, with its own reason code. */
-export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<Out, string> {
-  return z.string().transform((text, context) => {
+export function parsed<Out>(parse: (text: string) => Decision<Out>, meta: { readonly description?: string; readonly examples?: string[] } = {}): z.ZodType<Out, string> {
+  return z.string().meta(meta).transform((text, context) => {
     const decision = parse(text)
     if (decision.allow) return decision.value
     context.addIssue({ code: 'custom', message: decision.detail ?? decision.reason, params: { reason: decision.reason } })
@@ -21,8 +24,8 @@ export function parsed<Out>(parse: (text: string) => Decision<Out>): z.ZodType<O
   })
 }
 
-export const deviceId = parsed(parseDeviceId)
-export const serialNumber = parsed(parseSerialNumber)
+export const deviceId = parsed(parseDeviceId, { description: '1 to 64 of A-Z a-z 0-9 _ . -, the first a letter or digit.', examples: ['pump-17'] })
+export const serialNumber = parsed(parseSerialNumber, { description: 'A serial number in hex, in either case, with colons or without.' })
 export const caName = parsed(parseCaName)
 export const groupName = parsed(parseGroupName)
 
@@ -51,7 +54,7 @@ export const description = z.strictObject({
 })
 
 /** Rows are judged one by one: each has a result of its own. */
-export const newDevices = z.strictObject({ devices: z.array(z.unknown()).min(1).max(REGISTRY_LIMITS.pageSizeMax) })
+export const newDevices = z.strictObject({ devices: z.array(z.unknown().meta({ description: 'As one device.' })).min(1).max(REGISTRY_LIMITS.pageSizeMax) })
 
 export const enrollment = z.strictObject({ csr: z.string().max(2 * X509_LIMITS.csrBytesMax) })
 
@@ -90,7 +93,21 @@ export const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSize
 /** A cursor is what a page before this one said, nothing that anybody writes. */
 export const after = z.string().max(256).optional()
 
-export const deviceQuery = z.strictObject({ after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional() })
+/** name=value. */
+const attribute = z.string().max(ATTRIBUTE_CHARS_MAX).meta({ description: 'name=value, as in site=north.', examples: ['site=north'] }).transform((text, context) => {
+  const at = text.indexOf('=')
+  const [name, value] = [text.slice(0, at), text.slice(at + 1)]
+  if (at > 0 && /^[A-Za-z][A-Za-z0-9_]*$/.test(name)) return { name, value }
+  context.addIssue({ code: 'custom', message: 'not name=value' })
+  return z.NEVER
+})
+const expiringWithinMs = z.coerce.number().int().min(0).max(EXPIRY_LIMITS.withinMsMax).meta({ description: 'The certificates of the device that are in force end within this time.' })
+
+export const deviceQuery = z.strictObject({
+  after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional(), tenant: parsed(parseTenantId).optional(),
+  q: z.string().min(1).max(REGISTRY_LIMITS.deviceIdCharsMax).meta({ description: 'Stands somewhere in the id, in whatever case.' }).optional(),
+  attribute: attribute.optional(), expiringWithinMs: expiringWithinMs.optional(),
+})
 export const pageQuery = z.strictObject({ after, limit })
 export const enrollmentQuery = z.strictObject({ after, limit, state: z.enum(ENROLLMENT_STATES).optional() })
 export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional(), profile: z.enum(PROFILE_NAMES).optional(), through: tokenName.optional() })

@@ -29,6 +29,8 @@ export interface Asked<Params, Query, Body> {
   readonly desk: Desk
   /** How the running server is. */
   readonly status: () => Readonly<Record<string, unknown>>
+  /** What describes this API. */
+  readonly document: () => Readonly<Record<string, unknown>>
   readonly params: Params
   readonly query: Query
   readonly body: Body

@@ -23,6 +23,12 @@ const SERVER_ROUTES = {
     answer: answers.status,
     act: async ({ status }) => status(),
   }),
+  openapi: route({
+    method: 'GET', path: ADMIN_PATHS.openapi, role: 'viewer', tenants: 'own', tag: 'server',
+    summary: 'Describes this API: OpenAPI 3.1.',
+    answer: answers.openapi,
+    act: async ({ document }) => document(),
+  }),
 } as const
 
 const AUDIT_ROUTES = {

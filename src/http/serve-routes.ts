@@ -8,6 +8,8 @@ import { NOTHING, type AnyRoute, type RouteTable } from './route.ts'
 export interface RoutePorts {
   readonly deskFor: (request: FastifyRequest) => Desk
   readonly status: () => Readonly<Record<string, unknown>>
+  /** What describes these routes. */
+  readonly document: () => Readonly<Record<string, unknown>>
 }
 
 /** What a server over TLS and one without have in common: all that is needed here. */
@@ -36,6 +38,7 @@ async function handle(row: AnyRoute, request: FastifyRequest, reply: FastifyRepl
   const asked = {
     desk: ports.deskFor(request),
     status: ports.status,
+    document: ports.document,
     params: parse(row.params ?? NOTHING, request.params),
     query: parse(row.query ?? NOTHING, request.query),
     header: (name: string) => textOf(request.headers[name]),

@@ -38,6 +38,7 @@ export const METRICS = {
   sallyport_audit_waiting_bytes: { type: 'gauge', help: 'What waits to be written to the audit log, about.', labels: [] },
   sallyport_audit_writable: { type: 'gauge', help: '0 when the audit log could not be written the last time.', labels: [] },
   sallyport_audit_lost_total: { type: 'counter', help: 'Events that a full disk kept out of the audit log.', labels: [] },
+  sallyport_audit_export_behind_bytes: { type: 'gauge', help: 'What of the audit log a receiver of `audit.export` does not have yet.', labels: ['receiver'] },
   sallyport_session_store_healthy: { type: 'gauge', help: '0 when the session store cannot write, or is damaged.', labels: [] },
   sallyport_signer_up: { type: 'gauge', help: '1 for each CA whose signer runs.', labels: ['ca'] },
   sallyport_certificate_expiry_timestamp_seconds: { type: 'gauge', help: 'When a certificate of the organisation itself ends, as a Unix time.', labels: ['certificate'] },

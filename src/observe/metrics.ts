@@ -17,6 +17,7 @@ export interface MetricSources {
   readonly sessionStoreOk: () => boolean
   readonly signers: () => readonly { readonly ca: string; readonly up: boolean }[]
   readonly expiries: () => readonly OwnExpiry[]
+  readonly auditExports: () => readonly { readonly receiver: string; readonly behind: number }[]
 }
 
 export interface Metrics {
@@ -81,6 +82,7 @@ export function openMetrics(version: string): Metrics {
     set('sallyport_audit_writable', Number(writable))
     set('sallyport_session_store_healthy', Number(from.sessionStoreOk()))
     for (const { ca, up } of from.signers()) set('sallyport_signer_up', Number(up), { ca })
+    for (const { receiver, behind } of from.auditExports()) set('sallyport_audit_export_behind_bytes', behind, { receiver })
     // A certificate that is there no longer must not go on being told of.
     for (const name of EXPIRIES) gauges.get(name)?.reset()
     for (const { kind, name, notAfter } of from.expiries()) {

@@ -1,13 +1,12 @@
 // Attacks on the console in a real browser: other sites that use its cookie or its operator's certificate, names that lead here, frames,
 // and everything that a device can write into a page.
 
-import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Page } from 'playwright-core'
 import { hasChromium, openDesk, settled, type Desk } from './browser.ts'
-import { connectDevice, readBundle } from './device.ts'
+import { closing, connectDevice, readBundle } from './device.ts'
 
 const MARKUP = '<img src=x onerror="window.owned=1">'
 
@@ -133,7 +132,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     // As a client id, and as a topic that is refused.
     await connectDevice(port, MARKUP, bundle).then((client) => client.endAsync(), () => undefined)
     const client = await connectDevice(port, 'xss-1', bundle)
-    const told = once(client, 'close')
+    const told = closing(client)
     await Promise.race([told, client.publishAsync(`t/other/${MARKUP}`, 'x', { qos: 1 }).catch(() => undefined)])
     await client.endAsync(true)
     // As the subject of a certificate that nobody vouches for.

@@ -25,5 +25,10 @@ export function broken(bundle: Bundle): Bundle {
 
 /** Rejects when the door says no. */
 export function connectDevice(port: number, id: string, bundle: Bundle, options: IClientOptions = {}): Promise<MqttClient> {
-  return connectAsync({ protocol: 'mqtts', host: 'localhost', port, clientId: id, ...bundle, protocolVersion: 5, reconnectPeriod: 0, connectTimeout: 10_000, ...options }, false)
+  return connectAsync(`mqtts://localhost:${port}`, { clientId: id, ...bundle, protocolVersion: 5, reconnectPeriod: 0, connectTimeout: 10_000, ...options }, false)
+}
+
+/** Resolves when its connection is over, whoever ends it. */
+export function closing(client: MqttClient): Promise<void> {
+  return new Promise((resolve) => client.once('close', () => resolve()))
 }

@@ -1,12 +1,11 @@
 // The whole way of a new user, in a browser: open the printed link, provision a device, connect it, break its certificate, find the
 // refusal in words, suspend, resume, revoke.
 
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { hasChromium, openDesk, type Desk } from './browser.ts'
-import { broken, connectDevice, readBundle } from './device.ts'
+import { broken, closing, connectDevice, readBundle } from './device.ts'
 
 describe.skipIf(!hasChromium)('with Chromium', () => {
   let desk: Desk
@@ -72,7 +71,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
 
     await visit.visit('/devices/pump-7')
     const again = await connectDevice(port, 'pump-7', bundle)
-    const closed = once(again, 'close')
+    const closed = closing(again)
     await page.getByText('connected', { exact: false }).first().waitFor()
     await page.getByRole('button', { name: 'Suspend…' }).click()
     expect(await page.getByRole('dialog').textContent()).toContain('Disconnects 1 session now.')

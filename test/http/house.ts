@@ -1,14 +1,15 @@
 // A home with its CA, a desk and an admin API on a real socket, in a folder of its own: what the tests of this room and of
 // the desk stand on. It judges nothing.
 
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { AdminServer } from '../../src/http/admin.ts'
 import type { Desk } from '../../src/core/desk.ts'
-import type { DeviceId, GroupName, SerialNumber } from '../../src/core/ids.ts'
+import type { DeviceId, GroupName, OperatorName, SerialNumber, TenantId } from '../../src/core/ids.ts'
+import type { Role } from '../../src/core/operator.ts'
 import type { Organisation } from '../../src/ca/genesis.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import { loadConfig } from '../../src/config.ts'
@@ -49,6 +50,8 @@ export interface House extends AsyncDisposable {
   desk(sessions?: SessionsPort): Desk
   /** A further operator, or a certificate of another profile. */
   issue(profile: 'operator' | 'server' | 'claim', name: string): Promise<Credential>
+  /** An operator of this role, of all tenants or of one. */
+  operatorAs(role: Role, tenant?: TenantId): Promise<Credential>
   /** Registers a device and enrolls it. */
   device(id: string): Promise<Credential>
   openAdmin(): Promise<AdminServer>
@@ -97,6 +100,12 @@ export async function openHouse(): Promise<House> {
       if (!issued.allow) throw new Error(issued.reason)
       return { cert: encodePem('CERTIFICATE', issued.value.der) + encodePem('CERTIFICATE', organisation.issuing.der), key: pemOf(key), serial: issued.value.record.serial }
     },
+    async operatorAs(role, tenant) {
+      const key = newKey()
+      const name = `${role}-${randomBytes(4).toString('hex')}` as OperatorName
+      const { certificate, chain, serial } = await desk().addOperator({ name, role, tenant, csr: makeCsr(key, name) })
+      return { cert: certificate + chain.join(''), key: pemOf(key), serial }
+    },
     async device(id) {
       await desk().addDevice({ id: device(id), groups: [group('sensors')], attributes: {} })
       const key = newKey()
@@ -109,6 +118,7 @@ export async function openHouse(): Promise<House> {
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
         deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, console: { access: web.access, url: () => admin.url } }, actor),
+        version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
         console: web,
         log: () => {},

@@ -16,6 +16,7 @@ beforeAll(async () => {
   const sources: MetricSources = {
     traffic: house.traffic, sessions: () => house.broker.sessionCount, devices: () => house.home.view.size.devices, policyGeneration: () => 7,
     audit: () => ({ records: 1, bytes: 2, waiting: 3, writable: true }), sessionStoreOk: () => true, signers: () => [{ ca: 'issuing-1', up: false }],
+    auditExports: () => [{ receiver: 'siem', behind: 5 }],
     expiries: () => [{ kind: 'server', name: 'server', notBefore: 0, notAfter: 1_800_000_000_000 }, { kind: 'crl', name: 'crl issuing-1', notBefore: 0, notAfter: 1_700_000_000_000 }],
   }
   metrics.read(sources)
@@ -83,7 +84,7 @@ describe('a scrape', () => {
     const seen = await scrape()
     expect(Object.fromEntries(seen)).toMatchObject({
       'sallyport_build_info{version="1.2.3"}': 1, sallyport_devices: 3, sallyport_policy_generation: 7, sallyport_audit_records: 1, sallyport_audit_bytes: 2, sallyport_audit_waiting_bytes: 3,
-      sallyport_audit_writable: 1, sallyport_session_store_healthy: 1,
+      'sallyport_audit_export_behind_bytes{receiver="siem"}': 5, sallyport_audit_writable: 1, sallyport_session_store_healthy: 1,
       'sallyport_certificate_expiry_timestamp_seconds{certificate="server"}': 1_800_000_000, 'sallyport_crl_next_update_timestamp_seconds{issuer="issuing-1"}': 1_700_000_000,
     })
     expect(seen.has('sallyport_signer_up{ca="issuing-1"}')).toBe(false)

@@ -46,7 +46,7 @@ function toPage<T>(rows: readonly Tuple[], size: number, parse: (row: Tuple) => 
 }
 
 /** One prepared statement for each combination of filters; there are few, and they are made when first asked for. */
-function filtered(db: DatabaseSync, select: (filters: readonly string[]) => string): (values: Readonly<Record<string, SQLInputValue | undefined>>, rest: readonly SQLInputValue[]) => readonly Tuple[] {
+function filtered(db: DatabaseSync, select: (filters: readonly string[]) => string): (values: Readonly<Record<string, SQLInputValue | readonly SQLInputValue[] | undefined>>, rest: readonly SQLInputValue[]) => readonly Tuple[] {
   const prepared = new Map<string, TupleStatement>()
   return (values, rest) => {
     const filters = Object.keys(values).filter((name) => values[name] !== undefined)
@@ -60,11 +60,20 @@ function filtered(db: DatabaseSync, select: (filters: readonly string[]) => stri
 const DEVICE_FILTERS: Readonly<Record<string, string>> = {
   group: 'id IN (SELECT device FROM device_groups WHERE group_name = ?)',
   state: 'state = ?',
+  tenant: 'tenant = ?',
+  // No LIKE: whoever looks for a percent sign finds it, and no pattern is slow.
+  q: 'instr(lower(id), lower(?)) > 0',
+  // As JSON has it, with both quotation marks: within a value they are escaped.
+  attribute: 'instr(attributes, ?) > 0',
+  expiring: "id IN (SELECT device FROM certificates INDEXED BY certificates_by_end WHERE state IN ('issued', 'active') AND device IS NOT NULL AND not_after > ? AND not_after < ?)",
+  lasting: "NOT EXISTS (SELECT 1 FROM certificates WHERE device = devices.id AND state IN ('issued', 'active') AND not_after >= ?)",
 }
 
-const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', issuer: 'issuer = ?', state: 'state = ?', profile: 'profile = ?', through: 'through = ?' }
+const OF_TENANT = 'EXISTS (SELECT 1 FROM devices WHERE devices.id = certificates.device AND devices.tenant = ?)'
 
-const JOURNAL_FILTERS: Readonly<Record<string, string>> = { state: 'state = ?', through: 'through = ?', by: 'actor_kind = ?', name: 'actor_name = ?' }
+const CERTIFICATE_FILTERS: Readonly<Record<string, string>> = { device: 'device = ?', issuer: 'issuer = ?', state: 'state = ?', profile: 'profile = ?', through: 'through = ?', tenant: OF_TENANT }
+
+const JOURNAL_FILTERS: Readonly<Record<string, string>> = { state: 'state = ?', through: 'through = ?', by: 'actor_kind = ?', name: 'actor_name = ?', tenant: OF_TENANT }
 
 function whereAlso(table: Readonly<Record<string, string>>, filters: readonly string[]): string {
   return filters.map((name) => `${table[name]} AND `).join('')
@@ -121,7 +130,9 @@ export function prepareReader(db: DatabaseSync): Reader {
     },
     devices(query: DeviceQuery) {
       const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
-      return toPage(devicePage({ group: query.group, state: query.state }, [query.after ?? '', size + 1]), size, (row) => parseDevice(row), (d) => d.id)
+      const { group, state, tenant, q, attribute, expiring } = query
+      const filters = { group, state, tenant, q, attribute: attribute && `${JSON.stringify(attribute.name)}:${JSON.stringify(attribute.value)}`, expiring: expiring && [expiring.now, expiring.before], lasting: expiring?.before }
+      return toPage(devicePage(filters, [query.after ?? '', size + 1]), size, (row) => parseDevice(row), (d) => d.id)
     },
     certificate(issuer, serial) {
       const row = certificate.get(issuer, serial)
@@ -133,7 +144,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     certificates(query: CertificateQuery) {
       const size = pageSize(query.limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
       const [issuer = '', serial = ''] = (query.after ?? '').split('/')
-      return toPage(certificatePage({ device: query.device, issuer: query.issuer, state: query.state, profile: query.profile, through: query.through }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
+      return toPage(certificatePage({ device: query.device, issuer: query.issuer, state: query.state, profile: query.profile, through: query.through, tenant: query.tenant }, [issuer, serial, size + 1]), size, parseCertificate, (c) => `${c.issuer}/${c.serial}`)
     },
     certificateDer(issuer, serial) {
       const row = body.get(issuer, serial)
@@ -149,7 +160,7 @@ export function prepareReader(db: DatabaseSync): Reader {
     },
     journal({ after, limit, ...filters }) {
       const size = pageSize(limit, REGISTRY_LIMITS.pageSizeMax, REGISTRY_LIMITS.pageSizeDefault)
-      const rows = journalPage({ state: filters.state, through: filters.through, by: filters.by, name: filters.name }, [Number(after ?? 0), size + 1])
+      const rows = journalPage({ state: filters.state, through: filters.through, by: filters.by, name: filters.name, tenant: filters.tenant }, [Number(after ?? 0), size + 1])
       const last = rows[size - 1]
       const items = rows.slice(0, size).map(parseJournal)
       return rows.length > size && last !== undefined ? { items, next: String(last.at(-1)) } : { items }

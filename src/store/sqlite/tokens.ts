@@ -10,7 +10,7 @@ import { prepareTuples, type Tuple } from './rows.ts'
 
 export type TokenChange = Extract<Change, { kind: 'token-added' | 'token-used' | 'token-revoked' | 'token-suspended' | 'enrollment-requested' | 'enrollment-decided' }>
 
-const TOKEN_COLUMNS = 'name, proof, proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, suspended_at, password_of'
+const TOKEN_COLUMNS = 'name, proof, proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, suspended_at, password_of, tenant'
 const ENROLLMENT_COLUMNS = 'id, token, device, spki_sha256, state, source, created_at, decided_at'
 const DONE = allow(undefined)
 /** No token has it: a name has no such letters. */
@@ -18,7 +18,7 @@ const NO_NAME = '--------'
 
 export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => Decision<void> {
   const find = db.prepare('SELECT uses, uses_max, revoked_at FROM tokens WHERE name = ?')
-  const insert = db.prepare(`INSERT INTO tokens (${TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+  const insert = db.prepare(`INSERT INTO tokens (${TOKEN_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
   const passwordThere = db.prepare('SELECT name FROM tokens WHERE password_of = ? AND revoked_at IS NULL')
   // The one conditional update: of a thousand that race for the last use one finds a row to change.
   const use = db.prepare('UPDATE tokens SET uses = uses + 1 WHERE name = ? AND uses < uses_max AND revoked_at IS NULL AND suspended_at IS NULL')
@@ -84,18 +84,20 @@ export type TokenReads = Pick<Registry, 'token' | 'tokens' | 'tokensProvenBy' | 
 export function prepareTokenReads(db: DatabaseSync): TokenReads {
   const token = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name = ?`)
   const tokens = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE name > ? ORDER BY name LIMIT ?`)
+  const tokensOf = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE tenant = ? AND name > ? ORDER BY name LIMIT ?`)
   const provenBy = prepareTuples(db, `SELECT ${TOKEN_COLUMNS} FROM tokens WHERE proof_sha256 = ? AND json_extract(proof, '$.kind') <> 'secret' ORDER BY name`)
   // A row in any case: to read one takes longer than to read none, and a stranger could tell which it was.
   const password = prepareTuples(db, `SELECT name, proof_sha256 FROM tokens WHERE password_of = ? AND revoked_at IS NULL UNION ALL SELECT '${NO_NAME}', '${'0'.repeat(64)}' LIMIT 1`)
   const used = db.prepare('SELECT 1 FROM token_uses WHERE token = ? AND device = ? AND spki_sha256 = ?')
   const enrollment = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id = ?`)
   const enrollments = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id > ? AND state = ? ORDER BY id LIMIT ?`)
+  const enrollmentsOf = prepareTuples(db, `SELECT ${ENROLLMENT_COLUMNS} FROM enrollments WHERE id > ? AND state = ? AND token IN (SELECT name FROM tokens WHERE tenant = ?) ORDER BY id LIMIT ?`)
   return {
     token(name) {
       const row = token.get(name)
       return row === undefined ? undefined : parseToken(row)
     },
-    tokens: ({ after, limit = REGISTRY_LIMITS.pageSizeDefault }) => paged(tokens.all(after ?? '', limit + 1), limit, parseToken, (t) => t.name),
+    tokens: ({ after = '', limit = REGISTRY_LIMITS.pageSizeDefault, tenant }) => paged(tenant === undefined ? tokens.all(after, limit + 1) : tokensOf.all(tenant, after, limit + 1), limit, parseToken, (t) => t.name),
     tokensProvenBy: (sha256) => provenBy.all(sha256).map(parseToken),
     passwordOf(device) {
       const [name, sha256] = password.get(device) ?? []
@@ -106,7 +108,7 @@ export function prepareTokenReads(db: DatabaseSync): TokenReads {
       const row = enrollment.get(id)
       return row === undefined ? undefined : parseEnrollment(row)
     },
-    enrollments: ({ after, limit = REGISTRY_LIMITS.pageSizeDefault, state = 'pending' }) => paged(enrollments.all(after ?? '', state, limit + 1), limit, parseEnrollment, (e) => e.id),
+    enrollments: ({ after = '', limit = REGISTRY_LIMITS.pageSizeDefault, state = 'pending', tenant }) => paged(tenant === undefined ? enrollments.all(after, state, limit + 1) : enrollmentsOf.all(after, state, tenant, limit + 1), limit, parseEnrollment, (e) => e.id),
   }
 }
 
@@ -126,12 +128,12 @@ function tokenValues(token: TokenRecord): SQLInputValue[] {
   const { sha256, ...proof } = token.proof
   return [
     token.name, JSON.stringify(proof), sha256, JSON.stringify(token.target), token.register ? 1 : 0, JSON.stringify(token.groups), JSON.stringify(token.networks),
-    token.approve, token.usesMax, token.uses, token.createdAt, token.expiresAt, token.revokedAt ?? null, token.suspendedAt ?? null, passwordDevice(token),
+    token.approve, token.usesMax, token.uses, token.createdAt, token.expiresAt, token.revokedAt ?? null, token.suspendedAt ?? null, passwordDevice(token), token.tenant ?? null,
   ]
 }
 
 function parseToken(row: Tuple): TokenRecord {
-  const [name, proof, sha256, target, register, groups, networks, approve, usesMax, uses, createdAt, expiresAt, revokedAt, suspendedAt, passwordOf] = row
+  const [name, proof, sha256, target, register, groups, networks, approve, usesMax, uses, createdAt, expiresAt, revokedAt, suspendedAt, passwordOf, tenant] = row
   return {
     name: name as TokenName,
     proof: { ...(JSON.parse(proof as string) as object), sha256 } as TokenRecord['proof'],
@@ -147,6 +149,7 @@ function parseToken(row: Tuple): TokenRecord {
     ...(revokedAt === null ? {} : { revokedAt: revokedAt as number }),
     ...(suspendedAt === null ? {} : { suspendedAt: suspendedAt as number }),
     ...(passwordOf === null ? {} : { password: true as const }),
+    ...(tenant === null ? {} : { tenant: tenant as NonNullable<TokenRecord['tenant']> }),
   }
 }
 

@@ -32,3 +32,14 @@ INSERT INTO operator_certificates (issuer, serial, operator) SELECT issuer, seri
 CREATE TRIGGER operator_certificates_are_somebodys AFTER INSERT ON certificates
 WHEN NEW.profile = 'operator'
 BEGIN INSERT INTO operator_certificates (issuer, serial, operator) VALUES (NEW.issuer, NEW.serial, 'operator'); END;
+
+-- What an operator of a tenant made is of this tenant.
+ALTER TABLE tokens ADD COLUMN tenant TEXT;
+
+CREATE INDEX tokens_by_tenant ON tokens (tenant, name) WHERE tenant IS NOT NULL;
+
+CREATE TRIGGER tokens_keep_their_tenant BEFORE UPDATE ON tokens
+WHEN NEW.tenant IS NOT OLD.tenant
+BEGIN SELECT RAISE(ABORT, 'a token stays in its tenant'); END;
+
+CREATE INDEX devices_by_tenant ON devices (tenant, id);
