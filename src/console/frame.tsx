@@ -97,7 +97,7 @@ function Who({ session, onHelp }: { readonly session: Session; readonly onHelp: 
       <button type="button" class="small" onClick={onHelp} aria-label="Keys">?</button>
       {session.via === 'link'
         ? <button type="button" class="small" title={session.endsAt === undefined ? undefined : `This session ends at ${exact(session.endsAt)} if nobody does anything`} onClick={() => void signOut()}>Sign out</button>
-        : <span class="quiet" title={session.name}>by certificate</span>}
+        : <span class="quiet" title="Signed in by certificate">{session.name}, {session.role}</span>}
     </div>
   )
 }

@@ -28,12 +28,23 @@ export function truthOf({ devices, connected, refused }: Pick<Overview, 'devices
   return `${connected.devices.toLocaleString('en-US')} of ${count(devices.total, 'device')} connected; ${refused.hour === 0 ? 'nobody' : count(refused.hour, 'connection')} refused in the last hour.`
 }
 
-/** The command that a fix ends with, for this device. */
-export function commandIn(fix: string, device: string | undefined): string | undefined {
-  const found = /sallyport [a-z][^:;,()]*?(?=[.;]?$|[.;] )/.exec(fix)?.[0]
+/** A sentence within another one: without its full stop, and small where it does not begin with a name. */
+export function inside(sentence: string): string {
+  const plain = sentence.replace(/\.$/, '')
+  return /^[A-Z][a-z]*(?= )/.test(plain) ? plain.charAt(0).toLowerCase() + plain.slice(1) : plain
+}
+
+const COMMAND = /sallyport [a-z][^:;,()]*?(?=[.;]?$|[.;] )/
+/** What a person would have to fill in. */
+const BLANK = /(?:^| )[A-Z]+(?= |$)/
+
+/** The command that a fix ends with, for this device and this topic; undefined where somebody would have to complete it. */
+export function commandIn(fix: string, device: string | undefined, topic?: string): string | undefined {
+  const found = COMMAND.exec(fix)?.[0].split(' ')
   if (found === undefined) return undefined
-  const named = device === undefined ? found : found.replace(/\b(ID|DEVICE)\b/, quoted(device))
-  return /\b[A-Z]{1,}\b/.test(device === undefined ? named : named.replace(quoted(device), '')) ? undefined : named
+  const known: Readonly<Record<string, string | undefined>> = { ID: device, DEVICE: device, TOPIC: topic }
+  const filled = found.map((word) => (Object.hasOwn(known, word) ? known[word] : BLANK.test(word) ? undefined : word))
+  return filled.every((word) => word !== undefined) ? filled.map((word, index) => (word === found[index] ? word : quoted(word))).join(' ') : undefined
 }
 
 /** How it stands, in a word. */

@@ -1,7 +1,7 @@
 // A08: what a device could write into a cell never becomes a formula of whoever opens the file.
 
 import { parse } from 'csv-parse/sync'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { csv, json } from '../../src/console/export-table.ts'
 

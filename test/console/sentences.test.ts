@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { commandIn, disconnects, healthOf, marksIn, placeOf, sentenceOf, standingOf, truthOf } from '../../src/console/sentences.ts'
+import { commandIn, disconnects, healthOf, inside, marksIn, placeOf, sentenceOf, standingOf, truthOf } from '../../src/console/sentences.ts'
 import { REASONS } from '../../src/vocabulary.ts'
 
 const NOBODY = { devices: 10, concerned: 0, losing: 0, gaining: 0, shutOut: 0, letIn: 0, sessionsEnding: 0, subscriptionsLost: 0 }
@@ -40,7 +40,17 @@ test('what a change of policy means is said, the worst first', () => {
   expect(sentenceOf({ ...NOBODY, concerned: 3, losing: 2, shutOut: 1, gaining: 1 })).toBe('Of 10 devices: 1 device lose every grant, 2 devices lose something, 1 device gain something.')
 })
 
+test('a sentence within another begins small, unless with a name', () => {
+  expect([inside('The device is suspended.'), inside('No grant allows it.'), inside('MQTT was not spoken.')]).toEqual(['the device is suspended', 'no grant allows it', 'MQTT was not spoken'])
+})
+
 describe('the command of a fix', () => {
+  test('is about this topic', () => {
+    const { fix } = REASONS['publish-not-granted']
+    expect(commandIn(fix, 'pump-7', 't/a b')).toBe("sallyport policy explain --device pump-7 --publish 't/a b'")
+    expect(commandIn(fix, 'pump-7')).toBeUndefined()
+  })
+
   test('is for this device', () => {
     expect(commandIn(REASONS['certificate-expired'].fix, 'pump-7')).toBe('sallyport device bundle pump-7')
     expect(commandIn('See the present state: sallyport device show ID.', 'PUMP')).toBe('sallyport device show PUMP')

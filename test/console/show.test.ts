@@ -34,7 +34,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
 
   test('an operator certificate in the browser signs in without a link', async () => {
     await using visit = await desk.signedIn({ certificate: true })
-    expect(await visit.page.getByText('by certificate').count()).toBe(1)
+    expect(await visit.page.getByTitle('Signed in by certificate').getByText('operator, admin').count()).toBe(1)
     expect(await visit.context.cookies()).toEqual([])
   })
 

@@ -24,7 +24,7 @@ function fieldOf(record: AuditRecord, ...path: readonly string[]): string | unde
 const timeOf = (record: AuditRecord): number => Date.parse(fieldOf(record, '@timestamp') ?? '')
 const sequenceOf = (record: AuditRecord): string => fieldOf(record, 'sallyport', 'seq') ?? ''
 const aboutOf = (record: AuditRecord): string | undefined => fieldOf(record, 'device', 'id') ?? fieldOf(record, 'detail', 'claimed') ?? fieldOf(record, 'x509', 'serial_number') ?? fieldOf(record, 'detail', 'token') ?? fieldOf(record, 'detail', 'ca')
-const wordsOf = (record: AuditRecord): string => [fieldOf(record, 'message') ?? fieldOf(record, 'event', 'reason'), fieldOf(record, 'detail', 'text')].filter((part) => part !== undefined).join(': ')
+const wordsOf = (record: AuditRecord): string => [(fieldOf(record, 'message') ?? fieldOf(record, 'event', 'reason'))?.replace(/\.$/, ''), fieldOf(record, 'detail', 'text')].filter((part) => part !== undefined).join(': ')
 
 const EXPORTED = [
   { head: 'seq', value: sequenceOf }, { head: 'time', value: (record: AuditRecord) => exact(timeOf(record)) }, { head: 'what', value: (record: AuditRecord) => fieldOf(record, 'event', 'action') },
@@ -38,7 +38,7 @@ export function Audit(): JSX.Element {
   const wanted = (query.get('q') ?? '').toLowerCase()
   const rows = (data?.items ?? []).filter((record) => wanted === '' || JSON.stringify(record).toLowerCase().includes(wanted)).toReversed()
   const columns: readonly Column<AuditRecord>[] = [
-    { head: 'Time', width: 'minmax(96px, 1fr)', cell: (record) => <button type="button" class="plain-link" data-row="" onClick={() => setOpen(record)}><Time at={timeOf(record)} /></button> },
+    { head: 'Time', width: '124px', narrow: '92px', cell: (record) => <button type="button" class="plain-link" data-row="" onClick={() => setOpen(record)}><Time at={timeOf(record)} /></button> },
     { head: 'What', width: 'minmax(120px, 2fr)', cell: (record) => <State tone={fieldOf(record, 'event', 'outcome') === 'failure' ? 'bad' : 'idle'}>{spelled(fieldOf(record, 'event', 'action') ?? 'unknown')}</State> },
     { head: 'Who', width: 'minmax(90px, 2fr)', wide: true, cell: (record) => <span class="mono">{fieldOf(record, 'user', 'name')}</span> },
     { head: 'About', width: 'minmax(90px, 2fr)', cell: (record) => { const device = fieldOf(record, 'device', 'id'); return device === undefined ? <span class="mono">{aboutOf(record)}</span> : <Link to={devicePath(device)} class="mono">{device}</Link> } },

@@ -14,7 +14,10 @@ import type { Device, Page } from '../shapes.ts'
 import { DEVICE_TONES, exact } from '../words.ts'
 
 const STATES = ['pending', 'active', 'suspended', 'quarantined', 'retired'] as const
-const FILTERS = ['q', 'state', 'group'] as const
+const FILTERS = ['q', 'state', 'group', 'attribute', 'expiringWithinMs'] as const
+/** Those that the command line has, too. */
+const OF_THE_SHELL: readonly string[] = ['state', 'group']
+const DAY_MS = 86_400_000
 const PAGE = 200
 
 const attributesOf = ({ attributes }: Device): string => Object.entries(attributes).map(([name, value]) => `${name}=${value}`).join(' ')
@@ -24,7 +27,7 @@ const COLUMNS: readonly Column<Device>[] = [
   { head: 'State', width: 'minmax(110px, 1fr)', cell: ({ state }) => <State tone={DEVICE_TONES[state] ?? 'idle'}>{state}</State> },
   { head: 'Groups', width: 'minmax(90px, 2fr)', cell: ({ groups }) => groups.join(', ') },
   { head: 'Attributes', width: 'minmax(90px, 3fr)', wide: true, cell: (device) => <span class="mono" title={attributesOf(device)}>{attributesOf(device)}</span> },
-  { head: 'Registered', width: 'minmax(90px, 1fr)', wide: true, cell: ({ createdAt }) => <Time at={createdAt} /> },
+  { head: 'Registered', width: '124px', wide: true, cell: ({ createdAt }) => <Time at={createdAt} /> },
 ]
 const EXPORTED = [
   { head: 'device', value: ({ id }: Device) => id },
@@ -52,17 +55,14 @@ function All({ query }: { readonly query: URLSearchParams }): JSX.Element {
         <TextFilter name="q" label="Search" />
         <Choice name="state" label="State" all="Every state" options={STATES.map((state) => [state, state])} />
         <TextFilter name="group" label="Group" />
+        <TextFilter name="attribute" label="Attribute, as site=north" />
+        <Choice name="expiringWithinMs" label="Certificate" all="Whenever it ends" options={[7, 30, 90].map((days) => [String(days * DAY_MS), `Ends within ${days} days`])} />
       </Filters>
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading && <Waiting />}
       {!loading && rows.length === 0 && problem === undefined && (asked.length > 0 ? <Empty>No device fits these filters.</Empty> : <Empty cli="sallyport device add sensor-7 --group sensors">No device is registered yet. Register the first one.</Empty>)}
       {rows.length > 0 && <Rows label="Devices" columns={COLUMNS} rows={rows} keyOf={({ id }) => id} more={more} />}
-      {rows.length > 0 && <Cli command={cliOf(query)} />}
+      {rows.length > 0 && asked.every(([name]) => OF_THE_SHELL.includes(name)) && <Cli command={command('device', 'list', ...asked.flatMap(([name, value]) => [`--${name}`, value]))} />}
     </>
   )
-}
-
-function cliOf(query: URLSearchParams): string {
-  const options = FILTERS.flatMap((name) => (query.get(name) === null ? [] : [`--${name}`, query.get(name) ?? '']))
-  return command('device', 'list', ...options)
 }

@@ -71,17 +71,17 @@ function Tokens(): JSX.Element {
   const { rows, problem, loading, more, reload } = usePages<Token, Page<Token>>('/v1/tokens?limit=200', ['registry'])
   const [asking, setAsking] = useState<{ readonly token: Token; readonly what: 'suspend' | 'resume' | 'revoke' }>()
   const columns: readonly Column<Token>[] = [
-    { head: 'Token', width: 'minmax(96px, 1fr)', cell: ({ name }) => <span class="mono">{name}</span> },
-    { head: 'For', width: 'minmax(100px, 2fr)', cell: ({ target }) => <span class="mono">{target.device ?? target.pattern}</span> },
+    { head: 'Token', width: '92px', cell: ({ name }) => <span class="mono">{name}</span> },
+    { head: 'For', width: 'minmax(100px, 2fr)', narrow: 'minmax(0, 1fr)', cell: ({ target }) => <span class="mono">{target.device ?? target.pattern}</span> },
     { head: 'Proof', width: 'minmax(90px, 1fr)', wide: true, cell: ({ proof }) => proof.kind },
-    { head: 'State', width: 'minmax(100px, 1fr)', cell: (token) => { const [tone, word] = standingOf(token, now); return <State tone={tone}>{word}</State> } },
+    { head: 'State', width: 'minmax(100px, 1fr)', narrow: '84px', cell: (token) => { const [tone, word] = standingOf(token, now); return <State tone={tone}>{word}</State> } },
     { head: 'Used', width: 'minmax(90px, 1fr)', wide: true, cell: ({ uses, usesMax }) => `${uses.toLocaleString('en-US')} of ${usesMax.toLocaleString('en-US')}` },
     { head: 'Until', width: 'minmax(90px, 1fr)', wide: true, cell: ({ expiresAt }) => <Time at={expiresAt} /> },
     {
-      head: 'Action', width: 'minmax(80px, 170px)',
+      head: 'Action', width: '184px', narrow: '84px',
       cell: (token) => (token.revokedAt !== undefined ? '' : (
         <>
-          <button type="button" class="small" aria-label={`${token.suspendedAt === undefined ? 'Suspend' : 'Resume'} token ${token.name}`} onClick={() => setAsking({ token, what: token.suspendedAt === undefined ? 'suspend' : 'resume' })}>{token.suspendedAt === undefined ? 'Suspend…' : 'Resume…'}</button>{' '}
+          <button type="button" class="small wide-only" aria-label={`${token.suspendedAt === undefined ? 'Suspend' : 'Resume'} token ${token.name}`} onClick={() => setAsking({ token, what: token.suspendedAt === undefined ? 'suspend' : 'resume' })}>{token.suspendedAt === undefined ? 'Suspend…' : 'Resume…'}</button>{' '}
           <button type="button" class="small danger" aria-label={`Revoke token ${token.name}`} onClick={() => setAsking({ token, what: 'revoke' })}>Revoke…</button>
         </>
       )),

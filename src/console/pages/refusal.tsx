@@ -6,7 +6,7 @@ import { useData } from '../api.ts'
 import { HOW_WORDS, whoOf } from '../parts/refusal-rows.tsx'
 import { Cli, Facts, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link } from '../router.tsx'
-import { commandIn } from '../sentences.ts'
+import { commandIn, inside } from '../sentences.ts'
 import type { RefusalDetail } from '../shapes.ts'
 import { count, expiry, grouped, STEP_WORDS } from '../words.ts'
 
@@ -33,10 +33,10 @@ function Whole(refusal: RefusalDetail): JSX.Element {
   const { at, sentence, detail, fix, path, presented, rule, ruleAt, similar, reason, step, clientId, topic, address, port, count: times } = refusal
   const [name, how] = whoOf(refusal)
   const known = how === 'device' ? name : undefined
-  const command = commandIn(fix, known)
+  const command = commandIn(fix, known, topic)
   return (
     <>
-      <p class="truth">Refused: {sentence.replace(/\.$/, '')}{presented?.notAfter !== undefined && reason === 'certificate-expired' ? `: it ${expiry(presented.notAfter, at)}` : ''}, <Time at={at} />.</p>
+      <p class="truth">Refused: {inside(sentence)}{presented?.notAfter !== undefined && reason === 'certificate-expired' ? `: it ${expiry(presented.notAfter, at)}` : ''}, <Time at={at} />.</p>
       <div class="columns">
         <section aria-labelledby="way">
           <h2 id="way">The way it took</h2>
@@ -67,9 +67,9 @@ function Whole(refusal: RefusalDetail): JSX.Element {
           </section>
           <section aria-labelledby="similar">
             <h2 id="similar">Others like it</h2>
-            {similar.count === 0 ? <p class="quiet">None: the same peer was not refused for this before or since.</p> : (
+            {similar.newest.length === 0 ? <p class="quiet">None: the same peer was not refused for this before or since.</p> : (
               <>
-                <p>{count(similar.count, 'refusal')} of the same peer for the same reason, the first <Time at={similar.first} />, the last <Time at={similar.last} />.</p>
+                <p>{count(similar.count, 'refusal')} of the same peer for the same reason with this one, the first <Time at={similar.first} />, the last <Time at={similar.last} />.</p>
                 <ul class="lines">{similar.newest.map((other) => <li key={other.id}><Link to={`/refusals/${other.id}`} row><Time at={other.at} /></Link></li>)}</ul>
               </>
             )}

@@ -17,7 +17,7 @@ export function Sessions({ connected, kept }: DeviceSessions): JSX.Element {
           <p><State tone="good">connected</State> as <span class="mono">{session.clientId}</span>, since <Time at={session.since} /></p>
           <Facts rows={[
             ['From', <span class="mono">{session.address} port {session.port}</span>],
-            ['Speaks', `${protocolWord(session.protocol)} over ${session.tls}, ${session.cipher}`],
+            ['Speaks', `${protocolWord(session.protocol)} over TLS ${session.tls}, ${session.cipher}`],
             ['Keep-alive', session.keepAliveSeconds === 0 ? 'none' : count(session.keepAliveSeconds, 'second')],
             ['Traffic', `${bytes(session.bytesIn)} in, ${bytes(session.bytesOut)} out; ${count(session.queued, 'message')} waiting, ${session.inFlight.toLocaleString('en-US')} in flight`],
             ['Subscribed to', session.filters.length === 0 ? 'nothing' : <span class="mono wrap">{session.filters.join('  ')}</span>],

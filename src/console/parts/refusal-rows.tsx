@@ -19,16 +19,16 @@ export function whoOf({ device, claimed, presented, clientId, address }: Pick<Re
 export const HOW_WORDS = { device: '', claims: 'claims to be ', presents: 'presented ', calls: 'calls itself ', from: 'from ' } as const
 
 const COLUMNS: readonly Column<Refusal>[] = [
-  { head: 'Time', width: 'minmax(96px, 1fr)', cell: ({ at, id }) => <Link to={`/refusals/${id}`} row><Time at={at} /></Link> },
+  { head: 'Time', width: '124px', narrow: '92px', cell: ({ at, id }) => <Link to={`/refusals/${id}`} row><Time at={at} /></Link> },
   {
-    head: 'Who', width: 'minmax(110px, 2fr)',
+    head: 'Who', width: 'minmax(110px, 2fr)', narrow: 'minmax(0, 2fr)',
     cell: (refusal) => {
       const [name, how] = whoOf(refusal)
       return how === 'device' ? <Link to={devicePath(name)} class="mono">{name}</Link> : <><span class="quiet">{HOW_WORDS[how]}</span><span class="mono">{name}</span></>
     },
   },
   { head: 'Step', width: 'minmax(84px, 1fr)', wide: true, cell: ({ step }) => STEP_WORDS[step] ?? step },
-  { head: 'Reason', width: 'minmax(140px, 5fr)', cell: ({ sentence, id, reason }) => <Link to={`/refusals/${id}`}><span title={`${sentence} (${reason})`}>{sentence}</span></Link> },
+  { head: 'Reason', width: 'minmax(140px, 5fr)', narrow: 'minmax(0, 3fr)', cell: ({ sentence, id, reason }) => <Link to={`/refusals/${id}`}><span title={`${sentence} (${reason})`}>{sentence}</span></Link> },
   { head: 'Count', width: '64px', number: true, wide: true, cell: ({ count }) => count.toLocaleString('en-US') },
 ]
 

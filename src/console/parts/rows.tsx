@@ -8,6 +8,8 @@ export interface Column<Row> {
   readonly head: string
   /** A track of the grid, as '2fr' or '120px'. */
   readonly width: string
+  /** Where the window is narrow, if another one. */
+  readonly narrow?: string
   readonly cell: (row: Row) => ComponentChildren
   /** Left out where the window is narrow. */
   readonly wide?: boolean
@@ -46,7 +48,7 @@ export function Rows<Row>({ label, columns, rows, keyOf, more, total }: RowsProp
   const [seen, setSeen] = useState({ first: 0, last: 60 })
   const narrow = useNarrow()
   const shown = columns.filter(({ wide }) => !(narrow && wide === true))
-  const tracks = shown.map(({ width }) => width).join(' ')
+  const tracks = shown.map((column) => (narrow ? column.narrow ?? column.width : column.width)).join(' ')
   useEffect(() => {
     const look = (): void => {
       const top = body.current?.getBoundingClientRect().top ?? 0
