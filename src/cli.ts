@@ -5,6 +5,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { addOperator } from './cli-operator.ts'
+import { addConfig } from './cli-config.ts'
 import { addPolicy } from './cli-policy.ts'
 import { many, verb } from './cli-verb.ts'
 import { FAILURES, SallyportError } from './core/errors.ts'
@@ -69,6 +70,7 @@ function program(): Command {
   addDetection(cli)
   addBackup(cli)
   addRest(cli)
+  addConfig(cli)
   return cli
 }
 
@@ -81,6 +83,7 @@ function addServe(cli: Command): void {
   verb(cli, 'serve', 'Serve: the first start makes everything that is missing.', 'sallyport serve --home ./acme --host mqtt.acme.example')
     .addOption(new Option('--ports <how>', 'auto picks free ports').choices(['auto', 'configured']).default('configured'))
     .option('--host <name>', 'a name or address for the server certificate (repeatable)', many)
+    .option('--set <key=value>', 'any key of the configuration, as listen.mqtt.port=8884 (repeatable)', many)
     .action(async (options) => (await import('./commands/serve.ts')).serveCommand(options))
   verb(cli, 'console', 'Print a link that opens the console once, in a browser on this machine.', 'sallyport console')
     .action(async (options) => (await import('./commands/console.ts')).consoleCommand(options))

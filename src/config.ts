@@ -4,14 +4,16 @@
 
 import { hostname } from 'node:os'
 import type { AuditExport } from './config/audit-export.ts'
-import { detectionOf } from './config/detection.ts'
-import { isHost } from './config/kinds.ts'
+import { detectionOf, thresholdSettings } from './config/detection.ts'
+import { isHost, type Json } from './config/kinds.ts'
 import { invalid, readLayers, type Environment, type Layers } from './config/layers.ts'
-import { BURST_MAX, HOSTS_MAX, TABLE, type ConfigSettings, type Key, type LogLevel } from './config/table.ts'
+import type { Row, Section } from './config/rows.ts'
+import { BURST_MAX, HOSTS_MAX, SECTIONS, TABLE, type ConfigSettings, type Key, type LogLevel } from './config/table.ts'
 import type { TrustedFile } from './config/trust.ts'
 import type { DetectionRules } from './core/detection/rules.ts'
 import type { EnrollRules } from './core/enroll-rules.ts'
 import { SallyportError } from './core/errors.ts'
+import type { Problem } from './core/source-tree.ts'
 import type { RenewalRules } from './core/renewal.ts'
 import { BROKER_LIMITS, LIFE } from './limits.ts'
 
@@ -51,6 +53,10 @@ export type AllSettings = ConfigSettings & { readonly 'limits.sourceBurst': numb
 export interface Config {
   /** What follows is made of them. */
   readonly settings: AllSettings
+  /** The same as they would be written; a secret is not. */
+  readonly written: Readonly<Record<string, Json | undefined>>
+  /** Which of the optional sections are there. */
+  readonly sections: readonly string[]
   readonly organisation: string
   readonly listen: { readonly mqtt: Listen; readonly admin: Listen; readonly enroll: Listen; readonly websocket: WebSocketListen | undefined; readonly pki: Listen; readonly metrics: MetricsListen }
   readonly pki: PkiConfig
@@ -105,38 +111,59 @@ export function loadConfig(home: string, environment: Environment, flags: Config
 
 /** The same, with the origin of each value. `file`: read this one in place of that of the home. */
 export function readConfig(home: string, environment: Environment, flags: ConfigFlags = {}, file?: string): ReadConfig {
+  const { layers, ...judged } = judgeConfig(home, environment, flags, file)
+  if (judged.problems.length > 0) throw invalid(judged.problems)
+  return { layers, config: configOf(layers, judged.settings, judged.detection, flags) }
+}
+
+/** What is wrong with it, each with its place. */
+export function problemsOf(home: string, environment: Environment, file?: string): Pick<Layers, 'warnings'> & { readonly problems: readonly Problem[] } {
+  const { layers: { warnings }, problems } = judgeConfig(home, environment, {}, file)
+  return { warnings, problems }
+}
+
+interface Judged {
+  readonly layers: Layers
+  readonly settings: AllSettings
+  readonly detection: DetectionRules
+  readonly problems: readonly Problem[]
+}
+
+function judgeConfig(home: string, environment: Environment, flags: ConfigFlags, file?: string): Judged {
   const layers = readLayers({ table: TABLE, home, environment, set: flags.set ?? [], ...(file === undefined ? {} : { file }) })
-  const settings = settingsOf(layers, flags)
-  judgeTogether(layers, settings)
-  judgeMetrics(layers, settings)
-  const detection = detectionOf(layers.reader, layers.said, settings)
-  if (layers.reader.problems.length > 0) throw invalid(layers.reader.problems)
+  const said = settingsOf(layers, flags)
+  judgeTogether(layers, said)
+  judgeMetrics(layers, said)
+  const detection = detectionOf(layers.reader, layers.said, said)
+  return { layers, detection, settings: { ...said, ...thresholdSettings(detection) }, problems: layers.reader.problems }
+}
+
+function configOf(layers: Layers, settings: AllSettings, detection: DetectionRules, flags: ConfigFlags): Config {
   const listen = listenOf(settings, layers)
   return {
-    layers,
-    config: {
-      settings, listen, detection,
-      organisation: settings.organisation,
-      pki: { url: settings['pki.url'], crlShards: settings['pki.crlShards'], crlHours: settings['pki.crlHours'] },
-      hosts: hostsOf(settings, listen, flags),
-      announcedHost: flags.hosts?.[0] ?? settings.hosts[0] ?? 'localhost',
-      trust: settings.trust,
-      resumption: settings['tls.resumption'] === 'on',
-      sourceRate: { perSecond: settings['limits.sourceRatePerSecond'], burst: settings['limits.sourceBurst'] },
-      packetBytesMax: settings['limits.packetBytesMax'],
-      keepAliveSecondsMax: settings['limits.keepAliveSecondsMax'],
-      renewal: {
-        graceMs: settings['renewal.graceDays'] * LIFE.day,
-        graceOfGroups: new Map([...settings['renewal.groups']].map(([group, days]) => [group, days * LIFE.day])),
-        sameKey: settings['renewal.sameKey'],
-      },
-      enroll: { serverKeys: settings['enroll.serverKeys'], channelBinding: settings['enroll.channelBinding'] },
-      auditExport: settings['audit.export'],
-      logLevel: settings['log.level'],
-      policyFile: settings.policy,
-      passphraseFile: settings.passphraseFile,
-      warnings: layers.warnings,
+    settings, listen, detection,
+    written: writtenOf(layers, settings),
+    sections: Object.entries<Section>(SECTIONS).flatMap(([name, { optional }]) => (optional === true && layers.hasSection(name) ? [name] : [])),
+    organisation: settings.organisation,
+    pki: { url: settings['pki.url'], crlShards: settings['pki.crlShards'], crlHours: settings['pki.crlHours'] },
+    hosts: hostsOf(settings, listen, flags),
+    announcedHost: flags.hosts?.[0] ?? settings.hosts[0] ?? 'localhost',
+    trust: settings.trust,
+    resumption: settings['tls.resumption'] === 'on',
+    sourceRate: { perSecond: settings['limits.sourceRatePerSecond'], burst: settings['limits.sourceBurst'] },
+    packetBytesMax: settings['limits.packetBytesMax'],
+    keepAliveSecondsMax: settings['limits.keepAliveSecondsMax'],
+    renewal: {
+      graceMs: settings['renewal.graceDays'] * LIFE.day,
+      graceOfGroups: new Map([...settings['renewal.groups']].map(([group, days]) => [group, days * LIFE.day])),
+      sameKey: settings['renewal.sameKey'],
     },
+    enroll: { serverKeys: settings['enroll.serverKeys'], channelBinding: settings['enroll.channelBinding'] },
+    auditExport: settings['audit.export'],
+    logLevel: settings['log.level'],
+    policyFile: settings.policy,
+    passphraseFile: settings.passphraseFile,
+    warnings: layers.warnings,
   }
 }
 
@@ -145,6 +172,15 @@ function settingsOf(layers: Layers, { portsAuto }: ConfigFlags): AllSettings {
   const keys = Object.keys(TABLE) as Key[]
   const settings = Object.fromEntries(keys.map((key) => [key, portsAuto === true && PORT_KEY.test(key) ? 0 : layers.value(key)])) as unknown as ConfigSettings
   return { ...settings, 'limits.sourceBurst': settings['limits.sourceBurst'] ?? Math.max(settings['limits.sourceRatePerSecond'], BROKER_LIMITS.sourceBurst) }
+}
+
+function writtenOf(layers: Layers, settings: Readonly<Record<string, unknown>>): Config['written'] {
+  return Object.fromEntries(Object.entries<Row<unknown>>(TABLE).map(([key, { preset }]) => {
+    const value = settings[key]
+    // A number may be made of others; everything else is what was said, or the default.
+    const isMade = typeof value === 'number' && value !== layers.value(key)
+    return [key, isMade ? (value === Infinity ? 'off' : value) : layers.said(key)?.written ?? (preset === undefined && typeof value === 'number' ? value : preset)]
+  }))
 }
 
 /** What is wrong with one key because of another. */

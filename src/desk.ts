@@ -16,11 +16,13 @@ import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNu
 import type { Applied, ApplyRequest } from './core/policy-desk.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
+import type { Reloaded } from './core/reload.ts'
 import { planRevocation } from './core/revocation.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
+import type { Trace } from './core/trace.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
@@ -78,6 +80,10 @@ export interface DeskPorts {
   readonly console?: ConsolePort
   /** The folder of the simulator's reports. */
   readonly reports?: string
+  /** Of a running server; without one there is nothing to reload. */
+  readonly reload?: (actor: Actor) => Promise<Reloaded>
+  /** Hears of each revocation, and how long it took. */
+  readonly trace?: Trace
   readonly clock: () => EpochMs
 }
 
@@ -140,9 +146,10 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return known(id)
   }
 
-  async function changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }> {
+  async function changeDevice(id: DeviceId, action: DeviceAction, revision?: number): Promise<Device & { readonly sessionsClosed: number }> {
     await ports.detection?.settled(id)
     const device = known(id)
+    if (revision !== undefined && revision !== device.revision) throw no('revision-conflict', `the device is at revision ${device.revision}`)
     const next = nextDeviceState(device.state, action)
     if (!next.allow) throw failureOf(next)
     const state = next.value
@@ -213,6 +220,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   }
 
   async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
+    const begunAt = clock()
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
@@ -232,7 +240,9 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       const counts = await Promise.all(changes.map(({ issuer, serial }) => ports.sessions?.closed({ issuer, serial }) ?? Promise.resolve(0)))
       // The server shows another one from here on, of a new key.
       if (changes.some(({ issuer, serial }) => records.some((r) => r.issuer === issuer && r.serial === serial && r.profile === 'server'))) await ports.ca.changed?.()
-      return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed: counts.reduce((sum, n) => sum + n, 0), closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
+      const sessionsClosed = counts.reduce((sum, n) => sum + n, 0)
+      ports.trace?.({ name: 'revoke', begunAt, endedAt: clock(), attributes: { 'sallyport.revocation.reason': reason, 'sallyport.certificates': revoked.length, 'sallyport.sessions': sessionsClosed } })
+      return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed, closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
     }
   }
 
@@ -286,6 +296,10 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     // A trusted CA is recorded for its name and key alone: whether it is trusted now is said by the configuration.
     cas: () => Promise.resolve(registry.cas().filter((ca) => ca.role !== 'trusted').map(shown)),
     ...openCaDesk({ ...ports.ca, registry, view, clock, sessions: ports.sessions }, actor),
+    reload: async () => {
+      if (ports.reload === undefined) throw new SallyportError('unreachable', 'No server runs here: there is nothing to reload.')
+      return ports.reload(actor)
+    },
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),

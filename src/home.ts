@@ -8,6 +8,7 @@ import { openAuthorities, type Authorities } from './ca/authorities.ts'
 import { currentCa } from './ca/chains.ts'
 import { ensureCredentials, keyFileOf, openAuthorityOf, openAuthorityOnly, openOrganisation, publishCas, type GenesisPorts, type Organisation, type SeparateSigner } from './ca/genesis.ts'
 import type { Config } from './config.ts'
+import { configSchemaText, SCHEMA_FILE } from './config/schema.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
 import type { CaRecord } from './core/registry.ts'
@@ -182,5 +183,7 @@ export function ensureStarter(home: Pick<OpenHome, 'paths' | 'view'>, policyFile
   const fresh = home.view.size.devices === 0
   if (fresh && !isPolicyThere(policyFile)) writeFileSync(policyFile, isLineForm(policyFile) ? STARTER_LINES : STARTER_POLICY, { mode: 0o644 })
   if (fresh && !existsSync(home.paths.config)) writeFileSync(home.paths.config, STARTER_CONFIG, { mode: 0o644 })
+  // For editors, as the first line of the configuration names it: that of the version that runs.
+  writeFileSync(path.join(home.paths.home, SCHEMA_FILE), configSchemaText(), { mode: 0o644 })
   return fresh
 }

@@ -34,6 +34,9 @@ import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
 import { openPolicies } from './policies.ts'
 import { openPublicPki } from './public-pki.ts'
+import type { Actor } from './core/audit.ts'
+import type { Reloaded } from './core/reload.ts'
+import { openReloads } from './reloading.ts'
 import type { Ready } from './ready.ts'
 import { openRenewal } from './renewal.ts'
 import { endFinishedOrders } from './renewal-desk.ts'
@@ -73,6 +76,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const config = options.config()
   const log = openLog({ level: config.logLevel })
   const say = (level: LogLevel, facts: LogFields, message: string): void => log[level](facts, message)
+  for (const warning of config.warnings) log.warn({}, warning)
   const meters = openMeters(options.version)
   await using home = await openHome(options.home, config, meters.timing)
   home.audit.onEvent((event) => meters.metrics.count(event))
@@ -127,9 +131,9 @@ export async function serve(options: ServeOptions): Promise<void> {
     port: config.listen.mqtt.port,
     websocket: config.listen.websocket,
     tls: inForce.tls,
-    sourceRate: config.sourceRate,
-    packetBytesMax: config.packetBytesMax,
-    keepAliveSecondsMax: config.keepAliveSecondsMax,
+    // It is read at every connection, and a reload may have changed it.
+    sourceRate: { get perSecond() { return inForce.config.sourceRate.perSecond }, get burst() { return inForce.config.sourceRate.burst } },
+    bounds: () => inForce.config,
     view: standing,
     audit: home.audit,
     clock: Date.now, log: say,
@@ -143,11 +147,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     renewal,
     hints,
     traffic: meters.traffic,
-    timing: meters.timing,
+    timing: meters.timing, trace: meters.trace,
   })
   stack.defer(() => broker.close())
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: say })
+  const reloads = openReloads({ started: config, inForce: () => inForce.config, read: options.config, prepare: prepareReload, done: reloaded, serially, record: (event) => home.audit.record(event), clock: Date.now, log: say, isEnding: () => options.signal.aborted })
   const web = stack.use(openConsole({ audit: home.audit, view: home.view, clock: Date.now }))
   const desk: DeskPorts = {
     registry: home.registry,
@@ -161,7 +166,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
     console: { access: web.access, url: () => admin.url }, reports: home.paths.reports,
-    clock: Date.now,
+    reload: reloads.asked,
+    clock: Date.now, trace: meters.trace,
   }
   const admin = await openAdminServer({
     listen: config.listen.admin,
@@ -181,7 +187,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
     enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
-    audit: home.audit, log: say,
+    audit: home.audit, log: say, trace: meters.trace,
   })
   stack.defer(() => enroll.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: say }))
@@ -197,12 +203,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
   const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
-  let waiting: Promise<void> | undefined
-  // One that has not begun yet will see what the next one is asked for.
-  options.onReload(() => (waiting ??= next(() => {
-    waiting = undefined
-    return reload()
-  }, 'a reload failed')))
+  options.onReload(reloads.unasked)
   stack.use(openUpkeep([
     { everyMs: LIFE.credentialsLookMs, work: () => renew(), complaint: 'the certificates could not be renewed' },
     { everyMs: LIFE.day, work: () => pki.renew(), complaint: 'the certificate of the OCSP responder could not be renewed' },
@@ -240,8 +241,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   /** Everything that can fail is done before anything is replaced. Returns the way to replace it. */
-  async function prepareReload(): Promise<() => void> {
-    const nextConfig = options.config()
+  async function prepareReload(nextConfig: Config): Promise<() => void> {
     const nextPolicy = await policies.load(nextConfig.policyFile)
     const nextForeign = readForeignCas(nextConfig.trust, home.registry.cas())
     const nextTrust = trustOfDoors(home, nextForeign)
@@ -252,29 +252,22 @@ export async function serve(options: ServeOptions): Promise<void> {
     return () => {
       replaceTls()
       policies.replace(nextPolicy)
+      log.setLevel(nextConfig.logLevel)
       inForce = { config: nextConfig, foreign: nextForeign, trust: nextTrust, tls: nextTls }
     }
+  }
+
+  /** Everybody is judged by what is in force from here on. */
+  function reloaded(actor: Actor): Pick<Reloaded, 'policyGeneration' | 'trustedCas'> {
+    broker.regrant()
+    policies.note('reload', actor)
+    home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: inForce.foreign.length })
+    return { policyGeneration: policies.inForce().policy.generation, trustedCas: inForce.foreign.length }
   }
 
   function prepareTls(tls: DoorMaterial, hosts: readonly string[]): () => void {
     const replace = [broker.prepareTls(tls), admin.prepare(adminTls(tls), hosts), enroll.prepare(enrollTls(tls)), () => observing.replaceTls(tls)]
     return () => replace.forEach((each) => each())
-  }
-
-  async function reload(): Promise<void> {
-    try {
-      const replace = await prepareReload()
-      replace()
-    } catch (error) {
-      if (options.signal.aborted) return
-      home.audit.record({ kind: 'policy-rejected', at: Date.now(), message: messageOf(error) })
-      log.error({ error: messageOf(error) }, 'reload refused: what was in force stays in force')
-      return
-    }
-    broker.regrant()
-    policies.note('reload', { kind: 'local' })
-    home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: inForce.foreign.length })
-    log.info({ generation: policies.inForce().policy.generation, cas: inForce.foreign.length }, 'reloaded: policy, trust and server certificate')
   }
 
   /** The certificates of server and operator must not run out while nobody restarts the server. Policy and trust stay. */

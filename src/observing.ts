@@ -10,6 +10,7 @@ import { SallyportError } from './core/errors.ts'
 import { judgeHealth, type Health } from './core/health.ts'
 import type { OwnExpiry } from './core/expiry.ts'
 import type { SessionStore } from './core/session-store.ts'
+import type { Trace } from './core/trace.ts'
 import { newTraffic, type Timing, type Traffic } from './core/traffic.ts'
 import type { OpenHome } from './home.ts'
 import { OBSERVE_LIMITS } from './observe-limits.ts'
@@ -19,6 +20,7 @@ import { openHttps } from './observe/export/https.ts'
 import type { Receiver } from './observe/export/receiver.ts'
 import { openSyslog } from './observe/export/syslog.ts'
 import { openMetrics, type Metrics } from './observe/metrics.ts'
+import { openTraces } from './observe/traces.ts'
 import { openObserveServer, type ObserveServer, type ObserveTls } from './observe/server.ts'
 
 /** What is there before anything that is counted. */
@@ -26,11 +28,12 @@ export interface Meters {
   readonly metrics: Metrics
   readonly traffic: Traffic
   readonly timing: Timing
+  readonly trace: Trace
 }
 
 export function openMeters(version: string): Meters {
   const metrics = openMetrics(version)
-  return { metrics, traffic: newTraffic(), timing: (what, seconds) => metrics.timed(what, seconds) }
+  return { metrics, traffic: newTraffic(), timing: (what, seconds) => metrics.timed(what, seconds), trace: openTraces(version) }
 }
 
 export interface ObservingPorts {

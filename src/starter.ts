@@ -60,11 +60,12 @@ group backend
 # deny pub t/+/admin/#
 `
 
-export const STARTER_CONFIG = `# Everything here is optional; what is commented out shows the default. An unknown key is refused.
-# Flags win over the environment (SALLYPORT_HOME, SALLYPORT_PASSPHRASE_FILE, SALLYPORT_LOG_LEVEL), which wins over this file.
-# What is off unless it is here says so.
-# kill -HUP re-reads policy, trust, hosts, detection, renewal, enroll and the server certificate, all of them or, with one mistake, none;
-# listeners and limits need a restart.
+export const STARTER_CONFIG = `# yaml-language-server: $schema=data/sallyport.schema.json
+# Everything here is optional; what is commented out shows the default. An unknown key is refused.
+# Flags win over the environment (SALLYPORT_LOG_LEVEL for log.level, and so for every key), which wins over this file.
+# What is off unless it is here says so. What is wrong: sallyport config check; what is in force, and why: sallyport config show --origin
+# sallyport reload, or kill -HUP, re-reads all of it or, with one mistake, none; organisation, listeners, pki and passphraseFile need a
+# restart, and the answer says so.
 
 # organisation: Sallyport
 # listen:
@@ -72,6 +73,7 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 #   admin: { host: 127.0.0.1, port: 9443 }
 #   enroll: { host: "::", port: 8443 }                                # EST: https://HOST:8443/.well-known/est
 #   websocket: { host: "::", port: 8884, path: /mqtt, origins: [] }   # off unless it is here; origins: web pages that may connect
+#   metrics: { host: 127.0.0.1, port: 9464 }                          # tokenFile: FILE where it is not on loopback
 # hosts: [mqtt.example.org]          # further names in the server certificate
 # policy: policy.yaml               # and every *.yaml and *.policy in policy.d beside it
 # trust:                             # CAs of others; the policy's identity: says which devices they speak for
@@ -96,5 +98,6 @@ export const STARTER_CONFIG = `# Everything here is optional; what is commented 
 # enroll:                            # docs/enrollment.md
 #   serverKeys: refused              # or allowed: a device may have its key made here (serverkeygen)
 #   channelBinding: optional         # or required: each request must be bound to its TLS connection
+# pki: { crlShards: 1, crlHours: 24 }  # url: http://pki.example.org:8080, as certificates shall name the public door
 # log: { level: info }
 `

@@ -188,6 +188,8 @@ export const REASONS = {
   'operator-required': api(403, 'Only an operator certificate opens the admin API, or a session of the console.', 'Use certs/local/operator/{cert,key}.pem; in a browser, sign in with sallyport console.'),
   'role-insufficient': api(403, 'The role of this operator is not enough for this.', 'Ask an operator whose role is; an admin gives another one: sallyport operator role NAME ROLE.'),
   'tenant-insufficient': api(403, 'This is about the whole organisation, and the operator is one of a tenant.', 'Ask an operator of the organisation.'),
+  'precondition-failed': api(412, 'It is not what If-Match says any more: somebody else changed it.', 'Ask for it again, look at what has changed, and send the new ETag.'),
+  'idempotency-reused': api(422, 'This Idempotency-Key was used for another request.', 'Use a new key for every request that is not a repetition.'),
   'operator-not-found': api(404, 'There is no operator of this name.', 'List them: sallyport operator list.'),
   'operator-exists': api(409, 'There is, or was, an operator of this name.', 'Choose another name. Who is there already gets a further certificate with: sallyport operator renew NAME.'),
   'operator-revoked': api(403, 'The operator is revoked.', 'If it was a mistake, an admin makes a new one under another name: sallyport operator add NAME --role ROLE.'),
@@ -252,6 +254,7 @@ export const RESERVED_ROOT_PREFIX = '$'
 export const ADMIN_PATHS = {
   openapi: '/openapi.json',
   status: '/v1/status',
+  reload: '/v1/reload',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
   caRequest: '/v1/ca/request',

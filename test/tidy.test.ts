@@ -73,7 +73,7 @@ const COMPOSERS = [
   'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'cli-operator', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
-  'backup', 'restore', 'restore-swap', 'restore-replay',
+  'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request', 'observing', 'upkeep',
   'console-desk', 'ready', 'reports',
 ]
@@ -92,7 +92,8 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   re2js: ['policy-file'],
   pino: ['observe'],
   '@prometheus-io/client': ['observe'],
-  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-operator', 'commands', 'device-sim'],
+  '@opentelemetry/api': ['observe'],
+  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-config', 'cli-operator', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],
   uqr: ['commands'],

@@ -80,7 +80,7 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     })
   const upgrader = ports.websocket && openUpgrader({
     ...ports.websocket,
-    packetBytesMax: ports.packetBytesMax,
+    bounds: ports.bounds,
     onOpen: attach,
     onRefused: ({ source }, peer, denied) => ports.audit.record(peerRefusal(peer, source, denied, ports.clock())),
   })

@@ -34,6 +34,7 @@ export interface SecureConnection {
   /** Where MQTT is read and written: the socket itself, or a WebSocket on it. It closes when the socket has; destroying it destroys the socket. */
   readonly stream: Duplex
   readonly source: Source
+  readonly acceptedAt: EpochMs
   /** The peer has done all that a stranger may do (its CONNECT was answered): it counts as half-open no longer. */
   settled(): void
 }
@@ -134,6 +135,7 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
       rejectUnauthorized: true,
       ALPNProtocols: [...SERVICES[ports.service].alpn],
     })
+    const acceptedAt = ports.clock()
     let secure = false
     let refused = false
     let counted = true
@@ -170,7 +172,7 @@ export async function openListener(ports: ListenerPorts): Promise<Listener> {
       secure = true
       clearTimeout(deadline)
       handshaking.delete(raw)
-      ports.onSecure({ socket, stream: socket, source, settled })
+      ports.onSecure({ socket, stream: socket, source, acceptedAt, settled })
     })
   }
 

@@ -11,6 +11,7 @@ import type { Trust } from '../x509/chain.ts'
 import type { BucketRate } from '../core/token-bucket.ts'
 import type { Router } from '../core/router.ts'
 import type { SessionStore } from '../core/session-store.ts'
+import type { Trace } from '../core/trace.ts'
 import type { Timing, Traffic } from '../core/traffic.ts'
 import type { Outbound } from './engine/outbound.ts'
 import type { Peer } from './peer.ts'
@@ -60,16 +61,22 @@ export interface HintsPort {
   told(device: DeviceId): void
 }
 
+export interface ConnectionBounds {
+  readonly packetBytesMax: number
+  /** A client that asks for a longer keep-alive, or for none, is given this: in seconds. MQTT 5 is told [MQTT-3.2.2-21]. */
+  readonly keepAliveSecondsMax: number
+}
+
 export interface BrokerPorts {
   readonly host: string
   readonly port: number
   /** Absent: there is no such door. */
   readonly websocket: WebSocketListen | undefined
   readonly tls: TlsMaterial
+  /** Read at every connection: it may change. */
   readonly sourceRate: BucketRate
-  readonly packetBytesMax: number
-  /** A client that asks for a longer keep-alive, or for none, is given this: in seconds. MQTT 5 is told [MQTT-3.2.2-21]. */
-  readonly keepAliveSecondsMax: number
+  /** Those in force now; a connection keeps what it began with. */
+  readonly bounds: () => ConnectionBounds
   readonly view: RegistryView
   readonly audit: AuditSink
   readonly clock: () => EpochMs
@@ -95,4 +102,5 @@ export interface BrokerPorts {
   /** Counted up here, read by others. */
   readonly traffic: Traffic
   readonly timing: Timing
+  readonly trace: Trace
 }

@@ -10,11 +10,12 @@ import { REASONS } from '../vocabulary.ts'
 import { farewell } from './engine/link.ts'
 import type { SecureConnection } from './listener.ts'
 import type { Peer } from './peer.ts'
+import type { ConnectionBounds } from './ports.ts'
 import { judgeUpgrade, SUBPROTOCOL, type UpgradeRules } from './upgrade.ts'
 import { openWebSocketStream } from './websocket-stream.ts'
 
 export interface UpgraderPorts extends UpgradeRules {
-  readonly packetBytesMax: number
+  readonly bounds: () => Pick<ConnectionBounds, 'packetBytesMax'>
   /** From here on `connection.stream` speaks MQTT. Returns the way to end the connection for what is wrong with its frames. */
   onOpen(connection: SecureConnection, peer: Peer): (fault: Denied) => void
   /** The request was refused and is answered. */
@@ -39,8 +40,7 @@ export function openUpgrader(ports: UpgraderPorts): Upgrader {
   // It listens nowhere: connections are given to it. What it would answer by itself is answered here.
   const http = createServer({ maxHeaderSize: BROKER_LIMITS.upgradeHeaderBytesMax, requireHostHeader: false })
   const webSockets = new WebSocketServer({
-    ...BOUNDS, maxPayload: ports.packetBytesMax + BROKER_LIMITS.messageSlackBytes,
-    noServer: true, clientTracking: false, autoPong: false, handleProtocols: () => SUBPROTOCOL, // [MQTT-6.0.0-4]
+    ...BOUNDS, noServer: true, clientTracking: false, autoPong: false, handleProtocols: () => SUBPROTOCOL, // [MQTT-6.0.0-4]
     // Compressed, a few bytes could stand for megabytes.
     perMessageDeflate: false,
   })
@@ -81,8 +81,10 @@ export function openUpgrader(ports: UpgraderPorts): Upgrader {
 
   http.on('upgrade', (request, socket, head) => {
     const refusal = judgeUpgrade(request, ports)
-    if (refusal !== undefined) refuse(socket, refusal.status, refusal.denied)
-    else webSockets.handleUpgrade(request, socket, head, (webSocket) => open(webSocket, socket))
+    if (refusal !== undefined) return refuse(socket, refusal.status, refusal.denied)
+    // Each WebSocket takes its bound from here when it is made.
+    webSockets.options.maxPayload = ports.bounds().packetBytesMax + BROKER_LIMITS.messageSlackBytes
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => open(webSocket, socket))
   })
   webSockets.on('wsClientError', (error, socket) => refuse(socket, 400, deny('websocket-upgrade', error.message)))
   http.on('request', onRequest)

@@ -10,6 +10,7 @@ import { homeOf, type CommonOptions } from './context.ts'
 interface ServeOptions extends CommonOptions {
   readonly ports: 'auto' | 'configured'
   readonly host?: readonly string[]
+  readonly set?: readonly string[]
 }
 
 const SAME_SIGNAL_MS = 1_000
@@ -38,7 +39,7 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
   try {
     await serve({
       home,
-      config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [] }),
+      config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [], set: options.set ?? [] }),
       signal: ending.signal,
       version: VERSION,
       onReady: (ready) => process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready)),

@@ -105,6 +105,13 @@ export function detectionOf(reader: TreeReader, said: (key: string) => Said | un
 
 type DetectionExempt<Whom extends keyof DetectionRules['exempt']> = readonly (DetectionRules['exempt'][Whom] extends ReadonlySet<infer Name> ? Name : never)[]
 
+/** As they are in force, with what was not said fitted between what was. */
+export function thresholdSettings({ thresholds }: DetectionRules): Readonly<Record<ThresholdKey, number>> {
+  const settings: Partial<Record<ThresholdKey, number>> = {}
+  for (const signal of signals()) for (const step of STEPS) settings[`detection.${KEYS[signal]}.${step}`] = thresholds[signal][step]
+  return settings as Readonly<Record<ThresholdKey, number>>
+}
+
 function thresholdsOf(reader: TreeReader, saidOf: (key: string) => Said | undefined, signal: Signal): Thresholds {
   const presets = DEFAULT_RULES.thresholds[signal]
   const name = `detection.${KEYS[signal]}`

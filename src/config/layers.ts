@@ -10,7 +10,7 @@ import { readYaml } from '../yaml-source.ts'
 import { ENVIRONMENT_PREFIX, environmentNameOf, FROM_FILE, namesBelow, type Row, type Table } from './rows.ts'
 import type { Json } from './kinds.ts'
 
-export const CONFIG_FILE = 'sallyport.yaml'
+const CONFIG_FILE = 'sallyport.yaml'
 export type Environment = Readonly<Record<string, string | undefined>>
 export type Layer = 'flag' | 'environment' | 'file' | 'default'
 
@@ -51,7 +51,7 @@ const VALUE_BYTES_MAX = 65_536
 /** Said where a secret stands. */
 const HIDDEN = '(secret)'
 /** Names that this program reads besides those of keys. */
-const OTHER_NAMES: readonly string[] = ['SALLYPORT_HOME']
+const OTHER_NAMES: readonly string[] = ['SALLYPORT_HOME', 'SALLYPORT_OPERATOR']
 /** What Kubernetes and Docker put into the environment of everybody beside a service that is called sallyport. */
 const INJECTED = /^SALLYPORT_(?:[A-Z0-9_]+_)?(?:SERVICE_(?:HOST|PORT)(?:_[A-Z0-9_]+)?|PORT(?:_\d+_(?:TCP|UDP)(?:_(?:PROTO|PORT|ADDR))?)?|ENV_[A-Z0-9_]+)$/
 
@@ -62,7 +62,7 @@ interface Found {
   readonly base: string
 }
 
-/** Reads all layers. Failure: 'config-invalid' for a file that cannot be read, or is not YAML. */
+/** Reads all layers. Failure: 'config-invalid' for a file that cannot be read. */
 export function readLayers(sources: LayerSources): Layers {
   const { table } = sources
   const reader = new TreeReader()
@@ -106,7 +106,8 @@ function presetOf(table: Table, key: string, home: string): unknown {
 function readFile({ table, home, file = path.join(home, CONFIG_FILE) }: LayerSources, reader: TreeReader, sections: Set<string>, take: (key: string, found: Found) => void): void {
   const name = path.basename(file)
   const { tree, problems } = readYaml(name, textOf(file))
-  if (tree === undefined) throw invalid(problems)
+  for (const { at, message, fix } of problems) reader.report(at, message, fix)
+  if (tree === undefined) return
   const walk = (node: SourceNode, section: string): void => {
     const map = reader.map(node, section === '' ? name : section, namesBelow(table, section))
     for (const [child, { value }] of map ?? []) {
@@ -131,6 +132,7 @@ function textOf(file: string): string {
   }
 }
 
+/** With all problems, a line for each. */
 export function invalid(problems: readonly Problem[]): SallyportError {
   const [first] = problems
   return new SallyportError('config-invalid', problems.map(describe).join('\n'), first === undefined ? {} : { at: first.at })

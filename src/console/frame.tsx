@@ -27,6 +27,8 @@ export function Frame({ session, children }: FrameProps): JSX.Element {
   const { path } = usePlace()
   const [help, setHelp] = useState(false)
   useEffect(() => installKeys({ help: () => setHelp(true), go }), [])
+  // In a narrow window the rail is a line that is longer than the window.
+  useEffect(() => document.querySelector('.rail [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [path])
   return (
     <div class="frame">
       <a class="skip" href="#content">Skip to the content</a>

@@ -121,6 +121,9 @@ export type AuditEvent =
   | Common & { readonly kind: 'policy-rejected'; readonly message: string }
   | Common & { readonly kind: 'policy-unresolved'; readonly device: DeviceId; readonly rule: string; readonly variable: string; readonly effect: 'grant-absent' | 'deny-widened' }
   | Common & { readonly kind: 'trust-loaded'; readonly cas: number }
+  /** `message`: which keys changed, from what to what. */
+  | Common & { readonly kind: 'config-loaded'; readonly message: string; readonly actor: Actor }
+  | Common & { readonly kind: 'config-rejected'; readonly message: string }
   /** The detection ladder took a device to another rung, or an operator took it off. `until`: when it is left unless it is reached again. */
   | Common & { readonly kind: 'detection'; readonly device: DeviceId; readonly from: Rung; readonly to: Rung; readonly because: string; readonly signal?: Signal; readonly count?: number; readonly until?: EpochMs; readonly actor?: Actor }
   | Common & { readonly kind: 'console-link-made'; readonly actor: Actor }

@@ -11,6 +11,7 @@ import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { OperatorDesk } from './operator-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
+import type { Reloaded } from './reload.ts'
 import type { ReportsDesk } from './reports-desk.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
@@ -148,7 +149,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   device(id: DeviceId): Promise<Device & { readonly certificates: readonly CertificateRecord[] }>
   /** Groups and attributes, in force for connected sessions when it resolves. */
   describeDevice(id: DeviceId, description: DeviceDescription): Promise<Device>
-  changeDevice(id: DeviceId, action: DeviceAction): Promise<Device & { readonly sessionsClosed: number }>
+  /** `revision`: only if the device is still at this one. */
+  changeDevice(id: DeviceId, action: DeviceAction, revision?: number): Promise<Device & { readonly sessionsClosed: number }>
   /** `csr` is PEM; `read`: what was read in it, where that was done in this process. Idempotent by (device, public key): a lost answer can be asked for again. */
   enroll(id: DeviceId, csr: string, read?: CsrFacts): Promise<Enrolled>
   certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
@@ -164,6 +166,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   detections(): Promise<readonly OnRung[]>
   /** Takes a device off the ladder, and takes back what the ladder did to it; what an operator did stays. */
   clearDetection(id: DeviceId): Promise<DetectionCleared>
+  /** Reads configuration, policy, trust and server certificate anew: all of them or, with one mistake, none. */
+  reload(): Promise<Reloaded>
   auditTail(count: number): Promise<readonly AuditRecord[]>
   auditVerify(): Promise<AuditVerdict>
   [Symbol.asyncDispose](): Promise<void>

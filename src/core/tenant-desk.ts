@@ -14,7 +14,7 @@ const ORGANISATION = {
   policy: refused, policyHistory: refused, applyPolicy: refused, diffPolicy: refused, whoCan: refused, lintFleet: refused,
   admitManufacturer: refused, orderRenewal: refused, renewalOrders: refused, endRenewalOrder: refused, expiring: refused, renewOwn: refused,
   operators: refused, addOperator: refused, certifyOperator: refused, changeOperatorRole: refused, revokeOperator: refused,
-  auditTail: refused, auditVerify: refused,
+  auditTail: refused, auditVerify: refused, reload: refused,
   reports: refused, report: refused, makeConsoleLink: refused, consoleSessions: refused, endConsoleSession: refused,
 } as const satisfies Partial<Desk>
 
@@ -57,7 +57,7 @@ export function limitToTenant(desk: Desk, tenant: TenantId): Desk {
     devices: async (query) => desk.devices(here(query)),
     device: async (id) => desk.device(await own(id)),
     describeDevice: async (id, description) => desk.describeDevice(await own(id), description),
-    changeDevice: async (id, action) => desk.changeDevice(await own(id), action),
+    changeDevice: async (id, action, revision) => desk.changeDevice(await own(id), action, revision),
     enroll: async (id, csr, read) => desk.enroll(await own(id), csr, read),
     certificates: async (query) => desk.certificates({ ...query, tenant }),
     journal: async (query) => desk.journal({ ...query, tenant }),

@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SallyportError } from '../core/errors.ts'
+import type { Trace } from '../core/trace.ts'
 import { DOOR_LIMITS } from '../enrollment-limits.ts'
 import type { EnrollServer, EnrollServerPorts, EnrollTls } from './server.ts'
 import { fromFailure, toFailure, type Facts, type FromThread, type Question, type ThreadStart, type ToThread } from './wire.ts'
@@ -14,12 +15,20 @@ export interface EnrollDoor extends EnrollServer {
   refresh(): Promise<void>
 }
 
+/** By what somebody asked, as it is told outside. */
+const KINDS: Readonly<Record<Question['method'], string>> = { withToken: 'token', withCertificate: 'certificate', renew: 'renewal' }
+
 export type Begin = (start: ThreadStart) => Worker
 
 const begun: Begin = (start) => new Worker(new URL('thread.ts', import.meta.url), { name: 'enroll', workerData: start, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
 
+export interface EnrollDoorPorts extends Omit<EnrollServerPorts, 'clock'> {
+  /** Hears of each request that was decided. */
+  readonly trace?: Trace
+}
+
 /** Opens the port. Failure: 'port-in-use'. The clock of the door itself is that of the machine. */
-export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: Omit<EnrollServerPorts, 'clock'>, begin: Begin = begun): Promise<EnrollDoor> {
+export async function openEnrollDoor({ listen, tls, enrollments, audit, log, trace }: EnrollDoorPorts, begin: Begin = begun): Promise<EnrollDoor> {
   const factsNow = (): Facts => ({ caCertificates: enrollments.caCertificates(), labels: enrollments.labels(), rules: enrollments.rules() })
   const refreshed = new Map<number, () => void>()
   const closing = new AbortController()
@@ -41,8 +50,10 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log }: O
   }
 
   async function answer(worker: Worker, id: number, question: Question): Promise<void> {
+    const begunAt = Date.now()
     try {
       const decision = await decide(question)
+      trace?.({ name: 'enroll', begunAt, endedAt: Date.now(), attributes: { 'sallyport.enrollment': KINDS[question.method] }, ...(decision.allow ? {} : { reason: decision.reason }) })
       send(worker, { kind: 'answer', id, decision })
     } catch (error) {
       send(worker, { kind: 'failure', id, failure: toFailure(error) })

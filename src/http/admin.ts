@@ -171,7 +171,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant)
   }
 
-  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), status: ports.status, document: once(() => openApiOf(ROUTES, ports.version)) })
+  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), nameOf: (request) => admitted.get(request)?.operator.name ?? '', clock: ports.clock, status: ports.status, document: once(() => openApiOf(ROUTES, ports.version)) })
 
   const url = await listen(app, ports.listen)
   return {

@@ -34,14 +34,16 @@ export const DEVICE_ROUTES = {
     method: 'GET', path: ADMIN_PATHS.device, role: 'viewer', tenants: 'own', tag: 'devices',
     summary: 'Shows a device, with its certificates, newest first.',
     params, answer: answers.deviceShown, reasons: ['device-not-found'],
+    revisionOf: ({ revision }) => revision,
     act: ({ desk, params: { id } }) => desk.device(id),
   }),
   describeDevice: route({
     method: 'PATCH', path: ADMIN_PATHS.device, role: 'operator', tenants: 'own', tag: 'devices',
     summary: 'Changes groups and attributes of a device; its sessions are judged by them when this is answered.',
-    params, body: requests.description, answer: answers.device, reasons: ['device-not-found', 'group-invalid', 'attribute-invalid', 'revision-conflict'],
+    params, body: requests.description, answer: answers.device, conditional: true, reasons: ['device-not-found', 'group-invalid', 'attribute-invalid', 'revision-conflict'],
     example: { body: { groups: ['sensors', 'north'], attributes: { site: 'north', rack: null }, revision: 1 } },
-    act: ({ desk, params: { id }, body }) => desk.describeDevice(id, body),
+    revisionOf: (answer) => answer.revision,
+    act: ({ desk, params: { id }, body, revision }) => desk.describeDevice(id, { ...body, revision: revision ?? body.revision }),
   }),
   enroll: route({
     method: 'POST', path: ADMIN_PATHS.deviceEnroll, role: 'operator', tenants: 'own', tag: 'devices',
@@ -54,9 +56,10 @@ export const DEVICE_ROUTES = {
   changeDevice: route({
     method: 'POST', path: ADMIN_PATHS.deviceState, role: 'operator', tenants: 'own', tag: 'devices',
     summary: 'Suspends, resumes, quarantines or retires a device. Who is out is disconnected before this is answered.',
-    params, body: requests.stateChange, answer: answers.deviceChanged, reasons: ['device-not-found', 'state-transition'],
+    params, body: requests.stateChange, answer: answers.deviceChanged, conditional: true, reasons: ['device-not-found', 'state-transition'],
     example: { body: { action: 'suspend' } },
-    act: ({ desk, params: { id }, body: { action } }) => desk.changeDevice(id, action),
+    revisionOf: (answer) => answer.revision,
+    act: ({ desk, params: { id }, body: { action }, revision }) => desk.changeDevice(id, action, revision),
   }),
   why: route({
     method: 'GET', path: ADMIN_PATHS.deviceRefusals, role: 'viewer', tenants: 'own', tag: 'devices',

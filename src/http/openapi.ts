@@ -56,13 +56,21 @@ function operationOf(name: string, row: AnyRoute, schemaOf: SchemaOf, problemRef
     summary: row.summary,
     description: `Role: ${row.role}.${row.tenants === 'own' ? '' : ' Not for operators of a tenant.'}`,
     'x-role': row.role,
-    parameters: [...parametersOf('path', row.params ?? NOTHING, schemaOf), ...parametersOf('query', row.query ?? NOTHING, schemaOf)],
+    parameters: [...parametersOf('path', row.params ?? NOTHING, schemaOf), ...parametersOf('query', row.query ?? NOTHING, schemaOf), ...headersOf(row)],
     ...(body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input'), ...(row.example?.body === undefined ? {} : { example: row.example.body }) } } } }),
     responses: {
       ...answersOf(row, schemaOf),
-      ...refusalsOf(row.reasons ?? [], problemRef),
+      ...refusalsOf([...(row.reasons ?? []), ...(row.method === 'GET' ? [] : ['idempotency-reused' as const]), ...(row.conditional === undefined ? [] : ['precondition-failed' as const])], problemRef),
     },
   }
+}
+
+function headersOf({ method, conditional }: AnyRoute): readonly Json[] {
+  const header = (name: string, description: string): Json => ({ name, in: 'header', required: false, description, schema: { type: 'string' } })
+  return [
+    ...(method === 'GET' ? [] : [header('Idempotency-Key', 'A request that is sent again under the same key within an hour is answered as it was, and not done again.')]),
+    ...(conditional === undefined ? [] : [header('If-Match', 'The ETag of what is to be changed: where it is another one by now, nothing is changed (412).')]),
+  ]
 }
 
 function parametersOf(place: 'path' | 'query', schema: z.ZodType, schemaOf: SchemaOf): readonly Json[] {

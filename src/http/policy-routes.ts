@@ -13,14 +13,16 @@ export const POLICY_ROUTES = {
     method: 'GET', path: ADMIN_PATHS.policy, role: 'viewer', tag: 'policy',
     summary: 'Shows the policy in force: its files, and whether those on the disk are others.',
     answer: answers.policyShown,
+    revisionOf: ({ generation }) => generation,
     act: ({ desk }) => desk.policy(),
   }),
   applyPolicy: route({
     method: 'POST', path: ADMIN_PATHS.policy, role: 'admin', tag: 'policy', bodyBytesMax,
     summary: 'Puts a policy in force: these files, those on the disk, or those of an earlier generation. A dry run checks and compares.',
-    body: requests.apply, answer: answers.applied, reasons: ['revision-conflict', 'policy-edited', 'policy-cuts-all', 'generation-unknown'],
+    body: requests.apply, answer: answers.applied, conditional: true, reasons: ['revision-conflict', 'policy-edited', 'policy-cuts-all', 'generation-unknown'],
     example: { body: { rollback: 1, dryRun: true } },
-    act: ({ desk, body }) => desk.applyPolicy(body),
+    revisionOf: ({ generation }) => generation,
+    act: ({ desk, body, revision }) => desk.applyPolicy({ ...body, base: revision ?? body.base }),
   }),
   policyHistory: route({
     method: 'GET', path: ADMIN_PATHS.policyHistory, role: 'viewer', tag: 'policy',

@@ -15,7 +15,7 @@ export interface Problem {
 
 const FAILURE_STATUS = 500
 /** What is wrong with what was asked, or passes, and is no defect of the server. */
-const STATUS_OF: Partial<Readonly<Record<FailureCode, number>>> = { 'not-found': 404, 'policy-invalid': 422, 'signer-unavailable': 503 }
+const STATUS_OF: Partial<Readonly<Record<FailureCode, number>>> = { 'not-found': 404, 'policy-invalid': 422, 'config-invalid': 422, 'signer-unavailable': 503 }
 
 export function problemOf(reason: DenyReason, detail?: string): Problem {
   const { http, sentence, fix } = REASONS[reason]

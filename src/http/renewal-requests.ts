@@ -14,8 +14,8 @@ export const order = z.strictObject({
 export const orderId = z.string().max(32)
 export const own = z.strictObject({ credential: z.enum(['server', 'operator']) })
 export const expiring = z.strictObject({
-  withinMs: z.coerce.number().int().min(0).max(EXPIRY_LIMITS.withinMsMax),
+  withinMs: z.coerce.number<number>().int().min(0).max(EXPIRY_LIMITS.withinMsMax),
   group: groupName.optional(),
   after: z.string().max(256).optional(),
-  limit: z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional(),
+  limit: z.coerce.number<number>().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional(),
 })

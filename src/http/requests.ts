@@ -89,7 +89,7 @@ export const massRevocation = z.strictObject({
   atMost: z.number().int().min(0).optional(),
 })
 
-export const limit = z.coerce.number().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
+export const limit = z.coerce.number<number>().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */
 export const after = z.string().max(256).optional()
 
@@ -101,7 +101,7 @@ const attribute = z.string().max(ATTRIBUTE_CHARS_MAX).meta({ description: 'name=
   context.addIssue({ code: 'custom', message: 'not name=value' })
   return z.NEVER
 })
-const expiringWithinMs = z.coerce.number().int().min(0).max(EXPIRY_LIMITS.withinMsMax).meta({ description: 'The certificates of the device that are in force end within this time.' })
+const expiringWithinMs = z.coerce.number<number>().int().min(0).max(EXPIRY_LIMITS.withinMsMax).meta({ description: 'The certificates of the device that are in force end within this time.' })
 
 export const deviceQuery = z.strictObject({
   after, limit, group: groupName.optional(), state: z.enum(DEVICE_STATES).optional(), tenant: parsed(parseTenantId).optional(),

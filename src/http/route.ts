@@ -34,6 +34,8 @@ export interface Asked<Params, Query, Body> {
   readonly params: Params
   readonly query: Query
   readonly body: Body
+  /** What If-Match asks for. */
+  readonly revision: number | undefined
   /** By its lower-case name. */
   readonly header: (name: string) => string | undefined
   /** Aborted when whoever asked is gone. */
@@ -63,6 +65,8 @@ export interface RouteFacts {
   /** 200 where nothing is said. */
   readonly status?: 200 | 201
   readonly bodyBytesMax?: number
+  /** It takes If-Match: the ETag of what it changes. What takes none and is sent one is refused, and not done regardless. */
+  readonly conditional?: true
   /** A body as somebody would send it, and a query. */
   readonly example?: { readonly body?: unknown; readonly query?: string }
 }
@@ -76,6 +80,8 @@ export interface Route<Params extends Schema = Schema, Query extends Schema = Sc
   readonly answer: Answer
   /** Where one operation has answers of two kinds. */
   statusOf?(body: Output<Body>): 200 | 201
+  /** The revision of what is answered, as its ETag. */
+  revisionOf?(answer: Frozen<z.output<Answer>>): number
   act(asked: Asked<Output<Params>, Output<Query>, Output<Body>>): Promise<Frozen<z.output<Answer>>>
 }
 

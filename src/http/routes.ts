@@ -10,6 +10,7 @@ import { DEVICE_ROUTES } from './device-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
 import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
+import { RELOAD_ROUTES } from './reload-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
 
@@ -48,6 +49,7 @@ const AUDIT_ROUTES = {
 
 export const ROUTES = {
   ...SERVER_ROUTES,
+  ...RELOAD_ROUTES,
   ...DEVICE_ROUTES,
   ...CERTIFICATE_ROUTES,
   ...TOKEN_ROUTES,

@@ -58,6 +58,8 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'policy-rejected': 'configuration',
   'policy-unresolved': 'configuration',
   'trust-loaded': 'configuration',
+  'config-loaded': 'configuration',
+  'config-rejected': 'configuration',
   detection: 'intrusion_detection',
   'console-link-made': 'authentication',
   'console-session-opened': 'authentication',

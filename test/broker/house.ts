@@ -14,6 +14,7 @@ import type { AuditEvent } from '../../src/core/audit.ts'
 import { DEFAULT_RULES, type DetectionRules } from '../../src/core/detection/rules.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type Fingerprint, type GroupName, type SerialNumber } from '../../src/core/ids.ts'
 import { DEFAULT_RENEWAL } from '../../src/core/renewal.ts'
+import type { Trace } from '../../src/core/trace.ts'
 import { newTraffic, type Timing, type Traffic } from '../../src/core/traffic.ts'
 import { EMPTY_POLICY, type CompiledPolicy } from '../../src/core/policy/compile.ts'
 import type { AuditSink, CaRecord, CertificateRecord } from '../../src/core/registry.ts'
@@ -125,6 +126,7 @@ function compile(yaml: string, generation = 1): CompiledPolicy {
 export interface HouseOptions {
   readonly onEvent?: (event: AuditEvent) => void
   readonly timing?: Timing
+  readonly trace?: Trace
   /** What of the ladder's rules is not as by default; without it, nobody is watched. */
   readonly detection?: Partial<DetectionRules>
   readonly policy?: string
@@ -179,8 +181,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     host: '127.0.0.1', port: 0, tls: material(),
     websocket: options.websocketOrigins && { host: '127.0.0.1', port: 0, path: '/mqtt', origins: options.websocketOrigins },
     sourceRate: options.sourceRate ?? { perSecond: 1e6, burst: 1e6 },
-    packetBytesMax: options.packetBytesMax ?? 256 * 1024,
-    keepAliveSecondsMax: options.keepAliveSecondsMax ?? BROKER_LIMITS.keepAliveSecondsMax,
+    bounds: () => ({ packetBytesMax: options.packetBytesMax ?? 256 * 1024, keepAliveSecondsMax: options.keepAliveSecondsMax ?? BROKER_LIMITS.keepAliveSecondsMax }),
     view: home.view, clock,
     audit, log,
     trust: () => trust,
@@ -191,7 +192,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     observe: (peer) => observeForeign(home, peer, clock),
     renewal,
     hints,
-    traffic, timing: options.timing ?? (() => {}),
+    traffic, timing: options.timing ?? (() => {}), trace: options.trace ?? (() => {}),
     detection: {
       note: (device, fact) => watch.note(device, fact),
       isThrottled: (device) => watch.isThrottled(device),

@@ -117,7 +117,7 @@ export async function openHouse(): Promise<House> {
       const admin: AdminServer = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, console: { access: web.access, url: () => admin.url } }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }), console: { access: web.access, url: () => admin.url } }, actor),
         version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
         console: web,

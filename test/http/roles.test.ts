@@ -45,6 +45,7 @@ const fresh = (): string => `n${++counted}`
 const REQUESTS: Readonly<Record<keyof typeof ROUTES, (target: Target) => Sent>> = {
   status: () => ({}),
   openapi: () => ({}),
+  reload: () => ({}),
   devices: ({ tenant }) => ({ query: `tenant=${tenant}` }),
   addDevice: ({ tenant }) => ({ body: { id: fresh(), tenant } }),
   device: ({ device }) => ({ path: { id: device } }),

@@ -93,7 +93,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     watching.admitted(link.session)
     // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
     packet.clientId = opening.key
-    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, broker.keepAliveSecondsMax)
+    if (opening.protocol === 4) packet.keepalive = boundedKeepAlive(packet.keepalive, link.bounds.keepAliveSecondsMax)
     done(null, true)
   }
 
@@ -136,7 +136,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
   function authenticate(client: EngineClient, _username: unknown, _password: unknown, done: Done): void {
     const link = linkOf(client)
     if (link?.opening === undefined || link.session?.ending !== undefined) return done(new Error('not admitted'), false)
-    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, broker.keepAliveSecondsMax)
+    if (link.opening.protocol === 5) tuneVersion5(client, link.opening, link.connect?.keepalive, link.bounds.keepAliveSecondsMax)
     boundExpiry(client, link.opening)
     done(null, true)
   }
@@ -163,11 +163,14 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     link.connection.settled()
     // The engine says that shared subscriptions are not available; they are, and that need not be said [MQTT-3.2.2-13].
     const { sharedSubscriptionAvailable: _, ...said } = properties ?? {}
-    const connack = connackPacket(sessionPresent, said, link.session.protocol, client.maximumPacketSize)
+    // What this connection may send: the engine knows the most that any may.
+    const properly = 'maximumPacketSize' in said ? { ...said, maximumPacketSize: link.bounds.packetBytesMax } : said
+    const connack = connackPacket(sessionPresent, properly, link.session.protocol, client.maximumPacketSize)
     // [MQTT-3.1.2-24]: whom one may not even tell that it is admitted one cannot serve.
     if (connack === undefined) return endings.fault(link, deny('packet-too-large', `CONNACK, of which the client takes ${client.maximumPacketSize} bytes`))
     link.routedAt = publishing.count
     link.output.write(connack)
+    broker.trace({ name: 'connect', begunAt: link.connection.acceptedAt, endedAt: broker.clock(), attributes: { 'sallyport.device': link.session.device, 'network.protocol.name': 'mqtt', 'network.protocol.version': link.session.protocol === 5 ? '5' : '3.1.1', 'client.address': link.session.source.address } })
     // It answers at once wherever the certificate does not wait for its first use.
     void broker.renewal.used(link.session)
     // The engine takes note of its CONNACK just after it has told us.

@@ -5,9 +5,9 @@ import type { AedesOptions } from 'aedes'
 import { BROKER_LIMITS } from '../../limits.ts'
 
 /** `hooks`: preConnect, authenticate and the authorize… of aedes. */
-export function engineOptions(hooks: object, packetBytesMax: number): AedesOptions {
+export function engineOptions(hooks: object): AedesOptions {
   // Our hooks speak of the surface that we declared; the engine's declarations know less of it.
-  return { ...OPTIONS, mq: NO_ROUTER, persistence: NO_STORE, maximumPacketSize: packetBytesMax, ...hooks }
+  return { ...OPTIONS, mq: NO_ROUTER, persistence: NO_STORE, ...hooks }
 }
 
 const OPTIONS = {
@@ -19,6 +19,8 @@ const OPTIONS = {
   topicAliasMaximum: BROKER_LIMITS.topicAliasMaximum,
   receiveMaximum: BROKER_LIMITS.receiveMaximum,
   sessionExpiryIntervalLimit: BROKER_LIMITS.sessionExpirySecondsMax,
+  // Of each connection the frame guard knows what it may send, before the engine sees anything; this one is a second net.
+  maximumPacketSize: BROKER_LIMITS.outboundBytesMax,
   // Our deadline comes first and says why; this one is a second net.
   connectTimeout: 2 * BROKER_LIMITS.connectMs,
 } as const

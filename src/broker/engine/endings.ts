@@ -79,6 +79,8 @@ export function openEndings(ports: BrokerPorts, silence: (link: Link) => void): 
     refuseConnect(link, packet, denied) {
       link.refused = true
       auditLink(link, denied, packet.clientId)
+      const { acceptedAt, source } = link.connection
+      ports.trace({ name: 'connect', begunAt: acceptedAt, endedAt: ports.clock(), attributes: { 'sallyport.device': link.peer.device, 'network.protocol.name': 'mqtt', 'client.address': source.address }, reason: denied.reason })
       const protocol = protocolOf(packet)
       const { stream } = link.connection
       // [MQTT-3.1.4-1]: what is no CONNECT MQTT 3.1.1 closes without a CONNACK, which has no code for it.

@@ -132,7 +132,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       return link === undefined || held.filter === SESSION_MARK.topic ? undefined : rights.admit(link, session, [held])[0]?.qos
     },
   })
-  const aedes = new Aedes(engineOptions({ preConnect: admitting.preConnect, authenticate: admitting.authenticate, ...hooks }, ports.packetBytesMax))
+  const aedes = new Aedes(engineOptions({ preConnect: admitting.preConnect, authenticate: admitting.authenticate, ...hooks }))
   const core = aedes as unknown as EngineCore
   await aedes.listen()
   // Trap 1: `constructor` and `__proto__` are names like any other.
@@ -164,7 +164,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
       onDrained: () => link.outbound?.pump(),
     })
     const answers = openAnswerOrder(() => link.reading?.resume())
-    const link: Link = openLink({ connection, peer, client, output, answers, userProperties: noteUserProperties(client._parser), commit: (changes) => stored(link, () => store.commit(changes)) })
+    const link: Link = openLink({ connection, peer, client, bounds: ports.bounds(), output, answers, userProperties: noteUserProperties(client._parser), commit: (changes) => stored(link, () => store.commit(changes)) })
     links.set(client, link)
     open.add(link)
     takeSeat(client, core, {
@@ -175,7 +175,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     })
     client.subscriptions = Object.create(null) // trap 1
     client.duplicates = Object.create(null)
-    const reading = guardInput(client, stream, ports.packetBytesMax, {
+    const reading = guardInput(client, stream, link.bounds.packetBytesMax, {
       mayRead: () => answers.open + (link.gate?.waiting ?? 0) < BROKER_LIMITS.unansweredMax,
       pace: () => link.pace, traffic: ports.traffic,
       onFault: (fault) => endings.fault(link, fault),

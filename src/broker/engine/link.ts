@@ -11,6 +11,7 @@ import type { Traffic } from '../../core/traffic.ts'
 import { openFrameGuard } from '../frame-guard.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
+import type { ConnectionBounds } from '../ports.ts'
 import type { Session } from '../sessions.ts'
 import type { Opening } from './connect.ts'
 import type { AnswerOrder } from './order.ts'
@@ -27,6 +28,8 @@ export interface Link {
   readonly peer: Peer
   readonly client: EngineClient
   readonly output: Output
+  /** What it may do, as it was when it began. */
+  readonly bounds: ConnectionBounds
   readonly answers: AnswerOrder
   readonly userProperties: UserPropertyOrder
   reading: Reading | undefined
@@ -63,7 +66,7 @@ export interface Link {
   refused: boolean
 }
 
-export function openLink(parts: Pick<Link, 'connection' | 'peer' | 'client' | 'output' | 'answers' | 'userProperties' | 'commit'>): Link {
+export function openLink(parts: Pick<Link, 'connection' | 'peer' | 'client' | 'output' | 'bounds' | 'answers' | 'userProperties' | 'commit'>): Link {
   const closed = new Promise<void>((resolve) => {
     parts.connection.stream.once('close', () => resolve())
   })

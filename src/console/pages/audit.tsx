@@ -38,7 +38,7 @@ export function Audit(): JSX.Element {
   const wanted = (query.get('q') ?? '').toLowerCase()
   const rows = (data?.items ?? []).filter((record) => wanted === '' || JSON.stringify(record).toLowerCase().includes(wanted)).toReversed()
   const columns: readonly Column<AuditRecord>[] = [
-    { head: 'Time', width: '124px', narrow: '92px', cell: (record) => <button type="button" class="plain-link" data-row="" onClick={() => setOpen(record)}><Time at={timeOf(record)} /></button> },
+    { head: 'Time', width: '124px', narrow: '106px', cell: (record) => <button type="button" class="plain-link" data-row="" onClick={() => setOpen(record)}><Time at={timeOf(record)} /></button> },
     { head: 'What', width: 'minmax(120px, 2fr)', cell: (record) => <State tone={fieldOf(record, 'event', 'outcome') === 'failure' ? 'bad' : 'idle'}>{spelled(fieldOf(record, 'event', 'action') ?? 'unknown')}</State> },
     { head: 'Who', width: 'minmax(90px, 2fr)', wide: true, cell: (record) => <span class="mono">{fieldOf(record, 'user', 'name')}</span> },
     { head: 'About', width: 'minmax(90px, 2fr)', cell: (record) => { const device = fieldOf(record, 'device', 'id'); return device === undefined ? <span class="mono">{aboutOf(record)}</span> : <Link to={devicePath(device)} class="mono">{device}</Link> } },

@@ -53,13 +53,17 @@ export function Rows<Row>({ label, columns, rows, keyOf, more, total }: RowsProp
     const look = (): void => {
       const top = body.current?.getBoundingClientRect().top ?? 0
       const first = Math.max(0, Math.floor(-top / ROW_PX) - SPARE)
-      const last = Math.ceil((innerHeight - top) / ROW_PX) + SPARE
+      const last = Math.max(first, Math.ceil((innerHeight - top) / ROW_PX)) + SPARE
       setSeen((before) => (before.first === first && before.last === last ? before : { first, last }))
     }
     look()
     addEventListener('scroll', look, { passive: true })
     addEventListener('resize', look)
+    // What stands above may come later, and push the table down.
+    const watcher = new ResizeObserver(look)
+    watcher.observe(document.body)
     return () => {
+      watcher.disconnect()
       removeEventListener('scroll', look)
       removeEventListener('resize', look)
     }

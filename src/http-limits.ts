@@ -1,0 +1,16 @@
+// Bounds of the admin API beyond those of a request, with units in their names and the attack that each one stops.
+
+const MINUTE = 60_000
+const MiB = 1024 * 1024
+
+/** Answers that are kept for requests that are sent twice. Some hold a secret: they are kept no longer than a client retries. */
+export const HTTP_ANSWER_LIMITS = {
+  keyCharsMax: 255,
+  keptMs: 60 * MINUTE,
+  /** An operator who sends a new key with every request forgets the oldest of its own. */
+  keysPerOperatorMax: 1_000,
+  /** Of all operators. */
+  keysMax: 20_000,
+  /** Of all operators, as JSON: the answers must not be what fills the memory of a broker. */
+  bytesMax: 32 * MiB,
+} as const
