@@ -4,6 +4,8 @@ import type { JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { ask, useData } from '../api.ts'
 import { Confirm } from '../parts/dialog.tsx'
+import { Operators } from '../parts/operators.tsx'
+import { Webhooks } from '../parts/webhooks.tsx'
 import { Cli, Empty, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
 import type { ConsoleSession } from '../shapes.ts'
 
@@ -11,7 +13,9 @@ export function Settings(): JSX.Element {
   return (
     <>
       <Head title="Settings" />
+      <Operators />
       <Sessions />
+      <Webhooks />
     </>
   )
 }
