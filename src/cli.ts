@@ -7,6 +7,7 @@ import path from 'node:path'
 import { addOperator } from './cli-operator.ts'
 import { addConfig } from './cli-config.ts'
 import { addPolicy } from './cli-policy.ts'
+import { addLive } from './cli-live.ts'
 import { many, verb } from './cli-verb.ts'
 import { FAILURES, SallyportError } from './core/errors.ts'
 import { printable } from './core/ids.ts'
@@ -66,6 +67,7 @@ function program(): Command {
   addCert(cli)
   addEnrollment(cli)
   addPolicy(cli)
+  addLive(cli)
   addOperator(cli)
   addDetection(cli)
   addBackup(cli)

@@ -12,6 +12,7 @@ import { BURST_MAX, HOSTS_MAX, SECTIONS, TABLE, type ConfigSettings, type Key, t
 import type { TrustedFile } from './config/trust.ts'
 import type { DetectionRules } from './core/detection/rules.ts'
 import type { EnrollRules } from './core/enroll-rules.ts'
+import type { WebhookRules } from './core/webhook.ts'
 import { SallyportError } from './core/errors.ts'
 import type { Problem } from './core/source-tree.ts'
 import type { RenewalRules } from './core/renewal.ts'
@@ -73,6 +74,7 @@ export interface Config {
   readonly detection: DetectionRules
   readonly renewal: RenewalRules
   readonly enroll: EnrollRules
+  readonly webhooks: WebhookRules
   readonly auditExport: readonly AuditExport[]
   readonly logLevel: LogLevel
   /** Absolute. */
@@ -159,6 +161,7 @@ function configOf(layers: Layers, settings: AllSettings, detection: DetectionRul
       sameKey: settings['renewal.sameKey'],
     },
     enroll: { serverKeys: settings['enroll.serverKeys'], channelBinding: settings['enroll.channelBinding'] },
+    webhooks: { allow: settings['webhooks.allow'], caFile: settings['webhooks.ca'] },
     auditExport: settings['audit.export'],
     logLevel: settings['log.level'],
     policyFile: settings.policy,

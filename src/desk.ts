@@ -18,6 +18,8 @@ import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
 import type { Reloaded } from './core/reload.ts'
 import { planRevocation } from './core/revocation.ts'
+import { openedLater, openFeedDesk, type LivePorts } from './feed-desk.ts'
+import type { AuditLog } from './observe/audit-log.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
@@ -28,6 +30,7 @@ import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
+import { NO_WEBHOOKS, type Webhooks } from './webhook-desk.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
 import { encodePem } from './x509/pem.ts'
@@ -59,6 +62,9 @@ export interface AuditPort {
   tail(count: number): Promise<readonly AuditRecord[]>
   refusals(device: DeviceId, limit: number): Promise<readonly RefusalSeen[]>
   detections(device: DeviceId, limit: number): Promise<readonly DetectionSeen[]>
+  readonly degraded: AuditLog['degraded']
+  readonly follow: AuditLog['follow']
+  readonly walkBack: AuditLog['walkBack']
 }
 
 export interface DeskPorts {
@@ -80,6 +86,10 @@ export interface DeskPorts {
   readonly console?: ConsolePort
   /** The folder of the simulator's reports. */
   readonly reports?: string
+  /** What a running server remembers and knows of its connections; without it the audit log is read when somebody asks. */
+  readonly live?: LivePorts
+  /** Without it there are none. */
+  readonly webhooks?: Pick<Webhooks, 'deskFor'>
   /** Of a running server; without one there is nothing to reload. */
   readonly reload?: (actor: Actor) => Promise<Reloaded>
   /** Hears of each revocation, and how long it took. */
@@ -302,6 +312,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     },
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
+    ...openFeedDesk({
+      registry, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: allCertificatesOf, own: ports.own, detections: () => onRungs(registry, ports.detection),
+      policy: () => ports.policies.inForce().policy, ...(ports.live ?? openedLater(audit, clock)),
+    }, actor),
+    ...(ports.webhooks?.deskFor(actor) ?? NO_WEBHOOKS),
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openConsoleDesk(ports.console, actor),
     ...openReportsDesk(ports.reports),

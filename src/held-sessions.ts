@@ -1,18 +1,21 @@
 // The sessions of one device as a change of policy would meet them: those that are connected, and those that are kept.
 
-import type { Broker, LiveSession } from './broker/broker.ts'
+import type { LiveSession } from './broker/broker.ts'
 import type { Device } from './core/device.ts'
-import type { EpochMs, SessionKey } from './core/ids.ts'
+import type { DeviceId, EpochMs, SessionKey } from './core/ids.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
 import type { SessionStore } from './core/session-store.ts'
 import { certificateOf, once, principalOf, type FleetPorts, type FleetPrincipal } from './fleet.ts'
 
 export interface HeldSessionsPorts {
   readonly fleet: FleetPorts
-  readonly broker: Pick<Broker, 'live'>
+  readonly broker: { live(device?: DeviceId): Iterable<PrincipalSession & Pick<LiveSession, 'key' | 'subscriptions'>> }
   readonly store: Pick<SessionStore, 'siblings' | 'session'>
   readonly clock: () => EpochMs
 }
+
+/** What of a connected session says who it is. */
+type PrincipalSession = Pick<LiveSession, 'clientId' | 'issuer' | 'leaf' | 'connection'>
 
 export function openHeldSessions({ fleet, broker, store, clock }: HeldSessionsPorts): (device: Device) => Promise<readonly HeldSession[]> {
   return async (device) => {
@@ -29,7 +32,7 @@ export function openHeldSessions({ fleet, broker, store, clock }: HeldSessionsPo
 }
 
 /** As the broker sees it: by the certificate that it came with. */
-export function connectedAs(device: Device, { clientId, issuer, leaf, connection }: LiveSession, now: EpochMs): FleetPrincipal {
+export function connectedAs(device: Device, { clientId, issuer, leaf, connection }: PrincipalSession, now: EpochMs): FleetPrincipal {
   const read = once(() => certificateOf(leaf))
   return {
     device, ca: issuer, clientId, connection, now,
@@ -40,4 +43,4 @@ export function connectedAs(device: Device, { clientId, issuer, leaf, connection
 }
 
 /** tenant/device/client id: neither of the first two has a slash. */
-const clientIdOf = (key: SessionKey): string => key.split('/').slice(2).join('/')
+export const clientIdOf = (key: SessionKey): string => key.split('/').slice(2).join('/')

@@ -28,6 +28,7 @@ import { connectedAs, openHeldSessions } from './held-sessions.ts'
 import { ensureStarter, openHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
+import { openLive } from './live.ts'
 import { openLog, type LogFields, type LogLevel } from './observe/log.ts'
 import { openMeters, openObserving } from './observing.ts'
 import { loadPolicy } from './policy-file.ts'
@@ -150,6 +151,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     timing: meters.timing, trace: meters.trace,
   })
   stack.defer(() => broker.close())
+  const live = stack.use(openLive({ home, broker, store, view: standing, webhooks: () => inForce.config.webhooks, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: say })
   const reloads = openReloads({ started: config, inForce: () => inForce.config, read: options.config, prepare: prepareReload, done: reloaded, serially, record: (event) => home.audit.record(event), clock: Date.now, log: say, isEnding: () => options.signal.aborted })
@@ -163,6 +165,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     decrees: { decree, lift: (device) => standing.lift(device) },
     detection: watch,
     policies,
+    live: live.desk,
+    webhooks: live.webhooks,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
     console: { access: web.access, url: () => admin.url }, reports: home.paths.reports,
@@ -177,6 +181,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now,
     deskFor: (actor) => openDesk(desk, actor),
+    events: live.feed.events,
     version: options.version, status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     console: web,
     log: say,

@@ -161,6 +161,8 @@ export function eventsOf(change: Change, certificate: Registry['certificate'], a
     case 'renewal-ordered':
     case 'renewal-order-ended':
     case 'expiry-told':
+    case 'webhook-added':
+    case 'webhook-removed':
       return []
   }
 }

@@ -1,7 +1,6 @@
 // The sessions of a device as a change of policy would meet them: connected ones as they connected, kept ones as they are.
 
 import { expect, test } from 'vitest'
-import type { LiveSession } from '../src/broker/broker.ts'
 import { sessionKey, type CaName } from '../src/core/ids.ts'
 import { connectedAs, openHeldSessions } from '../src/held-sessions.ts'
 import { openMemorySessions } from '../src/store/sessions/memory.ts'
@@ -10,7 +9,7 @@ import { device } from './core/facts.ts'
 const NOW = 1_800_000_000_000
 const OWNER = device('d')
 const key = (clientId: string) => sessionKey(OWNER.tenant, OWNER.id, clientId)
-const live = (clientId: string): LiveSession => ({ key: key(clientId), device: OWNER.id, clientId, issuer: 'f' as CaName, leaf: new Uint8Array([1]), connection: { source: '10.0.0.1', tls: '1.2' }, subscriptions: [{ filter: 'a', qos: 1 }] })
+const live = (clientId: string) => ({ key: key(clientId), device: OWNER.id, clientId, issuer: 'f' as CaName, leaf: new Uint8Array([1]), connection: { source: '10.0.0.1', tls: '1.2' }, subscriptions: [{ filter: 'a', qos: 1 }] }) as const
 const subscription = (filter: string) => ({ filter, qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: undefined }) as const
 
 test('connected ones come first, with their connection and their own CA; of a session that is both, only the connection counts', async () => {

@@ -61,6 +61,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   observe: [...LEAVES, 'core', 'x509'],
   // In a browser: what it knows of the server is what the server answers, and the words of both.
   console: ['vocabulary'],
+  // Calls out, and nobody else does: what may be called is judged in this room.
+  webhooks: [...LEAVES, 'core'],
   pki: [...LEAVES, 'core', 'x509'],
   'yaml-source': [...LEAVES, 'core'],
   'policy-file': [...LEAVES, 'core', 'yaml-source'],
@@ -70,12 +72,13 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 }
 /** Rooms that compose others; only they and each other may import them. */
 const COMPOSERS = [
-  'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'cli-operator', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
+  'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'cli-live', 'cli-operator', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request', 'observing', 'upkeep',
   'console-desk', 'ready', 'reports',
+  'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]
 
 /** Third-party package → the only rooms that may know it. */
@@ -93,7 +96,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   pino: ['observe'],
   '@prometheus-io/client': ['observe'],
   '@opentelemetry/api': ['observe'],
-  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-config', 'cli-operator', 'commands', 'device-sim'],
+  commander: ['cli', 'cli-verb', 'cli-policy', 'cli-live', 'cli-config', 'cli-operator', 'commands', 'device-sim'],
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],
   uqr: ['commands'],

@@ -46,7 +46,7 @@ export interface Broker {
 }
 
 /** A connected session, for whoever asks what a policy would mean to it. */
-export interface LiveSession extends Pick<Session, 'key' | 'device' | 'clientId' | 'issuer' | 'leaf' | 'connection'> {
+export interface LiveSession extends Pick<Session, 'key' | 'tenant' | 'device' | 'clientId' | 'issuer' | 'serial' | 'notAfter' | 'leaf' | 'protocol' | 'number' | 'since' | 'listener' | 'source' | 'connection' | 'detail' | 'end'> {
   readonly subscriptions: readonly HeldFilter[]
 }
 
@@ -143,8 +143,7 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     regrant: () => engine.renewAll(),
     *live(device) {
       for (const session of device === undefined ? sessions.all() : sessions.ofDevice(device)) {
-        const { key, clientId, issuer, leaf, connection } = session
-        if (session.ending === undefined) yield { key, device: session.device, clientId, issuer, leaf, connection, subscriptions: session.held() }
+        if (session.ending === undefined) yield liveOf(session)
       }
     },
     async close() {
@@ -157,6 +156,18 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   }
 }
 
+/** What costs something is read by whoever wants it: a walk through all sessions does not. */
+function liveOf(session: Session): LiveSession {
+  const { key, tenant, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection } = session
+  return {
+    key, tenant, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection,
+    get subscriptions() {
+      return session.held()
+    },
+    detail: () => session.detail(),
+    end: (reason, by) => session.end(reason, by),
+  }
+}
 const MS_A_SECOND = 1_000
 
 /** Whose sessions a change concerns. */

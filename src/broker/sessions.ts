@@ -11,6 +11,19 @@ import type { HeldFilter } from '../core/policy/narrowing.ts'
 /** Whose doing it is that the server ends a session: an operator's, a change of the policy's, or its own. Only the last is an end that its Will tells of, unless the policy says otherwise. */
 export type EndedBy = 'operator' | 'policy' | 'itself'
 
+/** What can be seen of a connection, and decides nothing. Bytes are those of MQTT, without TLS. */
+export interface SessionDetail {
+  readonly cipher: string
+  readonly keepAliveSeconds: number
+  /** It outlives its connection. */
+  readonly kept: boolean
+  readonly queued: number
+  readonly inFlight: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly packetsIn: number
+}
+
 /** One connected session. What it is granted changes with policy, trust, device and time; everything else is fixed. */
 export interface Session {
   readonly key: SessionKey
@@ -24,6 +37,10 @@ export interface Session {
   readonly leaf: Uint8Array
   readonly notAfter: EpochMs
   readonly protocol: 4 | 5
+  /** Of this connection alone: counted from the start of the server. */
+  readonly number: number
+  readonly since: EpochMs
+  readonly listener: 'mqtt' | 'websocket'
   readonly source: Source
   readonly connection: ConnectionFacts
   /** What it may do now: to be asked for each decision, and kept by nobody. Asking may end the session. */
@@ -32,6 +49,8 @@ export interface Session {
   ending: DenyReason | 'session-taken-over' | undefined
   /** What it is subscribed to. */
   held(): readonly HeldFilter[]
+  /** How it stands at this moment, for whoever looks at it. */
+  detail(): SessionDetail
   /** Ends the session now. Resolves when its socket is closed. Ending twice is ending once. */
   end(reason: DenyReason, by: EndedBy): Promise<void>
 }

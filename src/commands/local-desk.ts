@@ -9,6 +9,7 @@ import { openDesk } from '../desk.ts'
 import { ownExpiries } from '../expiry.ts'
 import { readForeignCas } from '../foreign.ts'
 import { openHome, type OpenHome } from '../home.ts'
+import { openWebhooksOf } from '../live.ts'
 import { openPolicies, type Policies } from '../policies.ts'
 import { loadPolicy, needPolicy, readTexts } from '../policy-file.ts'
 import type { OwnPort } from '../renewal-desk.ts'
@@ -21,8 +22,10 @@ export async function openLocalDesk(home: string): Promise<Desk> {
   try {
     needCa(opened)
     const authority = opened.authorities.current
-    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, own: ownOf(opened, config), reports: opened.paths.reports, clock: Date.now }, { kind: 'local' })
+    const webhooks = openWebhooksOf(opened, { tells: false, rules: () => config.webhooks, warn: (facts, message) => process.stderr.write(`sallyport: ${message}: ${JSON.stringify(facts)}\n`) })
+    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, own: ownOf(opened, config), reports: opened.paths.reports, webhooks, clock: Date.now }, { kind: 'local' })
     return { ...desk, async [Symbol.asyncDispose]() {
+      await webhooks[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()
     } }
   } catch (error) {

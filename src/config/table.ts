@@ -12,6 +12,7 @@ import { DETECTION_ROWS, DETECTION_SECTIONS } from './detection.ts'
 import { bytes, file, host, hosts, integer, origins, text, word, type Kind } from './kinds.ts'
 import { optionalRow, row, type Preset, type Section, type Settings } from './rows.ts'
 import { trust } from './trust.ts'
+import { networks } from './webhooks.ts'
 
 export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -79,6 +80,7 @@ export const SECTIONS = {
   ...DETECTION_SECTIONS,
   renewal: { text: 'Renewal of certificates: docs/renewal.md.' },
   enroll: { text: 'What the enrollment door asks of requests, and offers: docs/enrollment.md.' },
+  webhooks: { text: 'Programs elsewhere that are told what happens: docs/watching.md.' },
   log: { text: 'The log of the program, on stderr.' },
   audit: { text: 'The audit log: docs/observability.md.' },
 } as const satisfies Readonly<Record<string, Section>>
@@ -118,6 +120,8 @@ export const TABLE = {
   'renewal.sameKey': row(word(['allowed', 'refused']), { preset: 'allowed', effect: 'live', text: 'Whether the next certificate may be for the same key.' }),
   'enroll.serverKeys': row(word(['refused', 'allowed']), { preset: DEFAULT_ENROLL.serverKeys, effect: 'live', text: 'Whether a device may have its key made here (serverkeygen).' }),
   'enroll.channelBinding': row(word(BINDING_RULES), { preset: DEFAULT_ENROLL.channelBinding, effect: 'live', text: 'Whether each request must be bound to its TLS connection.' }),
+  'webhooks.allow': row(networks, { preset: [], effect: 'live', text: 'Internal networks to which webhooks may go; all others that are internal are refused.' }),
+  'webhooks.ca': optionalRow(file, { without: 'receivers have certificates of CAs that everybody trusts', effect: 'restart', text: 'A PEM file with CAs that the certificates of receivers may be of, too.' }),
   'log.level': row(word(LOG_LEVELS), { preset: 'info', effect: 'live', text: 'How much is said.' }),
   'audit.export': row(auditExport, { preset: [], effect: 'restart', text: 'To whom the audit log is sent as it is written; each receiver gets every record, in order, at least once.' }),
 } as const

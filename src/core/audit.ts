@@ -83,6 +83,10 @@ export type AuditEvent =
   /** The same of one device beyond the rate, counted. */
   | Common & { readonly kind: 'subscriptions-lost'; readonly device: DeviceId; readonly count: number }
   | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
+  /** The connection of an admitted session is gone, whoever ended it. */
+  | Common & { readonly kind: 'connection-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly source: Source; readonly connectedMs: number }
+  /** An operator ended this connection; its session is told of beside it. */
+  | Common & { readonly kind: 'connection-ended'; readonly device: DeviceId; readonly clientId: string; readonly actor: Actor }
   | Common & { readonly kind: 'device-added'; readonly device: DeviceId; readonly actor: Actor }
   | Common & { readonly kind: 'device-changed'; readonly device: DeviceId; readonly action: DeviceAction | 'describe' | 'register'; readonly state: DeviceState; readonly actor: Actor; readonly because?: string }
   | Common & { readonly kind: 'certificate-planned'; readonly issuer: CaName; readonly serial: SerialNumber; readonly profile: ProfileName; readonly device?: DeviceId; readonly actor: Actor }
@@ -130,6 +134,9 @@ export type AuditEvent =
   /** Somebody has opened the console by a link. */
   | Common & { readonly kind: 'console-session-opened'; readonly session: string; readonly source: Source; readonly actor: Actor }
   | Common & { readonly kind: 'console-session-ended'; readonly session: string; readonly because: string; readonly actor: Actor }
+  /** `url`: without its query, which may hold a secret of the receiver. */
+  | Common & { readonly kind: 'webhook-added'; readonly webhook: string; readonly url: string; readonly actor: Actor }
+  | Common & { readonly kind: 'webhook-removed'; readonly webhook: string; readonly actor: Actor }
   /** Events that a full disk kept out of the log. */
   | Common & { readonly kind: 'audit-lost'; readonly count: number }
   /** The home was restored from a backup; `because` says of when, and what was taken over from newer records. */

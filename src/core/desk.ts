@@ -7,9 +7,11 @@ import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
 import type { ConsoleDesk } from './console-desk.ts'
+import type { FeedDesk } from './feed-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { OperatorDesk } from './operator-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
+import type { WebhookDesk } from './webhook-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
 import type { Reloaded } from './reload.ts'
 import type { ReportsDesk } from './reports-desk.ts'
@@ -141,7 +143,7 @@ export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
 }
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, ConsoleDesk, ReportsDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>

@@ -10,6 +10,7 @@ import type { CaName, DeviceId, EpochMs, Fingerprint, GroupName, KeyHash, Operat
 import type { Operator, OperatorChange } from './operator.ts'
 import type { RenewalOrder } from './renewal-orders.ts'
 import type { EnrollmentRecord, EnrollmentState, TokenRecord, TokenUse } from './token.ts'
+import type { WebhookRecord } from './webhook.ts'
 
 /** planned → issued → active → superseded | revoked. Expiry is not a state: it follows from notAfter and the clock. */
 export const CERTIFICATE_STATES = ['planned', 'issued', 'active', 'superseded', 'revoked'] as const
@@ -138,6 +139,8 @@ export type Change =
   /** A certificate is this operator's. One of which nobody says so is the first operator's. */
   | { readonly kind: 'operator-certified'; readonly name: OperatorName; readonly issuer: CaName; readonly serial: SerialNumber }
   /** It was said of this that it expires. */
+  | { readonly kind: 'webhook-added'; readonly webhook: WebhookRecord }
+  | { readonly kind: 'webhook-removed'; readonly name: string; readonly at: EpochMs }
   | { readonly kind: 'expiry-told'; readonly what: string; readonly at: EpochMs }
 
 /**
@@ -227,6 +230,8 @@ export interface Registry {
   commit(changes: readonly Change[], expected: readonly Expectation[], audit: readonly AuditEvent[]): Promise<Decision<Committed>>
   device(id: DeviceId): Device | undefined
   devices(query: DeviceQuery): Page<Device>
+  /** How many there are in each state. */
+  devicesByState(): Readonly<Record<DeviceState, number>>
   certificate(issuer: CaName, serial: SerialNumber): CertificateRecord | undefined
   /** All certificates of this serial: serials are unique per issuer only. */
   certificatesBySerial(serial: SerialNumber): readonly CertificateRecord[]
@@ -261,6 +266,8 @@ export interface Registry {
   renewalOrders(): readonly RenewalOrder[]
   /** When it was last said of this that it expires. */
   expiryToldAt(what: string): EpochMs | undefined
+  /** In the order of their names. */
+  webhooks(): readonly WebhookRecord[]
   /** The last CRL of each scope of this issuer. */
   crls(issuer: CaName): readonly CrlRecord[]
   /** Revoked certificates of this issuer with a serial behind `after` ('' for the first page), a page in their order; empty at the end. */

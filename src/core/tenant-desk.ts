@@ -14,7 +14,8 @@ const ORGANISATION = {
   policy: refused, policyHistory: refused, applyPolicy: refused, diffPolicy: refused, whoCan: refused, lintFleet: refused,
   admitManufacturer: refused, orderRenewal: refused, renewalOrders: refused, endRenewalOrder: refused, expiring: refused, renewOwn: refused,
   operators: refused, addOperator: refused, certifyOperator: refused, changeOperatorRole: refused, revokeOperator: refused,
-  auditTail: refused, auditVerify: refused, reload: refused,
+  auditTail: refused, auditVerify: refused, reload: refused, overview: refused,
+  webhooks: refused, addWebhook: refused, removeWebhook: refused, testWebhook: refused, webhookDeliveries: refused, retryWebhook: refused,
   reports: refused, report: refused, makeConsoleLink: refused, consoleSessions: refused, endConsoleSession: refused,
 } as const satisfies Partial<Desk>
 
@@ -84,6 +85,14 @@ export function limitToTenant(desk: Desk, tenant: TenantId): Desk {
     enrollments: async (query) => desk.enrollments({ ...query, tenant }),
     enrollment: async (id) => desk.enrollment(await ownEnrollment(id)),
     decideEnrollment: async (id, state) => desk.decideEnrollment(await ownEnrollment(id), state),
+    connections: async (query) => desk.connections({ ...query, tenant }),
+    endConnection: async (id) => desk.endConnection(id, tenant),
+    refusals: async (query) => desk.refusals({ ...query, tenant }),
+    refusalGroups: async (filter) => desk.refusalGroups({ ...filter, tenant }),
+    refusal: async (id) => desk.refusal(id, tenant),
+    deviceSessions: async (id) => desk.deviceSessions(await own(id)),
+    deviceTopics: async (id) => desk.deviceTopics(await own(id)),
+    deviceTimeline: async (id) => desk.deviceTimeline(await own(id)),
     [Symbol.asyncDispose]: () => desk[Symbol.asyncDispose](),
   }
 }

@@ -14,11 +14,13 @@ import { allow } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { limitToTenant } from '../core/tenant-desk.ts'
 import { SallyportError } from '../core/errors.ts'
-import { printable, type EpochMs } from '../core/ids.ts'
+import type { FeedEvent } from '../core/feed.ts'
+import { printable, type DeviceId, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
 import { addConsole, isOpen } from './console.ts'
-import type { ConsoleAccess } from './console-access.ts'
+import { REFRESH_HEADER, type ConsoleAccess } from './console-access.ts'
 import type { ConsoleFiles } from './console-files.ts'
+import { openEventStreams, type EventSource } from './event-stream.ts'
 import { judgeRole, openOperatorGate, type Admitted } from './operator-gate.ts'
 import { openApiOf } from './openapi.ts'
 import { problemOfFailure } from './parse-request.ts'
@@ -47,6 +49,7 @@ export interface AdminPorts {
   readonly status: () => Readonly<Record<string, unknown>>
   /** The console, which is served on the same port. */
   readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
+  readonly events: EventSource
   readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
@@ -171,9 +174,28 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant)
   }
 
-  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), nameOf: (request) => admitted.get(request)?.operator.name ?? '', clock: ports.clock, status: ports.status, document: once(() => openApiOf(ROUTES, ports.version)) })
+  const events = openEventStreams({ source: ports.events, view: ports.view })
+  serveRoutes(app, ROUTES, { deskFor: (request) => deskOf(admitted.get(request)), nameOf: (request) => admitted.get(request)?.operator.name ?? '', clock: ports.clock, status: ports.status, events, standing, document: once(() => openApiOf(ROUTES, ports.version)) })
 
-  const url = await listen(app, ports.listen)
+  /** By the certificate of its connection and by its role, at the moment of asking. */
+  function standing(request: FastifyRequest): { readonly operator: string; isAllowed(): boolean; maySee(event: FeedEvent): boolean } {
+    const tenant = admitted.get(request)?.operator.tenant
+    const row = rowOf(request)
+    return {
+      operator: admitted.get(request)?.operator.name ?? '',
+      isAllowed() {
+        // A stream that goes on is nobody who does something.
+        const now = gate.judge({ ...request.headers, [REFRESH_HEADER]: '1' }, request.raw.socket as TLSSocket, request.method)
+        return now.allow && row !== undefined && judgeRole(now.value.operator, row).allow && now.value.operator.tenant === tenant
+      },
+      maySee: ({ device }) => tenant === undefined || (device !== undefined && ports.view.device(device as DeviceId)?.tenant === tenant),
+    }
+  }
+
+  const url = await listen(app, ports.listen).catch((failure: unknown) => {
+    events[Symbol.dispose]()
+    throw failure
+  })
   return {
     url,
     prepare(tls, nextHosts) {
@@ -185,6 +207,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
       }
     },
     async close() {
+      events[Symbol.dispose]()
       const closed = app.close()
       for (const socket of sockets) socket.destroy()
       await closed

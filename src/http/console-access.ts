@@ -16,7 +16,7 @@ const COOKIE = '__Host-sallyport'
 const COOKIE_FLAGS = 'Path=/; Secure; HttpOnly; SameSite=Strict'
 const TRIES = { perSecond: CONSOLE_LIMITS.linkTriesPerSecond, burst: CONSOLE_LIMITS.linkTriesBurst } as const
 /** What a page says with a request that nobody asked for by hand. */
-const REFRESH_HEADER = 'sallyport-refresh'
+export const REFRESH_HEADER = 'sallyport-refresh'
 const FORWARDED_HEADERS: readonly string[] = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via']
 
 export interface ConsolePorts {

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { CONSOLE_LIMITS } from '../console-limits.ts'
 import { sessionActor, sessionEnds, sessionOperator, SESSION_NAME } from '../core/console-session.ts'
 import type { Decision } from '../core/decision.ts'
-import type { ConsoleAccess } from './console-access.ts'
+import { REFRESH_HEADER, type ConsoleAccess } from './console-access.ts'
 import { CONSOLE_BASE, encodingFor, type ConsoleFile, type ConsoleFiles } from './console-files.ts'
 import type { Admitted, OperatorGate } from './operator-gate.ts'
 
@@ -81,7 +81,7 @@ export function addConsole(app: FastifyInstance, { access, files, gate, refuse }
   })
 
   function whoIs({ actor, operator: { name, role } }: Admitted, request: FastifyRequest): Readonly<Record<string, unknown>> {
-    const session = access.shows(request.headers) ? access.judge({ headers: { ...request.headers, 'sallyport-refresh': '1' }, socket: request.raw.socket }) : undefined
+    const session = access.shows(request.headers) ? access.judge({ headers: { ...request.headers, [REFRESH_HEADER]: '1' }, socket: request.raw.socket }) : undefined
     if (session?.allow === true && 'name' in actor && actor.name === `${SESSION_NAME}${session.value.id}`) return { via: 'link', name: session.value.id, role, endsAt: sessionEnds(session.value) }
     return { via: 'certificate', name, role }
   }

@@ -6,18 +6,21 @@ import { z } from 'zod'
 import type { DenyReason } from '../vocabulary.ts'
 import type { Desk } from '../core/desk.ts'
 import type { Role } from '../core/operator.ts'
+import type { Listening } from './event-stream.ts'
 
 export type Method = 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
 
 /** Headings of the reference, in its order. */
 export const TAGS = {
   server: 'The server itself',
+  live: 'What is and what was: connections, refusals, events',
   devices: 'Devices',
   certificates: 'Certificates and their revocation',
   enrollment: 'Tokens and requests to enroll',
   renewal: 'What expires, and its renewal',
   ca: 'The certificate authorities',
   policy: 'The policy',
+  webhooks: 'What other programs are told',
   operators: 'Operators and their roles',
   audit: 'What has happened',
   console: 'The console',
@@ -34,6 +37,8 @@ export interface Asked<Params, Query, Body> {
   readonly params: Params
   readonly query: Query
   readonly body: Body
+  /** Opens the stream of events for whoever asks, who is judged again as long as it listens. */
+  readonly listen: (what: Pick<Listening, 'kinds' | 'device' | 'after'>) => Readable
   /** What If-Match asks for. */
   readonly revision: number | undefined
   /** By its lower-case name. */

@@ -7,12 +7,14 @@ import { CA_ROUTES } from './ca-routes.ts'
 import { CERTIFICATE_ROUTES } from './certificate-routes.ts'
 import { CONSOLE_ROUTES } from './console-routes.ts'
 import { DEVICE_ROUTES } from './device-routes.ts'
+import { FEED_ROUTES } from './feed-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
 import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import { RELOAD_ROUTES } from './reload-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
+import { WEBHOOK_ROUTES } from './webhook-routes.ts'
 
 /** How many records of the audit log are shown where nobody says. */
 const AUDIT_TAIL_DEFAULT = 50
@@ -56,6 +58,8 @@ export const ROUTES = {
   ...RENEWAL_ROUTES,
   ...CA_ROUTES,
   ...POLICY_ROUTES,
+  ...FEED_ROUTES,
+  ...WEBHOOK_ROUTES,
   ...OPERATOR_ROUTES,
   ...AUDIT_ROUTES,
   ...CONSOLE_ROUTES,

@@ -3,6 +3,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
+import type { EventStreams, Listening } from './event-stream.ts'
 import { failureOf, SallyportError } from '../core/errors.ts'
 import { openIdempotency, parseIdempotencyKey, type Idempotency, type KeptAnswer } from './idempotency.ts'
 import { parse } from './parse-request.ts'
@@ -13,6 +14,9 @@ export interface RoutePorts {
   /** The operator who asks. */
   readonly nameOf: (request: FastifyRequest) => string
   readonly status: () => Readonly<Record<string, unknown>>
+  /** Who asks, and whether it still may: for what goes on after the answer has begun. */
+  readonly standing: (request: FastifyRequest) => Pick<Listening, 'operator' | 'isAllowed' | 'maySee'>
+  readonly events: EventStreams
   /** What describes these routes. */
   readonly document: () => Readonly<Record<string, unknown>>
   readonly clock: () => number
@@ -42,6 +46,7 @@ export function rowOf(request: FastifyRequest): AnyRoute | undefined {
 }
 
 async function handle(row: AnyRoute, request: FastifyRequest, reply: FastifyReply, ports: RoutePorts, answers: Idempotency): Promise<FastifyReply> {
+  const signal = endOf(reply)
   const asked = {
     desk: ports.deskFor(request),
     status: ports.status,
@@ -50,7 +55,8 @@ async function handle(row: AnyRoute, request: FastifyRequest, reply: FastifyRepl
     query: parse(row.query ?? NOTHING, request.query),
     revision: required(revisionOf(row, textOf(request.headers['if-match']))),
     header: (name: string) => textOf(request.headers[name]),
-    signal: endOf(reply),
+    listen: (what: Pick<Listening, 'kinds' | 'device' | 'after'>) => ports.events.open({ ...what, ...ports.standing(request), signal }),
+    signal,
   }
   if ('open' in row) return reply.type(row.media).send(await row.open({ ...asked, body: {} }))
   const body = parse(row.body ?? NOTHING, request.body)

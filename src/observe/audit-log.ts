@@ -2,17 +2,18 @@
 // come from the registry's outbox, each exactly once; all others through `record`. Writing never blocks who records, and a
 // full disk stops nothing but the log.
 
-import { closeSync, existsSync, fstatSync, fsync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
-import { SallyportError } from '../core/errors.ts'
+import { closeSync, fsync, fsyncSync } from 'node:fs'
 import type { AuditEvent } from '../core/audit.ts'
 import { listeners } from '../core/listeners.ts'
 import type { AuditRecord, AuditVerdict, DetectionSeen, RefusalSeen } from '../core/desk.ts'
 import type { AuditSink } from '../core/registry.ts'
+import type { LogPlace } from '../core/webhook.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
-import { chainLine, EMPTY_HEAD, followLine, type ChainHead } from './chain.ts'
-import { detectionOf, recordOf, refusalOf } from './ecs.ts'
+import { chainLine, type ChainHead } from './chain.ts'
+import { detectionOf, placeOf, recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
-import { backwards, LINE_BREAK, readRange, verifyAuditFile } from './read-back.ts'
+import { cutTo, openFile, reconcile, writeAt } from './log-file.ts'
+import { backwards, readOn, verifyAuditFile, type PlacedRecord } from './read-back.ts'
 
 /** What the registry remembers of the log, and the events that wait for it. */
 export interface AuditOutboxPort {
@@ -20,6 +21,16 @@ export interface AuditOutboxPort {
   saveHead(head: { readonly records: number; readonly hash: string; readonly bytes: number; readonly position: number }): void
   waiting(position: number, limit: number): readonly { readonly position: number; readonly event: AuditEvent }[]
   onWaiting(listener: () => void): () => void
+}
+
+/** A record in its place. */
+export interface WrittenRecord {
+  /** Counted from 1, over all starts. */
+  readonly number: number
+  /** Without its place. */
+  readonly record: AuditRecord
+  /** As it stands in the log. */
+  readonly line: string
 }
 
 export interface AuditLog extends AuditSink {
@@ -31,6 +42,18 @@ export interface AuditLog extends AuditSink {
   refusals(device: string, limit: number): Promise<readonly RefusalSeen[]>
   /** Newest first. */
   detections(device: string, limit: number): Promise<readonly DetectionSeen[]>
+  /** Called with each record as it gets its place in the chain. Returns the way to stop. */
+  follow(listener: (written: WrittenRecord) => void): () => void
+  /** What is written by now, newest first, as far back as the log is read at all or until `take` says that it has enough. */
+  walkBack(take: (written: WrittenRecord) => 'on' | 'enough'): Promise<void>
+  /** How far the log is on disk, and known to be: no power cut takes that back. */
+  readonly saved: LogPlace
+  /** Everything recorded so far is saved when it returns, as far as the disk lets it. */
+  settle(): void
+  /** Called when `saved` has moved. Returns the way to stop. */
+  onSaved(listener: () => void): () => void
+  /** A page of what is saved behind this place; undefined where the log does not go on there. */
+  readOn(place: LogPlace): readonly PlacedRecord[] | undefined
   /** Records and bytes that are in the file, and characters that wait for it. */
   readonly size: { readonly records: number; readonly bytes: number; readonly waiting: number }
   /** Called with every event as it comes, also with refusals that are only counted. Returns the way to stop. */
@@ -61,6 +84,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let headSavedAt = 0
   let scheduled: NodeJS.Timeout | undefined
 
+  const followers = new Set<(written: WrittenRecord) => void>()
   const hearers = listeners<AuditEvent>()
 
   const isFull = (): boolean => waitingChars > AUDIT_LIMITS.waitingCharsMax
@@ -71,11 +95,13 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       lost += 1
       return
     }
-    const made = chainLine(recordOf(event), head, place)
+    const record = recordOf(event)
+    const made = chainLine(record, head, place)
     head = made.head
     lines.push(made.line)
     waitingChars += made.line.length
     schedule()
+    for (const tell of followers) tell({ number: head.records, record, line: made.line })
   }
 
   function schedule(): void {
@@ -140,7 +166,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   }
 
   /** What is written by now, newest first. What is written meanwhile lies beyond the end, and is not asked for. */
-  async function read<T>(limit: number, pick: (record: AuditRecord) => T | undefined): Promise<T[]> {
+  async function read<T>(limit: number, pick: (record: AuditRecord, line: string) => T | undefined): Promise<T[]> {
     if (closed) return []
     write()
     holders += 1
@@ -203,9 +229,13 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     headSavedAt = clock()
     savedRecords = synced.head.records
     savedPosition = synced.position
+    saved = { number: synced.head.records, offset: synced.bytes }
+    for (const tell of saving) tell()
   }
   let savedRecords = -1
   let savedPosition = -1
+  let saved: LogPlace = { number: outbox.head().records, offset: outbox.head().bytes }
+  const saving = new Set<() => void>()
 
   const stopWaiting = outbox.onWaiting(takeOutbox)
   takeOutbox()
@@ -240,6 +270,23 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
     tail: async (count) => (await read(count, (record) => record)).toReversed(),
     refusals: (device, limit) => read(limit, (record) => refusalOf(record, device)),
     detections: (device, limit) => read(limit, (record) => detectionOf(record, device)),
+    follow(listener) {
+      followers.add(listener)
+      return () => void followers.delete(listener)
+    },
+    get saved() {
+      return saved
+    },
+    settle() {
+      write()
+      saveHeadNow()
+    },
+    onSaved(listener) {
+      saving.add(listener)
+      return () => void saving.delete(listener)
+    },
+    readOn: (place) => (closed ? [] : readOn(descriptor, place, saved)),
+    walkBack: async (take) => void (await read(1, (record, line) => (take({ number: placeOf(record), record, line }) === 'enough' ? true : undefined))),
     close() {
       if (closed) return
       stopWaiting()
@@ -254,55 +301,4 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       release()
     },
   }
-}
-
-function openFile(file: string): number {
-  try {
-    return openSync(file, existsSync(file) ? 'r+' : 'wx+', 0o600)
-  } catch (cause) {
-    throw new SallyportError('audit-unwritable', `The audit log ${file} cannot be written.`, { fix: 'Check who owns it and that the disk is not full.', cause })
-  }
-}
-
-function writeAt(descriptor: number, bytes: Uint8Array, at: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(descriptor, bytes, done, bytes.length - done, at + done)
-}
-
-/** What was written of a line that did not find room is not part of the log. */
-function cutTo(descriptor: number, bytes: number): void {
-  try {
-    ftruncateSync(descriptor, bytes)
-  } catch {
-    // The next write begins at the same place, and a restart cuts a line without its end.
-  }
-}
-
-/**
- * Where to go on. Lines beyond the remembered head were written and synced before a crash: they count when they chain. A
- * last line without its end was never acknowledged to anybody: it is cut off. What does not chain stays for `verify`.
- */
-function reconcile(descriptor: number, saved: { readonly records: number; readonly hash: string; readonly bytes: number; readonly position: number }): { head: ChainHead; bytes: number; position: number } {
-  let head: ChainHead = saved.records === 0 ? EMPTY_HEAD : { records: saved.records, hash: saved.hash }
-  let { position } = saved
-  const { size } = fstatSync(descriptor)
-  if (size <= saved.bytes) return { head, bytes: size < saved.bytes ? lineEnd(descriptor, size) : size, position }
-  const beyond = readRange(descriptor, saved.bytes, size)
-  const complete = beyond.lastIndexOf(LINE_BREAK) + 1
-  const bytes = saved.bytes + complete
-  if (bytes < size) ftruncateSync(descriptor, bytes)
-  for (const line of beyond.subarray(0, complete).toString('utf8').split('\n')) {
-    if (line === '') continue
-    const followed = followLine(line, head)
-    if ('problem' in followed) break
-    head = followed.head
-    position = followed.outbox ?? position
-  }
-  return { head, bytes, position }
-}
-
-/** The end of a file that somebody has cut: what is left stays as it is, and the next record begins a line of its own. */
-function lineEnd(descriptor: number, size: number): number {
-  if (size === 0 || readRange(descriptor, size - 1, size)[0] === LINE_BREAK) return size
-  writeAt(descriptor, Uint8Array.of(LINE_BREAK), size)
-  return size + 1
 }

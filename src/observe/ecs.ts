@@ -5,6 +5,7 @@ import { REASONS, RUNGS, SIGNALS, type DenyReason } from '../vocabulary.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import type { Actor, AuditEvent } from '../core/audit.ts'
 import type { AuditRecord, DetectionSeen, RefusalSeen } from '../core/desk.ts'
+import type { PresentedShown, RefusalShown } from '../core/feed-desk.ts'
 import { printable } from '../core/ids.ts'
 
 const safe = (text: string): string => printable(text, AUDIT_LIMITS.fieldCharsMax)
@@ -18,11 +19,16 @@ function known(fields: Readonly<Record<string, unknown>>): Record<string, unknow
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
+/** ECS counts durations so. */
+const NANOSECONDS_PER_MS = 1e6
+
 const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   refusal: 'authentication',
   'refusals-suppressed': 'authentication',
   admission: 'session',
   'session-closed': 'session',
+  'connection-closed': 'session',
+  'connection-ended': 'session',
   'messages-dropped': 'session',
   'subscription-lost': 'session',
   'subscriptions-lost': 'session',
@@ -64,6 +70,8 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'console-link-made': 'authentication',
   'console-session-opened': 'authentication',
   'console-session-ended': 'authentication',
+  'webhook-added': 'configuration',
+  'webhook-removed': 'configuration',
   'audit-lost': 'process',
   'home-restored': 'configuration',
   'server-started': 'process',
@@ -91,7 +99,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
   const until = event.kind === 'detection' ? event.until : event.kind === 'expiry-near' || event.kind === 'devices-expiring' ? event.notAfter : undefined
   return known({
     '@timestamp': iso(event.at),
-    event: known({ kind: 'event', category: [CATEGORY[event.kind]], action: event.kind, outcome: refusal === undefined ? 'success' : 'failure', reason }),
+    event: known({ kind: 'event', category: [CATEGORY[event.kind]], action: event.kind, outcome: refusal === undefined ? 'success' : 'failure', reason, duration: event.kind === 'connection-closed' ? event.connectedMs * NANOSECONDS_PER_MS : undefined }),
     message: refusal === undefined ? text('because') ?? text('message') : REASONS[refusal.reason].sentence,
     source: source && { ip: safe(source.address), port: source.port },
     user: userOf('actor' in event ? event.actor : undefined),
@@ -111,7 +119,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), operator: text('operator'), role: text('role'), tenant: text('tenant'), enrollment: text('enrollment'),
       profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), session: text('session'), generation: field('generation'),
       signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
-      variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'),
+      variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'), webhook: text('webhook'), url: text('url'),
     }),
   })
 }
@@ -128,25 +136,44 @@ const REFUSAL_ACTIONS: ReadonlySet<unknown> = new Set<AuditEvent['kind']>(['refu
 
 /** A record as a refusal of this device, or of somebody who claimed its name, or as the count of many; undefined when it is none. */
 export function refusalOf(record: AuditRecord, device: string): RefusalSeen | undefined {
+  const shown = refusalShownOf(record, 0)
+  if (shown === undefined || (shown.device !== device && shown.claimed !== device)) return undefined
+  const { id: _id, device: of, claimed: _claimed, address, port: _port, presented: _presented, count, ...seen } = shown
+  return known({ ...seen, source: address, claimed: of === device ? undefined : true, count: count === 1 ? undefined : count }) as unknown as RefusalSeen
+}
+
+/** A record as a refusal of anybody, under its number; undefined when it is none. */
+export function refusalShownOf(record: AuditRecord, id: number): RefusalShown | undefined {
   const event = inside(record, 'event')
   if (!REFUSAL_ACTIONS.has(textIn(event, 'action'))) return undefined
-  const detail = inside(record, 'detail')
-  const isDevice = textIn(inside(record, 'device'), 'id') === device
-  const isClaimed = !isDevice && textIn(detail, 'claimed') === device
   const reason = textIn(event, 'reason')
-  if ((!isDevice && !isClaimed) || reason === undefined || !Object.hasOwn(REASONS, reason)) return undefined
+  if (reason === undefined || !Object.hasOwn(REASONS, reason)) return undefined
   const code = reason as DenyReason
+  const detail = inside(record, 'detail')
   const { step, sentence, fix } = REASONS[code]
   const source = inside(record, 'source')
   const mqtt = inside(record, 'mqtt')
   const rule = inside(record, 'rule')
   return known({
-    at: Date.parse(String(record['@timestamp'])), step, reason: code, sentence, fix,
+    id, at: Date.parse(String(record['@timestamp'])), step, reason: code, sentence, fix,
     detail: textIn(event, 'action') === 'subscription-lost' ? `it was subscribed to, until policy generation ${String(detail?.['generation'])}` : textIn(detail, 'text'),
-    source: textIn(source, 'ip'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic') ?? textIn(mqtt, 'filter'),
-    rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'), claimed: isClaimed ? true : undefined,
-    count: typeof detail?.['count'] === 'number' ? detail['count'] : undefined,
-  }) as unknown as RefusalSeen
+    device: textIn(inside(record, 'device'), 'id'), claimed: textIn(detail, 'claimed'),
+    address: textIn(source, 'ip'), port: typeof source?.['port'] === 'number' ? source['port'] : undefined,
+    clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic') ?? textIn(mqtt, 'filter'),
+    rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'),
+    presented: presentedIn(record),
+    count: typeof detail?.['count'] === 'number' ? detail['count'] : 1,
+  }) as unknown as RefusalShown
+}
+
+function presentedIn(record: AuditRecord): PresentedShown | undefined {
+  const client = inside(record, 'tls')?.['client'] as Nested
+  if (client === undefined) return undefined
+  const notAfter = textIn(client, 'not_after')
+  return known({
+    subject: textIn(client, 'subject'), issuer: textIn(client, 'issuer'), serial: textIn(inside(record, 'x509'), 'serial_number'),
+    sha256: textIn(client['hash'] as Nested, 'sha256'), notAfter: notAfter === undefined ? undefined : Date.parse(notAfter),
+  })
 }
 
 /** A record as a step of the detection ladder with this device; undefined when it is none. */
@@ -162,4 +189,23 @@ export function detectionOf(record: AuditRecord, device: string): DetectionSeen 
     ...(signal === undefined ? {} : { signal, fix: SIGNALS[signal].fix }),
     ...(until === undefined ? {} : { until: Date.parse(until) }),
   }
+}
+
+/** The place of a record in the chain; 0 where it has none. */
+export function placeOf(record: AuditRecord): number {
+  const number = inside(record, 'sallyport')?.['seq']
+  return typeof number === 'number' ? number : 0
+}
+
+/** What a record says it is, of which device it is, and when: for whoever sorts them. */
+export function headingOf(record: AuditRecord): { readonly action: string | undefined; readonly at: number; readonly device: string | undefined } {
+  return { action: textIn(inside(record, 'event'), 'action'), at: Date.parse(String(record['@timestamp'])), device: textIn(inside(record, 'device'), 'id') ?? textIn(inside(record, 'detail'), 'claimed') }
+}
+
+/** A record about one certificate, or of who was let in with it; undefined when it is none. */
+export function certificateEventOf(record: AuditRecord): { readonly action: string; readonly at: number; readonly issuer: string; readonly serial: string; readonly because: string | undefined } | undefined {
+  const { action, at } = headingOf(record)
+  const x509 = inside(record, 'x509')
+  const [serial, issuer] = [textIn(x509, 'serial_number'), textIn(x509?.['issuer'] as Nested, 'common_name')]
+  return (action !== 'admission' && action?.startsWith('certificate-') !== true) || serial === undefined || issuer === undefined ? undefined : { action, at, issuer, serial, because: textIn(record, 'message') }
 }

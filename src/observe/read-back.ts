@@ -4,6 +4,8 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { AuditRecord, AuditVerdict } from '../core/desk.ts'
+import type { LogPlace } from '../core/webhook.ts'
+import { WEBHOOK_LIMITS } from '../feed-limits.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import { EMPTY_HEAD, followLine } from './chain.ts'
 
@@ -52,7 +54,7 @@ export async function verifyAuditFile(file: string, saved: RememberedLog): Promi
 }
 
 /** Reads records from the end until `limit` of them were picked, within the bound on how far back it looks. */
-export async function backwards<T>(descriptor: number, end: number, limit: number, pick: (record: AuditRecord) => T | undefined): Promise<T[]> {
+export async function backwards<T>(descriptor: number, end: number, limit: number, pick: (record: AuditRecord, line: string) => T | undefined): Promise<T[]> {
   const picked: T[] = []
   const floor = Math.max(0, end - AUDIT_LIMITS.tailBytesMax)
   let rest = Buffer.alloc(0)
@@ -63,7 +65,7 @@ export async function backwards<T>(descriptor: number, end: number, limit: numbe
     for (const line of chunk.subarray(first).toString('utf8').split('\n').toReversed()) {
       if (line === '' || picked.length >= limit) continue
       const record = parseLine(line)
-      const found = record && pick(record)
+      const found = record && pick(record, line)
       if (found !== undefined) picked.push(found)
     }
     rest = Buffer.from(chunk.subarray(0, first))
@@ -71,6 +73,30 @@ export async function backwards<T>(descriptor: number, end: number, limit: numbe
     await nextTurn()
   }
   return picked
+}
+
+/** A record, and the place behind it. */
+export interface PlacedRecord {
+  readonly record: AuditRecord
+  readonly line: string
+  readonly place: LogPlace
+}
+
+/** A page of the records behind this place, in order, up to `end`; undefined where the log does not go on there. */
+export function readOn(descriptor: number, from: LogPlace, end: LogPlace): readonly PlacedRecord[] | undefined {
+  if (from.number > end.number || from.offset > end.offset) return undefined
+  const page = readRange(descriptor, from.offset, Math.min(end.offset, from.offset + WEBHOOK_LIMITS.pageBytes))
+  const found: PlacedRecord[] = []
+  let { number, offset } = from
+  for (let at = 0, stop = page.indexOf(LINE_BREAK); stop >= 0; at = stop + 1, stop = page.indexOf(LINE_BREAK, at)) {
+    const line = page.subarray(at, stop).toString('utf8')
+    const record = parseLine(line)
+    number += 1
+    offset += stop + 1 - at
+    if (record === undefined || (record['sallyport'] as { seq?: unknown } | undefined)?.seq !== number) return undefined
+    found.push({ record, line, place: { number, offset } })
+  }
+  return found.length === 0 && end.offset > from.offset ? undefined : found
 }
 
 function parseLine(line: string): AuditRecord | undefined {

@@ -240,6 +240,8 @@ function emptyTables(expiredBefore: EpochMs): Tables {
       case 'renewal-ordered':
       case 'renewal-order-ended':
       case 'expiry-told':
+      case 'webhook-added':
+      case 'webhook-removed':
         return
     }
   }

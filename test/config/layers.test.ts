@@ -46,7 +46,7 @@ const OTHERS: Readonly<Record<Key, string>> = {
   'detection.connects.observe': '1', 'detection.connects.throttle': '2', 'detection.connects.quarantine': '3', 'detection.connects.suspend': '4',
   'detection.twoPlaces.observe': '1', 'detection.twoPlaces.throttle': '2', 'detection.twoPlaces.quarantine': '3', 'detection.twoPlaces.suspend': '4',
   'detection.rate.observe': '1', 'detection.rate.throttle': '2', 'detection.rate.quarantine': '3', 'detection.rate.suspend': '4', 'detection.rate.perSecond': '5', 'detection.rate.times': '6',
-  'renewal.graceDays': '0', 'renewal.groups': '{ line-1: 90 }', 'renewal.sameKey': 'refused', 'enroll.serverKeys': 'allowed', 'enroll.channelBinding': 'required', 'log.level': 'debug', 'audit.export': '[{ to: "syslog+tls://log.example:6514" }]',
+  'renewal.graceDays': '0', 'renewal.groups': '{ line-1: 90 }', 'renewal.sameKey': 'refused', 'enroll.serverKeys': 'allowed', 'enroll.channelBinding': 'required', 'webhooks.allow': '10.20.0.0/16, ::1', 'webhooks.ca': '/receivers.pem', 'log.level': 'debug', 'audit.export': '[{ to: "syslog+tls://log.example:6514" }]',
 }
 const KEYS = Object.keys(TABLE) as Key[]
 /** What the one key needs of others. */

@@ -3,6 +3,7 @@ import { tempDir } from '../store/temp.ts'
 import { NOW } from './records.ts'
 import { registryContract, type RegistryUnderTest } from './registry.ts'
 import { registryRenewalsContract } from './registry-renewals.ts'
+import { registryWebhooksContract } from './registry-webhooks.ts'
 import { registryFactoryContract } from './registry-factory.ts'
 import { registryOperatorsContract } from './registry-operators.ts'
 import { registryTokensContract } from './registry-tokens.ts'
@@ -20,5 +21,6 @@ const sqlite = async (): Promise<RegistryUnderTest> => {
 registryContract('SQLite', sqlite)
 registryTokensContract('SQLite', sqlite)
 registryRenewalsContract('SQLite', sqlite)
+registryWebhooksContract('SQLite', sqlite)
 registryFactoryContract('SQLite', sqlite)
 registryOperatorsContract('SQLite', sqlite)

@@ -58,6 +58,15 @@ export function registryContract(name: string, make: () => Promise<RegistryUnder
         expect(registry.device(id('b'))).toBeUndefined()
       })
 
+      test('how many devices are in each state, and none twice', async () => {
+        expect(registry.devicesByState()).toEqual({ pending: 0, active: 0, suspended: 0, quarantined: 0, retired: 0 })
+        await must(added('a'), added('b'), added('c'))
+        await must({ kind: 'device-state', id: id('a'), state: 'suspended' })
+        await must({ kind: 'device-state', id: id('b'), state: 'suspended' })
+        await must({ kind: 'device-state', id: id('b'), state: 'retired' })
+        expect(registry.devicesByState()).toEqual({ pending: 0, active: 1, suspended: 1, quarantined: 0, retired: 1 })
+      })
+
       test('what a certificate will say, with its plan: as it was planned, when it is issued, and through a restart', async () => {
         const said = { commonName: 'a', organization: 'Acme', subjectAltNames: [{ kind: 'ip', value: '::1' }], actor: { kind: 'local' } } as const
         await must(added('a'), { kind: 'certificate-planned', certificate: planned('x', 'a'), plan: said }, plan('y', 'a'))

@@ -14,6 +14,7 @@ import type { Organisation } from '../../src/ca/genesis.ts'
 import type { DenyReason } from '../../src/vocabulary.ts'
 import { loadConfig } from '../../src/config.ts'
 import { openDesk, type SessionsPort } from '../../src/desk.ts'
+import { openFeed } from '../../src/feed.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
 import { openConsole } from '../../src/console-desk.ts'
@@ -83,6 +84,8 @@ export async function openHouse(): Promise<House> {
   const file = (name: string): string => readFileSync(path.join(folder, 'certs/local', name), 'utf8')
   const root = file('root.pem')
   const admins: AdminServer[] = []
+  const feed = openFeed({ audit: home.audit, clock, log: () => {} })
+  await feed.restored
   const desk = (sessions?: SessionsPort): Desk =>
     openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
 
@@ -121,6 +124,7 @@ export async function openHouse(): Promise<House> {
         version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
         console: web,
+        events: feed.events,
         log: () => {},
       })
       admins.push(admin)
@@ -133,6 +137,7 @@ export async function openHouse(): Promise<House> {
     },
     async [Symbol.asyncDispose]() {
       for (const admin of admins) await admin.close()
+      feed[Symbol.dispose]()
       await home[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     },

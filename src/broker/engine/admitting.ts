@@ -1,6 +1,7 @@
 // From CONNECT to CONNACK: the connection is judged, becomes a session, takes over or resumes what is kept for it, and is told
 // that it is admitted. Everything that says no here answers by itself; the engine is told of no refusal.
 
+import { REASONS } from '../../vocabulary.ts'
 import { BROKER_LIMITS } from '../../limits.ts'
 import { allow, deny, type Decision } from '../../core/decision.ts'
 import type { SessionKey } from '../../core/ids.ts'
@@ -9,7 +10,7 @@ import type { Grants } from '../../core/policy/grants.ts'
 import type { StoredSession } from '../../core/session-store.ts'
 import type { BrokerPorts } from '../ports.ts'
 import { connackPacket } from '../replies.ts'
-import type { Session, SessionTable } from '../sessions.ts'
+import type { Session, SessionDetail, SessionTable } from '../sessions.ts'
 import { tlsVersion } from '../tls-peer.ts'
 import type { ConnectJudge, Opening } from './connect.ts'
 import type { Endings } from './endings.ts'
@@ -51,6 +52,7 @@ export interface Admitting {
 
 export function openAdmitting(ports: AdmittingPorts): Admitting {
   const { broker, sessions, judge, keeping, publishing, rights, endings, watching, linkOf } = ports
+  let admitted = 0
 
   function preConnect(client: EngineClient, packet: WirePacket, done: Done): void {
     const link = linkOf(client)
@@ -90,6 +92,7 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     link.outbound = openOutbound(link, link.session, packet)
     sessions.add(link.session)
     auditAdmission(link.session, packet.username !== undefined)
+    void auditEnd(link, link.session)
     watching.admitted(link.session)
     // The engine knows the session by its key; what the client calls itself stays with the session. Traps 1 and 6.
     packet.clientId = opening.key
@@ -102,8 +105,10 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     const session: Session = rights.adopt({
       key: opening.key, tenant: opening.device.tenant, device: opening.device.id, clientId: opening.clientId,
       issuer: peer.issuer, serial: peer.serial, sha256: peer.sha256, leaf: peer.leaf, notAfter: peer.notAfter,
-      protocol: opening.protocol, source: connection.source, connection: connectionOf(link), ending: undefined,
+      protocol: opening.protocol, number: ++admitted, since: broker.clock(), listener: connection.stream === connection.socket ? 'mqtt' : 'websocket',
+      source: connection.source, connection: connectionOf(link), ending: undefined,
       held: () => heldFilters(link.client),
+      detail: () => detailOf(link, opening),
       end: (reason, by) => endings.end(link, session, reason, by),
     }, opening.grants)
     ports.tellGaps(session, opening.grants)
@@ -130,6 +135,14 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
       kind: 'admission', at: broker.clock(), device: session.device, clientId: session.clientId, serial: session.serial,
       issuer: session.issuer, source: session.source, protocol: session.protocol, ...(usernameGiven ? { usernameIgnored: true as const } : {}),
     })
+  }
+
+  /** Whoever came is told of when it goes: the log says how long it was here, and those who watch see that it is gone. */
+  async function auditEnd({ client, closed }: Link, session: Session): Promise<void> {
+    await closed
+    const { device, clientId, source, since, ending } = session
+    const because = ending === undefined ? (client._disconnected ? 'the client disconnected' : 'the connection was lost') : ending === 'session-taken-over' ? TAKEN_OVER : REASONS[ending].sentence
+    broker.audit.record({ kind: 'connection-closed', at: broker.clock(), device, clientId, because, source, connectedMs: Math.max(0, broker.clock() - since) })
   }
 
   /** The engine has read the CONNECT into its client by now: what it read wrongly is put right before CONNACK. */
@@ -183,6 +196,20 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
   }
 
   return { preConnect, authenticate, resume, onConnack }
+}
+
+const TAKEN_OVER = 'another connection has taken its session over'
+
+function detailOf({ connection: { socket }, client, connect, output, outbound, reading, bounds }: Link, { protocol }: Opening): SessionDetail {
+  const load = outbound?.load ?? { queued: 0, inFlight: 0 }
+  return {
+    cipher: socket.getCipher()?.standardName ?? '',
+    // Of MQTT 3.1.1 the CONNECT was lowered to what it is given; of MQTT 5 it keeps what it asked for, and is told.
+    keepAliveSeconds: protocol === 4 ? (connect?.keepalive ?? 0) : boundedKeepAlive(connect?.keepalive, bounds.keepAliveSecondsMax),
+    kept: outbound?.kept === true && client.sessionExpiryInterval > 0,
+    queued: load.queued, inFlight: load.inFlight,
+    bytesIn: reading?.bytes ?? 0, bytesOut: output.taken, packetsIn: reading?.packets ?? 0,
+  }
 }
 
 function connectionOf({ connection: { socket, source } }: Link): ConnectionFacts {

@@ -80,6 +80,8 @@ export interface Reading {
   /** Packets that were read, and those among them that ask for something. */
   readonly packets: number
   readonly asks: number
+  /** That were read, of what passed. */
+  readonly bytes: number
   /** Runs the parser; while it runs the engine reads nothing: it would parse one chunk in the middle of another. */
   parsing(parse: () => number): number
   /** Reads on, if the engine wanted to and had to wait. */
@@ -107,6 +109,7 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   const { mayRead, onFault, traffic } = ports
   const guard = openFrameGuard(packetBytesMax, () => client.connackSent)
   const read = stream.read.bind(stream)
+  let bytes = 0
   let broken = false
   let discarding = false
   let parsing = false
@@ -129,6 +132,7 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   function passed(chunk: Buffer): Buffer | null {
     traffic.bytesReceived += chunk.length
     const judged = guard.inspect(chunk)
+    bytes += chunk.length
     if (judged.allow && judged.value === chunk.length) return chunk
     broken = true
     if (!judged.allow) onFault(judged)
@@ -168,6 +172,9 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
     },
     get asks() {
       return guard.asks
+    },
+    get bytes() {
+      return bytes
     },
     resume,
     hold() {

@@ -80,6 +80,11 @@ export class Outbound implements Subscriber {
     return this.#dropped
   }
 
+  /** Messages that wait in memory, and those that wait for an acknowledgement. */
+  get load(): { readonly queued: number; readonly inFlight: number } {
+    return { queued: this.#waiting.length, inFlight: this.#inFlight.size }
+  }
+
   isWilling(topic: string): boolean {
     const { session } = this
     return this.#open && session.ending === undefined && this.#waiting.length < BROKER_LIMITS.willingQueueMax

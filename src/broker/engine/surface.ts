@@ -114,6 +114,8 @@ export interface EngineClient extends EventEmitter {
   _will: EngineWill | null
   _parser: EngineParser
   _keepaliveTimer: NodeJS.Timeout | null
+  /** A DISCONNECT came. */
+  _disconnected: boolean
   _serverKeepAlive?: number
   _assignedClientId?: string | undefined
   /** What CONNECT asked for, before it was lowered. */

@@ -2,7 +2,7 @@
 
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { CertificatePlan, CertificateRecord, CertificateQuery, DeviceQuery, Page, Registry } from '../../core/registry.ts'
-import type { Device } from '../../core/device.ts'
+import type { Device, DeviceState } from '../../core/device.ts'
 import type { Fingerprint } from '../../core/ids.ts'
 import type { Operator } from '../../core/operator.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
@@ -12,6 +12,7 @@ import { preparePublicationReads } from './publication.ts'
 import { CA_COLUMNS, CERTIFICATE_COLUMNS, DEVICE_COLUMNS, parseCa, parseCertificate, parseCross, parseDevice, parseJournal, prepareTuples, type Interned, type Tuple, type TupleStatement } from './rows.ts'
 import { endKey, prepareRenewalReads } from './renewals.ts'
 import { prepareTokenReads } from './tokens.ts'
+import { prepareWebhookReads } from './webhooks.ts'
 
 type Reads = Omit<Registry, 'commit' | 'close'>
 
@@ -82,6 +83,7 @@ function whereAlso(table: Readonly<Record<string, string>>, filters: readonly st
 export function prepareReader(db: DatabaseSync): Reader {
   const device = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id = ?`)
   const devicePage = filtered(db, (filters) => `SELECT ${DEVICE_COLUMNS} FROM devices WHERE ${whereAlso(DEVICE_FILTERS, filters)}id > ? ORDER BY id LIMIT ?`)
+  const byState = db.prepare('SELECT state, count(*) AS devices FROM devices GROUP BY state')
   const certificate = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE issuer = ? AND serial = ?`)
   const bySerial = prepareTuples(db, `SELECT ${CERTIFICATE_COLUMNS} FROM certificates WHERE serial = ? ORDER BY issuer`)
   const certificatePage = filtered(
@@ -115,6 +117,7 @@ export function prepareReader(db: DatabaseSync): Reader {
 
   return {
     ...preparePublicationReads(db),
+    webhooks: prepareWebhookReads(db),
     renewalOrders: renewals.renewalOrders,
     expiryToldAt: renewals.expiryToldAt,
     expiringCertificates(query) {
@@ -164,6 +167,11 @@ export function prepareReader(db: DatabaseSync): Reader {
       const last = rows[size - 1]
       const items = rows.slice(0, size).map(parseJournal)
       return rows.length > size && last !== undefined ? { items, next: String(last.at(-1)) } : { items }
+    },
+    devicesByState() {
+      const counted = new Map(byState.all().map((row) => [String(row['state']), Number(row['devices'])]))
+      const of = (state: DeviceState): number => counted.get(state) ?? 0
+      return { pending: of('pending'), active: of('active'), suspended: of('suspended'), quarantined: of('quarantined'), retired: of('retired') }
     },
     cas() {
       return cas.all().map((row) => parseCa(row))

@@ -17,10 +17,12 @@ import { databaseFailure, guardFile, openDatabase, openingFailure, reserveRoom }
 import { prepareExpectations } from './expect.ts'
 import { migrate } from './migrate.ts'
 import { prepareReader } from './read.ts'
+import { prepareDeliveries, type DeliveryStore } from './webhooks.ts'
 import { prepareChanges } from './write.ts'
 
 export interface SqliteRegistry extends Registry, FollowedRegistry, Disposable {
   readonly audit: AuditOutbox
+  readonly deliveries: DeliveryStore
   /** Sets room aside in the registry's files for commits that find the disk full. Throws 'home-not-writable' when it is full already. */
   reserveRoom(): void
 }
@@ -64,6 +66,7 @@ export function openRegistry(file: string, options: { readonly clock: () => Epoc
 function registryOver(db: DatabaseSync, file: string, { clock, timing }: Parameters<typeof openRegistry>[1]): SqliteRegistry {
   const reader = prepareReader(db)
   const outbox = prepareOutbox(db)
+  const deliveries = prepareDeliveries(db)
   const writeOne = prepareCommit(db, { clock, addAudit: (event) => outbox.add(event) })
   const sameFile = guardFile(file)
   const savepoint = prepareSavepoint(db)
@@ -131,6 +134,7 @@ function registryOver(db: DatabaseSync, file: string, { clock, timing }: Paramet
     },
     device: (id) => guarded(() => reader.device(id)),
     devices: (query) => guarded(() => reader.devices(query)),
+    devicesByState: () => guarded(() => reader.devicesByState()),
     certificate: (issuer, serial) => guarded(() => reader.certificate(issuer, serial)),
     certificatesBySerial: (serial) => guarded(() => reader.certificatesBySerial(serial)),
     certificates: (query) => guarded(() => reader.certificates(query)),
@@ -152,6 +156,7 @@ function registryOver(db: DatabaseSync, file: string, { clock, timing }: Paramet
     expiringCertificates: (query) => guarded(() => reader.expiringCertificates(query)),
     renewalOrders: () => guarded(() => reader.renewalOrders()),
     expiryToldAt: (what) => guarded(() => reader.expiryToldAt(what)),
+    webhooks: () => guarded(() => reader.webhooks()),
     crls: (issuer) => guarded(() => reader.crls(issuer)),
     revokedAfter: (issuer, after) => guarded(() => reader.revokedAfter(issuer, after)),
     deviceOut: (device) => guarded(() => reader.deviceOut(device)),
@@ -173,6 +178,14 @@ function registryOver(db: DatabaseSync, file: string, { clock, timing }: Paramet
       saveHead: (head) => guarded(() => outbox.saveHead(head)),
       waiting: (position, limit) => guarded(() => outbox.waiting(position, limit)),
       onWaiting: onWaiting.add,
+    },
+    deliveries: {
+      place: (webhook) => guarded(() => deliveries.place(webhook)),
+      move: (webhook, place) => guarded(() => deliveries.move(webhook, place)),
+      bury: (webhook, letter, place) => guarded(() => deliveries.bury(webhook, letter, place)),
+      dead: (webhook, after) => guarded(() => deliveries.dead(webhook, after)),
+      deadCount: (webhook) => guarded(() => deliveries.deadCount(webhook)),
+      forget: (letter) => guarded(() => deliveries.forget(letter)),
     },
     close,
     [Symbol.dispose]: close,

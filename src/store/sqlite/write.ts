@@ -12,6 +12,7 @@ import { CA_COLUMNS, caValues, CERTIFICATE_COLUMNS, certificateValues, DEVICE_CO
 import { prepareOperatorChanges } from './operators.ts'
 import { prepareRenewalChanges } from './renewals.ts'
 import { prepareTokenChanges } from './tokens.ts'
+import { prepareWebhookChanges } from './webhooks.ts'
 
 /** Makes one change, or says which invariant it would break; the caller then undoes the commit as a whole. */
 export type MakeChange = (change: Change) => Decision<void>
@@ -25,6 +26,7 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
   const changeToken = prepareTokenChanges(db)
   const numberCrl = prepareCrlChanges(db)
   const changeRenewal = prepareRenewalChanges(db)
+  const changeWebhook = prepareWebhookChanges(db)
   const changeOperator = prepareOperatorChanges(db)
 
   return (change) => {
@@ -63,6 +65,9 @@ export function prepareChanges(db: DatabaseSync, clock: () => EpochMs): MakeChan
       case 'renewal-order-ended':
       case 'expiry-told':
         return changeRenewal(change)
+      case 'webhook-added':
+      case 'webhook-removed':
+        return changeWebhook(change)
       case 'operator-added':
       case 'operator-role':
       case 'operator-revoked':

@@ -1,0 +1,172 @@
+// The event stream: what happens, as it happens, for consoles and programs (Server-Sent Events, as HTML's EventSource reads them). Whoever
+// listens was admitted once and is judged again and again; whoever reads too slowly is told so and cut off, and costs nobody anything.
+
+import { Readable } from 'node:stream'
+import { STREAM_LIMITS } from '../feed-limits.ts'
+import { deny } from '../core/decision.ts'
+import { failureOf } from '../core/errors.ts'
+import type { FeedEvent, FeedKind } from '../core/feed.ts'
+import type { RegistryView } from '../core/registry.ts'
+
+/** Where events come from. */
+export interface EventSource {
+  /** The number of the newest; 0 before the first. */
+  readonly head: number
+  /** What came after this number; undefined where that cannot be said of all. */
+  after(id: number): readonly FeedEvent[] | undefined
+  follow(listener: (event: FeedEvent) => void): () => void
+}
+
+export interface Listening {
+  /** All, where none are named. */
+  readonly kinds?: readonly FeedKind[] | undefined
+  readonly device?: string | undefined
+  /** Go on behind this event. */
+  readonly after?: number | undefined
+  /** Who listens: one may have so many streams. */
+  readonly operator: string
+  /** May it still listen? Asked whenever the registry has changed, and now and then. */
+  readonly isAllowed: () => boolean
+  /** Is this event of what it may see? */
+  readonly maySee?: (event: FeedEvent) => boolean
+  /** Aborted when it is gone. */
+  readonly signal: AbortSignal
+}
+
+export interface EventStreams extends Disposable {
+  /** Reason: listeners-limit. */
+  open(listening: Listening): Readable
+  readonly size: number
+}
+
+interface Listener extends Pick<Listening, 'operator' | 'isAllowed'> {
+  readonly body: Readable
+  hears(event: FeedEvent): boolean
+  /** The last event that it was told, or that was not for it. */
+  told: number
+  /** It has to read first. */
+  full: boolean
+  ending: NodeJS.Timeout | undefined
+}
+
+export interface EventStreamsPorts {
+  readonly source: EventSource
+  readonly view: Pick<RegistryView, 'onChange'>
+  /** How long between two signs of life, and how long after a change everybody is judged again. */
+  readonly heartbeatMs?: number
+}
+
+export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.heartbeatMs }: EventStreamsPorts): EventStreams {
+  const listeners = new Set<Listener>()
+  let judging: NodeJS.Timeout | undefined
+
+  const stopFollowing = source.follow((event) => {
+    if (listeners.size === 0) return
+    const text = Buffer.from(wordsOf(event))
+    for (const listener of listeners) {
+      if (listener.full || listener.ending !== undefined) continue
+      if (listener.told === event.id - 1) tell(listener, event, text)
+      else pump(listener)
+    }
+  })
+  // However many changes there are, everybody is judged a few times a second at most.
+  const stopWatching = view.onChange(() => {
+    if (listeners.size > 0) judging ??= setTimeout(judgeAll, STREAM_LIMITS.judgeMs)
+  })
+  const beating = setInterval(() => {
+    judgeAll()
+    // No event, but a place: whoever hears little of much goes on from here, and has missed nothing.
+    const place = Buffer.from(`id: ${source.head}\n\n`)
+    for (const listener of listeners) if (listener.told === source.head) push(listener, place)
+  }, heartbeatMs)
+  beating.unref()
+
+  function judgeAll(): void {
+    clearTimeout(judging)
+    judging = undefined
+    for (const listener of listeners) if (listener.ending === undefined && !listener.isAllowed()) end(listener, 'this operator may listen no longer')
+  }
+
+  function push({ body, ending }: Listener, text: Buffer): boolean {
+    return ending === undefined && !body.destroyed && body.push(text)
+  }
+
+  function tell(listener: Listener, event: FeedEvent, text: Buffer): void {
+    listener.told = event.id
+    if (listener.hears(event)) listener.full = !push(listener, text)
+  }
+
+  /** Goes on where it stopped reading. What it has not read waits where it waits for all: who falls out of that is too slow. */
+  function pump(listener: Listener): void {
+    while (!listener.full && listener.ending === undefined) {
+      const missed = source.after(listener.told)
+      if (missed === undefined) return end(listener, 'the events were read too slowly')
+      if (missed.length === 0) return
+      for (const event of missed) {
+        tell(listener, event, Buffer.from(wordsOf(event)))
+        if (listener.full) break
+      }
+    }
+  }
+
+  /** The last words go behind what waits; a reader that does not come to them is cut off all the same. */
+  function end(listener: Listener, because: string): void {
+    const { body } = listener
+    listener.ending = setTimeout(() => body.destroy(), STREAM_LIMITS.lingerMs)
+    body.push(Buffer.from(`event: end\ndata: ${JSON.stringify({ because })}\n\n`))
+    body.push(null)
+  }
+
+  function open({ kinds, device, after, operator, isAllowed, maySee, signal }: Listening): Readable {
+    const own = [...listeners].filter((each) => each.operator === operator).length
+    if (listeners.size >= STREAM_LIMITS.listenersMax || own >= STREAM_LIMITS.listenersPerOperatorMax) throw failureOf(deny('listeners-limit', `${listeners.size} listen, ${own} of them with this certificate`))
+    const hears = (event: FeedEvent): boolean => (kinds === undefined || kinds.includes(event.kind)) && (device === undefined || event.device === device) && maySee?.(event) !== false
+    const body = new Readable({
+      highWaterMark: STREAM_LIMITS.waitingBytesMax,
+      read() {
+        listener.full = false
+        if (isGreeted) pump(listener)
+      },
+    })
+    let isGreeted = false
+    const listener: Listener = { body, hears, operator, isAllowed, told: source.head, full: false, ending: undefined }
+    const forget = (): void => {
+      clearTimeout(listener.ending)
+      listeners.delete(listener)
+      body.destroy()
+    }
+    body.once('close', forget)
+    signal.addEventListener('abort', forget, { once: true })
+    listeners.add(listener)
+    greet(listener, after)
+    isGreeted = true
+    return body
+  }
+
+  /** First a place, then what was missed behind it; or the word that nobody can say what was. */
+  function greet(listener: Listener, after: number | undefined): void {
+    const { head } = source
+    const isLost = after !== undefined && source.after(after) === undefined
+    if (after !== undefined && !isLost) listener.told = after
+    const words = isLost ? ['gap', { after, head, because: 'not all events since then are remembered: ask anew for what you show' }] as const : ['ready', { head, after: listener.told }] as const
+    push(listener, Buffer.from(`retry: ${STREAM_LIMITS.retryMs}\nid: ${listener.told}\nevent: ${words[0]}\ndata: ${JSON.stringify(words[1])}\n\n`))
+    pump(listener)
+  }
+
+  return {
+    open,
+    get size() {
+      return listeners.size
+    },
+    [Symbol.dispose]() {
+      clearInterval(beating)
+      clearTimeout(judging)
+      stopFollowing()
+      stopWatching()
+      for (const { body } of listeners) body.destroy()
+    },
+  }
+}
+
+/** JSON has no line break in it. */
+const wordsOf = ({ id, kind, line }: FeedEvent): string => `id: ${id}\nevent: ${kind}\ndata: ${line}\n\n`

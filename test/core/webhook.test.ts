@@ -1,0 +1,38 @@
+// What an answer means, how long to wait, and which URLs there are webhooks for.
+
+import { assert, double, integer, property } from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { nextAttempt, outcomeOf, parseWebhookUrl } from '../../src/core/webhook.ts'
+import { WEBHOOK_LIMITS } from '../../src/feed-limits.ts'
+
+test.each([[200, 'delivered'], [204, 'delivered'], [299, 'delivered'], [300, 'unavailable'], [302, 'unavailable'], [308, 'unavailable'], [400, 'refused'], [401, 'refused'], [404, 'refused'], [408, 'unavailable'], [410, 'refused'], [425, 'unavailable'], [429, 'unavailable'], [499, 'refused'], [500, 'unavailable'], [503, 'unavailable'], [101, 'unavailable'], [0, 'unavailable']] as const)('%i is %s', (status, kind) => {
+  expect(outcomeOf(status).kind).toBe(kind)
+})
+
+describe('the next attempt', () => {
+  const away = { kind: 'unavailable', because: 'x' } as const
+  const unwanted = { kind: 'refused', status: 400, because: 'x' } as const
+  test('comes later each time, up to a bound, and never at once', () => {
+    expect([1, 2, 3, 4, 20].map((attempts) => nextAttempt(away, attempts, 0, 0))).toEqual([500, 1_000, 2_000, 4_000, 150_000].map((inMs) => ({ inMs })))
+    assert(property(integer({ min: 1, max: 1_000 }), double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (attempts, chance) => {
+      const next = nextAttempt(away, attempts, 0, chance)
+      return next !== 'give-up' && next.inMs >= WEBHOOK_LIMITS.retryFirstMs / 2 && next.inMs <= WEBHOOK_LIMITS.retryMaxMs
+    }))
+  })
+  test('of a receiver that is away is made for three days, whatever it takes, and then no more', () => {
+    expect(nextAttempt(away, 10_000, WEBHOOK_LIMITS.keptMs, 0)).not.toBe('give-up')
+    expect(nextAttempt(away, 1, WEBHOOK_LIMITS.keptMs + 1, 0)).toBe('give-up')
+  })
+  test('of what a receiver does not want is made a few times, however young it is', () => {
+    expect([4, 5].map((attempts) => nextAttempt(unwanted, attempts, 0, 0) === 'give-up')).toEqual([false, true])
+  })
+})
+
+describe('a URL', () => {
+  test.each([['https://hooks.example.org/a?b=c', 'https://hooks.example.org/a?b=c'], ['HTTPS://Example.ORG', 'https://example.org/'], ['https://example.org:8443/x', 'https://example.org:8443/x']])('%s is one', (text, url) => {
+    expect(parseWebhookUrl(text)).toEqual({ allow: true, value: url })
+  })
+  test.each(['http://example.org', 'ftp://example.org', 'javascript:alert(1)', 'file:///etc/passwd', '', 'example.org', 'https://', 'https://user@example.org/', 'https://:secret@example.org/', 'https://example.org/#x', `https://example.org/${'a'.repeat(2_048)}`, 'https://exa mple.org'])('%j is none', (text) => {
+    expect(parseWebhookUrl(text)).toMatchObject({ allow: false, reason: 'webhook-url-invalid' })
+  })
+})
