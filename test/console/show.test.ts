@@ -57,7 +57,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     await page.getByText('Revoke this one…').waitFor()
     const client = await connectDevice(port, 'pump-7', bundle)
     // Live: nobody loads the page again.
-    await page.getByText('connected', { exact: false }).first().waitFor()
+    await page.getByRole('region', { name: 'Sessions' }).getByText('TLS_', { exact: false }).waitFor()
     await page.getByText('First used').waitFor()
     await client.endAsync()
 
@@ -72,18 +72,18 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     await visit.visit('/devices/pump-7')
     const again = await connectDevice(port, 'pump-7', bundle)
     const closed = closing(again)
-    await page.getByText('connected', { exact: false }).first().waitFor()
+    await page.getByRole('region', { name: 'Sessions' }).getByText('TLS_', { exact: false }).waitFor()
     await page.getByRole('button', { name: 'Suspend…' }).click()
     expect(await page.getByRole('dialog').textContent()).toContain('Disconnects 1 session now.')
     await page.getByRole('button', { name: 'Suspend', exact: true }).click()
     await closed
-    await page.getByText('suspended', { exact: true }).waitFor()
+    await page.locator('dd .state', { hasText: 'suspended' }).waitFor()
     await expect(connectDevice(port, 'pump-7', bundle)).rejects.toThrow()
     await page.getByText('The device is suspended.', { exact: false }).first().waitFor()
 
     await page.getByRole('button', { name: 'Resume…' }).click()
     await page.getByRole('button', { name: 'Resume', exact: true }).click()
-    await page.getByText('active', { exact: true }).first().waitFor()
+    await page.locator('dd .state', { hasText: 'active' }).waitFor()
     await (await connectDevice(port, 'pump-7', bundle)).endAsync()
 
     await page.getByRole('button', { name: 'Revoke…', exact: true }).click()

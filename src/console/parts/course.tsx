@@ -21,7 +21,7 @@ export function Course({ timeline }: { readonly timeline: readonly Second[] }): 
           </div>
         )
       })}
-      <figcaption><span>start</span><span>{count(last, 'second')}</span></figcaption>
+      <figcaption><span>start</span><span /><span>{count(last, 'second')}</span></figcaption>
     </figure>
   )
 }

@@ -25,7 +25,7 @@ export function Operators(): JSX.Element {
       <ul class="lines">
         {rows.map((operator) => (
           <li key={operator.name}>
-            <strong>{operator.name}</strong> {operator.revokedAt === undefined ? <State tone="good">{operator.role}</State> : <State tone="bad">revoked</State>} <span class="quiet">{operator.tenant === undefined ? '' : `of tenant ${operator.tenant}, `}since <Time at={operator.createdAt} />, {count(operator.certificates.length, 'certificate')} in force{operator.certificates.map(({ serial, notAfter }) => <span key={serial}>; <span class="mono">{grouped(serial)}</span> ends <Time at={notAfter} /></span>)}</span>
+            <strong>{operator.name}</strong> {operator.revokedAt === undefined ? <State tone="good">{operator.role}</State> : <State tone="bad">revoked</State>} <span class="quiet">{operator.tenant === undefined ? '' : `of tenant ${operator.tenant}, `}{operator.createdAt > 0 && <>since <Time at={operator.createdAt} />, </>}{count(operator.certificates.length, 'certificate')} in force{operator.certificates.map(({ serial, notAfter }) => <span key={serial}>; <span class="mono">{grouped(serial)}</span> ends <Time at={notAfter} /></span>)}</span>
             {operator.revokedAt === undefined && <> <button type="button" class="small" aria-label={`Change the role of ${operator.name}`} onClick={() => setAsking({ operator, what: 'role' })}>Role…</button> <button type="button" class="small danger" aria-label={`Revoke operator ${operator.name}`} onClick={() => setAsking({ operator, what: 'revoke' })}>Revoke…</button></>}
           </li>
         ))}

@@ -49,7 +49,7 @@ export function TryIt({ files, device: given }: TryProps & { readonly device: st
       {answer !== undefined && (
         <div role="status">
           <p><State tone={answer.effect === 'allow' ? 'good' : 'bad'}>{answer.effect === 'allow' ? 'Allowed' : 'Refused'}</State>{answer.rule !== undefined && <> by <span class="mono">{answer.rule}</span>{answer.at !== undefined && <> at <At at={answer.at} /></>}</>}{answer.effect === 'deny' && `: ${sentence(answer.reason)}`}</p>
-          {answer.nearest?.map((near) => <p key={`${near.rule} ${near.at.line}`} class="quiet">Nearest: <span class="mono">{near.rule}</span> at <At at={near.at} /></p>)}
+          {answer.nearest?.map(({ rule, at, line, obstacles }) => <p key={`${rule ?? ''} ${line}`} class="quiet">Near: {rule !== undefined && <><span class="mono">{rule}</span>{at !== undefined && <> at <At at={at} /></>}, </>}{line}; but {obstacles.map(({ message }) => message).join('; and ')}.</p>)}
           {files === undefined && <Cli command={command('policy', 'explain', '--device', device, `--${action}`, topic)} />}
         </div>
       )}
