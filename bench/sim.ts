@@ -43,6 +43,7 @@ function device(id: string) {
 const identities: Identities = {
   fresh: (label) => Promise.resolve(device(label)),
   named: (id) => Promise.resolve(device(id)),
+  again: (id) => Promise.resolve(device(id)),
   registered: (label) => Promise.resolve(label),
   batch: (label, count) => Promise.resolve(Array.from({ length: count }, (_, i) => device(`${label}-${i}`))),
   all: (ids, _, each) => Promise.resolve(ids.forEach((id) => each(device(id)))),

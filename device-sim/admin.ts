@@ -64,7 +64,7 @@ export interface Admin {
   /** By its text. */
   revokeToken(token: string): Promise<void>
   /** A certificate that enrolls the devices whose ids fit the pattern. */
-  createClaim(pattern: string, csr: string): Promise<Pick<EnrolledDevice, 'certificate' | 'chain'>>
+  createClaim(pattern: string, csr: string, uses?: number): Promise<Pick<EnrolledDevice, 'certificate' | 'chain'>>
   changeState(id: string, action: 'suspend' | 'resume' | 'retire'): Promise<void>
   /** The device is in these groups from here on, and in no others. */
   setGroups(id: string, groups: readonly string[]): Promise<void>
@@ -160,7 +160,7 @@ export function openAdmin(options: AdminOptions): Admin {
     async revokeToken(token) {
       await must('POST', ADMIN_PATHS.tokenRevoke.replace(':token', encodeURIComponent(token.split('-')[0] ?? '')))
     },
-    createClaim: async (pattern, csr) => Claimed.parse(await must('POST', ADMIN_PATHS.claims, { token: { target: { pattern }, uses: 100, lifeMs: SIM_LIMITS.tokenMs }, csr })),
+    createClaim: async (pattern, csr, uses = 100) => Claimed.parse(await must('POST', ADMIN_PATHS.claims, { token: { target: { pattern }, uses, lifeMs: SIM_LIMITS.tokenMs }, csr })),
     async changeState(id, action) {
       await must('POST', fill(ADMIN_PATHS.deviceState, id), { action })
     },

@@ -47,6 +47,7 @@ export async function powersOf(aim: Aim): Promise<ReadonlySet<Need>> {
   const there: Readonly<Record<Need, boolean>> = {
     'ca-key': aim.issuingAuthority !== undefined,
     'second-ca': aim.factoryAuthority !== undefined,
+    'third-ca': aim.secondFactoryAuthority !== undefined,
     'loopback-sources': openSources(aim.target).next() !== undefined,
     registry: operator.addDevices !== undefined,
     enrollment: operator.enroll !== undefined,

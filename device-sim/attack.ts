@@ -15,6 +15,7 @@ export interface AttackPlan {
   readonly aim: Aim
   readonly cases: readonly CaseId[]
   readonly signal: AbortSignal
+  onBegin(id: CaseId): void
   onResult(result: CaseResult): void
 }
 
@@ -50,7 +51,7 @@ export async function attack(plan: AttackPlan): Promise<AttackOutcome> {
   let aftermath: Aftermath | undefined
   try {
     // A case may take a minute: an interruption does not wait for it.
-    await Promise.race([runCases(plan.cases, contest, { lanes, until }, onResult, signal), aborted(signal)])
+    await Promise.race([runCases(plan.cases, contest, { lanes, until }, { onBegin: (id) => plan.onBegin(id), onResult }, signal), aborted(signal)])
     if (!signal.aborted) aftermath = await watching.end()
   } finally {
     canary.close()

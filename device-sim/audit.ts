@@ -2,6 +2,7 @@
 // exit code. What a case is and how it is judged is not its business.
 
 import { writeFile } from 'node:fs/promises'
+import { styleText } from 'node:util'
 import { EXIT, type ExitCode } from '../src/vocabulary.ts'
 import { powersOf, type Aim } from './aim.ts'
 import { attack, attackSucceeded } from './attack.ts'
@@ -18,6 +19,7 @@ import { aftermathText } from './report/aftermath-text.ts'
 import { comparisonPage, comparisonText, withoutAudit, type Comparison } from './report/comparison.ts'
 import { refuseUnwritable, writeReport, type TargetFacts } from './report/json-file.ts'
 import { junitOf } from './report/junit.ts'
+import { attackLine, attackPicture } from './report/attack-picture.ts'
 import { packText } from './report/pack-text.ts'
 import { openProgress, type Progress } from './report/progress.ts'
 import { casesText, paperOf } from './report/text.ts'
@@ -32,7 +34,7 @@ export interface Stage {
 
 /** Chooses the target, does the work, and ends what it began. */
 export async function onStage<T>(wishes: TargetWishes, signal: AbortSignal, work: (stage: Stage) => Promise<T>): Promise<T> {
-  const progress = openProgress(process.stderr)
+  const progress = openProgress(process.stderr, { dress: (style, text) => styleText(style, text, { stream: process.stderr }), term: process.env['TERM'] })
   try {
     const { target } = wishes
     progress.step(target === undefined || target === 'sallyport' ? 'starting a server' : `opening ${target}`)
@@ -69,14 +71,23 @@ export async function audit({ chosen, signal, progress }: Stage, cases: readonly
   progress.clear()
   process.stderr.write(`${await announcement(aim, cases)}\n`)
   const certificates = tellsStories ? await realCertificates(aim) : undefined
-  let done = 0
+  const finished: CaseResult[] = []
+  const running = new Set<CaseId>()
+  const begun = performance.now()
+  const show = (): void => progress.status(() => attackLine(finished, cases.length), (size) => attackPicture({ target: aim.name, planned: cases.length, finished, running: [...running], seconds: (performance.now() - begun) / 1_000 }, size))
+  const clock = setInterval(show, SIM_LIMITS.progressMs)
   const { results, manySources, aftermath } = await attack({
     aim, cases, signal,
-    onResult(result) {
-      done += 1
-      progress.status(() => `${done} of ${cases.length} cases, last ${result.case} ${result.verdict}`)
+    onBegin(id) {
+      running.add(id)
+      show()
     },
-  })
+    onResult(result) {
+      running.delete(result.case)
+      finished.push(result)
+      show()
+    },
+  }).finally(() => clearInterval(clock))
   progress.clear()
   return { target: factsOf(chosen), audit: aim.operator.refusalsAfter !== undefined, results, aftermath, certificates, ok: attackSucceeded(results, own, manySources) && (aftermath?.faults ?? []).length === 0 }
 }

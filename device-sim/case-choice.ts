@@ -64,9 +64,9 @@ function keystrokes(a: string, b: string): number {
 /** Every case by family: what it tries, why it matters, what must come of it. */
 export function catalogueText(ids: readonly CaseId[]): string {
   const block = (id: CaseId): string => {
-    const { title, why, advisory, expected } = rowOf(id)
-    const needs = needsOf(rowOf(id))
-    return [`  ${id}  ${title}`, `       ${why}`, ...(advisory === undefined ? [] : [`       seen in: ${advisory}`]), `       expected: ${expected}`, ...(needs.length === 0 ? [] : [`       needs: ${needs.join(', ')}`])].map((line) => `${line}\n`).join('')
+    const { title, why, advisory, expected, onlyOurs } = rowOf(id)
+    const needs = needsOf(rowOf(id)).filter((need) => need !== 'letter')
+    return [`  ${id}  ${title}`, `       ${why}`, ...(advisory === undefined ? [] : [`       seen in: ${advisory}`]), `       expected: ${expected}`, ...(needs.length === 0 ? [] : [`       needs: ${needs.join(', ')}`]), ...(onlyOurs === undefined ? [] : [`       asked of Sallyport alone: ${onlyOurs}`])].map((line) => `${line}\n`).join('')
   }
   return familiesOf(ids).map((family) => `${family}\n${ids.filter((id) => rowOf(id).family === family).map(block).join('')}`).join('\n')
 }

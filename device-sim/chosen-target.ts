@@ -35,6 +35,9 @@ export interface ChosenTarget extends AsyncDisposable {
 /** What the simulator starts by its name. A folder of that name is written ./name. */
 const STARTED_TARGETS = ['sallyport', 'mosquitto'] as const
 
+/** Whether the simulator starts it, for this run alone. */
+export const isStarted = (target: string | undefined): boolean => target === undefined || STARTED_TARGETS.some((name) => name === target)
+
 const Package = z.looseObject({ version: z.string() })
 
 const isUrl = (text: string): boolean => /^[a-z][a-z\d+.-]*:\/\//i.test(text)
@@ -73,7 +76,7 @@ export async function chooseTarget(wishes: TargetWishes, signal: AbortSignal): P
 /** An option that would do nothing is a mistake of whoever gives it. */
 function refuseMisplaced(wishes: TargetWishes): void {
   const { target } = wishes
-  const isHome = target !== undefined && !isUrl(target) && !STARTED_TARGETS.some((name) => name === target)
+  const isHome = target !== undefined && !isUrl(target) && !isStarted(target)
   if (wishes.address !== undefined && !isHome) throw new SimError('usage', '--address needs --target HOME: an operator credential enrolls the devices.')
   if (target !== undefined && isUrl(target)) return
   for (const [option, value] of [['--ca', wishes.ca], ['--issuer-cert', wishes.issuerCert], ['--issuer-key', wishes.issuerKey], ['--acl', wishes.acl], ['--server-name', wishes.serverName]] as const) {

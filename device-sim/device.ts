@@ -61,8 +61,9 @@ export async function connectDevice(options: DeviceOptions): Promise<Device> {
   await options.target.turn?.()
   const client = mqtt.connect(clientOptions(options))
   await connected(client)
-  // After the connection is made, its end is seen by whoever misses messages.
-  client.on('error', () => {})
+  // After the connection is made, its end is seen by whoever misses messages. A TLS alert is an error that leaves the socket of Node as it is:
+  // one with a write that waits then never closes, though the server is gone.
+  client.on('error', () => client.stream.destroy())
   return {
     id: options.id,
     version: options.version,

@@ -6,6 +6,7 @@ import type { Admin } from './admin.ts'
 import { forgeRequest } from './forge/request.ts'
 import { unpem } from './forge/certificate.ts'
 import { keyPem, privateKey } from './forge/keys.ts'
+import { SimError } from './failure.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Credentials } from './raw-peer.ts'
 
@@ -22,6 +23,8 @@ export interface Identities {
   fresh(label: string, group?: Group): Promise<Identity>
   /** The same under this very id. */
   named(id: string, group?: Group): Promise<Identity>
+  /** A certificate more under this id, whether it is registered already or not. */
+  again(id: string, group?: Group): Promise<Identity>
   /** Many of them: registered in one request, enrolled side by side. */
   batch(label: string, count: number, group?: Group): Promise<readonly Identity[]>
   /** These very ids, registered and enrolled like a batch; each is handed over as soon as it is there. */
@@ -85,6 +88,11 @@ export function openIdentities(admin: Admin, run: string): Identities {
     },
     async named(id, group = 'sensors') {
       await register([id], group)
+      return enroll(id)
+    },
+    async again(id, group = 'sensors') {
+      const { status, code } = await admin.tryAddDevice({ id, groups: [group] })
+      if (status >= 300 && status !== 409) throw new SimError('failed', `${id} could not be registered: ${status}${code === undefined ? '' : ` (${code})`}.`)
       return enroll(id)
     },
     async batch(label, number, group = 'sensors') {

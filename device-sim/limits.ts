@@ -79,6 +79,8 @@ export const SIM_LIMITS = {
   /** Requests of the fleet that are under way at the same time. */
   enrollParallel: 8,
   registerPerRequest: 200,
+  /** A certificate that is kept from run to run lives longer than the longest run. */
+  keptLifeMs: 25 * 3_600 * SECOND,
   bundleParallel: 3,
   fleetDevices: 50,
   fleetMessagesPerDevice: 3,

@@ -7,9 +7,10 @@ import { EXIT, type ExitCode } from '../src/vocabulary.ts'
 import { speaksStarterTopics } from './acl.ts'
 import { audit, auditAll, factsOf, onStage, type Stage } from './audit.ts'
 import { catalogueText, chooseCases, closest, type CaseWishes } from './case-choice.ts'
-import type { TargetWishes } from './chosen-target.ts'
+import { isStarted, type TargetWishes } from './chosen-target.ts'
 import { SimError } from './failure.ts'
 import { runFleet } from './fleet.ts'
+import { openIdentityCache, whyNotKept } from './identity-cache.ts'
 import { handshakeText, tellHandshake, tellOneWay } from './handshake.ts'
 import { SIM_LIMITS } from './limits.ts'
 import type { Qos } from './load/light-peer.ts'
@@ -19,6 +20,7 @@ import { junitOf } from './report/junit.ts'
 import { readReport } from './report/read-report.ts'
 import { packListText } from './report/pack-text.ts'
 import { scenarioPage } from './report/scenario-page.ts'
+import { scenarioPicture } from './report/scenario-picture.ts'
 import { scenarioText } from './report/scenario-text.ts'
 import { aftermathText } from './report/aftermath-text.ts'
 import { casesText, fleetText, paperOf } from './report/text.ts'
@@ -44,7 +46,12 @@ interface HandshakeOptions extends CommonOptions {
   readonly oneWay?: true
 }
 
-type LoadOptions = CommonOptions & LoadWishes
+interface CacheOptions {
+  readonly cache?: string
+}
+
+type PlayOptions = CommonOptions & CacheOptions
+type LoadOptions = PlayOptions & LoadWishes
 type StormOptions = CommonOptions & StormWishes
 type SoakOptions = CommonOptions & SoakWishes
 
@@ -117,21 +124,23 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     .requiredOption('--rate <per second>', 'messages of all devices together', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
     .requiredOption('--seconds <count>', 'how long', whole('seconds', SIM_LIMITS.loadSecondsMax))
     .option('--qos <qos>', '0, 1 or 2', qos, 1 as const)
-    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => play(stage, loadScenario(options)))))
+    .option(...CACHE)
+    .action(async (options: LoadOptions) => ended(await perform(options, signal, (stage) => play(stage, loadScenario(options), options))))
   common(sim.command('storm'), 'All devices lose their connections at once, and come back.', 'npm run sim -- storm --devices 1000')
     .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
     .option('--backoff-seconds <count>', 'a device comes back after a random time up to this', whole('backoff-seconds', SIM_LIMITS.stormBackoffSecondsMax), 2)
-    .action(async (options: StormOptions) => ended(await perform(options, signal, (stage) => play(stage, stormScenario(options)))))
+    .action(async (options: StormOptions) => ended(await perform(options, signal, (stage) => play(stage, stormScenario(options), {}))))
   common(sim.command('soak'), 'Traffic like night and day for a long time, and a storm half-way.', 'npm run sim -- soak --devices 200 --rate 500 --minutes 480 --html soak.html')
     .requiredOption('--devices <count>', 'each with a certificate of its own', whole('devices', SIM_LIMITS.loadDevicesMax))
     .requiredOption('--rate <per second>', 'messages of all devices together, at noon', whole('rate', SIM_LIMITS.loadRatePerSecondMax))
     .requiredOption('--minutes <count>', 'how long', whole('minutes', SIM_LIMITS.loadSecondsMax / 60))
-    .action(async (options: SoakOptions) => ended(await perform(options, signal, (stage) => play(stage, soakScenario(options)))))
+    .action(async (options: SoakOptions) => ended(await perform(options, signal, (stage) => play(stage, soakScenario(options), {}))))
   common(sim.command('run'), 'Play a scenario: groups of devices, phase after phase, held to what the file expects.', 'npm run sim -- run device-sim/scenarios/revoke-under-load.yaml')
-    .argument('<scenario>', 'a file; those that come along are in device-sim/scenarios')
-    .action(async (file: string, options: CommonOptions) => {
+    .argument('<scenario>', 'a file, or the name of one that comes along (device-sim/scenarios), as first-day')
+    .option(...CACHE)
+    .action(async (file: string, options: PlayOptions) => {
       const scenario = await readScenarioFile(file)
-      ended(await perform(options, signal, (stage) => play(stage, scenario)))
+      ended(await perform(options, signal, (stage) => play(stage, scenario, options)))
     })
   common(sim.command('handshake'), 'Shake hands as a device, and show the seven steps with the real certificates.', 'npm run sim -- handshake --explain')
     .option('--explain', 'say of each step what it is for, and what it stops')
@@ -163,6 +172,8 @@ function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command 
     })
   return sim
 }
+
+const CACHE = ['--cache <folder>', 'of a target that stays: keep its devices there, and begin with them next time'] as const
 
 function common(command: Command, description: string, example: string): Command {
   return command
@@ -250,14 +261,19 @@ async function handshake(stage: Stage, { explain, oneWay }: HandshakeOptions): P
   return { ok: story.ok }
 }
 
-async function play(stage: Stage, scenario: Scenario): Promise<Outcome> {
-  const { chosen: { aim, home, run: prefix }, signal, progress } = stage
+async function play(stage: Stage, scenario: Scenario, { cache: folder, target }: CacheOptions & TargetWishes): Promise<Outcome> {
+  const { chosen: { aim, home, run }, signal, progress } = stage
+  if (folder !== undefined && isStarted(target)) throw new SimError('usage', '--cache goes with --target HOME or mqtts://…: what is started for one run has a CA of its own, whose certificates are good for nothing afterwards.')
   if (!speaksStarterTopics(aim.acl)) throw new SimError('usage', 'The devices of a scenario speak on the topics of the starter policy, and the --acl file does not grant these.')
   const byOperator = home === undefined ? operatorStep(scenario) : undefined
   if (byOperator !== undefined) throw new SimError('usage', `${scenario.file}:${byOperator.line}: ${byOperator.kind} needs an operator of the target, and ${aim.name} is no home of Sallyport.`)
+  const reason = folder === undefined ? undefined : whyNotKept(scenario)
+  if (reason !== undefined) progress.step(`devices are made anew: ${reason}`)
+  await using cache = folder === undefined || reason !== undefined ? undefined : await openIdentityCache(folder, aim.issuing, scenario, aim.identities)
+  const { run: prefix, identities } = cache ?? { run, identities: aim.identities }
   const result = await runScenario({
-    scenario, target: aim.target, identities: aim.identities, home, pid: () => aim.pid(), sources: openSources(aim.target), prefix, signal,
-    onPhase: (text) => progress.step(text), onProgress: (text) => progress.status(text),
+    scenario, target: aim.target, identities, home, pid: () => aim.pid(), sources: openSources(aim.target), prefix, signal,
+    onPhase: (text) => progress.step(text), onProgress: (text, facts) => progress.status(text, facts === undefined ? undefined : (size) => scenarioPicture(facts(), size)),
   })
   print(stage, scenarioText(result, paperOf(process.stdout)))
   return { ok: result.ok, scenario: result }

@@ -19,6 +19,7 @@ export function mintedIdentities(issuer: ForgedAuthority, chain: readonly Buffer
   return {
     fresh: (label, group = 'sensors') => Promise.resolve(mint(roles[group] ?? next(label))),
     named: (id) => Promise.resolve(mint(id)),
+    again: (id) => Promise.resolve(mint(id)),
     batch: (label, number) => Promise.resolve(Array.from({ length: number }, () => mint(next(label)))),
     all(ids, _group, each, signal) {
       for (const id of ids) if (signal?.aborted !== true) each(mint(id))

@@ -120,7 +120,7 @@ export interface Claim {
 /** What a broker that promises less may do: admit, unless `seen` says another thing. */
 export interface Excuse {
   readonly because: string
-  readonly seen?: Observed['kind']
+  readonly seen?: Observed['kind'] | readonly Observed['kind'][]
   /** Only where this is what names a device. */
   readonly where?: 'certificate'
   /** Only where this claim of the same case was tried, too: it says whether harm is done. */

@@ -11,7 +11,7 @@ const ended = (seen: Observed): boolean => seen.kind === 'refused-in-tls' || see
 /** Of something that is not what we expect: why it is no hole; undefined where it is one. `identity`: what names a device there; `tried`: the claims of the case that were. */
 export function noHole(claim: Claim, seen: Observed, identity: 'certificate' | 'client-id', tried: ReadonlySet<string>): string | undefined {
   const { elsewhere: excuse } = claim
-  const excused = excuse !== undefined && seen.kind === (excuse.seen ?? 'admitted') && (excuse.where ?? identity) === identity && (excuse.judgedBy === undefined || tried.has(excuse.judgedBy))
+  const excused = excuse !== undefined && [excuse.seen ?? 'admitted'].flat().includes(seen.kind) && (excuse.where ?? identity) === identity && (excuse.judgedBy === undefined || tried.has(excuse.judgedBy))
   if (excused) return excuse.because
   return byKind(claim.outcome, seen)
 }

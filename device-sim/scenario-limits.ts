@@ -17,6 +17,8 @@ export const SCENARIO_LIMITS = {
   workerAnswerMs: 30 * SECOND,
   /** Between two points of the charts. */
   sampleMs: SECOND,
+  /** What a person who looks on is shown of the past. */
+  liveSeconds: 60,
   /** A second's samples come within so many seconds. */
   openSeconds: 5,
   /** After the last phase, until what is under way has arrived. */
@@ -32,4 +34,6 @@ export const SCENARIO_LIMITS = {
   backoffMsMax: 30 * SECOND,
   connectAttemptsMax: 8,
   renewMs: 15 * SECOND,
+  /** A server that was told to read its configuration again has done so. */
+  reloadMs: 10 * SECOND,
 } as const

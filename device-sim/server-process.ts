@@ -38,6 +38,8 @@ export interface OpenedHome {
   readonly factoryAuthority?: ForgedAuthority
   /** Trusted for the same names as the factory. */
   readonly secondFactoryAuthority?: ForgedAuthority
+  /** Trusted for enrollment alone: the CA of a manufacturer. */
+  readonly makerAuthority?: ForgedAuthority
   /** The file with the root's key, which is kept out of the home as a careful operator does. */
   readonly rootKey?: string
   /** The process that serves now; undefined when nobody does. */
@@ -117,7 +119,7 @@ async function run(args: readonly string[]): Promise<string> {
 }
 
 /** Opens a home that is being served, with its operator credential. Failure: 'unreachable', with what is missing. */
-export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority' | 'secondFactoryAuthority' | 'rootKey'> = {}): Promise<OpenedHome> {
+export async function openHome(directory: string, address?: { readonly host: string; readonly port: number }, forged: Pick<OpenedHome, 'issuingAuthority' | 'factoryAuthority' | 'secondFactoryAuthority' | 'makerAuthority' | 'rootKey'> = {}): Promise<OpenedHome> {
   const endpoints = await readEndpoints(directory)
   if (endpoints === undefined) throw new SimError('unreachable', `No server is running in ${directory}: it has no data/endpoints.json.`)
   const operator = path.join(directory, 'certs/local/operator')
@@ -151,7 +153,7 @@ export interface OwnServer extends AsyncDisposable {
 export const FACTORY_ID_PREFIX = 'factory-'
 
 /** Resumption is on, though a server's default is off: T11 needs sessions that are really resumed. WebSocket is, for Q43. */
-const OWN_CONFIG = 'listen:\n  websocket: {}\ntls:\n  resumption: on\ntrust:\n  - { name: factory, file: factory.pem }\n  - { name: second-factory, file: second-factory.pem }\n'
+const OWN_CONFIG = 'listen:\n  websocket: {}\ntls:\n  resumption: on\ntrust:\n  - { name: factory, file: factory.pem }\n  - { name: second-factory, file: second-factory.pem }\n  - { name: maker, file: maker.pem, only: enrollment }\n'
 
 /** The starter policy, and in it the factory's devices, ears that may hear everything that is not reserved, and two more groups. */
 async function extendPolicy(file: string): Promise<void> {
@@ -178,16 +180,18 @@ export async function startOwnServer(signal: AbortSignal): Promise<OwnServer> {
     const issuing = forgeIssuing(root, 'Simulated fleet')
     const factory = forgeRoot('Simulated factory')
     const second = forgeRoot('Second simulated factory')
+    const maker = forgeRoot('Simulated maker')
     await importAuthority(directory, root, issuing)
     await writeFile(path.join(directory, 'factory.pem'), pem('CERTIFICATE', factory.certificate))
     await writeFile(path.join(directory, 'second-factory.pem'), pem('CERTIFICATE', second.certificate))
+    await writeFile(path.join(directory, 'maker.pem'), pem('CERTIFICATE', maker.certificate))
     await writeFile(path.join(directory, 'sallyport.yaml'), OWN_CONFIG)
     await extendPolicy(path.join(directory, 'policy.yaml'))
     signal.throwIfAborted()
     child = start(['serve', '--ports', 'auto', '--home', directory])
     const tail = keepTail(child)
     await ready(directory, child, tail, signal)
-    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory, secondFactoryAuthority: second, rootKey: path.join(directory, 'import/root.key') })
+    const home = await openHome(directory, undefined, { issuingAuthority: issuing, factoryAuthority: factory, secondFactoryAuthority: second, makerAuthority: maker, rootKey: path.join(directory, 'import/root.key') })
     const running = child
     return {
       home,

@@ -7,7 +7,7 @@ import { attributesOf, type CertificateFacts, type CsrFacts } from './core/certi
 import { deviceOfFactory, isShared, judgeClaim } from './core/claim.ts'
 import { allow, deny, type Decision, type Denied } from './core/decision.ts'
 import { printable, type CaName, type DeviceId, type EpochMs, type Fingerprint } from './core/ids.ts'
-import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
+import type { CertificateRecord, Expectation, Registry, RegistryView } from './core/registry.ts'
 import { isTarget, type ManufacturerRule, type TokenRecord } from './core/token.ts'
 import { deviceOf, type Certified, type EnrollmentDoor } from './enrollment-desk.ts'
 import { readRequest, type AskedHow } from './est-request.ts'
@@ -75,7 +75,7 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
     if (!csr.allow) return csr
     const id = deviceOf(said, csr.value)
     if (!id.allow) return id
-    return enroll.withProven({ token, device: id.value, csr: csr.value, source, serverKey: how.serverKey, presented: { serial: record.serial, issuer: record.issuer, notAfter: record.notAfter, ...(record.sha256 === undefined ? {} : { sha256: record.sha256 }) } })
+    return enroll.withProven({ token, device: id.value, csr: csr.value, source, serverKey: how.serverKey, expected: [notRevoked(record)], presented: { serial: record.serial, issuer: record.issuer, notAfter: record.notAfter, ...(record.sha256 === undefined ? {} : { sha256: record.sha256 }) } })
   }
 
   async function withFactory({ chain, device: said, csr: der, source, ...how }: CertificateRequest): Promise<Decision<Certified>> {
@@ -94,7 +94,8 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
     if (!chosen.allow) return chosen
     const { token, device } = chosen.value
     if (said !== undefined && said !== '' && said !== device) return deny('token-device', printable(said))
-    return enroll.withProven({ token, device, csr: underItsOwnName(csr.value, leaf), source, serverKey: how.serverKey, presented: presentedOf(leaf, issuer) })
+    const recorded = view.certificate(issuer, leaf.serial)
+    return enroll.withProven({ token, device, csr: underItsOwnName(csr.value, leaf), source, expected: recorded === undefined ? [] : [notRevoked(recorded)], serverKey: how.serverKey, presented: presentedOf(leaf, issuer) })
   }
 
   /** It may have been seen at the device port, and revoked. */
@@ -131,6 +132,9 @@ export function openCertificateDoor({ registry, view, trust, enroll, renew, cloc
     return first === undefined ? (best ?? deny('manufacturer-unregistered')) : allow(first)
   }
 }
+
+/** What was revoked while its request was on its way has no claim any more. */
+const notRevoked = ({ issuer, serial, state }: CertificateRecord): Expectation => ({ kind: 'certificate-state', issuer, serial, states: state === 'issued' ? ['issued', 'active'] : [state] })
 
 /** Of the denials of several rules: one that finds no name, is for other devices, or is over, says less than one that is for this device now. */
 const WEIGHTS: Partial<Readonly<Record<DenyReason, number>>> = { 'certificate-subject-empty': 0, 'token-device': 1, 'certificate-name-invalid': 2, 'certificate-name-ambiguous': 2, 'token-revoked': 3, 'token-expired': 4 }

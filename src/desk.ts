@@ -22,6 +22,7 @@ import { openedLater, openFeedDesk, type LivePorts } from './feed-desk.ts'
 import type { AuditLog } from './observe/audit-log.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
 import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
+import { allCertificatesOf } from './device-certificates.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
 import type { Trace } from './core/trace.ts'
@@ -29,7 +30,6 @@ import { revokeMany } from './mass-revocation.ts'
 import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
-import { REGISTRY_LIMITS } from './limits.ts'
 import { NO_WEBHOOKS, type Webhooks } from './webhook-desk.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { parseCsr } from './x509/csr.ts'
@@ -104,6 +104,8 @@ type RevocationChange = Extract<Change, { kind: 'certificate-revoked' }>
 type EndingChange = RevocationChange | Extract<Change, { kind: 'device-state' }>
 
 const no = (reason: DenyReason, detail?: string): SallyportError => failureOf(detail === undefined ? { allow: false, reason } : { allow: false, reason, detail })
+
+const joined = (first: Revocation, { revoked, sessionsClosed, closedMs }: Revocation): Revocation => ({ ...first, revoked, sessionsClosed: first.sessionsClosed + sessionsClosed, closedMs: Math.max(first.closedMs, closedMs) })
 
 export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   const { registry, view, audit, clock } = ports
@@ -218,21 +220,20 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  /** Those that have ended, too: the view holds only what is in force. */
-  function allCertificatesOf(device: DeviceId): readonly CertificateRecord[] {
-    const found: CertificateRecord[] = []
-    for (let after: string | undefined, more = true; more; more = after !== undefined) {
-      const page = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
-      found.push(...page.items)
-      after = page.next
-    }
-    return found
+  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber }
+
+  /** Of a device it looks twice: a renewal that was on its way to the registry had been seen by nobody, and comes from what is revoked by now. */
+  async function revoke(target: Target, reason: RevocationReason): Promise<Revocation> {
+    const begunAt = clock()
+    const first = await revokeSeen(target, reason)
+    const all = 'serial' in target ? first : joined(first, await revokeSeen(target, reason))
+    ports.trace?.({ name: 'revoke', begunAt, endedAt: clock(), attributes: { 'sallyport.revocation.reason': reason, 'sallyport.certificates': all.revoked.length, 'sallyport.sessions': all.sessionsClosed } })
+    return all
   }
 
-  async function revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation> {
-    const begunAt = clock()
+  async function revokeSeen(target: Target, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
-      const records = 'device' in target ? allCertificatesOf(known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
       if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
       const plan = planRevocation(records, reason, clock())
@@ -251,7 +252,6 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
       // The server shows another one from here on, of a new key.
       if (changes.some(({ issuer, serial }) => records.some((r) => r.issuer === issuer && r.serial === serial && r.profile === 'server'))) await ports.ca.changed?.()
       const sessionsClosed = counts.reduce((sum, n) => sum + n, 0)
-      ports.trace?.({ name: 'revoke', begunAt, endedAt: clock(), attributes: { 'sallyport.revocation.reason': reason, 'sallyport.certificates': revoked.length, 'sallyport.sessions': sessionsClosed } })
       return { revoked, ...(before.length === 0 ? {} : { before }), sessionsClosed, closedMs: Math.round((performance.now() - committedAt) * 100) / 100 }
     }
   }
@@ -287,7 +287,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     journal: (query) => Promise.resolve(registry.journal(query)),
     devices: async ({ expiringWithinMs, ...query }) => registry.devices({ ...query, ...(expiringWithinMs === undefined ? {} : { expiring: { now: clock(), before: clock() + expiringWithinMs } }) }),
     // Promises that start with a throw must reject, not throw: hence async.
-    device: async (id) => ({ ...known(id), certificates: allCertificatesOf(id).toSorted((a, b) => b.createdAt - a.createdAt) }),
+    device: async (id) => ({ ...known(id), certificates: allCertificatesOf(registry, id).toSorted((a, b) => b.createdAt - a.createdAt) }),
     certificates: (query: CertificateQuery): Promise<Page<CertificateRecord>> => Promise.resolve(registry.certificates(query)),
     certificate: async (serial) => {
       const [record] = registry.certificatesBySerial(serial)
@@ -313,7 +313,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     ...openFeedDesk({
-      registry, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: allCertificatesOf, own: ports.own, detections: () => onRungs(registry, ports.detection),
+      registry, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: (id) => allCertificatesOf(registry, id), own: ports.own, detections: () => onRungs(registry, ports.detection),
       policy: () => ports.policies.inForce().policy, ...(ports.live ?? openedLater(audit, clock)),
     }, actor),
     ...(ports.webhooks?.deskFor(actor) ?? NO_WEBHOOKS),

@@ -1,7 +1,7 @@
 // Tokens in an open home: made, used up and revoked in the registry. The operator's part is in the Desk, that about certificates as
 // proof in claim-desk.ts; the other one is for the enrollment door, which has parsed nothing yet: it hands over what a stranger sent.
 
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual, type KeyObject } from 'node:crypto'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent, Presented, Source } from './core/audit.ts'
 import { attributesOf, type CsrFacts } from './core/certificate.ts'
@@ -9,22 +9,23 @@ import { isShared, judgeTakeover } from './core/claim.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
 import type { NewDevice } from './core/desk.ts'
 import type { Device } from './core/device.ts'
-import { judgeEnrollment } from './core/enrollment.ts'
+import { judgeEnrollment, type EnrollmentPlan } from './core/enrollment.ts'
 import type { EnrollmentDesk, NewToken, TokenMade } from './core/enrollment-desk.ts'
 import { failureOf } from './core/errors.ts'
-import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type TokenName } from './core/ids.ts'
+import { DEFAULT_TENANT, parseDeviceId, parseTokenName, type DeviceId, type EpochMs, type KeyHash, type TokenName } from './core/ids.ts'
 import { parseDevicePassword } from './core/password.ts'
 import { openRates } from './core/rates.ts'
-import type { CertificateRecord, Change, Page, Registry } from './core/registry.ts'
+import type { CertificateRecord, Change, Expectation, Registry } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import { enrollmentId, judgeToken, type EnrollmentRecord, type TokenRecord, type TokenUse } from './core/token.ts'
 import { newTokenName, openClaimDesk, shownToken, tokenLetters } from './claim-desk.ts'
+import { allCertificatesOf } from './device-certificates.ts'
 import { ENROLL_LIMITS } from './enrollment-limits.ts'
 import { readRequest, type AskedHow } from './est-request.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
 import { networkOf } from './policy-file.ts'
 import { underKey } from './x509/csr.ts'
-import { generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
+import { generateKey, generateKeyAside, privateKeyDer, type KeyKind } from './x509/keys.ts'
 
 export interface EnrollmentPorts {
   readonly registry: Registry
@@ -130,6 +131,8 @@ export interface ProvenRequest {
   readonly source: Source
   /** The certificate that proved it. */
   readonly presented?: Presented
+  /** What must hold, besides, at the moment at which the certificate is planned. */
+  readonly expected?: readonly Expectation[]
   /** As in `AskedHow`. */
   readonly serverKey?: KeyKind | undefined
 }
@@ -145,6 +148,9 @@ export interface EnrollmentDoor {
   /** May this token be used so, as far as the token itself says? */
   fits(token: TokenRecord, use: TokenUse, source: Source): Decision<{ readonly usedBefore: boolean }>
 }
+
+/** A request is judged with it before a key of its own is made. It certifies nothing. */
+const STAND_IN = generateKey('P-256')
 
 const TOKEN_RATE = { perSecond: ENROLL_LIMITS.tokenPerSecond, burst: ENROLL_LIMITS.tokenBurst }
 
@@ -173,7 +179,7 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     return judged.allow ? allow({ usedBefore }) : judged
   }
 
-  async function withProven({ token, device, csr, source, presented, serverKey }: ProvenRequest): Promise<Decision<Certified>> {
+  async function withProven({ token, device, csr, source, presented, expected = [], serverKey }: ProvenRequest): Promise<Decision<Certified>> {
     const now = clock()
     // A secret has been counted before its request was parsed.
     if (presented !== undefined && !withinRate(presented.sha256 ?? token.name, now)) return deny('token-rate')
@@ -182,45 +188,41 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     if (!fitting.allow) return fitting
     const { usedBefore } = fitting.value
     // All are looked at: the view does not hold those that have ended.
-    const ofDevice = usedBefore || isShared(token) || serverKey !== undefined ? recordsOf(device) : []
+    const ofDevice = usedBefore || isShared(token) || serverKey !== undefined ? allCertificatesOf(registry, device) : []
     // A lost answer is asked for again; a certificate that was replaced, or has ended, is not made anew by an old token.
     if (usedBefore && isOver(ofDevice, asked, now)) return deny('token-used-up', 'its certificate is over')
     const known = registry.device(device)
     if (known === undefined && !token.register) return deny('device-unknown', device)
     if (known !== undefined && token.tenant !== undefined && known.tenant !== token.tenant) return deny('token-device', `${device} is of another tenant`)
+    // A key of ours is made when all else is said: whoever waits for an operator, or may not have it, costs none.
+    const judge = (key: KeyObject | undefined): Decision<EnrollmentPlan> => judgeEnrollment(key === undefined ? csr : underKey(csr, key), known ?? newDevice(device, token, now))
+    const first = judge(serverKey === undefined ? undefined : STAND_IN)
+    if (!first.allow) return first
+    const untaken = judgeTakeover(token, { device, spkiSha256: first.value.spkiSha256 }, ofDevice)
+    if (!untaken.allow) return untaken
+    const approved = await approval({ registry, token, use: serverKey === undefined ? asked : { device, spkiSha256: approvedAs(csr) }, source, now })
+    if (!approved.allow) return approved
     const key = serverKey === undefined ? undefined : await generateKeyAside(serverKey)
-    const plan = judgeEnrollment(key === undefined ? csr : underKey(csr, key), known ?? newDevice(device, token, now))
+    const plan = key === undefined ? first : judge(key)
     if (!plan.allow) return plan
     const use: TokenUse = { device, spkiSha256: plan.value.spkiSha256 }
-    const untaken = judgeTakeover(token, use, ofDevice)
-    if (!untaken.allow) return untaken
-    const approved = await approval({ registry, token, use: asked, source, now })
-    if (!approved.allow) return approved
-    const certified = await issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
+    const certified = await issue({ token, use, source, presented, expected, now, usedBefore, known, ofDevice, spki: plan.value.spki, isKeyOurs: key !== undefined })
     return certified.allow && key !== undefined ? allow({ ...certified.value, key: privateKeyDer(key) }) : certified
   }
 
-  function recordsOf(device: DeviceId): readonly CertificateRecord[] {
-    const found: CertificateRecord[] = []
-    let after: string | undefined
-    do {
-      const page: Page<CertificateRecord> = registry.certificates({ device, after, limit: REGISTRY_LIMITS.pageSizeMax })
-      found.push(...page.items)
-      after = page.next
-    } while (after !== undefined)
-    return found
-  }
-
-  async function issue({ token, use, source, presented, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
+  async function issue({ token, use, source, presented, expected, now, usedBefore, known, ofDevice, spki, isKeyOurs }: ToIssue): Promise<Decision<Certified>> {
     const actor = actorOf(token)
-    const open = { kind: 'token-open', name: token.name } as const
+    const standing: readonly Expectation[] = [{ kind: 'token-open', name: token.name }, ...expected]
     const used: Change = { kind: 'token-used', name: token.name, ...use, at: now }
     const audit: AuditEvent = { kind: 'token-used', at: now, token: token.name, device: use.device, source, ...(presented === undefined ? {} : { presented }) }
     if (known === undefined) {
+      // It would be registered, and the token used, for nothing.
+      const named = await authority.mayName({ commonName: use.device, device: use.device })
+      if (!named.allow) return named
       // A use with a device that is new: what is planned for it next can be asked for again by whoever has token and key.
       const added = await registry.commit(
         [{ kind: 'device-added', device: newDevice(use.device, token, now) }, used],
-        [open, { kind: 'key-free', spkiSha256: use.spkiSha256, device: use.device }],
+        [...standing, { kind: 'key-free', spkiSha256: use.spkiSha256, device: use.device }],
         [{ kind: 'device-added', at: now, device: use.device, actor }, audit],
       )
       if (!added.allow && added.reason !== 'device-exists') return added
@@ -228,10 +230,10 @@ export function openEnrollmentDoor({ registry, authority, clock }: EnrollmentPor
     const isCounted = usedBefore || registry.tokenUsed(token.name, use)
     const made: readonly AuditEvent[] = isKeyOurs ? [{ kind: 'server-key-made', at: now, device: use.device, source, actor }] : []
     const along = { changes: isCounted ? [] : [used], audit: [...(isCounted ? [] : [audit]), ...made] }
-    // A key whose answer was lost is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
-    const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => c.state === 'issued' && c.profile === 'device') } : {}
+    // A key whose answer was lost, or never came, is gone: its certificate waits for a first use that never comes, and ends with the next one's plan.
+    const waiting = isKeyOurs ? { state: 'issued' as const, ends: ofDevice.filter((c) => (c.state === 'planned' || c.state === 'issued') && c.profile === 'device') } : {}
     const issued = await authority.issue({
-      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: [open] }, ...waiting,
+      profile: 'device', commonName: use.device, device: use.device, spki, through: token.name, along: { ...along, expected: standing }, ...waiting,
       ...(isShared(token) ? { inForceMax: alone(token, ofDevice) } : {}),
     }, actor)
     return issued.allow ? allow({ certificate: issued.value.der }) : issued
@@ -243,6 +245,7 @@ interface ToIssue {
   readonly use: TokenUse
   readonly source: Source
   readonly presented: Presented | undefined
+  readonly expected: readonly Expectation[]
   readonly now: EpochMs
   readonly usedBefore: boolean
   readonly known: Device | undefined
@@ -312,6 +315,12 @@ function isFrom(token: TokenRecord, address: string): boolean {
 function newDevice(id: DeviceId, token: TokenRecord, now: EpochMs): Device {
   return { id, tenant: token.tenant ?? DEFAULT_TENANT, groups: token.groups, attributes: {}, state: 'active', createdAt: now, revision: 1 }
 }
+
+/**
+ * What stands in place of the key where that is to be made here: nobody has proven to hold the one of the request, so what was approved
+ * for who holds it must not be taken for this.
+ */
+const approvedAs = ({ key }: CsrFacts): KeyHash => hashOf(`serverkeygen\0${key.spkiSha256}`).toString('hex') as KeyHash
 
 /** Where a token asks for an operator: what one has said, or that one is waited for. */
 async function approval({ registry, token, use, source, now }: Pick<ToIssue, 'token' | 'use' | 'source' | 'now'> & { readonly registry: Registry }): Promise<Decision<void>> {

@@ -23,6 +23,8 @@ export const TOKEN_LIMITS = {
   usesMax: 1_000_000,
   lifeMaxMs: 366 * DAY,
   networksMax: 64,
+  /** A stolen token that asks an operator for one key after the other: of each so many requests wait beyond what it is good for. */
+  waitingBeyondUsesMax: 16,
 } as const
 
 /** One-time passwords that come from a factory. Guessed at the door they are as slow as tokens; whoever has the registry guesses 10^11 a second. */

@@ -10,9 +10,11 @@ import type { ExpirySeen } from './core/ca-desk.ts'
 import { crlName } from './core/crl-scope.ts'
 import { isNear, isOverdue, type ExpiryKind, type GroupExpiry, type OwnExpiry } from './core/expiry.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, SerialNumber } from './core/ids.ts'
+import { FIRST_OPERATOR } from './core/operator.ts'
 import type { CaRecord, CertificateRecord, Change, Registry, RegistryView } from './core/registry.ts'
 import type { ForeignCa } from './foreign.ts'
 import type { OpenHome } from './home.ts'
+import { OPERATOR_LIMITS } from './operator-limits.ts'
 import { EXPIRY_LIMITS, RENEWAL_LIMITS } from './renewal-limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { crlTimesOf, type CrlTimes } from './x509/crl-times.ts'
@@ -36,9 +38,19 @@ export function ownExpiries({ home: { registry, paths }, foreign }: OwnExpirySou
     ...credentials.flatMap(({ kind, name, folder }) => ofFile(kind, name, path.join(paths.local, folder, 'cert.pem'))),
     ...living.flatMap(({ name, role, der }) => ofDer(role, name, der)),
     ...registry.crossCertificates().filter(({ issuer }) => isHere({ name: issuer })).flatMap(({ issuer, der }) => ofDer('cross', `cross-certificate of ${issuer}`, der)),
+    ...namedOperators(registry),
     ...foreign.flatMap(({ name, der }) => ofDer('trusted', name, der)),
     ...cas.flatMap(({ name }) => firstToEnd(name, registry.crls(name).flatMap(({ scope }) => publishedTimes(path.join(paths.pki, crlName(name, scope))) ?? []))),
   ]
+}
+
+/** Of each operator who was made, the certificate that lasts longest: the machine does not renew it. Who has none any more is looked for by nobody. */
+function namedOperators(registry: Pick<Registry, 'operators' | 'certificatesOfOperator'>): readonly OwnExpiry[] {
+  const { items } = registry.operators({ limit: OPERATOR_LIMITS.operatorsMax })
+  return items.filter(({ name, revokedAt }) => name !== FIRST_OPERATOR && revokedAt === undefined).flatMap(({ name }) => {
+    const [last] = registry.certificatesOfOperator(name).filter(({ state }) => state === 'active').toSorted((a, b) => b.notAfter - a.notAfter)
+    return last === undefined ? [] : [{ kind: 'named-operator' as const, name: `operator ${name}`, serial: last.serial, notBefore: last.notBefore, notAfter: last.notAfter }]
+  })
 }
 
 /** Of all lists of one issuer, its shards too, the one that ends first. */

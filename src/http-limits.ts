@@ -14,3 +14,11 @@ export const HTTP_ANSWER_LIMITS = {
   /** Of all operators, as JSON: the answers must not be what fills the memory of a broker. */
   bytesMax: 32 * MiB,
 } as const
+
+/** Bodies in JSON: small texts that cost much. */
+export const HTTP_JSON_LIMITS = {
+  /** Nothing that this API takes is nested deeper; a reader that goes down level by level overflows its stack at thousands. */
+  depthMax: 32,
+  /** A page of devices with all their attributes has fewer. */
+  keysMax: 100_000,
+} as const

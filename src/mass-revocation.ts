@@ -11,7 +11,9 @@ import { isChosen, type MassRevocation, type MassRevoked } from './core/mass-rev
 import type { CertificateRecord, Registry, RegistryView } from './core/registry.ts'
 import { planRevocation } from './core/revocation.ts'
 import type { TokenRecord } from './core/token.ts'
+import { allCertificatesOf } from './device-certificates.ts'
 import { REGISTRY_LIMITS } from './limits.ts'
+import { RENEWAL_LIMITS } from './renewal-limits.ts'
 import type { DecreesPort, SessionsPort } from './desk.ts'
 
 export interface MassRevocationPorts {
@@ -106,8 +108,8 @@ async function* chosen({ registry, view, clock }: MassRevocationPorts, choice: M
   const ofDevice = (record: CertificateRecord): boolean => isChosen(record, record.device === undefined ? undefined : view.device(record.device), choice, clock())
   let after: string | undefined
   do {
-    const page = choice.group === undefined ? registry.certificates({ through: choice.token, after, limit: REGISTRY_LIMITS.pageSizeMax }) : registry.devices({ group: choice.group, after, limit: REGISTRY_LIMITS.pageSizeMax })
-    for (const item of page.items) yield* ('serial' in item ? [item] : view.certificatesOf(item.id)).filter(ofDevice)
+    const page = choice.group === undefined ? registry.certificates({ through: choice.token, after, limit: REGISTRY_LIMITS.pageSizeMax }) : registry.devices({ group: choice.group, after, limit: RENEWAL_LIMITS.lookedAtOnceMax })
+    for (const item of page.items) yield* ('serial' in item ? [item] : allCertificatesOf(registry, item.id)).filter(ofDevice)
     after = page.next
     await new Promise((resolve) => setImmediate(resolve))
   } while (after !== undefined)

@@ -41,7 +41,6 @@ export function openRenewalDesk(ports: RenewalDeskPorts, actor: Actor): RenewalD
     const counted = { dryRun, devices: devices.size, first: [...devices.keys()].slice(0, RENEWAL_LIMITS.devicesNamedMax), connected: [...devices.values()].filter(Boolean).length }
     if (dryRun || devices.size === 0) return counted
     if (registry.renewalOrders().length >= RENEWAL_LIMITS.ordersMax) await endFinishedOrders(ports, actor)
-    if (registry.renewalOrders().length >= RENEWAL_LIMITS.ordersMax) throw failureOf(deny('renewal-orders-limit', `there are ${RENEWAL_LIMITS.ordersMax}`))
     const id = randomBytes(ID_BYTES).toString('hex')
     const committed = await registry.commit([{ kind: 'renewal-ordered', order: { id, choice, at, overMs, devices: devices.size } }], [], [{ kind: 'renewal-ordered', at, order: id, count: devices.size, message: wordsOf(choice), actor }])
     if (!committed.allow) throw failureOf(committed)

@@ -1,13 +1,18 @@
 // E29: what an operator asks to have revoked and should not, has asked for before, or does not know.
 
+import { X509Certificate } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { Authority } from '../src/ca/issue.ts'
 import { SallyportError } from '../src/core/errors.ts'
 import { parseCertificate } from '../src/x509/certificate.ts'
 import type { SerialNumber } from '../src/core/ids.ts'
 import { openDesk } from '../src/desk.ts'
 import { openAdminClient } from '../src/http/admin-client.ts'
-import type { Desk } from '../src/core/desk.ts'
-import { ask, device, openHouse, type House } from './http/house.ts'
+import type { Desk, Revocation } from '../src/core/desk.ts'
+import { DEFAULT_RENEWAL } from '../src/core/renewal.ts'
+import { openRenewal } from '../src/renewal.ts'
+import { makeCsr } from '../src/x509/csr.ts'
+import { ask, device, newKey, openHouse, type House } from './http/house.ts'
 
 let house: House
 beforeEach(async () => {
@@ -98,4 +103,27 @@ test('that of the server is replaced with its revocation, by one of another key;
   // Asked again it is the same: nothing is issued twice.
   await desk.revoke({ serial }, 'keyCompromise')
   expect([followed, servers().length]).toEqual([1, 2])
+})
+
+test('of a device goes what it is being given at that very moment, too: a plan on its way to the registry is seen by nobody yet', async () => {
+  const desk = house.desk()
+  const { cert } = await house.device('d-1')
+  const { authority } = house.organisation
+  let revoked: Promise<Revocation> | undefined
+  const meanwhile: Authority = {
+    ...authority,
+    async issue(request, actor) {
+      const issuing = authority.issue(request, actor)
+      // As far as the queue of commits, which are written when this turn of the event loop is over.
+      for (let i = 0; i < 50; i++) await Promise.resolve()
+      revoked = desk.revoke({ device: device('d-1') }, 'keyCompromise')
+      return issuing
+    },
+  }
+  const renewal = openRenewal({ registry: house.home.registry, view: house.home.view, authority: meanwhile, clock: Date.now, rules: () => DEFAULT_RENEWAL, log: () => {} })
+  const answer = await renewal.renew({ presented: new X509Certificate(cert).raw, csr: makeCsr(newKey(), 'd-1'), mayBeLate: false }).then((it) => it.allow)
+  const { revoked: serials } = await revoked!
+  expect(answer).toBe(false)
+  expect(serials).toHaveLength(2)
+  expect(house.home.registry.certificates({ device: device('d-1') }).items.map(({ state }) => state)).toEqual(['revoked', 'revoked'])
 })

@@ -5,6 +5,7 @@ import type { NewToken } from '../src/core/enrollment-desk.ts'
 import type { Desk } from '../src/core/desk.ts'
 import type { DeviceId, TokenName } from '../src/core/ids.ts'
 import { openEnrollmentDoor, type EnrollmentDoor } from '../src/enrollment-desk.ts'
+import { TOKEN_LIMITS } from '../src/enrollment-limits.ts'
 import { parseCertificate } from '../src/x509/certificate.ts'
 import { makeCsr } from '../src/x509/csr.ts'
 import { keyHash, spkiOf } from '../src/x509/keys.ts'
@@ -203,6 +204,18 @@ describe('a token that asks for an operator', () => {
     expect(await show(token, id, bad)).toBe('enrollment-pending')
     await desk.decideEnrollment(await of(bad), 'rejected')
     expect([await show(token, id, bad), await show(token, id, good)]).toEqual(['enrollment-rejected', expect.stringContaining(id)])
+  })
+
+  test('fills no operator\'s list by itself: one that is good once has so many keys waiting, and others wait beside it', async () => {
+    const [id, other] = [await fresh(), await fresh()]
+    const token = await tokenFor({ target: { device: id }, approve: 'operator' })
+    const key = newKey()
+    expect(await show(token, id, key)).toBe('enrollment-pending')
+    const outcomes: string[] = []
+    for (let i = 0; i < TOKEN_LIMITS.waitingBeyondUsesMax + 5; i++) outcomes.push(await show(token, id))
+    expect(outcomes.filter((o) => o === 'enrollment-pending')).toHaveLength(TOKEN_LIMITS.waitingBeyondUsesMax)
+    expect(outcomes.at(-1)).toBe('enrollment-rate')
+    expect([await show(token, id, key), await show(await tokenFor({ target: { device: other }, approve: 'operator' }), other)]).toEqual(['enrollment-pending', 'enrollment-pending'])
   })
 
   test('an unknown device is registered when it is approved, not before', async () => {

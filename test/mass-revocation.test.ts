@@ -12,8 +12,11 @@ import { DEFAULT_RENEWAL } from '../src/core/renewal.ts'
 import type { Authority } from '../src/ca/issue.ts'
 import { plan } from './contract/records.ts'
 import { openEnrollmentDoor, type EnrollmentDoor } from '../src/enrollment-desk.ts'
+import { revokeMany } from '../src/mass-revocation.ts'
 import { openRenewal, type Renewal } from '../src/renewal.ts'
+import { openView } from '../src/store/view.ts'
 import { makeCsr } from '../src/x509/csr.ts'
+import { spkiOf } from '../src/x509/keys.ts'
 
 let house: House
 let desk: Desk
@@ -46,6 +49,20 @@ describe('revoking many', () => {
     expect(await revoke({ group: group('lab') })).toMatchObject({ certificates: 1, devices: 1, sessions: 1 })
     expect(await states()).toMatchObject({ 's-1': 'active', 'l-1': 'revoked' })
     expect(await revoke({ group: group('lab') })).toMatchObject({ certificates: 0 })
+  })
+
+  test('a group: what counted as ended long ago, by a clock that was ahead when the server started, is revoked when the clock is right again', async () => {
+    await inLab('l-1')
+    const soon = Date.now() + 3_600_000
+    const issued = await house.organisation.authority.issue({ profile: 'device', commonName: 'l-1', device: device('l-1'), spki: spkiOf(newKey()), until: soon }, { kind: 'system' })
+    if (!issued.allow) throw new Error(issued.reason)
+    const { serial, createdAt } = issued.value.record
+    using view = openView(house.home.registry, soon + 1)
+    expect(view.certificatesOf(device('l-1'))).toHaveLength(1)
+    const ports = { registry: house.home.registry, view, sessions: undefined, decrees: undefined, clock: Date.now, actor: { kind: 'local' } } as const
+    expect(await revokeMany(ports, { choice: { group: group('lab') }, reason: 'keyCompromise', dryRun: true })).toMatchObject({ certificates: 2 })
+    expect(await revokeMany(ports, { choice: { group: group('lab'), issuedAfter: createdAt }, reason: 'keyCompromise', dryRun: false })).toMatchObject({ certificates: 1 })
+    expect((await desk.certificate(serial)).state).toBe('revoked')
   })
 
   test('a CA: its devices, and not the operator or the server, who would be locked out', async () => {

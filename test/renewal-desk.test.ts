@@ -127,6 +127,13 @@ describe('an order', () => {
     await expect(ordered({})).rejects.toMatchObject({ reason: 'request-invalid' })
   })
 
+  test('only so many are open, also when they are given at the same time', async () => {
+    await fleet(['a'])
+    const given = await Promise.allSettled(Array.from({ length: RENEWAL_LIMITS.ordersMax + 5 }, () => ordered({ device: id('a') })))
+    expect(given.filter(({ status }) => status === 'rejected')).toHaveLength(5)
+    expect(place.registry.renewalOrders()).toHaveLength(RENEWAL_LIMITS.ordersMax)
+  })
+
   test('is one of so many: the next is refused until one is over, and one that is over makes room by itself', async () => {
     await fleet(['a', 'b'])
     for (let i = 0; i < RENEWAL_LIMITS.ordersMax; i++) await ordered({ device: id(i === 0 ? 'b' : 'a') })

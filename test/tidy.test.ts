@@ -76,7 +76,7 @@ const COMPOSERS = [
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
-  'est-request', 'observing', 'upkeep',
+  'est-request', 'device-certificates', 'observing', 'upkeep',
   'console-desk', 'ready', 'reports',
   'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]

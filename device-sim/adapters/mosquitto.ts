@@ -168,6 +168,7 @@ function remembering(minted: Identities): { readonly identities: Identities; rea
       ...minted,
       fresh: async (label, group) => keep(await minted.fresh(label, group)),
       named: async (id, group) => keep(await minted.named(id, group)),
+      again: async (id, group) => keep(await minted.again(id, group)),
       all: (ids, group, each, signal) => minted.all(ids, group, (identity) => each(keep(identity)), signal),
       batch: async (label, count, group) => (await minted.batch(label, count, group)).map(keep),
     },

@@ -8,7 +8,7 @@ import type { Claim, Excuse, Expected } from '../oracle.ts'
 export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'server-side'
 /** What must be at hand for a case; without it the case is not run. */
 export type Need =
-  | 'ca-key' | 'second-ca' | 'loopback-sources' | 'registry' | 'enrollment' | 'revocation' | 'audit' | 'ears' | 'starter-topics' | 'several-sessions' | 'intermediate' | 'floods' | 'server-process'
+  | 'ca-key' | 'second-ca' | 'third-ca' | 'loopback-sources' | 'registry' | 'enrollment' | 'revocation' | 'audit' | 'ears' | 'starter-topics' | 'several-sessions' | 'intermediate' | 'floods' | 'server-process'
   | 'letter' | 'own-policy' | 'enrollment-door' | 'websocket' | 'ocsp'
 
 /** `expected` is what the report prints, `claims` what the oracle holds the run to, with the reasons that the audit log may name. */
@@ -22,6 +22,8 @@ export interface CatalogueRow {
   readonly expected: string
   readonly claims: Readonly<Record<string, Claim>>
   readonly needs?: readonly Need[]
+  /** Why it is asked of Sallyport alone: what others do here is neither a hole nor a fault. */
+  readonly onlyOurs?: string
   /** A case of family mqtt speaks on the topics of the starter policy, unless it asks the target's own access control list for them. */
   readonly topics?: 'acl'
   /** Runs beside all others, because it mostly waits; or after them, because it takes the whole machine. */
@@ -43,6 +45,11 @@ export const CLOSED = 'closed without an MQTT byte'
 const ITS_OWN_NAME: Excuse = { judgedBy: 'speaks', because: 'No registry says here which names there are; what counts is that it cannot speak for another device, which is judged.' }
 /** Of a client id, where it is nobody's identity. */
 export const ONLY_A_SESSION: Excuse = { where: 'certificate', because: 'A client id is only the name of a session here; what may be done is bound to the certificate.' }
+
+/** Of what is no MQTT, or breaks its rules. */
+export const BORNE: Excuse = { seen: ['open', 'admitted'], because: 'It goes on where MQTT says that a connection must end; by that alone nobody gets what he may not have.' }
+/** Of what MQTT sets no bound to. */
+export const ITS_OWN_BOUND: Excuse = { seen: ['open', 'admitted', 'disturbed'], because: 'How much of it is borne with, MQTT leaves to the server; whether others notice is judged.' }
 
 /** The same claims, and why they may be broken at a broker that is not ours. */
 export function elsewhere(excuse: Excuse, claims: Claims): Claims {

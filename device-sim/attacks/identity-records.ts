@@ -16,7 +16,8 @@ import { subscribe } from './watcher.ts'
 async function twoIssuers(arena: Arena, bench: Bench): Promise<void> {
   const factory = factoryOf(arena)
   const { secondFactoryAuthority: second } = arena
-  if (second === undefined) throw new NotOffered('second-ca')
+  arena.take('third-ca')
+  if (second === undefined) throw new NotOffered('third-ca')
   const [device, other] = [factoryId(), factoryId()]
   const first = await admittedControl(arena, bench, 'a device of the one', { credentials: presenting(forgeLeaf(factory, device)) }, device)
   const elsewhere = await admittedControl(arena, bench, 'a device of the other', { credentials: presenting(forgeLeaf(second, other)) }, other)

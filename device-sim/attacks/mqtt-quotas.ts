@@ -9,7 +9,8 @@ import { howSessionEnded, type ConnectFields, type Peer } from '../raw-peer.ts'
 import { resourcesOf } from '../resources.ts'
 import { within } from '../within.ts'
 import { auditOf, type Arena, type Bench, type Runner } from './arena.ts'
-import { acknowledgement, admitted, answersPing, onBothVersions, REFUSED_FROM, turnedAway } from './sessions.ts'
+import { acknowledgement, admitted, anotherId, answersPing, howBroken, onBothVersions, REFUSED_FROM, speakerTo, turnedAway } from './sessions.ts'
+import { NotOffered } from './powers.ts'
 import { openWatcher, subscribe } from './watcher.ts'
 
 /** Is an honest device heard, while somebody else is greedy? */
@@ -32,11 +33,11 @@ async function halfOpenExchanges(arena: Arena, bench: Bench, version: MqttVersio
   for (let id = 1; id <= 20; id++) honest.sendBytes(publishBytes({ version, topic: `t/${device.id}/x`, qos: 2, messageId: id, payload: 'x' }))
   bench.control(`twenty at a time, MQTT ${version}`, await answersPing(honest), 'the session goes on')
   honest.end()
-  const peer = await admitted(arena, device, version, `${device.id}:greedy`)
+  const peer = await admitted(arena, device, version, anotherId(arena, device, 'greedy'))
   const since = performance.now()
   for (let id = 1; id <= MQTT_LIMITS.halfOpenMessages; id++) peer.sendBytes(publishBytes({ version, topic: `t/${device.id}/x`, qos: 2, messageId: id, payload: 'x' }))
-  const ended = await within(peer.closed, MQTT_LIMITS.floodAnswerMs)
-  const seen = await howSessionEnded(peer, ended === undefined ? since : ended.at)
+  const ended = arena.offers('letter') ? await within(peer.closed, MQTT_LIMITS.floodAnswerMs) : undefined
+  const seen = await (arena.offers('letter') ? howSessionEnded(peer, ended === undefined ? since : ended.at) : howBroken(arena, peer, since))
   bench.attack('attack', `${MQTT_LIMITS.halfOpenMessages} messages of QoS 2 without a PUBREL, MQTT ${version}`, seen, auditOf(peer))
   await othersNotice(arena, bench, `the canary device, MQTT ${version}`)
   peer.end()
@@ -44,7 +45,10 @@ async function halfOpenExchanges(arena: Arena, bench: Bench, version: MqttVersio
 
 /** Q31: one that may send twenty a second, and one that nobody limits, as fast as they can. */
 async function publishFlood(arena: Arena, bench: Bench): Promise<void> {
-  const [metered, unlimited, honest] = [await arena.identities.fresh('q31', 'metered'), await arena.identities.fresh('q31'), await arena.identities.fresh('q31')]
+  // A rate of one device is what Sallyport has; that others do not notice is for everybody.
+  const ours = arena.offers('letter')
+  if (ours && !arena.offers('own-policy')) throw new NotOffered('own-policy')
+  const [metered, unlimited, honest] = [await arena.identities.fresh('q31', ours ? 'metered' : 'sensors'), await arena.identities.fresh('q31'), await arena.identities.fresh('q31')]
   await using watcher = await openWatcher(arena)
   const peer = await admitted(arena, metered, 5)
   bench.control('one message is within the rate', (await watcher.heard(watcher.publish(peer, `t/${metered.id}/a`, 1))).length > 0 && (await acknowledgement(peer, 1)) === 0, 'heard')
@@ -58,7 +62,7 @@ async function publishFlood(arena: Arena, bench: Bench): Promise<void> {
   const heard = watcher.publish(calm, `t/${honest.id}/a`, 1)
   bench.attack('others', 'an honest device meanwhile', (await watcher.heard(heard)).length > 0 ? { kind: 'undisturbed' } : { kind: 'disturbed', how: 'it was not heard' })
   await peer.take((packet) => packet.cmd === 'puback' && packet.messageId === MQTT_LIMITS.meteredMessages - 1, MQTT_LIMITS.floodAnswerMs)
-  bench.attack('attack', `${MQTT_LIMITS.meteredMessages} messages at once, of twenty a second`, turnedAway(MQTT_LIMITS.meteredMessages, refused), { device: metered.id })
+  if (ours) bench.attack('attack', `${MQTT_LIMITS.meteredMessages} messages at once, of twenty a second`, turnedAway(MQTT_LIMITS.meteredMessages, refused), { device: metered.id })
   for (const each of [peer, calm, flood]) each.end()
 }
 
@@ -80,12 +84,14 @@ async function sayMany(peer: Peer, count: number, bytesOf: (i: number) => Buffer
 async function slowReader(arena: Arena, bench: Bench): Promise<void> {
   for (const qos of [0, 1] as const) {
     const device = await arena.identities.fresh('q32')
-    const [speaker, reader] = [await admitted(arena, device, 5, `${device.id}:speaker`), await admitted(arena, device, 5, `${device.id}:reader`)]
-    await subscribe(reader, `t/${device.id}/#`, qos)
-    const honest = await admitted(arena, device, 5, `${device.id}:honest`)
-    await subscribe(honest, `t/${device.id}/#`, qos)
+    const { speaker, topic, filter } = await speakerTo(arena, device, 5)
+    const reader = await admitted(arena, device, 5)
+    await subscribe(reader, filter, qos)
+    // Who hears the same, and reads: another connection of its own, or whoever hears all.
+    const honest = arena.offers('several-sessions') ? await admitted(arena, device, 5, `${device.id}:honest`) : await admitted(arena, await arena.identities.fresh('q32', arena.acl.ears?.group ?? 'ears'), 5)
+    await subscribe(honest, filter, qos)
     reader.socket.pause()
-    const grown = await growth(arena, async () => void (await sayMany(speaker, MQTT_LIMITS.unreadMessages / (qos + 1), (i) => large(5, `t/${device.id}/x`, qos, i), qos)))
+    const grown = await growth(arena, async () => void (await sayMany(speaker, MQTT_LIMITS.unreadMessages / (qos + 1), (i) => large(5, topic, qos, i), qos)))
     const heard = honest.received.filter((packet) => packet.cmd === 'publish').length
     bench.control(`who reads hears all of it, QoS ${qos}`, heard > 0 && !honest.socket.destroyed, `${heard} heard`)
     if (grown === undefined) bench.skip(`what the server keeps, QoS ${qos}`, 'the server is no process of this machine that could be looked at')

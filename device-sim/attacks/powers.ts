@@ -4,9 +4,10 @@
 import type { Admin } from '../admin.ts'
 import type { CatalogueRow, Need } from './catalogue-row.ts'
 
-export const NEED_MISSING: Readonly<Record<Need, string>> = {
+const NEED_MISSING: Readonly<Record<Need, string>> = {
   'ca-key': 'the issuing CA\'s key is not at hand: only in a home that the simulator made, or where --issuer-key names it',
   'second-ca': 'no second CA that the target trusts is at hand: only where the simulator made the target',
+  'third-ca': 'no third CA is at hand that the target trusts for the same names',
   'loopback-sources': 'this machine or target has one source address only',
   registry: 'this target has no registry of devices',
   enrollment: 'this target enrolls nobody',
@@ -17,7 +18,7 @@ export const NEED_MISSING: Readonly<Record<Need, string>> = {
   'several-sessions': 'a device has one session here',
   intermediate: 'this target trusts the issuing CA itself, and needs no chain to it',
   'server-process': 'the server is no process of this machine that could be looked at',
-  letter: 'it holds a broker to the very answers of Sallyport; which others would be a hole is not written down',
+  letter: 'it is asked of Sallyport alone',
   'own-policy': 'it needs groups that only the policy of a home has that the simulator made',
   'enrollment-door': 'this target has no door at which strangers enroll',
   websocket: 'MQTT over WebSocket is not served',
@@ -31,7 +32,12 @@ const FAMILY_NEEDS: Readonly<Partial<Record<CatalogueRow['family'], readonly Nee
 /** All that must be at hand for a case. */
 export function needsOf(row: CatalogueRow): readonly Need[] {
   const topics: readonly Need[] = row.family === 'mqtt' && row.topics !== 'acl' ? ['starter-topics'] : []
-  return [...(FAMILY_NEEDS[row.family] ?? []), ...(row.needs ?? []), ...topics]
+  return [...(row.onlyOurs === undefined ? [] : ['letter' as const]), ...(FAMILY_NEEDS[row.family] ?? []), ...(row.needs ?? []), ...topics]
+}
+
+/** Why a case is not run where this is absent. */
+export function whyNotRun(row: CatalogueRow, absent: Need): string {
+  return absent === 'letter' && row.onlyOurs !== undefined ? `asked of Sallyport alone: ${row.onlyOurs}` : NEED_MISSING[absent]
 }
 
 /** Thrown into a case that asks for what its target does not have. */
@@ -63,7 +69,7 @@ export function guardedAdmin(operator: Partial<Admin>, takes: (need: Need) => vo
     tryRevoke: (target, reason, source) => ask('revocation', () => operator.tryRevoke?.(target, reason, source)),
     createToken: (id, wishes) => ask('enrollment', () => operator.createToken?.(id, wishes)),
     revokeToken: (token) => ask('enrollment', () => operator.revokeToken?.(token)),
-    createClaim: (pattern, csr) => ask('enrollment', () => operator.createClaim?.(pattern, csr)),
+    createClaim: (pattern, csr, uses) => ask('enrollment', () => operator.createClaim?.(pattern, csr, uses)),
     setGroups: (id, groups) => ask('registry', () => operator.setGroups?.(id, groups)),
     changeState: (id, action) => ask('registry', () => operator.changeState?.(id, action)),
     certificatesOf: (id) => ask('registry', () => operator.certificatesOf?.(id)),

@@ -11,7 +11,7 @@ import type { Arena, Attempt, Bench, Runner } from './arena.ts'
 import { rowOf, type CaseId } from './catalogue.ts'
 import type { CatalogueRow, Need } from './catalogue-row.ts'
 import { RUNNERS } from './families.ts'
-import { guardedAdmin, NEED_MISSING, needsOf, NotOffered } from './powers.ts'
+import { guardedAdmin, needsOf, NotOffered, whyNotRun } from './powers.ts'
 import { judgeCase, noEvidence, type Evidence, type Verdict } from './verdict.ts'
 
 export interface CaseResult {
@@ -31,6 +31,12 @@ export interface CaseResult {
 export interface Pace {
   readonly lanes: number
   readonly until: number
+}
+
+/** Who is told how it goes. */
+export interface Onlooker {
+  onBegin(id: CaseId): void
+  onResult(result: CaseResult): void
 }
 
 /** A run of cases: what they are all given, and what the target has. */
@@ -79,7 +85,7 @@ export async function runCase(id: CaseId, contest: Contest, runner: Runner = RUN
   const { aim, powers } = contest
   const started = performance.now()
   const absent = needsOf(row).find((need) => !powers.has(need))
-  if (absent !== undefined) return notRun(id, NEED_MISSING[absent])
+  if (absent !== undefined) return notRun(id, whyNotRun(row, absent))
 
   const evidence = noEvidence()
   const reasons = new Set<string>()
@@ -149,17 +155,18 @@ function auditText(records: readonly RefusalRecord[]): string {
 }
 
 /** Runs many: the slow ones in the background, most side by side, the greedy ones alone at the end. In the order given. */
-export async function runCases(ids: readonly CaseId[], contest: Contest, { lanes, until }: Pace, onResult: (result: CaseResult) => void, signal: AbortSignal): Promise<readonly CaseResult[]> {
+export async function runCases(ids: readonly CaseId[], contest: Contest, { lanes, until }: Pace, onlooker: Onlooker, signal: AbortSignal): Promise<readonly CaseResult[]> {
   const results = new Map<CaseId, CaseResult>()
   const pace = (wanted: CatalogueRow['pace']): readonly CaseId[] => ids.filter((id) => rowOf(id).pace === wanted)
   const run = async (id: CaseId): Promise<void> => {
     if (signal.aborted) return
+    onlooker.onBegin(id)
     const result = performance.now() > until ? notRun(id, 'the time that a target elsewhere is given was over') : await runCase(id, contest)
     // Ctrl-C reaches the server, too, and a turn of the event loop hands out signals after sockets: what the end of the
     // server did to a case is known here before the interruption is.
     await nextTurn()
     results.set(id, result)
-    onResult(result)
+    onlooker.onResult(result)
   }
   const background = Promise.all(pace('background').map(run))
   await inParallel(pace(undefined), lanes, run)

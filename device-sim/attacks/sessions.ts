@@ -1,12 +1,15 @@
 // What most cases of family Q do with a device: let it in, break one of its sessions with bytes, look whether a session is still
 // served, and publish so that it is known who heard it.
 
-import type { Acl } from '../acl.ts'
+import { commandTopic, type Acl } from '../acl.ts'
 import { stillServed } from '../canary.ts'
-import type { Identity } from '../identities.ts'
+import { inParallel, type Identity } from '../identities.ts'
 import type { MqttVersion, Observed } from '../oracle.ts'
+import { SIM_LIMITS } from '../limits.ts'
+import { within } from '../within.ts'
 import { howSessionEnded, openPeer, howConnectEnded, type ConnectFields, type Peer } from '../raw-peer.ts'
 import { auditOf, connectFrom, MQTT_VERSIONS, type Arena, type Bench, type Runner } from './arena.ts'
+import { NotOffered } from './powers.ts'
 import type { Watcher } from './watcher.ts'
 
 export const REFUSED_FROM = 0x80
@@ -18,11 +21,25 @@ export function onBothVersions(run: (arena: Arena, bench: Bench, version: MqttVe
   }
 }
 
+/** The client id of one more connection of this device. Where a device has one session only it is its own id: the connection before is over. */
+export function anotherId(arena: Arena, device: Identity, suffix: string | number): string {
+  return arena.offers('several-sessions') ? `${device.id}:${suffix}` : device.id
+}
+
 /** A connection of this device that is admitted; the case cannot go on without it. */
 export async function admitted(arena: Arena, device: Identity, version: MqttVersion, clientId: string = device.id, fields: ConnectFields = {}): Promise<Peer> {
   const { seen, peer } = await connectFrom(arena, { credentials: device, version }, clientId, fields)
   if (seen.kind !== 'admitted') throw new Error(`${clientId} was not admitted: ${seen.kind}`)
   return peer
+}
+
+/** Somebody who may speak to this device, on `topic`, which it hears by `filter`: another connection of its own, or the backend. */
+export async function speakerTo(arena: Arena, device: Identity, version: MqttVersion): Promise<{ readonly speaker: Peer; readonly topic: string; readonly filter: string }> {
+  if (arena.offers('several-sessions')) return { speaker: await admitted(arena, device, version, `${device.id}:speaker`), topic: `t/${device.id}/x`, filter: `t/${device.id}/#` }
+  const topic = commandTopic(arena.acl, device.id, 'x')
+  if (topic === undefined) throw new NotOffered('several-sessions')
+  const backend = await arena.identities.fresh('speaker', 'backend')
+  return { speaker: await admitted(arena, backend, version), topic, filter: topic }
 }
 
 export async function pair(arena: Arena, label: string): Promise<readonly [Identity, Identity]> {
@@ -98,12 +115,19 @@ export async function breakSessions(arena: Arena, bench: Bench, version: MqttVer
   well.end()
   for (const [i, { label, claim = 'attack', bytes }] of breakages.entries()) {
     const device = devices[Math.floor(i / PER_DEVICE)] ?? first
-    const peer = await admitted(arena, device, version, `${device.id}:${i}`)
+    const peer = await admitted(arena, device, version, anotherId(arena, device, i))
     const since = performance.now()
     peer.sendBytes(bytes(device.id))
-    bench.attack(claim, `${label}, MQTT ${version}`, await howSessionEnded(peer, since), auditOf(peer))
+    bench.attack(claim, `${label}, MQTT ${version}`, await howBroken(arena, peer, since), auditOf(peer))
     peer.end()
   }
+}
+
+/** How it ended. A server that is not ours may let it go on: then it is asked, and need not be waited for. */
+export async function howBroken(arena: Arena, peer: Peer, since: number): Promise<Observed> {
+  if (arena.offers('letter') || (await within(peer.closed, SIM_LIMITS.kickMs)) !== undefined) return howSessionEnded(peer, since)
+  await answersPing(peer)
+  return peer.socket.destroyed ? howSessionEnded(peer, since) : { kind: 'open', afterMs: performance.now() - since }
 }
 
 /** Each of these is sent in place of a CONNECT. */
@@ -119,8 +143,9 @@ export async function breakConnects(arena: Arena, bench: Bench, version: MqttVer
   const well = await send(first, harmless)
   bench.control(`${harmless.label}, MQTT ${version}`, well.seen.kind === 'admitted', well.seen.kind)
   well.peer.end()
-  for (const [i, breakage] of breakages.entries()) {
-    const { seen, peer } = await send(devices[Math.floor(i / PER_DEVICE)] ?? first, breakage)
+  // One that answers nothing takes its time; where an audit log is read they come one after the other, so that it counts none of them together.
+  const tries = await inParallel(breakages, arena.offers('letter') ? 1 : PER_DEVICE, async (breakage, i) => ({ breakage, ...(await send(devices[Math.floor(i / PER_DEVICE)] ?? first, breakage)) }))
+  for (const { breakage, seen, peer } of tries) {
     bench.attack(breakage.claim ?? 'attack', `${breakage.label}, MQTT ${version}`, seen, auditOf(peer))
     peer.end()
   }

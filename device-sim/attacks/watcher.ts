@@ -12,6 +12,8 @@ import { NotOffered } from './powers.ts'
 export interface Watcher extends AsyncDisposable {
   /** Another pair of ears, under a name for the report. */
   alsoListen(name: string, peer: Peer): void
+  /** Everything that the ears are given from now on. */
+  overhear(listener: (packet: Packet) => void): void
   /** Publishes a token on `topic` from this peer; the token finds its receivers. Message id 0 sends without one. */
   publish(peer: Peer, topic: string, qos: 0 | 1 | 2): string
   /** The receivers of the token, waiting until there is one or the deadline. */
@@ -83,6 +85,7 @@ export async function openWatcher(arena: Arena): Promise<Watcher> {
   }
   return {
     alsoListen: listen,
+    overhear: (listener) => ears.peer.onPacket(listener),
     publish,
     heard,
     receiversOf: (token) => receivers.get(token) ?? [],

@@ -79,19 +79,21 @@ export function connectLight(options: LightOptions): Promise<LightPeer> {
     let [admitted, ending, last] = [false, false, 0]
     let failure: string | undefined
     let code: number | undefined
-    let granted: ((codes: readonly number[]) => void) | undefined
+    // One at a time: all of them have the same packet identifier.
+    const asking: { ask(): void; granted(codes: readonly number[]): void; refused(fault: Error): void }[] = []
     const timer = setTimeout(() => socket.destroy(new Error(`no CONNACK in ${SIM_LIMITS.connectMs} ms`)), SIM_LIMITS.connectMs)
 
     const peer: LightPeer = {
       subscribe: (filters, qos) => new Promise((done, refused) => {
         const topics = typeof filters === 'string' ? [filters] : filters
-        granted = (codes) => {
+        const granted = (codes: readonly number[]): void => {
           const bad = codes.findIndex((each) => each >= FAILURE_CODE)
           if (bad === -1) done()
           else refused(new RefusedError(`SUBACK ${hex(codes[bad] ?? 0)} for ${topics[bad] ?? 'a filter'}`, codes[bad]))
         }
-        socket.once('close', () => refused(new Error(failure ?? 'closed')))
-        send({ cmd: 'subscribe', messageId: PACKET_IDS, subscriptions: topics.map((topic) => ({ topic, qos })) })
+        const ask = (): void => send({ cmd: 'subscribe', messageId: PACKET_IDS, subscriptions: topics.map((topic) => ({ topic, qos })) })
+        if (socket.destroyed) return refused(new Error(failure ?? 'closed'))
+        if (asking.push({ ask, granted, refused }) === 1) ask()
       }),
       publish(topic, payload, qos, answered) {
         if (qos === 0) return send({ cmd: 'publish', topic, payload, qos, dup: false, retain: false })
@@ -129,7 +131,10 @@ export function connectLight(options: LightOptions): Promise<LightPeer> {
       if (answer !== undefined) send(answer)
       if (packet.cmd === 'publish') options.onMessage(typeof packet.payload === 'string' ? Buffer.from(packet.payload) : packet.payload, packet.topic, packet.dup)
       else if (packet.cmd === 'puback' || packet.cmd === 'pubcomp' || (packet.cmd === 'pubrec' && answer === undefined)) settle(packet.messageId ?? 0, packet.reasonCode ?? 0)
-      else if (packet.cmd === 'suback') granted?.(packet.granted.map(Number))
+      else if (packet.cmd === 'suback') {
+        asking.shift()?.granted(packet.granted.map(Number))
+        asking[0]?.ask()
+      }
       else if (packet.cmd === 'disconnect') code = packet.reasonCode
       else if (packet.cmd === 'connack') {
         clearTimeout(timer)
@@ -150,6 +155,7 @@ export function connectLight(options: LightOptions): Promise<LightPeer> {
     socket.once('end', () => socket.destroy())
     socket.once('close', () => {
       clearTimeout(timer)
+      for (const asked of asking.splice(0)) asked.refused(new Error(failure ?? 'closed'))
       if (!admitted) reject(new RefusedError(failure ?? 'closed before CONNACK', code))
       else if (!ending) options.onEnd(failure ?? (code === undefined ? 'closed by the server' : `DISCONNECT ${hex(code)}`), code)
     })

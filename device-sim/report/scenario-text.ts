@@ -1,5 +1,6 @@
 // What a scenario came to, for a person at a terminal: what was held to, what was seen, and every failure with device and step.
 
+import { refusalInWords } from './refusal-words.ts'
 import { oneLine, table } from './table.ts'
 import type { Paper } from './text.ts'
 import type { ScenarioResult, Threshold } from '../scenario/outcome.ts'
@@ -24,7 +25,7 @@ export function scenarioText(result: ScenarioResult, paper: Paper): string {
       const found = result.timings[timing]
       return found === undefined ? [] : [`  ${TIMING_NAMES[timing].padEnd(16)} ${spread(found)}`]
     }),
-    ...Object.entries(result.refused).map(([how, count]) => `  refused    ${oneLine(how)} ×${count}`),
+    ...Object.entries(result.refused).map(([how, count]) => `  refused    ${refusalInWords(how)} ×${count}`),
     ...(result.generator.busiest > 0.9 ? [paper.colour('yellow', '  The generator was busy to its limit at times: these are not the limits of the server.')] : []),
     ...leaks.shown.map((leak) => `  ${paper.colour('red', `LEAK ${oneLine(leak)}`)}`),
   ]

@@ -4,18 +4,15 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { certificatesOf, simpleEnroll } from '../est.ts'
 import { SimError } from '../failure.ts'
-import { pem } from '../forge/certificate.ts'
-import { keyPem, privateKey } from '../forge/keys.ts'
-import { forgeRequest } from '../forge/request.ts'
 import type { Identities } from '../identities.ts'
 import type { Credentials } from '../raw-peer.ts'
 import type { OpenedHome } from '../server-process.ts'
 import type { Player } from './cast.ts'
 import type { Failure } from './orders.ts'
 import { wallMs } from './tag.ts'
-import type { Scenario, Step, Timing } from './scenario.ts'
+import { openFlow } from './enroll-flows.ts'
+import type { EnrollFlow, Scenario, Step, Timing } from './scenario.ts'
 import type { Threads } from './threads.ts'
 
 export interface OperatorPorts {
@@ -34,7 +31,8 @@ export interface OperatorPorts {
 export interface Operator {
   /** A certificate for each, for a key of its own. */
   provision(players: readonly Player[], each: (player: Player, credentials: Credentials) => void): Promise<void>
-  enroll(player: Player, how: 'request' | 'token', dueAt: number): Promise<Credentials>
+  /** What these devices need before they ask, made ready; and how each of them asks, when it is due. */
+  enrollment(how: EnrollFlow, players: readonly Player[]): Promise<(player: Player, dueAt: number) => Promise<Credentials>>
   takeOut(player: Player, order: { readonly how: 'revoke' | 'suspend'; readonly reason: string; readonly withinMs: number; readonly step: string }): Promise<void>
   takeBack(player: Player): Promise<void>
   deny(filter: string, withinMs: number, step: string): Promise<void>
@@ -47,7 +45,7 @@ const BY_OPERATOR: readonly Step['kind'][] = ['revoke', 'suspend', 'resume', 'de
 
 /** The first step that needs an operator of the target, which only a home of Sallyport has. */
 export function operatorStep({ phases }: Scenario): Step | undefined {
-  return phases.flatMap(({ steps }) => steps).find((step) => BY_OPERATOR.includes(step.kind) || (step.kind === 'enroll' && step.with === 'token'))
+  return phases.flatMap(({ steps }) => steps).find((step) => BY_OPERATOR.includes(step.kind) || (step.kind === 'enroll' && step.with !== 'request') || (step.kind === 'renew' && step.with === 'est'))
 }
 
 export function openOperator(ports: OperatorPorts): Operator {
@@ -57,17 +55,6 @@ export function openOperator(ports: OperatorPorts): Operator {
   function needed(): OpenedHome {
     if (home === undefined) throw new SimError('usage', 'This step needs an operator of the target, and the target is no home of Sallyport.')
     return home
-  }
-
-  /** As a device does that was sold with a password: it asks at the enrollment door. */
-  async function byToken({ id, role }: Player): Promise<Credentials> {
-    const { admin, enroll, issuing } = needed()
-    await admin.addDevices([{ id, groups: [role] }])
-    const token = await admin.createToken(id)
-    const key = privateKey()
-    const { status, reason, body } = await simpleEnroll(enroll, { id, token, csr: forgeRequest(key, id) })
-    if (status !== 200) throw new Error(`HTTP ${status} ${reason ?? ''}`.trim())
-    return { cert: [...certificatesOf(body), pem('CERTIFICATE', issuing)].join(''), key: keyPem(key) }
   }
 
   async function cut(player: Player, since: number, withinMs: number, step: string): Promise<void> {
@@ -90,10 +77,13 @@ export function openOperator(ports: OperatorPorts): Operator {
         }, signal)
       }
     },
-    async enroll(player, how, dueAt) {
-      const credentials = how === 'token' ? await byToken(player) : await identities.named(player.id, player.role)
-      ports.time('enroll', wallMs() - dueAt)
-      return { cert: credentials.cert, key: credentials.key }
+    async enrollment(how, players) {
+      const ask = how === 'request' ? ({ id, role }: Player) => identities.named(id, role) : await openFlow(how, needed(), players)
+      return async (player, dueAt) => {
+        const { cert, key } = await ask(player)
+        ports.time('enroll', wallMs() - dueAt)
+        return { cert, key }
+      }
     },
     async takeOut(player, { how, reason, withinMs, step }) {
       const wasConnected = ports.isConnected(player)

@@ -1,6 +1,7 @@
 // What the conductor of a scenario and its threads say to each other. Plain data: it goes from thread to thread.
 
 import type { RecordableHistogram } from 'node:perf_hooks'
+import type { EstDoor } from '../est.ts'
 import type { Credentials } from '../raw-peer.ts'
 import type { Target } from '../target.ts'
 import type { Player, Speech } from './cast.ts'
@@ -22,6 +23,8 @@ export interface Setting {
   /** The ids of the whole cast, by index. */
   readonly ids: readonly string[]
   readonly seed: number
+  /** Where devices ask for the next certificate; undefined where the target has no such door. */
+  readonly enroll: EstDoor | undefined
 }
 
 /** Messages per second at so many milliseconds after the begin: steady, or up and down. */
@@ -37,7 +40,8 @@ interface Timed {
 }
 
 export type Order =
-  | (Timed & { readonly kind: 'connect' | 'disconnect' | 'move' | 'renew'; readonly overMs: number; readonly refused: string | undefined })
+  | (Timed & { readonly kind: 'connect' | 'disconnect' | 'move'; readonly overMs: number; readonly refused: string | undefined })
+  | (Timed & { readonly kind: 'renew'; readonly by: 'mqtt' | 'est'; readonly overMs: number; readonly refused: string | undefined })
   | (Timed & { readonly kind: 'storm'; readonly backoffMs: number })
   /** `rate` is that of these players; they take turns. */
   | (Timed & { readonly kind: 'publish'; readonly speech: number; readonly rate: Rate; readonly forMs: number })

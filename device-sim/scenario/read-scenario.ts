@@ -1,16 +1,26 @@
 // A scenario file → a scenario, or every mistake in it with line, column and what was perhaps meant.
 
-import { readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { readYaml } from '../../src/yaml-source.ts'
+import { closest } from '../case-choice.ts'
 import { SimError } from '../failure.ts'
 import { SCENARIO_LIMITS } from '../scenario-limits.ts'
 import { meant, parsed, quoted, refusal, type At, type Mistake, type Tree } from '../yaml-file.ts'
 import { HEAD, PHASE, STEP_KINDS, STEPS, type Group, type Phase, type Scenario, type Step, type StepKind } from './scenario.ts'
 
-export async function readScenarioFile(file: string): Promise<Scenario> {
+const READY_MADE = fileURLToPath(new URL('../scenarios', import.meta.url))
+
+/** A file, or the name of one that comes along. */
+export async function readScenarioFile(wanted: string): Promise<Scenario> {
+  const names = (await readdir(READY_MADE)).flatMap((each) => (each.endsWith('.yaml') ? [each.slice(0, -'.yaml'.length)] : []))
+  const file = names.includes(wanted) ? path.join(READY_MADE, `${wanted}.yaml`) : wanted
   const facts = await stat(file).catch(() => undefined)
-  if (facts === undefined || !facts.isFile()) throw new SimError('usage', `${file} is not a file that can be read. The scenarios that come along are in device-sim/scenarios.`)
+  if (facts === undefined || !facts.isFile()) {
+    const near = closest(path.basename(wanted, '.yaml'), names)
+    throw new SimError('usage', `${wanted} is not a file that can be read.${near === undefined ? '' : ` Did you mean ${near}?`} Those that come along: ${names.join(', ')}.`)
+  }
   if (facts.size > SCENARIO_LIMITS.fileBytesMax) throw new SimError('usage', `${file} is larger than ${SCENARIO_LIMITS.fileBytesMax} bytes.`)
   return readScenario(path.relative('.', file) || file, await readFile(file, 'utf8'))
 }

@@ -8,7 +8,7 @@ import type { OpenedHome } from '../server-process.ts'
 import type { Sources, Target } from '../target.ts'
 import { castOf, scriptOf, type Player } from './cast.ts'
 import { openChance } from './chance.ts'
-import { watchRun } from './live.ts'
+import { watchRun, type LiveFacts, type RunPorts } from './live.ts'
 import { openOperator } from './operator.ts'
 import type { Failure } from './orders.ts'
 import { judgeMessages, judgeThresholds, noteFailure, noteLeak, openFindings, type ScenarioResult } from './outcome.ts'
@@ -18,20 +18,17 @@ import { wallMs } from './tag.ts'
 import { openThreads, threadsFor } from './threads.ts'
 import { openTimeline, spreadOf, type Timeline } from './timeline.ts'
 
-export interface ScenarioPlan {
+export interface ScenarioPlan extends RunPorts {
   readonly scenario: Scenario
   readonly target: Target
   readonly identities: Identities
   /** Where there is an operator. */
   readonly home: OpenedHome | undefined
-  /** The process that serves, where it runs here. */
-  pid(): Promise<number | undefined>
   readonly sources: Sources
   /** Begins the ids of its devices. */
   readonly prefix: string
   readonly signal: AbortSignal
   onPhase(text: string): void
-  onProgress(text: () => string): void
 }
 
 export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
@@ -44,7 +41,7 @@ export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
   const failed = (failure: Failure): void => noteFailure(findings, failure)
   const seats = seatsOf(plan, players)
   let timeline = openTimeline(wallMs())
-  const threads = await openThreads({ target: plan.target, seats, speeches: script.speeches, ids: players.map(({ id }) => id), seed: scenario.seed }, threadsFor(players.length), {
+  const threads = await openThreads({ target: plan.target, seats, speeches: script.speeches, ids: players.map(({ id }) => id), seed: scenario.seed, enroll: home?.enroll }, threadsFor(players.length), {
     onNews(news, thread) {
       if (news.kind === 'sample') timeline.add(thread, news.sample)
       else if (news.kind === 'leak') noteLeak(findings, `${news.device}: ${news.what}`)
@@ -58,14 +55,16 @@ export async function runScenario(plan: ScenarioPlan): Promise<ScenarioResult> {
   })
   const operator = openOperator({ identities, home, threads, signal, closedAt, isConnected: (player) => connectedNow.has(player.index), time: (timing, ms) => timeline.time(timing, ms), failed })
   const stage: Stage = { plan, players, script, threads, operator, findings, connectedNow, out: new Set(), chance: openChance(scenario.seed) }
-  const watch = watchRun(() => timeline, plan)
+  let phaseNow: LiveFacts['phase']
+  const watch = watchRun(() => ({ name: scenario.name, phase: phaseNow, devices: players.length, leaked: findings.leaked, failed: findings.failed, timeline }), plan)
   try {
     await prepare(plan, stage)
     const startedAt = wallMs()
     timeline = openTimeline(startedAt)
     const phases: ScenarioResult['phases'][number][] = []
-    for (const phase of scenario.phases) {
+    for (const [index, phase] of scenario.phases.entries()) {
       if (signal.aborted) break
+      phaseNow = { name: phase.name, number: index + 1, of: scenario.phases.length }
       plan.onPhase(phase.name)
       const from = wallMs()
       await playPhase(stage, phase)

@@ -43,10 +43,14 @@ const group = z.strictObject({
   answers: z.boolean().default(false).describe('answers each command on t/${id}/answer'),
 })
 
+/** How a device comes to its first certificate. */
+const ENROLL_FLOWS = ['request', 'token', 'claim', 'manufacturer', 'password', 'server-key'] as const
+export type EnrollFlow = (typeof ENROLL_FLOWS)[number]
+
 const over = duration.default(0).describe('spread evenly over this time')
 
 export const STEPS = {
-  enroll: z.strictObject({ group: groups, over, with: z.enum(['request', 'token']).default('request'), expect: outcome }),
+  enroll: z.strictObject({ group: groups, over, with: z.enum(ENROLL_FLOWS).default('request').describe('how it asks: an operator with its request; at the EST door with a one-time token, the certificate of a claim, that of its manufacturer, or a password of the factory; or with a key that the server makes'), expect: outcome }),
   connect: z.strictObject({ group: groups, over, expect: outcome }),
   disconnect: z.strictObject({ group: groups, over }),
   publish: z.strictObject({
@@ -60,7 +64,7 @@ export const STEPS = {
   command: z.strictObject({ from: name, group: groups, rate, qos: qos.default(1), within: duration.default(5_000) }),
   storm: z.strictObject({ group: groups, backoff: duration.default(1_000).describe('every device comes back after a random time up to this, and waits twice as long after each refusal') }),
   move: z.strictObject({ group: groups, over }),
-  renew: z.strictObject({ group: groups, over, expect: outcome }),
+  renew: z.strictObject({ group: groups, over, with: z.enum(['mqtt', 'est']).default('mqtt').describe('mqtt: on $device/ID/certificate/renew; est: simplereenroll, with the certificate that it has'), expect: outcome }),
   revoke: z.strictObject({ group: groups, share: share.default(1), over, reason: z.string().default('keyCompromise'), within: duration.default(1_000).describe('how soon its session must be closed') }),
   suspend: z.strictObject({ group: groups, share: share.default(1), over, within: duration.default(1_000) }),
   resume: z.strictObject({ group: groups, over }),

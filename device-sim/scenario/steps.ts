@@ -47,7 +47,9 @@ export async function playStep(stage: Stage, step: Step, phase: Phase): Promise<
       const refused = step.kind === 'move' ? undefined : refusedOf(step.expect)
       const members = membersOf(stage, step.group, refused !== undefined)
       if (refused === undefined) for (const { index } of members) stage.connectedNow.add(index)
-      return withReasons(stage, step, members, refused, () => threads.perform({ kind: step.kind, step: at, players: indexes(members), overMs: step.over, refused }))
+      // The enrollment door tells the device itself why.
+      const toldByLog = step.kind === 'renew' && step.with === 'est' ? undefined : refused
+      return withReasons(stage, step, members, toldByLog, () => threads.perform({ ...(step.kind === 'renew' ? { kind: step.kind, by: step.with } : { kind: step.kind }), step: at, players: indexes(members), overMs: step.over, refused }))
     }
     case 'disconnect': {
       const members = membersOf(stage, step.group)
@@ -93,9 +95,11 @@ async function spread({ plan: { signal } }: Stage, players: readonly Player[], o
 
 async function enrollLive(stage: Stage, step: StepNamed<'enroll'>): Promise<void> {
   const refused = refusedOf(step.expect)
-  await spread(stage, membersOf(stage, step.group), step.over, async (player, dueAt) => {
+  const members = membersOf(stage, step.group)
+  const enroll = await stage.operator.enrollment(step.with, members)
+  await spread(stage, members, step.over, async (player, dueAt) => {
     try {
-      const credentials = await stage.operator.enroll(player, step.with, dueAt)
+      const credentials = await enroll(player, dueAt)
       stage.threads.note({ kind: 'credentials', index: player.index, credentials })
       if (refused !== undefined) noteFailure(stage.findings, { step: placeOf(step), device: player.id, expected: `refused (${refused})`, seen: 'a certificate' })
     } catch (error) {
@@ -124,12 +128,15 @@ async function withReasons({ plan: { home, signal }, findings }: Stage, step: St
   for (;;) {
     const { refusals } = await home.admin.refusalsAfter(newest)
     const seen = new Map(refusals.flatMap(({ device, reason: said }) => (device === undefined ? [] : [[device, said] as const])))
-    const missing = players.filter(({ id }) => !seen.has(id))
+    // Of one that was let in it is told already.
+    const told = new Set(findings.failures.flatMap(({ step: at, device }) => (at === placeOf(step) ? [device] : [])))
+    const held = players.filter(({ id }) => !told.has(id))
+    const missing = held.filter(({ id }) => !seen.has(id))
     if (missing.length > 0 && wallMs() < deadline && !signal.aborted) {
       await delay(SIM_LIMITS.auditPollMs)
       continue
     }
-    for (const { id } of players) {
+    for (const { id } of held) {
       const said = seen.get(id)
       if (said !== reason) noteFailure(findings, { step: placeOf(step), device: id, expected: `refused (${reason})`, seen: said === undefined ? 'no refusal in the audit log' : `refused (${said})` })
     }

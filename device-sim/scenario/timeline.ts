@@ -36,7 +36,8 @@ export interface Timeline {
   time(timing: Timing, ms: number): void
   /** Of all threads, so far. */
   readonly received: number
-  readonly refused: number
+  /** How many times each refusal was met, so far. */
+  readonly refusals: ReadonlyMap<string, number>
   /** The last so many seconds, or all. */
   points(count?: number): readonly Point[]
   totals(): ReadonlyMap<Timing, RecordableHistogram>
@@ -60,7 +61,8 @@ export function openTimeline(startedAt: number): Timeline {
   /** Of a thread whose sample fell into the next second, as many as before. */
   const connectedNow = new Map<number, number>()
   const totals: Open = new Map()
-  let [cpuMs, busiest, received, refused] = [0, 0, 0, 0]
+  const refusals = new Map<string, number>()
+  let [cpuMs, busiest, received] = [0, 0, 0]
 
   const histogramIn = (map: Open, timing: Timing): RecordableHistogram => {
     const histogram = map.get(timing) ?? createHistogram()
@@ -107,7 +109,7 @@ export function openTimeline(startedAt: number): Timeline {
       point.unsent += sample.unsent
       for (const [how, count] of Object.entries(sample.refused)) {
         point.refused[how] = (point.refused[how] ?? 0) + count
-        refused += count
+        refusals.set(how, (refusals.get(how) ?? 0) + count)
       }
       for (const timing of TIMINGS) {
         const histogram = sample.timings[timing]
@@ -130,12 +132,11 @@ export function openTimeline(startedAt: number): Timeline {
     get received() {
       return received
     },
-    get refused() {
-      return refused
-    },
+    refusals,
     points(count = points.length) {
       const now = new Map(connectedNow)
-      return points.map((point) => {
+      // Seconds that are still open are the last ones, and each is told with what was connected before it.
+      return points.slice(-Math.max(count, SCENARIO_LIMITS.openSeconds)).map((point) => {
         const entry = open.get(point.second)
         return entry === undefined ? point : seenOf(point, entry, now)
       }).slice(-count)

@@ -1,6 +1,8 @@
 // The devices of one thread: does what the conductor orders, when it is due, and tells what became of it.
 
+import type { KeyObject } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { enrolledBy } from '../est.ts'
 import { keyPem, privateKey } from '../forge/keys.ts'
 import { forgeRequest } from '../forge/request.ts'
 import { connectLight } from '../load/light-peer.ts'
@@ -63,8 +65,9 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
       if (order.refused !== undefined) fault(order, station.player.id, expected, 'accepted')
     } catch (error) {
       tally.refused(said(error))
-      // Nobody was there to refuse anything.
-      if (order.refused === undefined || isUnreachable(error)) fault(order, station.player.id, expected, said(error))
+      // Nobody was there to refuse anything; or it was refused for something else, where the answer says for what.
+      const isOther = order.kind === 'renew' && order.by === 'est' && order.refused !== 'any' && !said(error).includes(order.refused ?? '')
+      if (order.refused === undefined || isUnreachable(error) || isOther) fault(order, station.player.id, expected, said(error))
     }
   }
 
@@ -87,10 +90,23 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     }))
   }
 
-  /** A new key, a request over MQTT, and a connection with what comes back. Make before break: until then the old one works. */
-  async function renew(station: Station): Promise<void> {
-    const { id } = station.player
+  /** A new key, a request, and a connection with what comes back. Make before break: until then the old one works. */
+  async function renew(station: Station, by: 'mqtt' | 'est'): Promise<void> {
     const key = privateKey()
+    station.credentials = { cert: await (by === 'mqtt' ? renewedOverMqtt(station, key) : renewedAtDoor(station, key)), key: keyPem(key) }
+    station.disconnect()
+    await station.connect()
+  }
+
+  /** With the certificate that it has. RFC 7030 §4.2.2. */
+  function renewedAtDoor({ player: { id }, credentials }: Station, key: KeyObject): Promise<string> {
+    if (setting.enroll === undefined) throw new Error('this target has no enrollment door')
+    if (credentials === undefined) throw new Error('it has no certificate yet')
+    return enrolledBy(setting.enroll, { operation: 'simplereenroll', credentials, csr: forgeRequest(key, id) })
+  }
+
+  async function renewedOverMqtt(station: Station, key: KeyObject): Promise<string> {
+    const { id } = station.player
     const topic = `$device/${id}/certificate/renew`
     const asked = station.ask(topic, Buffer.from(forgeRequest(key, id)), [`${topic}/accepted`, `${topic}/rejected`])
     const answer = await within(asked, SCENARIO_LIMITS.renewMs, ending.signal)
@@ -98,9 +114,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
     const text = answer.payload.toString()
     if (!answer.topic.endsWith('accepted')) throw new Error((JSON.parse(text) as { readonly code?: string }).code ?? 'rejected')
     const { certificate, chain } = JSON.parse(text) as { certificate: string; chain: readonly string[] }
-    station.credentials = { cert: [certificate, ...chain].join(''), key: keyPem(key) }
-    station.disconnect()
-    await station.connect()
+    return [certificate, ...chain].join('')
   }
 
   function keep(rate: Rate, forMs: number, send: (index: number, dueAt: number) => void): Promise<number> {
@@ -189,7 +203,7 @@ export function openTroupe(setting: Setting, tell: (news: News) => void): Troupe
       case 'connect': return spread(of(order.players), order.overMs, (station, dueAt) => attempt(station, order, 'connect', dueAt, () => station.connect()))
       case 'disconnect': return spread(of(order.players), order.overMs, (station) => Promise.resolve(station.disconnect()))
       case 'move': return spread(of(order.players), order.overMs, (station, dueAt) => attempt(station, order, 'connect', dueAt, () => moved(station)))
-      case 'renew': return spread(of(order.players), order.overMs, (station, dueAt) => attempt(station, order, 'renew', dueAt, () => renew(station)))
+      case 'renew': return spread(of(order.players), order.overMs, (station, dueAt) => attempt(station, order, 'renew', dueAt, () => renew(station, order.by)))
       case 'storm': return storm(of(order.players), order)
       case 'publish': return publish(order)
       case 'command': return command(order)

@@ -60,6 +60,7 @@ export function openAuthorities({ registry, view, open }: AuthoritiesPorts): Aut
       get issuerDer() {
         return current().der
       },
+      mayName: async (asked) => (await of(current().name)).mayName(asked),
       issue: async (request, actor) => (await of(current().name)).issue(request, actor),
     },
     of,

@@ -20,7 +20,7 @@ import { joinCertificate } from '../x509/template.ts'
 import { pointersOf, type PublicDoor } from './pointers.ts'
 import type { Profile, Profiles } from './profiles.ts'
 import type { Signer } from './signer.ts'
-import { openNameRules } from './name-rules.ts'
+import { openNameRules, type NamesAsked } from './name-rules.ts'
 import { openTbs, readIssuer, subjectOf, unreadableIssuer, type IssuerCertificate } from './tbs.ts'
 
 /** What shall be certified. `spki` is DER. */
@@ -57,6 +57,8 @@ export interface Issued {
 export interface Authority {
   readonly issuer: CaName
   readonly issuerDer: Uint8Array
+  /** May it give these names? For who writes something before it asks for a certificate. Reason: ca-name-outside. */
+  mayName(asked: NamesAsked): Promise<Decision<void>>
   /**
    * Issues one certificate, recorded before and after. Asking again for the same device and key gives the same certificate
    * while it is in force (where it is to wait for its first use: while it waits); who asks while the first request is under way gets its answer. Reasons: key-weak, key-in-use, ca-name-outside,
@@ -200,7 +202,7 @@ export function openAuthority(ports: AuthorityPorts): Authority {
     return committed.allow ? allow({ record: issued, der }) : committed
   }
 
-  return { issuer: ports.issuer.name, issuerDer: ports.issuer.der, issue }
+  return { issuer: ports.issuer.name, issuerDer: ports.issuer.der, issue, mayName: (asked) => Promise.resolve(judgeName(asked)) }
 }
 
 function repeating({ serial }: CertificateRecord): SallyportError {

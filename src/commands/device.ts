@@ -9,9 +9,11 @@ import { DEVICE_STATES, parseAttributes, type DeviceAction } from '../core/devic
 import { SallyportError } from '../core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseGroupName, parseTenantId, printable, type DeviceId } from '../core/ids.ts'
 import { REGISTRY_LIMITS } from '../limits.ts'
+import { EXPIRY_LIMITS } from '../renewal-limits.ts'
 import type { BundleFormat } from './bundle-format.ts'
 import { chosenPassword, madePassword, newPasswordSecret } from './bundle-password.ts'
 import { configOf, confirm, endpointsOf, print, readText, required, table, time, withDesk, type CommonOptions } from './context.ts'
+import { readDuration } from './duration.ts'
 
 interface AddOptions extends CommonOptions {
   readonly group?: readonly string[]
@@ -88,6 +90,10 @@ function revisionOf(text: string | undefined): number | undefined {
 
 interface ListOptions extends CommonOptions {
   readonly group?: string
+  readonly tenant?: string
+  readonly find?: string
+  readonly attr?: string
+  readonly expiring?: string
   readonly state?: string
   readonly after?: string
   readonly limit?: string
@@ -106,8 +112,15 @@ export async function list(options: ListOptions): Promise<void> {
   if (options.state !== undefined && state === undefined) throw new SallyportError('usage', `--state takes one of ${DEVICE_STATES.join(', ')}.`)
   const group = options.group === undefined ? undefined : required(parseGroupName(options.group))
   const limit = limitOf(options.limit)
+  const [[name, value] = []] = pairsOf(options.attr === undefined ? undefined : [options.attr])
+  const filters = {
+    tenant: options.tenant === undefined ? undefined : required(parseTenantId(options.tenant)),
+    q: options.find,
+    attribute: name === undefined || value === undefined ? undefined : { name, value },
+    expiringWithinMs: options.expiring === undefined ? undefined : readDuration('--expiring', options.expiring, EXPIRY_LIMITS.withinMsMax),
+  }
   await withDesk(options, async (desk) => {
-    const page = await desk.devices({ group, state, after: options.after, limit })
+    const page = await desk.devices({ group, state, ...filters, after: options.after, limit })
     print(options, page, () => `${table([['DEVICE', 'STATE', 'GROUPS', 'SINCE'], ...page.items.map((d) => [d.id, d.state, d.groups.join(', '), time(d.createdAt)])])}${page.next === undefined ? '' : `\nmore: --after ${page.next}`}`)
   })
 }

@@ -13,7 +13,8 @@ export function expiringSoon<T extends { readonly notAfter: EpochMs }>(certifica
   return certificates.filter(({ notAfter }) => notAfter - now < EXPIRY_WARNING_MS)
 }
 
-export type ExpiryKind = 'root' | 'issuing' | 'cross' | 'trusted' | 'server' | 'operator' | 'ocsp-responder' | 'crl'
+/** 'operator' is the first one, whose certificate this machine renews; a named one asks somebody. */
+export type ExpiryKind = 'root' | 'issuing' | 'cross' | 'trusted' | 'server' | 'operator' | 'named-operator' | 'ocsp-responder' | 'crl'
 
 /** Something of the organisation's own that ends: a certificate, or a CRL, whose end is its nextUpdate. */
 export interface OwnExpiry {

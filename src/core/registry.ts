@@ -107,6 +107,12 @@ export interface DeviceOut {
   readonly since: EpochMs
 }
 
+/** One of its certificates. */
+export interface CertificateOut extends DeviceOut {
+  readonly serial: SerialNumber
+  readonly notAfter: EpochMs
+}
+
 /** Everything that can happen to the registry. Readers of the change feed see exactly these. */
 export type Change =
   | { readonly kind: 'device-added'; readonly device: Device }
@@ -151,8 +157,8 @@ export type Change =
  * a second password of a device [revision-conflict], a key with two owners, be they devices, by certificate or by report, or CAs [key-in-use], a step that the life cycle does not have and a hold of a device that nothing keeps out [state-transition],
  * a change of something that is not there [device-not-found | certificate-not-found | ca-step | token-not-found | enrollment-not-found | renewal-order-not-found | operator-not-found],
  * a second operator of one name [operator-exists], one more than it keeps [operators-limit], a change of one who is revoked [operator-revoked],
- * a second order of one id [revision-conflict],
- * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps [enrollment-rate].
+ * a second order of one id [revision-conflict], more open orders than every look at a session may ask [renewal-orders-limit],
+ * a use of a token beyond its last [token-used-up], and more requests waiting for an operator than it keeps, of all tokens and of one [enrollment-rate].
  */
 export type Expectation =
   /** [revision-conflict] */
@@ -274,8 +280,8 @@ export interface Registry {
   revokedAfter(issuer: CaName, after: string): readonly RevokedEntry[]
   /** This device, where it is suspended or retired. */
   deviceOut(device: DeviceId): DeviceOut | undefined
-  /** All that are suspended or retired, by pages as `revokedAfter`. */
-  devicesOut(after: string): readonly DeviceOut[]
+  /** What this issuer has signed for devices that are suspended or retired, and is not revoked, superseded included: a page behind `after`, by device and serial; empty at the end. */
+  certificatesOut(issuer: CaName, after: Pick<CertificateOut, 'device' | 'serial'> | undefined): readonly CertificateOut[]
   /** Changes after `sequence`, in order, at most `limit`. */
   changesAfter(sequence: number, limit: number): readonly { readonly sequence: number; readonly change: Change }[]
   close(): void

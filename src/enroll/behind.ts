@@ -79,6 +79,9 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log, tra
   /** A thread that serves, and where. */
   async function start(where: EnrollServerPorts['listen']): Promise<{ readonly worker: Worker; readonly address: EnrollServer['address'] }> {
     const worker = begin({ listen: where, tls: inForce, facts: factsNow() })
+    // One that never speaks is waited for only as long as somebody wants a door.
+    const giveUp = (): void => void worker.terminate()
+    closing.signal.addEventListener('abort', giveUp)
     const address = await new Promise<EnrollServer['address']>((resolve, reject) => {
       const failed = (error: unknown): void => reject(new SallyportError('internal', `The thread of the enrollment door did not start (${String(error)}).`, { cause: error }))
       worker.once('error', failed)
@@ -88,7 +91,7 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log, tra
         if (message.kind === 'opened') resolve(message.address)
         else reject(message.kind === 'failed' ? fromFailure(message.failure) : new SallyportError('internal', 'The thread of the enrollment door spoke out of turn.'))
       })
-    })
+    }).finally(() => closing.signal.removeEventListener('abort', giveUp))
     worker.on('message', (message: FromThread) => hear(worker, message))
     worker.once('error', (error) => log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'the thread of the enrollment door failed'))
     return { worker, address }
@@ -126,6 +129,8 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log, tra
   }
 
   function refresh(): Promise<void> {
+    // There is nobody any more to be told.
+    if (closing.signal.aborted) return Promise.resolve()
     const id = ++lastRefresh
     return new Promise((resolve) => {
       refreshed.set(id, resolve)

@@ -19,15 +19,26 @@ export interface Guesses {
 
 export function openGuesses(): Guesses {
   const accounts = new Map<string, Account>()
+
+  /** A clock that was set back a year forgives nothing, and makes no year of a second that was left to wait. */
+  function follow(account: Account, now: EpochMs): void {
+    const back = account.at - now
+    if (back <= 0) return
+    account.lockedUntil -= back
+    account.at = now
+  }
+
   return {
     waits(address, now) {
       const account = accounts.get(sourceKey(address))
-      return account === undefined ? 0 : Math.max(0, account.lockedUntil - now)
+      if (account === undefined) return 0
+      follow(account, now)
+      return Math.max(0, account.lockedUntil - now)
     },
     wrong(address, now) {
       const key = sourceKey(address)
       const before = accounts.get(key)
-      // Who has been quiet for as long as the longest lock begins anew; a clock that was set back forgives nothing.
+      // Who has been quiet for as long as the longest lock begins anew.
       const account: Account = before === undefined || now - before.at > ENROLL_LIMITS.guessLockMaxMs ? { wrong: 0, lockedUntil: 0, at: now } : before
       account.wrong += 1
       account.at = now

@@ -131,7 +131,9 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
 
   async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
     if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { Connection: 'close' } })
-    const [method = '', path = ''] = [request.method, request.url]
+    const { method = '', url = '' } = request
+    // A target may be a whole URL, as for a proxy. RFC 9112 §3.2.2.
+    const path = url.replace(/^https:\/\/[^/?#]+/i, '')
     // What nobody serves has no body that anybody reads.
     const body = operationOf(method, path, ports.enrollments).allow ? await bodyOf(request) : Buffer.alloc(0)
     if (body === undefined) return refusal(deny('csr-malformed', `a body of more than ${ENROLL_LIMITS.bodyBytesMax} bytes`), { status: 413, headers: { Connection: 'close' } })

@@ -13,7 +13,7 @@ import type { Actor } from '../core/audit.ts'
 import { allow } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { limitToTenant } from '../core/tenant-desk.ts'
-import { SallyportError } from '../core/errors.ts'
+import { failureOf, SallyportError } from '../core/errors.ts'
 import type { FeedEvent } from '../core/feed.ts'
 import { printable, type DeviceId, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
@@ -26,6 +26,7 @@ import { openApiOf } from './openapi.ts'
 import { problemOfFailure } from './parse-request.ts'
 import { problemOf, type Problem } from './problem.ts'
 import { ROUTES } from './routes.ts'
+import { parseStrictJson } from './strict-json.ts'
 import { rowOf, serveRoutes } from './serve-routes.ts'
 
 /** PEM. `anchors` is our own root alone: foreign CAs make no operators. */
@@ -55,6 +56,8 @@ export interface AdminPorts {
 
 export interface AdminServer {
   readonly url: string
+  /** Every route that it has, as in 'GET /v1/status'. */
+  readonly served: readonly string[]
   /**
    * Gets a new server certificate ready, with the names by which requests may call this server, and returns the way to put
    * both in force. Throws when the certificate cannot be used; nothing fails once it is made.
@@ -106,6 +109,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
       socket.end(`HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status] ?? ''}\r\ncontent-type: ${PROBLEM_MEDIA_TYPE}\r\nconnection: close\r\n\r\n${JSON.stringify(problem)}`)
     },
   })
+  const served: string[] = []
+  app.addHook('onRoute', ({ method, url }) => void served.push(`${String(method)} ${url}`))
   app.server.maxConnections = HTTP_LIMITS.connectionsMax
   // HTTP knows a connection from its handshake on, and looks after none once it is closed: who says nothing would keep the program from its end.
   const sockets = new Set<Socket>()
@@ -115,7 +120,12 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   })
   app.server.on('secureConnection', (socket) => void secured.add(socket))
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
-  app.removeContentTypeParser('text/plain')
+  app.removeContentTypeParser(['text/plain', 'application/json'])
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) => {
+    const parsed = parseStrictJson(bytes)
+    if (!parsed.allow) throw failureOf(parsed)
+    return parsed.value
+  })
   let { hosts } = ports
   const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, access: ports.console.access, clock: ports.clock })
   const admitted = new WeakMap<FastifyRequest, Admitted>()
@@ -197,7 +207,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     throw failure
   })
   return {
-    url,
+    url, served,
     prepare(tls, nextHosts) {
       const fresh = { ...TLS_OPTIONS, ...context(tls) }
       createSecureContext(fresh) // Throws before anything is given up.

@@ -1,11 +1,12 @@
-// The typed client of the admin API: one method for each row of the route table that answers in JSON, with what the row takes as its one
+// The typed client of the admin API, without a dependency: one method for each row of the route table that answers in JSON, with what the row takes as its one
 // argument and what it answers as its result. It is what `sallyport/client` gives to other programs, and what our own commands ask with.
 
-import { z } from 'zod'
+import type { z } from 'zod'
 import { REASONS, type DenyReason } from '../vocabulary.ts'
 import { FAILURES, SallyportError, type FailureCode } from '../core/errors.ts'
-import type { Frozen, Route, RouteFacts } from './route.ts'
-import { ROUTES } from './routes.ts'
+import { OPERATIONS, type OperationFacts } from './operations.ts'
+import type { Frozen, Route } from './route.ts'
+import type { ROUTES } from './routes.ts'
 import { openTransport, type AdminCredential, type Transport } from './transport.ts'
 
 export type { AdminCredential } from './transport.ts'
@@ -36,24 +37,23 @@ export type Client = { readonly [Name in Operation]: Callable<Table[Name]> } & D
 /** Opens a client; nothing is sent yet. */
 export function openClient(credential: AdminCredential): Client {
   const transport = openTransport(credential)
-  const rows: readonly (readonly [string, RouteFacts])[] = Object.entries(ROUTES)
-  const calls = rows.map(([name, row]) => [name, (input: unknown, options?: CallOptions) => call(transport, row, input, options)] as const)
+  const calls = Object.entries(OPERATIONS).map(([name, facts]) => [name, (input: unknown, options?: CallOptions) => call(transport, facts, input, options)] as const)
   return { ...Object.fromEntries(calls), [Symbol.dispose]: () => transport.close() } as unknown as Client
 }
 
 type Fields = Readonly<Record<string, string | number | boolean | undefined>>
 
-async function call(transport: Transport, row: RouteFacts & { readonly body?: unknown }, input: unknown = {}, { idempotencyKey, ifMatch, signal }: CallOptions = {}): Promise<unknown> {
+async function call(transport: Transport, [method, at, takes]: OperationFacts, input: unknown = {}, { idempotencyKey, ifMatch, signal }: CallOptions = {}): Promise<unknown> {
   const rest: Record<string, Fields[string]> = { ...(input as Fields) }
-  const path = row.path.replaceAll(/:(\w+)/g, (_, name: string) => {
+  const path = at.replaceAll(/:(\w+)/g, (_, name: string) => {
     const value = rest[name]
     delete rest[name]
     return encodeURIComponent(String(value))
   })
-  const hasBody = row.body !== undefined
+  const hasBody = takes === 'body'
   const query = new URLSearchParams(hasBody ? [] : Object.entries(rest).flatMap(([name, value]): [string, string][] => (value === undefined ? [] : [[name, String(value)]])))
   const { status, text } = await transport.send({
-    method: row.method,
+    method,
     path: query.size === 0 ? path : `${path}?${query.toString()}`,
     text: hasBody ? JSON.stringify(rest) : undefined,
     headers: { ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }), ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }) },
@@ -61,8 +61,6 @@ async function call(transport: Transport, row: RouteFacts & { readonly body?: un
   })
   return answered(status, text)
 }
-
-const problem = z.object({ code: z.string(), title: z.string(), status: z.number(), hint: z.string().optional(), detail: z.string().optional() })
 
 function answered(status: number, text: string): unknown {
   let parsed: unknown
@@ -72,12 +70,17 @@ function answered(status: number, text: string): unknown {
     throw new SallyportError('unreachable', `The server answered with ${status} and something that is not JSON.`, { fix: 'Check that the URL in data/endpoints.json is this program\'s.', cause })
   }
   if (status < 400) return parsed
-  const told = problem.safeParse(parsed)
-  if (!told.success) throw new SallyportError('internal', `The server answered with ${status}.`)
-  const { code, title, hint, detail } = told.data
+  const { code, title, hint, detail } = problemIn(parsed)
+  if (code === undefined || title === undefined) throw new SallyportError('internal', `The server answered with ${status}.`)
   const reason = Object.hasOwn(REASONS, code) ? (code as DenyReason) : undefined
   const fix = hint === undefined ? {} : { fix: hint }
   throw new SallyportError(reason === undefined ? failureCodeOf(code) : status === 404 ? 'not-found' : 'refused', detail ?? title, { ...fix, ...(reason === undefined ? {} : { reason }) })
+}
+
+/** RFC 9457: members of other types are as good as none. */
+function problemIn(parsed: unknown): Partial<Readonly<Record<'code' | 'title' | 'hint' | 'detail', string>>> {
+  const members = typeof parsed === 'object' && parsed !== null ? Object.entries(parsed).filter((member): member is [string, string] => typeof member[1] === 'string') : []
+  return Object.fromEntries(members)
 }
 
 /** A failure of the server is the same failure here: with the same exit code. */

@@ -50,7 +50,7 @@ const renewalProgress = z.strictObject({ id: z.string(), choice, at: anInstant, 
 export const renewalOrders = listOf(renewalProgress).meta({ id: 'RenewalOrders' })
 export const renewalEnded = z.strictObject({ ended: z.string() }).meta({ id: 'RenewalEnded' })
 
-const EXPIRY_KINDS = ['cross', 'trusted', 'crl'] as const
+const EXPIRY_KINDS = ['cross', 'trusted', 'crl', 'named-operator'] as const
 const ownKind = z.enum(['root', 'issuing', ...EXPIRY_KINDS, 'server', 'operator', 'ocsp-responder'])
 const ownExpiry = z.strictObject({ kind: ownKind, name: z.string(), serial: aSerial.exactOptional(), notBefore: anInstant, notAfter: anInstant })
 export const renewedOwn = z.strictObject({ replaced: ownExpiry, issued: ownExpiry }).meta({ id: 'RenewedOwn' })

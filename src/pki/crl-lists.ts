@@ -5,7 +5,7 @@ import path from 'node:path'
 import { crlName, crlUrl, scopesOf, shardOf, shardsOf, WHOLE, type CrlScope } from '../core/crl-scope.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { CaName, EpochMs } from '../core/ids.ts'
-import type { CrlRecord, RevokedEntry } from '../core/registry.ts'
+import type { CertificateOut, CrlRecord, RevokedEntry } from '../core/registry.ts'
 import { isStillListed, outStanding } from '../core/standing.ts'
 import { PKI_LIMITS } from '../pki-limits.ts'
 import type { PublishedReason } from '../vocabulary.ts'
@@ -100,17 +100,11 @@ async function collect(ports: PublisherPorts, issuer: CrlIssuer, lists: readonly
     after = end.serial
     await turn()
   }
-  for (let after = ''; ; ) {
-    const page = ports.registry.devicesOut(after)
-    for (const out of page) {
-      const { at, reason } = outStanding(out)
-      for (const { serial, notAfter, issuer: by, sha256, state } of ports.view.certificatesOf(out.device)) {
-        if (by === issuer.name && sha256 !== undefined && state !== 'revoked') add({ serial, at, reason, notAfter })
-      }
-    }
-    const end = page.at(-1)
-    if (end === undefined) break
-    after = end.device
+  for (let after: CertificateOut | undefined; ; ) {
+    const page = ports.registry.certificatesOut(issuer.name, after)
+    for (const out of page) add({ serial: out.serial, notAfter: out.notAfter, ...outStanding(out) })
+    after = page.at(-1)
+    if (after === undefined) break
     await turn()
   }
 }

@@ -31,8 +31,8 @@ export interface CrlIssuer {
 }
 
 export interface PublisherPorts {
-  readonly registry: Pick<Registry, 'commit' | 'crls' | 'revokedAfter' | 'devicesOut'>
-  readonly view: Pick<RegistryView, 'certificatesOf' | 'onChange'>
+  readonly registry: Pick<Registry, 'commit' | 'crls' | 'revokedAfter' | 'certificatesOut'>
+  readonly view: Pick<RegistryView, 'onChange'>
   /** Those of now: CAs come, and their lists stay when they are retired. */
   readonly issuers: () => readonly CrlIssuer[]
   /** The folder of the files. */

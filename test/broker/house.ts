@@ -54,6 +54,8 @@ export interface House extends AsyncDisposable {
   readonly home: OpenHome
   readonly organisation: Organisation
   readonly port: number
+  /** Subscriptions by which messages are routed now. */
+  readonly routed: number
   /** PEM of the root: what clients trust. */
   readonly root: string
   /** The issuing CA with its key, for certificates that it would never make. */
@@ -169,6 +171,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   let rules: DetectionRules = { ...DEFAULT_RULES, upTo: options.detection === undefined ? 'none' : DEFAULT_RULES.upTo, ...options.detection }
   const startWatch = (): Watch => openWatch({ rules: () => rules, registry: home.registry, view: home.view, audit, clock, log })
   let watch = startWatch()
+  let router: Parameters<typeof openBroker>[0]['router'] | undefined
   let looking = Promise.withResolvers<void>()
 
   const material = (change: Partial<TlsMaterial> = {}): TlsMaterial => ({
@@ -187,7 +190,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     trust: () => trust,
     policy: () => policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
-    router: openRouter(),
+    router: (router = openRouter()),
     store: options.wrapStore?.(store) ?? store,
     observe: (peer) => observeForeign(home, peer, clock),
     renewal,
@@ -231,6 +234,9 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     },
     get port() {
       return broker.address.port
+    },
+    get routed() {
+      return router?.subscriptionCount ?? 0
     },
     get watch() {
       return watch

@@ -1,7 +1,7 @@
 // A CA that may not name everybody: by the ids that it is recorded with, by its own certificate, by that of its root. What it issues,
 // openssl, GnuTLS and Java accept; what its stolen key would sign beyond its unit, they refuse, and so does our door.
 
-import { X509Certificate } from 'node:crypto'
+import { createHash, X509Certificate } from 'node:crypto'
 import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
@@ -11,10 +11,13 @@ import { importCa } from '../../src/ca/import.ts'
 import { openPassphrase, unsealKey } from '../../src/ca/key-file.ts'
 import { importIssuing, makeSuccessor, requestIssuing } from '../../src/ca/rotate.ts'
 import { SallyportError } from '../../src/core/errors.ts'
-import type { CaName } from '../../src/core/ids.ts'
+import type { CaName, DeviceId, TokenName } from '../../src/core/ids.ts'
 import type { CaRecord } from '../../src/core/registry.ts'
+import { openEnrollmentDoor, passwordToken } from '../../src/enrollment-desk.ts'
 import { parseCertificate } from '../../src/x509/certificate.ts'
 import { openTrust } from '../../src/x509/chain.ts'
+import { makeCsr } from '../../src/x509/csr.ts'
+import { generateKey } from '../../src/x509/keys.ts'
 import { encodeUnit } from '../../src/x509/names.ts'
 import { encodePem } from '../../src/x509/pem.ts'
 import { has } from '../e2e/program.ts'
@@ -57,6 +60,25 @@ describe('ids', () => {
     expect(place.registry.certificates({ limit: 100 }).items).toHaveLength(before)
     const { der } = issued(await authority.issue(requestOf('plant-7-a'), ACTOR))
     expect(subjectOf(der)).toBe('CN=plant-7-a')
+  })
+
+  test('a token registers no device that the CA may not name, and is not used up by asking', async () => {
+    const { authority } = await limited({ ids: ['plant-7-*'] })
+    const secret = passwordToken('plant-8-a' as DeviceId, { text: 'Zq4-vT9w-Lm2x-Rk7p', lifeMs: DAY }, NOW)
+    if (!secret.allow) throw new Error(secret.reason)
+    const { password: _, ...token } = { ...secret.value, target: { pattern: 'plant-*' }, register: true, uses: 0, usesMax: 1 }
+    const text = 'ABCDEFGHJKMNPQRSTVWXYZ0123'
+    await place.make({ kind: 'token-added', token: { ...token, name: 'TTTTTTTT' as TokenName, proof: { kind: 'secret', sha256: createHash('sha256').update(text).digest('hex') } } })
+    const door = openEnrollmentDoor({ registry: place.registry, authority, clock: () => NOW })
+    const show = async (id: string): Promise<string> => {
+      const key = generateKey('P-256')
+      const answer = await door.withToken({ token: `TTTTTTTT-${text}`, csr: Buffer.from(makeCsr(key, id).split('\n').slice(1, -2).join(''), 'base64'), source: { address: '127.0.0.1', port: 1 } })
+      return answer.allow ? 'certificate' : answer.reason
+    }
+    expect(await show('plant-9-new')).toBe('ca-name-outside')
+    expect(place.registry.device('plant-9-new' as DeviceId)).toBeUndefined()
+    expect(place.registry.token('TTTTTTTT' as TokenName)?.uses).toBe(0)
+    expect(await show('plant-7-new')).toBe('certificate')
   })
 
   test('operators, the server and responders are no devices, and are issued as before', async () => {

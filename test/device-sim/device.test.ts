@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { connectDevice } from '../../device-sim/device.ts'
+import { openRelay } from '../../device-sim/relay.ts'
 import { within } from '../../device-sim/within.ts'
 import { tinyBroker, type TinyBroker, type TinyRules } from './tiny-broker.ts'
 
@@ -40,6 +41,24 @@ describe('a device', () => {
     const device = await connect(broker)
     const ended = new Promise<void>((resolve) => device.onEnd(resolve))
     await expect(device.publish('t/d/x', 'x')).rejects.toThrow('Connection closed')
+    await ended
+  })
+
+  test('whose connection was tampered with is at its end, also where nobody closes it', async () => {
+    await using broker = await tinyBroker()
+    await using relay = await openRelay(broker.target, undefined)
+    const device = await connectDevice({ target: { ...broker.target, port: relay.port }, id: 'd', credentials: broker.identity('d'), version: 5 })
+    const ended = new Promise<void>((resolve) => device.onEnd(resolve))
+    let answered = false
+    relay.alter((direction, passing) => {
+      // The server is kept from hearing that anything is wrong.
+      if (direction === 'up') return answered ? [] : [passing]
+      answered = true
+      const spoilt = Buffer.from(passing)
+      spoilt[spoilt.length - 1]! ^= 1
+      return [spoilt]
+    })
+    await expect(device.publish('t/d/x', 'x')).rejects.toThrow()
     await ended
   })
 

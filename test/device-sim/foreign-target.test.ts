@@ -83,7 +83,7 @@ describe('an address', () => {
 })
 
 async function verdicts(aim: Aim, ...cases: readonly CaseId[]): Promise<Readonly<Record<string, string>>> {
-  const { results } = await attack({ aim, cases, signal: new AbortController().signal, onResult: () => {} })
+  const { results } = await attack({ aim, cases, signal: new AbortController().signal, onBegin: () => {}, onResult: () => {} })
   return Object.fromEntries(results.map((result) => [result.case, result.verdict]))
 }
 
@@ -133,7 +133,7 @@ describe.skipIf(!has('mosquitto'))('a real broker by its address, whose devices 
     await using broker = await plants(MOSQUITTO_OF_PLANTS)
     const key = readFileSync(path.join(folder, 'issuing.key'), 'utf8').split('\n')[1] ?? ''
     expect(key.length).toBeGreaterThan(20)
-    const { results } = await attack({ aim: broker.aim, cases: ['T01', 'T36'], signal: new AbortController().signal, onResult: () => {} })
+    const { results } = await attack({ aim: broker.aim, cases: ['T01', 'T36'], signal: new AbortController().signal, onBegin: () => {}, onResult: () => {} })
     expect(JSON.stringify(results)).not.toContain(key)
   })
 })

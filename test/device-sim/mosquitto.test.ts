@@ -21,7 +21,7 @@ import { startCareless } from './weak-mosquitto.ts'
 const signal = new AbortController().signal
 
 async function results(aim: Aim, ...cases: readonly CaseId[]): Promise<ReadonlyMap<CaseId, CaseResult>> {
-  const outcome = await attack({ aim, cases, signal, onResult: () => {} })
+  const outcome = await attack({ aim, cases, signal, onBegin: () => {}, onResult: () => {} })
   return new Map(outcome.results.map((result) => [result.case, result]))
 }
 
@@ -43,6 +43,20 @@ describe.skipIf(!has('mosquitto'))('a careful Mosquitto (needs mosquitto)', () =
     expect([...of.values()].every(({ reasons }) => reasons.length === 0)).toBe(true)
     expect(attackSucceeded([...of.values()], false, true)).toBe(false)
     expect(attackSucceeded([...of.values()].filter(({ case: id }) => id !== 'T10'), false, true)).toBe(true)
+  })
+
+  test('is asked on its wire what MQTT or its list promises, and is told why of what it is not asked', async () => {
+    await using broker = await startMosquitto('wire', signal)
+    const of = await results(broker.aim, 'Q03', 'Q04', 'Q10', 'Q12', 'Q15', 'Q17', 'Q19', 'Q26', 'Q28', 'Q08', 'Q33', 'Q41')
+    expect(verdicts(of)).toEqual({
+      Q03: 'differs', Q04: 'ok', Q10: 'ok', Q12: 'differs', Q15: 'differs', Q17: 'differs', Q19: 'ok', Q26: 'differs', Q28: 'ok', Q08: 'not run', Q33: 'not run', Q41: 'not run',
+    })
+    expect(of.get('Q17')?.notes.join('\n')).toContain('a subscription identifier, MQTT 5: still open after')
+    expect(of.get('Q17')?.notes.join('\n')).toContain('It goes on where MQTT says that a connection must end')
+    expect(of.get('Q26')?.notes.join('\n')).toContain('that a bridge has no more rights than its certificate is judged')
+    expect(['Q08', 'Q33', 'Q41'].map((id) => of.get(id as CaseId)?.notes)).toEqual([
+      ['asked of Sallyport alone: MQTT has a Will published however its connection ends'], ['asked of Sallyport alone: which of what waits is dropped, and when, MQTT leaves to the server'], ['this target has no registry of devices'],
+    ])
   })
 
   test('leaves no process and no folder behind, however often it is started', async () => {
@@ -75,6 +89,11 @@ describe.skipIf(!has('mosquitto'))('a careless Mosquitto falls short (needs mosq
   test('without an access control list: Q07, Q09 and Q11, and nothing that has to do with TLS', async () => {
     await using broker = await startCareless('noAcl')
     expect(verdicts(await results(broker.aim, 'T01', 'T03', 'Q07', 'Q09', 'Q11'))).toEqual({ T01: 'ok', T03: 'ok', Q07: 'falls short', Q09: 'falls short', Q11: 'falls short' })
+  })
+
+  test('without an access control list: also what is retained, neighbours by name, aliases and bridges', async () => {
+    await using broker = await startCareless('noAcl')
+    expect(verdicts(await results(broker.aim, 'Q04', 'Q10', 'Q12', 'Q15', 'Q26', 'Q42'))).toEqual({ Q04: 'ok', Q10: 'falls short', Q12: 'falls short', Q15: 'falls short', Q26: 'falls short', Q42: 'falls short' })
   })
 
   test('that reads no revocation list: T11, and what is expired stays refused', async () => {

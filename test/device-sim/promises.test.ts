@@ -61,4 +61,6 @@ test('being let in is no hole where the row says why, and only where a device is
   const answered: Claim = { ...claim, elsewhere: { because: 'Passed over.', seen: 'disturbed' } }
   expect(noHole(answered, { kind: 'disturbed', how: 'answered' }, 'certificate', NONE)).toBe('Passed over.')
   expect(noHole(answered, admitted, 'certificate', NONE)).toBeUndefined()
+  const either: Claim = { ...claim, elsewhere: { because: 'Borne with.', seen: ['open', 'admitted'] } }
+  expect([open, admitted, suback(1)].map((seen) => noHole(either, seen, 'certificate', NONE))).toEqual(['Borne with.', 'Borne with.', undefined])
 })

@@ -112,6 +112,7 @@ export async function tinyBroker(rules: TinyRules = {}): Promise<TinyBroker> {
     identities: {
       fresh: (label) => Promise.resolve(identity(named(label))),
       named: (id) => Promise.resolve(identity(id)),
+      again: (id) => Promise.resolve(identity(id)),
       registered: (label) => Promise.resolve(named(label)),
       all: (ids, _, each) => Promise.resolve(ids.forEach((id) => each(identity(id)))),
       batch: (label, number) => Promise.resolve(Array.from({ length: number }, () => identity(named(label)))),

@@ -88,7 +88,12 @@ export class Program implements AsyncDisposable {
 
   /** Runs one command to its end. */
   run(...args: string[]): Answer {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [LAUNCH, ...args], { env: { ...process.env, ...this.#environment, SALLYPORT_HOME: this.home, NO_COLOR: '1' }, encoding: 'utf8', timeout: 30_000 })
+    return this.runWith({}, ...args)
+  }
+
+  /** The same, with this in its environment besides. */
+  runWith(environment: Readonly<Record<string, string>>, ...args: readonly string[]): Answer {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [LAUNCH, ...args], { env: { ...process.env, ...this.#environment, ...environment, SALLYPORT_HOME: this.home, NO_COLOR: '1' }, encoding: 'utf8', timeout: 30_000 })
     return { status, stdout, stderr }
   }
 

@@ -127,3 +127,12 @@ test('a server certificate that cannot be used is refused before anything is giv
   await door.refresh()
   expect((await ask('issuing-2/cacerts')).status).toBe(200)
 })
+
+test('nobody waits for a door that is closed, nor for a thread that is started again and never speaks', async () => {
+  let isMute = false
+  const closing = await openEnrollDoor({ listen: { host: '127.0.0.1', port: 0 }, tls: material(), enrollments, audit: { record: () => {} }, log: () => {} }, (start) => (isMute ? new Worker('setInterval(() => {}, 1_000)', { eval: true }) : begin(start)))
+  isMute = true
+  await threads.at(-1)!.terminate()
+  await expect(closing.close()).resolves.toBeUndefined()
+  await expect(closing.refresh()).resolves.toBeUndefined()
+})

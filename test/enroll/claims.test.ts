@@ -44,6 +44,8 @@ let house: House
 let server: EnrollServer
 let count = 0
 let ahead = 0
+/** Done whenever the door looks at the clock: that is in the middle of a request. */
+let meanwhile: (() => void) | undefined
 /** In place of what is trusted. */
 let trusted: Trust | undefined
 
@@ -55,7 +57,10 @@ beforeAll(async () => {
   const { home, organisation } = house
   await recordForeignCas(home, FOREIGN)
   const file = (called: string): string => readFileSync(path.join(house.folder, 'certs/local/server', called), 'utf8')
-  const clock = (): number => Date.now() + ahead
+  const clock = (): number => {
+    meanwhile?.()
+    return Date.now() + ahead
+  }
   const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, clock, rules: () => DEFAULT_RENEWAL, log: () => {} })
   server = await openEnrollServer({
     listen: { host: '127.0.0.1', port: 0 }, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] },
@@ -65,6 +70,7 @@ beforeAll(async () => {
 })
 beforeEach(() => {
   ahead = 0
+  meanwhile = undefined
   trusted = undefined
 })
 afterAll(async () => {
@@ -90,9 +96,13 @@ async function claimFor(more: Partial<NewToken> & Pick<NewToken, 'target'>, key:
   return { ...made, key, credential: { cert: made.certificate + made.chain.join(''), key: pemOf(key) } }
 }
 
-function post(csr: Bytes, credential: Omit<Credential, 'serial'> | undefined, { said, operation = 'simpleenroll' }: { readonly said?: string; readonly operation?: string } = {}): Promise<Answered> {
+/** Where fifty ask at once from: what one address may ask would not last for them and for all other tests of this file. */
+const CROWD = '127.0.0.3'
+
+function post(csr: Bytes, credential: Omit<Credential, 'serial'> | undefined, { said, operation = 'simpleenroll', localAddress }: { readonly said?: string; readonly operation?: string; readonly localAddress?: string } = {}): Promise<Answered> {
   return ask(`https://127.0.0.1:${server.address.port}`, house.root, {
     method: 'POST', path: `/.well-known/est/${operation}`, body: Buffer.from(csr).toString('base64'), ...(credential === undefined ? {} : { credential }),
+    ...(localAddress === undefined ? {} : { localAddress }),
     ...(said === undefined ? {} : { headers: { authorization: `Basic ${Buffer.from(`${said}:`).toString('base64')}` } }),
   })
 }
@@ -170,7 +180,7 @@ describe('the certificate of a claim', () => {
 
   test('once, when fifty devices ask at the same time for its one use (E04)', async () => {
     const { credential, name: token } = await claimFor({ target: { pattern: 'line-*' }, register: true })
-    const outcomes = await Promise.all(Array.from({ length: 50 }, () => enroll(request(nextId('line')), credential)))
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => enroll(request(nextId('line')), credential, { localAddress: CROWD })))
     expect(outcomes.filter((o) => o === CERTIFIED)).toHaveLength(1)
     expect(new Set(outcomes)).toEqual(new Set([CERTIFIED, '403 token-used-up']))
     expect(house.home.registry.certificates({ through: token, profile: 'device' }).items).toHaveLength(1)
@@ -179,7 +189,7 @@ describe('the certificate of a claim', () => {
   test('one for a device, when fifty keys ask for it at the same time', async () => {
     const id = await known('line')
     const { credential } = await claimFor({ target: { pattern: 'line-*' }, uses: 100 })
-    const outcomes = await Promise.all(Array.from({ length: 50 }, () => enroll(request(id), credential)))
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => enroll(request(id), credential, { localAddress: CROWD })))
     expect(outcomes.filter((o) => o === CERTIFIED)).toHaveLength(1)
     expect(outcomes.filter((o) => o === '409 certificates-limit' || o === '409 device-enrolled')).toHaveLength(49)
     expect(certificatesOf(id)).toHaveLength(1)
@@ -214,6 +224,22 @@ describe('the certificate of a claim', () => {
     const id = await known('line')
     const { credential, serial } = await claimFor({ target: { device: id } })
     await house.desk().revoke({ serial }, 'keyCompromise')
+    expect(await enroll(request(id), credential)).toBe('403 certificate-revoked')
+  })
+
+  test('gives nothing from the moment at which its revocation is answered, to who asked a moment before either', async () => {
+    const id = nextId('line')
+    const { credential, serial } = await claimFor({ target: { pattern: 'line-*' }, register: true, uses: 9 })
+    // The registration of the device is a commit of its own: between it and the plan there is time.
+    const stop = house.home.view.onChange((change) => {
+      if (change.kind === 'device-added' && change.device.id === id) revoked = house.desk().revoke({ serial }, 'keyCompromise')
+    })
+    let revoked: Promise<unknown> | undefined
+    const answer = await enroll(request(id), credential)
+    stop()
+    await revoked
+    expect([revoked === undefined, answer]).toEqual([false, '409 revision-conflict'])
+    expect(certificatesOf(id)).toEqual([])
     expect(await enroll(request(id), credential)).toBe('403 certificate-revoked')
   })
 
@@ -363,7 +389,7 @@ describe('the certificate of a manufacturer', () => {
   test('one certificate, when fifty keys ask at the same time (E04)', async () => {
     const id = nextF()
     const credential = fromFactory(id)
-    const outcomes = await Promise.all(Array.from({ length: 50 }, () => enroll(request(id), credential)))
+    const outcomes = await Promise.all(Array.from({ length: 50 }, () => enroll(request(id), credential, { localAddress: CROWD })))
     expect(outcomes.filter((o) => o === CERTIFIED)).toHaveLength(1)
     expect(certificatesOf(id)).toHaveLength(1)
   })
@@ -469,8 +495,15 @@ describe('the certificate of a manufacturer', () => {
       certificate: { issuer: 'factory' as CaName, serial: leaf.serialNumber.toLowerCase() as SerialNumber, profile: 'device', device: id, state: 'active', spkiSha256: keyHash(leaf.publicKey.export({ type: 'spki', format: 'der' })), sha256: leaf.fingerprint256.replaceAll(':', '').toLowerCase() as never, notBefore: 0, notAfter: Date.now() + DAY, createdAt: Date.now() },
     }], [], [])
     const csr = request(id)
-    expect(await enroll(csr, credential)).toBe(CERTIFIED)
-    await house.desk().revoke({ serial: leaf.serialNumber.toLowerCase() as SerialNumber }, 'keyCompromise')
+    let revoked: Promise<unknown> | undefined
+    let looks = 0
+    // By then its certificate has been judged.
+    meanwhile = () => {
+      if (++looks === 4) revoked = house.desk().revoke({ serial: leaf.serialNumber.toLowerCase() as SerialNumber }, 'keyCompromise')
+    }
+    expect(await enroll(csr, credential)).toBe('409 revision-conflict')
+    await revoked
+    expect(certificatesOf(id)).toMatchObject([{ state: 'revoked', issuer: 'factory' }])
     expect(await enroll(csr, credential)).toBe('403 certificate-revoked')
   })
 

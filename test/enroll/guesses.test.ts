@@ -40,6 +40,13 @@ describe('whoever guesses', () => {
     expect(guesses.waits('192.0.2.1', NOW + 3_600_001)).toBe(0)
   })
 
+  test('waits as long as it was told, also when the clock is set back a year meanwhile', () => {
+    const guesses = openGuesses()
+    const back = NOW - 365 * 86_400_000
+    for (let i = 0; i < ENROLL_LIMITS.guessesFree + 2; i++) guesses.wrong('192.0.2.1', NOW)
+    expect([guesses.waits('192.0.2.1', back), guesses.waits('192.0.2.1', back + 4_000)]).toEqual([4_000, 0])
+  })
+
   test('from many addresses is forgotten from the oldest on, not without end', () => {
     const guesses = openGuesses()
     for (let i = 0; i < ENROLL_LIMITS.guessesFree; i++) guesses.wrong('192.0.2.1', NOW)

@@ -4,11 +4,21 @@
 import { createHash, createPrivateKey, createPublicKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { privateKey, WEAK_KEYS } from '../../device-sim/forge/keys.ts'
 import { challengePassword, forgeRequest, type ForgedAttribute } from '../../device-sim/forge/request.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
+import { generateKeyAside } from '../../src/x509/keys.ts'
+import { openAuthority } from '../../src/ca/issue.ts'
+import { SallyportError } from '../../src/core/errors.ts'
+import { openEnrollmentDoor, passwordToken } from '../../src/enrollment-desk.ts'
+import { addDevice, authorityPorts, openPlace } from '../ca/organisation.ts'
 import { CERTIFIED, openDoor, openssl, outcome, pemIn, type Answered, type Door } from './door.ts'
+
+vi.mock(import('../../src/x509/keys.ts'), async (original) => {
+  const real = await original()
+  return { ...real, generateKeyAside: vi.fn<typeof real.generateKeyAside>(real.generateKeyAside) }
+})
 
 let door: Door
 beforeAll(async () => {
@@ -140,6 +150,20 @@ describe('of the request', () => {
     }
   })
 
+  test('what an operator approved for a key of the device is not approved for one that is made here: of that key nobody has proven anything', async () => {
+    const id = await door.fresh()
+    const [token, own] = [await door.tokenFor(id, { approve: 'operator', uses: 2 }), privateKey()]
+    expect(outcome(await door.post('simpleenroll', forgeRequest(own, id), { token }))).toBe('202 enrollment-pending')
+    for (const { id: waiting, device } of (await door.house.desk().enrollments({ limit: 200 })).items) if (device === id) await door.house.desk().decideEnrollment(waiting, 'approved')
+    // Whoever has the token, too, and saw the public key.
+    const copied = forgeRequest(own, id, { signWith: privateKey() })
+    expect(outcome(await door.post('simpleenroll', copied, { token }))).toBe('400 csr-signature-invalid')
+    expect(outcome(await ask(copied, token))).toBe('202 enrollment-pending')
+    expect(outcome(await door.post('simpleenroll', forgeRequest(own, id), { token }))).toBe(CERTIFIED)
+    for (const { id: waiting, device } of (await door.house.desk().enrollments({ limit: 200 })).items) if (device === id) await door.house.desk().decideEnrollment(waiting, 'approved')
+    expect(outcome(await ask(copied, token))).toBe(CERTIFIED)
+  })
+
   test('the name counts as ever, and so does the token', async () => {
     const [id, other] = [await door.fresh(), await door.fresh()]
     const token = await door.tokenFor(id)
@@ -183,10 +207,12 @@ describe('of the request', () => {
 test('an operator who has to approve it approves the request, by its key: no key is made before', async () => {
   const id = await door.fresh()
   const [token, csr] = [await door.tokenFor(id, { approve: 'operator' }), forgeRequest(privateKey(), id)]
+  const made = vi.mocked(generateKeyAside).mock.calls.length
   for (const _ of [1, 2]) expect(await ask(csr, token)).toMatchObject({ status: 202, headers: { 'retry-after': '60' } })
   const { items } = await door.house.desk().enrollments({})
   expect(items.filter((e) => e.device === id)).toHaveLength(1)
   expect(certificatesOf(id)).toEqual([])
+  expect(generateKeyAside).toHaveBeenCalledTimes(made)
   await door.house.desk().decideEnrollment(items.find((e) => e.device === id)!.id, 'approved')
   expect(outcome(await ask(forgeRequest(privateKey(), id), token))).toBe('202 enrollment-pending')
   expect(outcome(await ask(csr, token))).toBe(CERTIFIED)
@@ -209,4 +235,23 @@ describe('where it is not allowed', () => {
     expect(outcome(await door.post('simpleenroll', forgeRequest(privateKey(), id), { token }))).toBe(CERTIFIED)
     await door.rulesAre({ serverKeys: 'allowed' })
   })
+})
+
+test('a signer that was away leaves plans whose keys are lost: they do not count against the device, which asks again', async () => {
+  using place = openPlace()
+  await place.make(addDevice('sensor-1'))
+  const ports = authorityPorts(place)
+  let isAway = true
+  const authority = openAuthority({ ...ports, signer: { ...ports.signer, sign: (tbs) => (isAway ? Promise.reject(new SallyportError('signer-unavailable', 'It is away.')) : ports.signer.sign(tbs)) } })
+  const id = 'sensor-1' as DeviceId
+  const password = passwordToken(id, { text: 'Zq4-vT9w-Lm2x-Rk7p', lifeMs: 1_000_000 }, place.clock())
+  if (!password.allow) throw new Error(password.reason)
+  await place.make({ kind: 'token-added', token: { ...password.value, usesMax: 4 } })
+  const desk = openEnrollmentDoor({ registry: place.registry, authority, clock: place.clock })
+  const made = async (): Promise<string> => desk.withToken({ token: 'Zq4-vT9w-Lm2x-Rk7p', device: id, csr: Buffer.from(forgeRequest(privateKey(), id).replaceAll(/-----.*-----/g, ''), 'base64'), source: { address: '127.0.0.1', port: 1 }, serverKey: 'P-256' })
+    .then((answer) => (answer.allow ? 'certificate' : answer.reason), (error: unknown) => (error instanceof SallyportError ? error.code : 'unknown'))
+  expect([await made(), await made(), await made()]).toEqual(['signer-unavailable', 'signer-unavailable', 'signer-unavailable'])
+  isAway = false
+  expect(await made()).toBe('certificate')
+  expect(place.registry.certificates({ device: id }).items.map(({ state }) => state).toSorted()).toEqual(['issued', 'superseded', 'superseded', 'superseded'])
 })

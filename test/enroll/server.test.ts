@@ -102,6 +102,11 @@ describe('an answer', () => {
     expect((await ask('/.well-known/est/issuing-2/cacerts')).status).toBe(404)
   })
 
+  test('comes for a target in absolute form, too (RFC 9112 §3.2.2), of https alone', async () => {
+    expect((await ask('https://localhost:8443/.well-known/est/cacerts')).status).toBe(200)
+    expect((await ask('ftp://localhost/.well-known/est/cacerts')).status).toBe(404)
+  })
+
   test('that is none tells a person why, and a program by its code; the audit log has it with the name that was claimed', async () => {
     const answer = await enroll('wrong', { localAddress: '127.0.0.9' })
     expect(answer).toMatchObject({ status: 401, headers: { 'sallyport-reason': 'token-unknown', 'www-authenticate': 'Basic realm="enrollment"' } })

@@ -150,13 +150,15 @@ export interface Asked {
   readonly body?: string | Buffer
   readonly headers?: Readonly<Record<string, string>>
   readonly credential?: Omit<Credential, 'serial'>
+  /** The address that is asked from, another than 127.0.0.1: rates are counted by it. */
+  readonly localAddress?: string
 }
 
 /** One request on a connection of its own. Rejects when there is no answer. */
-export function ask(url: string, ca: string, { method = 'GET', path: at = '/v1/status', body, headers = {}, credential }: Asked): Promise<Answered> {
+export function ask(url: string, ca: string, { method = 'GET', path: at = '/v1/status', body, headers = {}, credential, localAddress }: Asked): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
-    const sent = request({ hostname, port, path: at, method, ca, agent: false, servername: 'localhost', headers: { ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }), ...headers }, ...(credential === undefined ? {} : { cert: credential.cert, key: credential.key }) }, (response) => {
+    const sent = request({ hostname, port, path: at, method, ca, agent: false, servername: 'localhost', ...(localAddress === undefined ? {} : { localAddress }), headers: { ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) }), ...headers }, ...(credential === undefined ? {} : { cert: credential.cert, key: credential.key }) }, (response) => {
       const chunks: Buffer[] = []
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('end', () => {

@@ -41,9 +41,19 @@ test('every path of the vocabulary has a row, and every row is one of the vocabu
   expect([...new Set(Object.values(ROUTES).map(({ path }) => path))].toSorted()).toEqual(Object.values(ADMIN_PATHS).toSorted())
 })
 
-test('docs/openapi.json and docs/api-reference.md are made from the table', async () => {
+test('the examples are requests that are read', () => {
+  for (const [name, row] of Object.entries<AnyRoute>(ROUTES)) {
+    const query = row.example?.query === undefined ? {} : Object.fromEntries(new URLSearchParams(row.example.query))
+    expect(row.query?.safeParse(query).success ?? row.example?.query === undefined, name).toBe(true)
+    const body = 'body' in row ? row.body : undefined
+    expect(row.example?.body === undefined || body?.safeParse(row.example.body).success === true, name).toBe(true)
+  }
+})
+
+test('docs/openapi.json, docs/api-reference.md and what the client knows of operations are made from the table', async () => {
   const document = openApiOf(ROUTES, VERSION)
   await expect(`${JSON.stringify(document, null, 2)}\n`).toMatchFileSnapshot('../../docs/openapi.json')
+  await expect(operationsOf(ROUTES)).toMatchFileSnapshot('../../src/http/operations.ts')
   await expect(referenceOf(ROUTES)).toMatchFileSnapshot('../../docs/api-reference.md')
 })
 
@@ -73,4 +83,22 @@ function operation(name: string, row: AnyRoute): readonly string[] {
     ...(example?.body === undefined ? [] : [`    ${JSON.stringify(example.body)}`, '']),
     ...(reasons.length === 0 ? [] : [`Refused with: ${[...new Set(reasons)].map((reason) => `\`${reason}\` (${REASONS[reason].http})`).join(', ')}.`, '']),
   ]
+}
+
+/** What the client needs of each row at run time: a page of text, and not all the schemas. */
+function operationsOf(table: RouteTable): string {
+  const rows = Object.entries(table).flatMap(([name, row]) => ('open' in row ? [] : [`  ${name}: ['${row.method}', '${row.path}', '${row.body === undefined ? 'query' : 'body'}'],`]))
+  return [
+    '// Made from the route table by `npx vitest run test/http/openapi.test.ts -u`; do not edit. How each operation is asked for, for a client',
+    '// that is not to load the schemas: method, path, and where what stands in no path goes.',
+    '',
+    "import type { Method } from './route.ts'",
+    '',
+    "export type OperationFacts = readonly [method: Method, path: string, takes: 'query' | 'body']",
+    '',
+    'export const OPERATIONS: Readonly<Record<string, OperationFacts>> = {',
+    ...rows,
+    '}',
+    '',
+  ].join('\n')
 }

@@ -138,6 +138,8 @@ async function askAs(name: keyof typeof ROUTES, credential: Credential, target: 
   const { path: params = {}, query, body } = REQUESTS[name](target)
   const at = path.replaceAll(/:(\w+)/g, (_, key: string) => encodeURIComponent(params[key] ?? ''))
   const answer = await ask(admin.url, house.root, { method, path: query === undefined ? at : `${at}?${query}`, credential, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
+  // What is really sent is what the schema of the row says, with no field besides.
+  if (answer.status < 400) expect(ROUTES[name].answer.safeParse(answer.json()).error?.issues, name).toBeUndefined()
   return answer.status < 400 ? String(answer.status) : `${answer.status} ${String(answer.json()['code'])}`
 }
 

@@ -88,6 +88,25 @@ describe('what stands on a CRL', () => {
     expect(Object.keys(seen().entries)).not.toContain(serialOf('b1'))
   })
 
+  test('of who is suspended or retired what was superseded, too: its key opens the doors of others for as long as it lasts', async () => {
+    await place.make(added('a'), plan('a1', 'a'), issued('a1'), plan('a2', 'a'), issued('a2'), { kind: 'certificate-state', issuer: ISSUING, serial: serialOf('a1'), state: 'superseded' })
+    await open()
+    expect(seen().entries).toEqual({})
+    await place.make(suspend('a'))
+    await publisher!.publish()
+    expect(seen().entries).toEqual({ [serialOf('a1')]: 6, [serialOf('a2')]: 6 })
+    await place.make(suspend('a', 'retired'))
+    await publisher!.publish()
+    expect(seen().entries).toEqual({ [serialOf('a1')]: 5, [serialOf('a2')]: 5 })
+  })
+
+  test('and what a view counts as ended whose clock was ahead when it was opened', async () => {
+    await place.make(added('a'), plan('a1', 'a'), issued('a1'), plan('a2', 'a', { notAfter: NOW + 900 * DAY }), issued('a2'), suspend('a'))
+    using ahead = openView(place.registry, NOW + 800 * DAY)
+    await open({}, { view: ahead })
+    expect(Object.keys(seen().entries).toSorted()).toEqual([serialOf('a1'), serialOf('a2')].toSorted())
+  })
+
   test('an unspecified reason is left out', async () => {
     await place.make(added('a'), plan('a1', 'a'), issued('a1'), { kind: 'certificate-revoked', issuer: ISSUING, serial: serialOf('a1'), at: NOW, reason: 'unspecified' })
     await open()

@@ -39,6 +39,8 @@ export interface AdmittingPorts {
   tellGaps(session: Session, grants: Grants): void
   /** The connection has become this session. */
   onSession(session: Session, link: Link): void
+  /** Nothing is routed to this connection any longer: what its session holds is asked of the store until another connection has it. */
+  unroute(link: Link): void
 }
 
 export interface Admitting {
@@ -84,13 +86,20 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     }
     const opening = judged.value
     if (!broker.store.health.ok && asksToBeKept(packet)) return endings.refuseConnect(link, packet, deny('store-unavailable', broker.store.health.problem))
-    link.incumbent = ports.linkOfKey(opening.key)
-    if (link.incumbent?.session !== undefined) link.incumbent.session.ending ??= 'session-taken-over'
+    const incumbent = ports.linkOfKey(opening.key)
+    link.incumbent = incumbent
+    if (incumbent?.session !== undefined) incumbent.session.ending ??= 'session-taken-over'
     link.opening = opening
     link.session = openSession(link, opening)
     ports.onSession(link.session, link)
     link.outbound = openOutbound(link, link.session, packet)
     sessions.add(link.session)
+    // Its rights are judged no longer: what it still holds must bring nothing into a queue that is another's by now. The engine would close
+    // it when this CONNECT is answered, unless it has lost sight of it, or this connection ends before that. Trap 34.
+    if (incumbent !== undefined) {
+      ports.unroute(incumbent)
+      endings.takeOver(incumbent)
+    }
     auditAdmission(link.session, packet.username !== undefined)
     void auditEnd(link, link.session)
     watching.admitted(link.session)
@@ -160,7 +169,6 @@ export function openAdmitting(ports: AdmittingPorts): Admitting {
     const { session, connect } = link
     if (!opened.allow) {
       if (connect !== undefined && !link.client.closed) endings.refuseConnect(link, connect, opened)
-      if (link.incumbent !== undefined) endings.takeOver(link.incumbent)
       return opened
     }
     if (opened.value === undefined || session === undefined) return opened

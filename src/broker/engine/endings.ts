@@ -30,7 +30,7 @@ export interface Endings {
   fault(link: Link, fault: Denied): void
   /** The bytes were no MQTT packet. */
   malformed(link: Link, error: Error): void
-  /** Its session has gone to another connection that was then refused. */
+  /** Its session has gone to another connection. */
   takeOver(link: Link): void
   /** The server ends a session. */
   end(link: Link, session: Session, reason: DenyReason, by: EndedBy): Promise<void>

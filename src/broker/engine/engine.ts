@@ -116,7 +116,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const endings = openEndings(ports, (link) => wills.clear(link))
   const admitting = openAdmitting({
     broker: ports, sessions, judge, keeping, publishing, rights, endings, watching, linkOfKey, tellGaps,
-    linkOf: (client) => links.get(client),
+    linkOf: (client) => links.get(client), unroute: ({ outbound }) => outbound && router.remove(outbound),
     onSession: (session, link) => void linkOfSession.set(session, link),
   })
   const findRetained = openRetained({ store, publishing, mayShow: (retained) => purge.mayShow(retained), onStoreFault })
@@ -260,7 +260,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
 
   function subscribed({ outbound, session }: Link, filter: string, held: HeldSubscription): void {
     const parsed = parseTopicFilter(toWireFilter(filter))
-    if (outbound === undefined || !parsed.allow) return
+    if (outbound === undefined || session?.ending !== undefined || !parsed.allow) return
     deviceTopics.subscribed(session, filter)
     router.subscribe(outbound, parsed.value, { qos: held.qos, noLocal: held.nl === true, retainAsPublished: held.rap === true, identifier: held.si })
   }

@@ -65,6 +65,9 @@ export function openKeeping(ports: KeepingPorts): Keeping {
   /** Devices whose kept sessions are being ended: who comes with a new certificate meanwhile waits, and begins anew. */
   const forgetting = new Map<DeviceId, Promise<void>>()
 
+  /** Kept sessions that lose filters while messages are on their way by these: who comes back to one waits until they are taken out again. */
+  const slipping = new Map<SessionKey, Promise<void>>()
+
   function endKept(key: SessionKey): void {
     keep({ kind: 'session-ended', key })
     holders.changed()
@@ -97,6 +100,8 @@ export function openKeeping(ports: KeepingPorts): Keeping {
     }
     const ending = forgetting.get(session.device)
     if (ending !== undefined) await ending
+    const slipped = slipping.get(key)
+    if (slipped !== undefined) await slipped
     const [found, siblings] = await Promise.all([cleanStart ? undefined : store.session(key), store.siblings(`${session.tenant}/${session.device}`)])
     // Its time is over, and nobody has looked yet.
     const isOver = found?.expiresAt !== undefined && found.expiresAt <= broker.clock()
@@ -123,20 +128,16 @@ export function openKeeping(ports: KeepingPorts): Keeping {
       holders.changed()
       await written
     },
-    async narrow(key, { lost, lowered }, sentThrough) {
+    narrow(key, { lost, lowered }, sentThrough) {
       const change = { kind: 'session-narrowed', key, lost: lost.map(({ filter }) => filter), lowered, sentThrough } as const
       const slips = lost.length > 0 && ports.isAsking()
       const written = store.commit([change])
       holders.changed()
-      try {
-        await written
-        if (!slips) return
-        // The store has answered what it was asked before this, and whoever asked has gone on by the next turn.
-        await nextTurn()
-        await store.commit([change])
-      } catch (cause) {
-        ports.onStoreFault(cause)
-      }
+      const narrowed = narrowTwice(change, written, slips).catch((cause: unknown) => ports.onStoreFault(cause)).finally(() => {
+        if (slipping.get(key) === narrowed) slipping.delete(key)
+      })
+      if (slips) slipping.set(key, narrowed)
+      return narrowed
     },
     leave({ session, client, outbound }) {
       if (session === undefined || outbound?.kept !== true) return
@@ -161,6 +162,14 @@ export function openKeeping(ports: KeepingPorts): Keeping {
         })
       forgetting.set(device.id, done)
     },
+  }
+
+  async function narrowTwice(change: SessionChange, written: Promise<unknown>, slips: boolean): Promise<void> {
+    await written
+    if (!slips) return
+    // The store has answered what it was asked before this, and whoever asked has gone on by the next turn.
+    await nextTurn()
+    await store.commit([change])
   }
 
   async function forgetKept(device: Device, reason: DenyReason): Promise<void> {

@@ -49,7 +49,8 @@ export function openRetained(ports: RetainedPorts): FindRetained {
     for (let page = first; ; ) {
       const shown = page.items.filter((item) => {
         const { topic, publisher } = item.message
-        return !(noLocal && publisher === session.key) && session.grants.mayReceive(topic) && request.isHeld() && !isOld(topic) && ports.mayShow(item)
+        // Of one that is at its end the grants are those of before; its queue may be another connection's by now.
+        return session.ending === undefined && !(noLocal && publisher === session.key) && session.grants.mayReceive(topic) && request.isHeld() && !isOld(topic) && ports.mayShow(item)
       })
       await Promise.all(shown.map(({ message }) => publishing.hand(outbound, message, qos < message.qos ? qos : message.qos, true, identifiers)))
       onFirst()

@@ -160,7 +160,7 @@ function registryOver(db: DatabaseSync, file: string, { clock, timing }: Paramet
     crls: (issuer) => guarded(() => reader.crls(issuer)),
     revokedAfter: (issuer, after) => guarded(() => reader.revokedAfter(issuer, after)),
     deviceOut: (device) => guarded(() => reader.deviceOut(device)),
-    devicesOut: (after) => guarded(() => reader.devicesOut(after)),
+    certificatesOut: (issuer, after) => guarded(() => reader.certificatesOut(issuer, after)),
     changesAfter: (sequence, limit) => guarded(() => reader.changesAfter(sequence, limit)),
     certificateBySha256: (sha256) => guarded(() => reader.certificateBySha256(sha256)),
     load: (into) => guarded(() => reader.load(into)),

@@ -5,6 +5,7 @@ import type { DatabaseSync } from 'node:sqlite'
 import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
 import type { CertificateRecord, Change, ExpiringCertificatesQuery, Registry } from '../../core/registry.ts'
 import type { RenewalChoice, RenewalOrder } from '../../core/renewal-orders.ts'
+import { RENEWAL_LIMITS } from '../../renewal-limits.ts'
 import { CERTIFICATE_COLUMNS, prepareTuples, type Tuple } from './rows.ts'
 
 export type RenewalChange = Extract<Change, { kind: 'renewal-ordered' | 'renewal-order-ended' | 'expiry-told' }>
@@ -18,6 +19,7 @@ const DONE = allow(undefined)
 export function prepareRenewalChanges(db: DatabaseSync): (change: RenewalChange) => Decision<void> {
   const find = db.prepare('SELECT ended_at FROM renewal_orders WHERE id = ?')
   const insert = db.prepare('INSERT INTO renewal_orders (id, choice, ordered_at, over_ms, devices) VALUES (?, ?, ?, ?, ?)')
+  const openCount = db.prepare('SELECT count(*) AS count FROM renewal_orders WHERE ended_at IS NULL')
   const end = db.prepare('UPDATE renewal_orders SET ended_at = ? WHERE id = ?')
   const tell = db.prepare('INSERT INTO expiry_told (what, told_at) VALUES (?, ?) ON CONFLICT DO UPDATE SET told_at = excluded.told_at')
   return (change) => {
@@ -25,6 +27,7 @@ export function prepareRenewalChanges(db: DatabaseSync): (change: RenewalChange)
       case 'renewal-ordered': {
         const { id, choice, at, overMs, devices } = change.order
         if (find.get(id) !== undefined) return deny('revision-conflict', `an order ${id} is there already`)
+        if (Number(openCount.get()?.['count']) >= RENEWAL_LIMITS.ordersMax) return deny('renewal-orders-limit', `there are ${RENEWAL_LIMITS.ordersMax}`)
         insert.run(id, JSON.stringify(choice), at, overMs, devices)
         return DONE
       }

@@ -5,6 +5,7 @@ import { allow, deny, unreachable, type Decision } from '../../core/decision.ts'
 import type { TokenName } from '../../core/ids.ts'
 import type { Change, Page, Registry } from '../../core/registry.ts'
 import type { EnrollmentRecord, TokenRecord } from '../../core/token.ts'
+import { TOKEN_LIMITS } from '../../enrollment-limits.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
 import { prepareTuples, type Tuple } from './rows.ts'
 
@@ -29,6 +30,8 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
   const claimOfKey = db.prepare("SELECT name FROM tokens WHERE proof_sha256 = ? AND json_extract(proof, '$.kind') = 'claim'")
   const request = db.prepare(`INSERT OR IGNORE INTO enrollments (${ENROLLMENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, NULL)`)
   const waiting = db.prepare("SELECT count(*) AS count FROM enrollments WHERE state = 'pending'")
+  // An id begins with the name of its token (core/token.ts): from the index alone, however many wait. '.' comes after '-'.
+  const waitingOf = db.prepare("SELECT count(*) AS count FROM enrollments WHERE state = 'pending' AND id > ? || '-' AND id < ? || '.'")
   const enrollment = db.prepare('SELECT state FROM enrollments WHERE id = ?')
   const decide = db.prepare("UPDATE enrollments SET state = ?, decided_at = ? WHERE id = ? AND state = 'pending'")
 
@@ -64,6 +67,8 @@ export function prepareTokenChanges(db: DatabaseSync): (change: TokenChange) => 
       case 'enrollment-requested': {
         const { id, token, device, spkiSha256, state, source, createdAt } = change.enrollment
         if (Number(waiting.get()?.['count']) >= REGISTRY_LIMITS.enrollmentsWaitingMax) return deny('enrollment-rate', 'too many requests wait for an operator')
+        const uses = Number(find.get(token)?.['uses_max'] ?? 0)
+        if (Number(waitingOf.get(token, token)?.['count']) >= uses + TOKEN_LIMITS.waitingBeyondUsesMax) return deny('enrollment-rate', 'too many requests with this token wait for an operator')
         request.run(id, token, device, spkiSha256, state, source, createdAt)
         return DONE
       }

@@ -29,6 +29,7 @@ let deadlines: number[]
 let asking = false
 beforeEach(() => {
   now = START
+  asking = false
   gate = openGate()
   store = gate.wrap(openMemorySessions({ clock: () => now }))
   sessions = openSessionTable()
@@ -105,6 +106,17 @@ describe('at CONNECT', () => {
     again.gone()
     expect(await keeping.open(connection('x', 60).link, true)).toEqual({ allow: true, value: undefined })
     expect(await store.session(`${DEFAULT_TENANT}/d/x` as SessionKey)).toMatchObject({ subscriptions: [] })
+  })
+
+  test('who comes back while messages are on their way by what is lost waits until they are taken out', async () => {
+    await away('x', 60)
+    asking = true
+    const key = `${DEFAULT_TENANT}/d/x` as SessionKey
+    const narrowed = keeping.narrow(key, { lost: [{ filter: SUBSCRIPTION.filter, verdict: {} as never }], lowered: [] }, 0)
+    const again = connection('x', 60)
+    expect(await keeping.open(again.link, false)).toMatchObject({ value: { subscriptions: [] } })
+    expect(kinds().filter((kind) => kind === 'session-narrowed')).toHaveLength(2)
+    await narrowed
   })
 
   test('one whose time is over is not found, though nobody has looked; a millisecond before it is', async () => {

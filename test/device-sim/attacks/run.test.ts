@@ -69,6 +69,6 @@ test('where there is an audit log it is judged, and where there is none the outc
 })
 
 test('after the time that a target elsewhere is given nothing more begins', async () => {
-  const results = await runCases(['T01', 'T46', 'Q37'], await contestWith({}), { lanes: 1, until: performance.now() - 1 }, () => {}, new AbortController().signal)
+  const results = await runCases(['T01', 'T46', 'Q37'], await contestWith({}), { lanes: 1, until: performance.now() - 1 }, { onBegin: () => {}, onResult: () => {} }, new AbortController().signal)
   expect(results.map(({ verdict, notes }) => [verdict, ...notes])).toEqual(Array.from({ length: 3 }, () => ['not run', 'the time that a target elsewhere is given was over']))
 })

@@ -1,15 +1,21 @@
-// Progress: one changing line on a terminal, a plain line now and then elsewhere.
+// Progress: lines that change on a terminal, a plain line now and then elsewhere.
 
 import { describe, expect, test } from 'vitest'
 import { SIM_LIMITS } from '../../../device-sim/limits.ts'
 import { openProgress } from '../../../device-sim/report/progress.ts'
+import { openTerminal } from '../terminal.ts'
 
-function watched(isTTY: boolean) {
+function watched(isTTY: boolean, term = 'xterm') {
+  const terminal = openTerminal(20)
   let now = 0
   let text = ''
-  const stream = { isTTY, columns: 20, write: (chunk: string | Uint8Array) => ((text += String(chunk)), true) }
-  const progress = openProgress(stream, () => now)
-  return { progress, written: () => text, pass: (ms: number) => (now += ms) }
+  const write = (chunk: string | Uint8Array): boolean => {
+    text += String(chunk)
+    terminal.write(String(chunk))
+    return true
+  }
+  const progress = openProgress({ isTTY, columns: 20, rows: 10, write, on: () => {}, off: () => {} }, { term, clock: () => now })
+  return { progress, terminal, written: () => text, pass: (ms: number) => (now += ms) }
 }
 
 describe('without a terminal', () => {
@@ -25,6 +31,15 @@ describe('without a terminal', () => {
     expect(written()).toBe('connecting\n3 of 9\n')
   })
 
+  test('the same is not said twice', () => {
+    const { progress, written, pass } = watched(false)
+    for (const text of ['1 of 9', '1 of 9', '2 of 9']) {
+      pass(SIM_LIMITS.progressPlainMs)
+      progress.status(() => text)
+    }
+    expect(written()).toBe('1 of 9\n2 of 9\n')
+  })
+
   test('words that are not shown are not asked for', () => {
     const { progress } = watched(false)
     progress.step('connecting')
@@ -34,12 +49,36 @@ describe('without a terminal', () => {
 
 describe('on a terminal', () => {
   test('one line changes, no longer than the terminal is wide, and is taken away at the end', () => {
-    const { progress, written, pass } = watched(true)
+    const { progress, terminal, pass } = watched(true)
     progress.step('connecting a great many devices')
+    expect(terminal.lines).toEqual(['connecting a great…'])
     pass(SIM_LIMITS.progressMs)
     progress.status(() => '1 of 9\n')
+    expect(terminal.lines).toEqual(['1 of 9'])
     progress.clear()
     progress.clear()
-    expect(written()).toBe('\r\u001B[2Kconnecting a great \r\u001B[2K1 of 9 \r\u001B[2K')
+    expect([terminal.lines, terminal.cursor]).toEqual([[''], true])
+  })
+
+  test('a picture takes the place of the line, and a step is not drawn over it', () => {
+    const { progress, terminal, pass } = watched(true)
+    progress.step('connecting')
+    pass(SIM_LIMITS.progressMs)
+    progress.status(() => expect.unreachable(), () => [['phase 1'], ['9 of 9']])
+    progress.step('phase 1')
+    expect(terminal.lines).toEqual(['phase 1', '9 of 9'])
+    progress.clear()
+    progress.step('the end')
+    expect(terminal.lines).toEqual(['the end'])
+    progress.clear()
+  })
+
+  test('that cannot move its cursor, lines are plain, and pictures are not asked for', () => {
+    const { progress, written, pass } = watched(true, 'dumb')
+    progress.step('connecting')
+    pass(SIM_LIMITS.progressPlainMs)
+    progress.status(() => '1 of 9', () => expect.unreachable())
+    progress.clear()
+    expect(written()).toBe('connecting\n1 of 9\n')
   })
 })

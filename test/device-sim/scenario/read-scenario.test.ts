@@ -63,6 +63,7 @@ describe('a mistake is said where it stands, with what was perhaps meant', () =>
     [FILE.replace('version: 1', 'version: 2'), 's.yaml:1:1: version: Invalid input: expected 1.'],
     [FILE.replace(/phases:[\s\S]*/, ''), 's.yaml:1:1: phases: a list of at least one phase is missing.'],
     [FILE.replace('- connect: { group: sensors, over: 1.5s }', '- connect: { group: sensors }\n        storm: { group: sensors }'), 's.yaml:10:9: a step is a mapping with one key: enroll, connect,'],
+    [FILE.replace('connect: {', 'enroll: { with: clame,'), 's.yaml:9:19: with: Invalid option: expected one of "request"|"token"|"claim"|"manufacturer"|"password"|"server-key".'],
     ['name: [', 's.yaml:1:8: not valid YAML'],
     [FILE.replace('count: 10', 'count: 99999').replace('count: 1,', 'count: 2,'), '100001 devices in all; no more than 100000.'],
   ])('%#', (text, expected) => expect(mistakes(text).join('\n')).toContain(expected))
@@ -71,7 +72,12 @@ describe('a mistake is said where it stands, with what was perhaps meant', () =>
     expect(mistakes(FILE.replace('connect:', 'conect:').replace('rate: 10', 'rate: -1').replace('lost: 3', 'lots: 3')).map((line) => line.slice(0, 9))).toEqual(['s.yaml:9:', 's.yaml:13', 's.yaml:15'])
   })
 
-  test('a file that is not there', async () => await expect(readScenarioFile('nowhere.yaml')).rejects.toThrow('nowhere.yaml is not a file that can be read. The scenarios that come along are in device-sim/scenarios.'))
+  test('a file that is not there, with what was perhaps meant', async () => {
+    await expect(readScenarioFile('nowhere.yaml')).rejects.toThrow(/^nowhere\.yaml is not a file that can be read\. Those that come along: .*first-day, .*steady-telemetry\.$/)
+    await expect(readScenarioFile('firstday')).rejects.toThrow('firstday is not a file that can be read. Did you mean first-day? Those that come along: ')
+  })
+
+  test('one that comes along is found by its name', async () => expect(await readScenarioFile('first-day')).toMatchObject({ name: 'first day' }))
 })
 
 describe('the scenarios that come along', () => {

@@ -20,7 +20,7 @@ test('threads are added up, and one whose sample fell into the next second is co
   timeline.add(1, sample(0, { connected: 7, refused: { closed: 2 } }))
   timeline.add(0, sample(1, { connected: 6 }))
   expect(timeline.points()).toMatchObject([{ second: 0, connected: 12, sent: 4, received: 6, refused: { closed: 2 } }, { second: 1, connected: 13, sent: 2 }])
-  expect([timeline.received, timeline.refused]).toEqual([9, 2])
+  expect([timeline.received, ...timeline.refusals.values()]).toEqual([9, 2])
 })
 
 test('the percentiles of a second stay when it is long over, and nothing is counted twice or lost', () => {
