@@ -64,7 +64,7 @@ export function openFeedDesk(ports: FeedDeskPorts, actor: Actor): FeedDesk {
   async function refusal(id: number, tenant?: TenantId): Promise<RefusalDetail> {
     const { refusals } = await ports.feed()
     const shown = refusals.get(id)
-    if (shown === undefined || (tenant !== undefined && (shown.device === undefined || !isOf(shown.device, tenant)))) throw failureOf(deny('refusal-not-found', String(id)))
+    if (shown === undefined || (tenant !== undefined && !isOf(shown.device ?? shown.claimed ?? '', tenant))) throw failureOf(deny('refusal-not-found', String(id)))
     const similar = refusals.similar(shown)
     return {
       ...shown,

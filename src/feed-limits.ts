@@ -72,6 +72,12 @@ export const WEBHOOK_LIMITS = {
   deadMax: 1_000,
   deadPage: 100,
   recentMax: 100,
+  /** A look-up of a name takes a thread of the few that all of the program shares, and cannot be called off: so many at once. */
+  namesAtOnce: 2,
+  /** Name servers that are slow enough would have them wait without end. */
+  namesWaitingMax: 64,
+  /** How long one request sends again what was given up; whoever asked is answered then. */
+  retryRequestMs: 15 * SECOND,
   /** Read from the audit log at once. */
   pageBytes: 256 * 1024,
   /** The place of a webhook is written down at most this often: what a kill takes of it is told twice. */

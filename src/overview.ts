@@ -42,8 +42,18 @@ export function openOverview(ports: OverviewPorts): (feed: Feed) => Promise<Over
   /** Devices that should have renewed by now. At most one walk is under way, whoever asks. */
   function overdue(now: EpochMs): Promise<number> {
     const { memory } = ports
-    if (memory.overdue === undefined || Math.abs(now - memory.overdue.at) > FEED_LIMITS.overdueMs) memory.overdue = { at: now, devices: countOverdue(ports, now) }
+    if (memory.overdue === undefined || Math.abs(now - memory.overdue.at) > FEED_LIMITS.overdueMs) memory.overdue = { at: now, devices: countedOverdue(now) }
     return memory.overdue.devices
+  }
+
+  /** What could not be counted is counted again by the next who asks. */
+  async function countedOverdue(now: EpochMs): Promise<number> {
+    try {
+      return await countOverdue(ports, now)
+    } catch (cause) {
+      delete ports.memory.overdue
+      throw cause
+    }
   }
 
   async function attention(now: EpochMs): Promise<readonly Attention[]> {

@@ -21,7 +21,8 @@ import { openAddresses } from './webhooks/address.ts'
 import { openAttempts, type Attempts } from './webhooks/attempts.ts'
 import { openHook, type Hook, type SavedLog } from './webhooks/hook.ts'
 import { parseSecret, recordMessage, secretText, testMessage } from './webhooks/message.ts'
-import { openSender, type Resolve, type Sender } from './webhooks/send.ts'
+import { fewAtOnce, systemNames, type Resolve } from './webhooks/names.ts'
+import { openSender, type Sender } from './webhooks/send.ts'
 
 export interface WebhooksPorts {
   readonly registry: Pick<Registry, 'commit' | 'webhooks'> & { readonly deliveries: DeliveryStore }
@@ -58,6 +59,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
   const { registry, audit, clock } = ports
   const open = new Map<string, Open>()
   const stopping = new AbortController()
+  const names = fewAtOnce(ports.resolve ?? systemNames, WEBHOOK_LIMITS.namesAtOnce, WEBHOOK_LIMITS.namesWaitingMax)
   // One after the other: two that make one of the same name at once would write one secret, and show two.
   let changing: Promise<unknown> = Promise.resolve()
   const alone = <T>(work: () => Promise<T>): Promise<T> => {
@@ -72,7 +74,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     const { caFile } = ports.rules()
     try {
       const secret = parseSecret(readSecretFile(secretFile(webhook.name)).toString('utf8'))
-      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readFileSync(caFile, 'utf8')], ...(ports.resolve === undefined ? {} : { resolve: ports.resolve }) })
+      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readFileSync(caFile, 'utf8')], resolve: names })
       const attempts = openAttempts({ url: webhook.url, secret, sender, clock })
       const hook = ports.tells ? openHook({ webhook, attempts, log: audit, memory: registry.deliveries, clock, chance: ports.chance ?? Math.random, warn: ports.warn }) : undefined
       open.set(webhook.name, { webhook, sender, attempts, hook })
@@ -141,6 +143,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
 
   async function retry(name: string, letter: number | undefined): Promise<WebhookRetried> {
     const { attempts } = opened(name)
+    const began = performance.now()
     let delivered = 0
     let because: string | undefined
     for (let after = letter === undefined ? 0 : letter - 1, more = true; more && because === undefined; ) {
@@ -154,6 +157,10 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
         registry.deliveries.forget(dead.id)
         delivered += 1
         after = dead.id
+        if (performance.now() - began > WEBHOOK_LIMITS.retryRequestMs && registry.deliveries.deadCount(name) > 0) {
+          because = 'it takes its time: ask again for the rest'
+          break
+        }
       }
       more = letter === undefined && page.length > 0
     }

@@ -108,7 +108,7 @@ export interface RefusalFilter {
   readonly until?: EpochMs | undefined
   /** A part of any of its texts. */
   readonly q?: string | undefined
-  /** Of devices of this tenant, that the registry knows the peer to be. */
+  /** Of devices of this tenant, and of who claimed the name of one. */
   readonly tenant?: TenantId | undefined
 }
 

@@ -154,7 +154,7 @@ function groupOf({ reason, step, sentence, device, claimed, address, count, at, 
 function fitting({ step, reason, device, address, since, until, q, tenant }: RefusalFilter, isOf: IsOf): (shown: RefusalShown) => boolean {
   const text = q?.toLowerCase()
   return (shown) =>
-    (tenant === undefined || (shown.device !== undefined && isOf(shown.device, tenant))) &&
+    (tenant === undefined || isOf(shown.device ?? shown.claimed ?? '', tenant)) &&
     (step === undefined || shown.step === step) &&
     (reason === undefined || shown.reason === reason) &&
     (device === undefined || shown.device === device || shown.claimed === device) &&

@@ -1,16 +1,13 @@
 // One attempt: a POST over TLS to an address that is judged when it is connected to. It follows nothing, believes nothing of the answer
 // but its status, and is over within its time whatever the other side does.
 
-import { lookup as resolveName, type LookupAddress } from 'node:dns'
 import { Agent, request } from 'node:https'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { getCACertificates } from 'node:tls'
 import { WEBHOOK_LIMITS } from '../feed-limits.ts'
 import { outcomeOf, type Outcome } from '../core/webhook.ts'
 import type { Addresses } from './address.ts'
-
-/** All addresses of a name. */
-export type Resolve = (name: string, done: (failure: NodeJS.ErrnoException | null, addresses: readonly LookupAddress[]) => void) => void
+import { systemNames, type Resolve } from './names.ts'
 
 export interface SenderPorts {
   readonly addresses: () => Addresses
@@ -88,8 +85,4 @@ export function openSender({ addresses, ca, resolve = systemNames, answerMs = WE
   }
 
   return { send, [Symbol.dispose]: () => agent.destroy() }
-}
-
-const systemNames: Resolve = (name, done) => {
-  resolveName(name, { all: true, verbatim: true }, (failure, addresses) => done(failure, addresses))
 }

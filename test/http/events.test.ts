@@ -6,7 +6,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { AuditEvent } from '../../src/core/audit.ts'
 import type { FeedEvent } from '../../src/core/feed.ts'
-import type { DeviceId } from '../../src/core/ids.ts'
+import type { DeviceId, TenantId } from '../../src/core/ids.ts'
 import { STREAM_LIMITS } from '../../src/feed-limits.ts'
 import type { AdminServer } from '../../src/http/admin.ts'
 import { openEventStreams } from '../../src/http/event-stream.ts'
@@ -189,6 +189,32 @@ describe('who may listen', () => {
     refuse('after-revocation')
     await other.next(of('after-revocation'))
     expect(revoked.told.some(of('after-revocation'))).toBe(false)
+  })
+})
+
+describe('an operator of a tenant', () => {
+  test('hears of the devices of that tenant, and of nothing else', async () => {
+    const acme = 'acme' as TenantId
+    await house.desk().addDevice({ id: 'of-acme' as DeviceId, groups: [], attributes: {}, tenant: acme })
+    await house.desk().addDevice({ id: 'of-us' as DeviceId, groups: [], attributes: {} })
+    const [limited, all] = [await listen('', {}, await house.operatorAs('viewer', acme)), await listen()]
+    refuse('of-us')
+    refuse('of-nobody')
+    house.home.audit.record({ kind: 'server-stopped', at: Date.now() })
+    refuse('of-acme')
+    await Promise.all([limited.next(of('of-acme')), all.next(of('of-acme'))])
+    expect(limited.told.filter(({ event }) => event !== 'ready' && event !== undefined).map(({ data }) => data?.['device'])).toEqual([{ id: 'of-acme' }])
+    expect(all.told.some(of('of-us'))).toBe(true)
+  })
+  test('who is revoked, not the certificate but the person, is told so, too', async () => {
+    const credential = await house.operatorAs('viewer')
+    const ear = await listen('', {}, credential)
+    await ear.next(({ event }) => event === 'ready')
+    const { items } = await house.desk().operators({ limit: 100 })
+    const name = items.find(({ certificates }) => certificates.some(({ serial }) => serial === credential.serial))!.name
+    await house.desk().revokeOperator(name)
+    expect(await ear.next(({ event }) => event === 'end')).toMatchObject({ data: { because: 'this operator may listen no longer' } })
+    await ear.ended
   })
 })
 

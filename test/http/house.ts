@@ -15,6 +15,7 @@ import type { DenyReason } from '../../src/vocabulary.ts'
 import { loadConfig } from '../../src/config.ts'
 import { openDesk, type SessionsPort } from '../../src/desk.ts'
 import { openFeed } from '../../src/feed.ts'
+import type { LivePorts } from '../../src/feed-desk.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
 import { openConsole } from '../../src/console-desk.ts'
@@ -86,8 +87,9 @@ export async function openHouse(): Promise<House> {
   const admins: AdminServer[] = []
   const feed = openFeed({ audit: home.audit, clock, log: () => {} })
   await feed.restored
+  const live: LivePorts = { feed: () => Promise.resolve(feed), running: undefined, memory: {} }
   const desk = (sessions?: SessionsPort): Desk =>
-    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
+    openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
 
   const first = home.registry.certificates({ limit: 100 }).items.find((r) => r.profile === 'operator')
   if (first === undefined) throw new Error('no operator')
@@ -120,7 +122,7 @@ export async function openHouse(): Promise<House> {
       const admin: AdminServer = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }), console: { access: web.access, url: () => admin.url } }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }), console: { access: web.access, url: () => admin.url } }, actor),
         version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
         console: web,

@@ -134,12 +134,13 @@ async function targetOf(tenant: TenantId): Promise<Target> {
 }
 
 async function askAs(name: keyof typeof ROUTES, credential: Credential, target: Target): Promise<string> {
-  const { method, path } = ROUTES[name]
+  const row = ROUTES[name]
+  const { method, path } = row
   const { path: params = {}, query, body } = REQUESTS[name](target)
   const at = path.replaceAll(/:(\w+)/g, (_, key: string) => encodeURIComponent(params[key] ?? ''))
   const answer = await ask(admin.url, house.root, { method, path: query === undefined ? at : `${at}?${query}`, credential, ...(body === undefined ? {} : { body: JSON.stringify(body) }) })
   // What is really sent is what the schema of the row says, with no field besides.
-  if (answer.status < 400) expect(ROUTES[name].answer.safeParse(answer.json()).error?.issues, name).toBeUndefined()
+  if (answer.status < 400 && 'answer' in row) expect(row.answer.safeParse(answer.json()).error?.issues, name).toBeUndefined()
   return answer.status < 400 ? String(answer.status) : `${answer.status} ${String(answer.json()['code'])}`
 }
 

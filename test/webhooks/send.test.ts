@@ -5,7 +5,8 @@ import net from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import type { Outcome } from '../../src/core/webhook.ts'
 import { openAddresses } from '../../src/webhooks/address.ts'
-import { openSender, type Resolve, type SenderPorts } from '../../src/webhooks/send.ts'
+import { fewAtOnce, type Resolve } from '../../src/webhooks/names.ts'
+import { openSender, type SenderPorts } from '../../src/webhooks/send.ts'
 import { answering, openReceiver, type Receiver } from './receiver.ts'
 
 let receiver: Receiver
@@ -150,5 +151,28 @@ describe('a receiver that is slow or does not end', () => {
     const sent = send(receiver.url, {}, stopping.signal)
     stopping.abort()
     expect(await sent).toMatchObject({ kind: 'unavailable', because: 'the server stopped' })
+  })
+})
+
+describe('names', () => {
+  test('are looked up two at once; one that never ends leaves the other place to everybody else', () => {
+    const begun: string[] = []
+    const ends = new Map<string, () => void>()
+    const names = fewAtOnce((name, done) => {
+      begun.push(name)
+      ends.set(name, () => done(null, []))
+    }, 2, 2)
+    const told: string[] = []
+    for (const name of ['stuck', 'a', 'b', 'c']) names(name, () => void told.push(name))
+    expect(begun).toEqual(['stuck', 'a'])
+    let refused: string | undefined
+    names('one too many', (failure) => {
+      refused = failure?.message
+    })
+    expect(refused).toContain('too many names wait')
+    for (const name of ['a', 'b', 'c']) ends.get(name)!()
+    expect([begun, told]).toEqual([['stuck', 'a', 'b', 'c'], ['a', 'b', 'c']])
+    ends.get('stuck')!()
+    expect(told).toEqual(['a', 'b', 'c', 'stuck'])
   })
 })
