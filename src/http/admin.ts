@@ -150,6 +150,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     // Whoever only looks whether the port answers, as our own commands do, asks for nothing.
     if (error.code === 'ECONNRESET') return
+    // It was the other side that ended it: a browser that does not know our CA says so, for each of its connections, before it asks its user.
+    if (error.code?.includes('_ALERT_') === true) return
     refused(socket, 'operator-required', `TLS: ${error.code ?? error.message}`)
   })
   app.addHook('onRequest', async (request, reply) => {

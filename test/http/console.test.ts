@@ -1,7 +1,9 @@
 // The console's door over real sockets: who is let in by a link, which pages may ask, what the browser is told, and what becomes of
 // paths that try to leave the table of files.
 
+import { once } from 'node:events'
 import { mkdtempSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -277,6 +279,17 @@ describe('pages and files', () => {
     }
     const link = await secret()
     expect((await open(link, { ...ours(), host: 'evil.example', origin: 'https://evil.example' })).status).toBe(421)
+  })
+
+  test('a browser that does not know our CA is no refusal of ours; bytes that are no handshake are', async () => {
+    const count = async (): Promise<number> => (await house.refusals()).length
+    const before = await count()
+    await expect(ask(admin.url, '', { path: '/console/' })).rejects.toThrow()
+    expect(await count()).toBe(before)
+    const socket = connect(Number(new URL(admin.url).port), '127.0.0.1')
+    socket.end('GET / HTTP/1.1\r\n\r\n')
+    await once(socket.resume(), 'close')
+    expect(await count()).toBe(before + 1)
   })
 
   test('the root leads to the console', async () => {
