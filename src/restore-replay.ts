@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import type { AuditEvent } from './core/audit.ts'
 import type { CaName, KeyHash, SerialNumber } from './core/ids.ts'
+import { operatorAfter, type Operator, type OperatorChange } from './core/operator.ts'
 import type { Change, Registry } from './core/registry.ts'
 import type { DeviceState } from './core/device.ts'
 import { BACKUP_LIMITS } from './backup-limits.ts'
@@ -51,7 +52,7 @@ export function devicesToAdd(replayed: readonly Replayed[], registry: Known): re
   return [...new Set(replayed.flatMap((event) => (event.kind === 'device-added' && registry.device(event.device) === undefined ? [event.device] : [])))]
 }
 
-type Known = Pick<Registry, 'certificate' | 'device' | 'cas'>
+type Known = Pick<Registry, 'certificate' | 'device' | 'cas' | 'operator'>
 
 /**
  * The changes that an audit log asks for, as far as `registry` does not know them already. A certificate that was issued since is recorded
@@ -61,6 +62,7 @@ type Known = Pick<Registry, 'certificate' | 'device' | 'cas'>
 export function changesOfReplay(replayed: readonly Replayed[], registry: Known): readonly Change[] {
   const changes: Change[] = []
   const [planned, revoked, states] = [new Set<string>(), new Set<string>(), new Map<string, DeviceState>()]
+  const operators = replayedOperators(registry)
   const plan = (event: Pick<Extract<Replayed, { kind: 'certificate-issued' }>, 'issuer' | 'serial' | 'at' | 'profile' | 'device'>): void => {
     const name = `${event.issuer}/${event.serial}`
     if (planned.has(name) || registry.certificate(event.issuer, event.serial) !== undefined) return
@@ -88,11 +90,39 @@ export function changesOfReplay(replayed: readonly Replayed[], registry: Known):
         changes.push({ kind: 'device-state', id: event.device, state: event.state })
         break
       }
+      case 'operator-added':
+      case 'operator-role':
+      case 'operator-revoked':
+        changes.push(...operators.changesOf(event))
+        break
       case 'device-added':
         break
     }
   }
   return changes
+}
+
+type OperatorEvent = Extract<Replayed, { kind: 'operator-added' | 'operator-role' | 'operator-revoked' }>
+
+/** What somebody was given since is given again, and what was taken is taken again: a restore makes nobody an admin who is none any more. */
+function replayedOperators(registry: Pick<Registry, 'operator'>): { changesOf(event: OperatorEvent): readonly Change[] } {
+  const known = new Map<string, Operator | undefined>()
+  return {
+    changesOf(event) {
+      const name = event.operator
+      const before = known.has(name) ? known.get(name) : registry.operator(name)
+      if (before?.revokedAt !== undefined || (before === undefined) !== (event.kind === 'operator-added')) return []
+      if (event.kind === 'operator-added') {
+        const operator: Operator = { name, role: event.role, createdAt: event.at, ...(event.tenant === undefined ? {} : { tenant: event.tenant }) }
+        known.set(name, operator)
+        return [{ kind: 'operator-added', operator }]
+      }
+      if (event.kind === 'operator-role' && before?.role === event.role) return []
+      const change: OperatorChange = event.kind === 'operator-role' ? { kind: 'operator-role', name, role: event.role } : { kind: 'operator-revoked', name, at: event.at }
+      if (before !== undefined) known.set(name, operatorAfter(before, change))
+      return [change]
+    },
+  }
 }
 
 /** A key that nobody has: the log does not say which it was. */

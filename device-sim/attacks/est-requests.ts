@@ -145,7 +145,8 @@ const PATHS: Readonly<Record<string, { readonly path: string; readonly method?: 
   'a slash more': { path: '/.well-known/est//simpleenroll' },
   'a slash behind': { path: '/.well-known/est/simpleenroll/' },
   'a query': { path: '/.well-known/est/simpleenroll?admin=1' },
-  'the whole URL': { path: 'https://localhost/.well-known/est/simpleenroll' },
+  // Whole URLs are served (RFC 9112 §3.2.2), but not those of a door that has no TLS.
+  'the whole URL, without TLS': { path: 'http://localhost/.well-known/est/simpleenroll' },
   '__proto__': { path: '/.well-known/est/__proto__' },
   'constructor': { path: '/.well-known/est/constructor' },
   'the admin API': { path: '/v1/devices' },

@@ -10,7 +10,8 @@ import type { EnrollmentState } from './token.ts'
 
 /** Who asked. `local` is a person at a shell of the home itself, `system` the program. */
 export type Actor =
-  | { readonly kind: 'operator'; readonly name: string }
+  /** `name`: the serial number of the certificate; `operator`: whose it was at that moment. */
+  | { readonly kind: 'operator'; readonly name: string; readonly operator?: OperatorName }
   | { readonly kind: 'device'; readonly name: string }
   /** Whoever holds this enrollment token. */
   | { readonly kind: 'token'; readonly name: string }

@@ -83,7 +83,7 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
     const operator = ports.view.operatorOf(record)
     if (operator === undefined) return deny('operator-required', 'the certificate is nobody\'s')
     if (operator.revokedAt !== undefined) return deny('operator-revoked', operator.name)
-    return allow({ actor: { kind: 'operator', name: record.serial }, operator })
+    return allow({ actor: { kind: 'operator', name: record.serial, operator: operator.name }, operator })
   }
 
   return {

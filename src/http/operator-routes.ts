@@ -3,11 +3,11 @@
 import { z } from 'zod'
 import { ADMIN_PATHS } from '../vocabulary.ts'
 import { X509_LIMITS } from '../limits.ts'
-import { parseOperatorName, parseTenantId, type OperatorName } from '../core/ids.ts'
+import { parseOperatorName, parseTenantId } from '../core/ids.ts'
 import { ROLES } from '../core/operator.ts'
 import { pageQuery, parsed } from './requests.ts'
 import { route } from './route.ts'
-import { anInstant, aSerial, aTenant, pageOf, pem } from './shapes.ts'
+import { anInstant, anOperator, aSerial, aTenant, pageOf, pem } from './shapes.ts'
 
 const operatorName = parsed(parseOperatorName)
 const ofOperator = z.strictObject({ operator: operatorName })
@@ -16,16 +16,15 @@ const role = z.enum(ROLES)
 const EXAMPLE_CSR = '-----BEGIN CERTIFICATE REQUEST-----\n…\n-----END CERTIFICATE REQUEST-----\n'
 const ISSUANCE = ['csr-malformed', 'csr-signature-invalid', 'key-weak', 'key-in-use', 'issuance-unavailable'] as const
 
-const aName = z.string() as unknown as z.ZodType<OperatorName, string>
 const shown = z.strictObject({
-  name: aName,
+  name: anOperator,
   role,
   tenant: aTenant.exactOptional(),
   createdAt: anInstant,
   revokedAt: anInstant.exactOptional(),
   certificates: z.array(z.strictObject({ serial: aSerial, notAfter: anInstant })),
 }).meta({ id: 'Operator', description: 'An operator, and the certificates that are in force.' })
-const certified = z.strictObject({ name: aName, role, tenant: aTenant.exactOptional(), serial: aSerial, certificate: pem, chain: z.array(pem), root: pem, notAfter: anInstant }).meta({ id: 'OperatorCertified' })
+const certified = z.strictObject({ name: anOperator, role, tenant: aTenant.exactOptional(), serial: aSerial, certificate: pem, chain: z.array(pem), root: pem, notAfter: anInstant }).meta({ id: 'OperatorCertified' })
 
 export const OPERATOR_ROUTES = {
   operators: route({

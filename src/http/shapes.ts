@@ -4,7 +4,7 @@
 import { z } from 'zod'
 import { REASONS, type DenyReason } from '../vocabulary.ts'
 import type { Actor } from '../core/audit.ts'
-import type { CaName, DeviceId, Fingerprint, GroupName, KeyHash, SerialNumber, TenantId, TokenName } from '../core/ids.ts'
+import type { CaName, DeviceId, Fingerprint, GroupName, KeyHash, OperatorName, SerialNumber, TenantId, TokenName } from '../core/ids.ts'
 
 /** The one place where text of our own server becomes a name without being looked at. */
 function named<Name extends string>(schema: z.ZodString): z.ZodType<Name, string> {
@@ -16,6 +16,7 @@ export const aGroup = named<GroupName>(z.string())
 export const aTenant = named<TenantId>(z.string())
 export const aCa = named<CaName>(z.string())
 export const aSerial = named<SerialNumber>(z.string().meta({ description: 'A serial number, lower-case hex.' }))
+export const anOperator = named<OperatorName>(z.string())
 export const aToken = named<TokenName>(z.string().meta({ description: 'The name of a token: its first eight characters.' }))
 export const aFingerprint = named<Fingerprint>(z.string().meta({ description: 'SHA-256 of the certificate, hex.' }))
 export const aKeyHash = named<KeyHash>(z.string().meta({ description: 'SHA-256 of the public key, hex.' }))
@@ -27,7 +28,7 @@ export const pem = z.string().meta({ description: 'PEM.' })
 export const aReason = z.enum(Object.keys(REASONS) as [DenyReason, ...DenyReason[]]).meta({ id: 'Reason', description: 'Why something was refused: docs/reasons.md.' })
 export const aPosition = z.strictObject({ file: z.string(), line: z.number(), column: z.number() }).meta({ id: 'SourcePosition' })
 export const anActor: z.ZodType<Actor> = z
-  .union([z.strictObject({ kind: z.enum(['operator', 'device', 'token', 'claim', 'manufacturer']), name: z.string() }), z.strictObject({ kind: z.enum(['local', 'system']) })])
+  .union([z.strictObject({ kind: z.literal('operator'), name: z.string(), operator: anOperator.exactOptional() }), z.strictObject({ kind: z.enum(['device', 'token', 'claim', 'manufacturer']), name: z.string() }), z.strictObject({ kind: z.enum(['local', 'system']) })])
   .meta({ id: 'Actor', description: 'Who did it: an operator by name, a device, whoever held a token; somebody at a shell of the home (local), or the program.' })
 
 /** A page of a list: `next` is the `after` of the page behind it, and absent on the last. */

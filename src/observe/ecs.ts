@@ -78,9 +78,11 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'server-stopped': 'process',
 }
 
-function userOf(actor: Actor | undefined): { readonly name: string } | undefined {
+/** Of an operator the serial number of the certificate, and beside it the name that a person knows. */
+function userOf(actor: Actor | undefined): { readonly name: string; readonly full_name?: string } | undefined {
   if (actor === undefined) return undefined
-  return { name: 'name' in actor ? `${actor.kind}:${safe(actor.name)}` : actor.kind }
+  const name = 'name' in actor ? `${actor.kind}:${safe(actor.name)}` : actor.kind
+  return actor.kind === 'operator' && actor.operator !== undefined ? { name, full_name: safe(actor.operator) } : { name }
 }
 
 /** The record of an event, without its place in the chain. */

@@ -4,7 +4,8 @@
 import { createReadStream } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { SallyportError } from '../core/errors.ts'
-import { parseDeviceId, parseCaName, parseSerialNumber, type CaName, type DeviceId, type EpochMs, type SerialNumber } from '../core/ids.ts'
+import { parseDeviceId, parseCaName, parseOperatorName, parseSerialNumber, parseTenantId, type CaName, type DeviceId, type EpochMs, type OperatorName, type SerialNumber, type TenantId } from '../core/ids.ts'
+import { ROLES, type Role } from '../core/operator.ts'
 import { PROFILE_NAMES, type ProfileName } from '../core/registry.ts'
 import { DEVICE_STATES, type DeviceState } from '../core/device.ts'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
@@ -16,6 +17,9 @@ export type Replayed =
   | { readonly kind: 'certificate-revoked'; readonly at: EpochMs; readonly issuer: CaName; readonly serial: SerialNumber; readonly reason: RevocationReason }
   | { readonly kind: 'device-changed'; readonly at: EpochMs; readonly device: DeviceId; readonly state: DeviceState }
   | { readonly kind: 'device-added'; readonly at: EpochMs; readonly device: DeviceId }
+  | { readonly kind: 'operator-added'; readonly at: EpochMs; readonly operator: OperatorName; readonly role: Role; readonly tenant?: TenantId }
+  | { readonly kind: 'operator-role'; readonly at: EpochMs; readonly operator: OperatorName; readonly role: Role }
+  | { readonly kind: 'operator-revoked'; readonly at: EpochMs; readonly operator: OperatorName }
 
 /**
  * What stands in the log after `head`, in order. A last line without its end was never acknowledged. Throws 'audit-broken' when the
@@ -48,7 +52,7 @@ interface Written {
   readonly event?: { readonly action?: string }
   readonly device?: { readonly id?: string }
   readonly x509?: { readonly serial_number?: string; readonly issuer?: { readonly common_name?: string } }
-  readonly detail?: { readonly profile?: string; readonly revocation_reason?: string; readonly state?: string }
+  readonly detail?: { readonly profile?: string; readonly revocation_reason?: string; readonly state?: string; readonly operator?: string; readonly role?: string; readonly tenant?: string }
 }
 
 /** The chain vouches for the line, so its form is ours; what does not parse all the same is nothing that can be replayed. */
@@ -74,9 +78,23 @@ function parseRecord(line: string): Replayed | undefined {
     }
     case 'device-added':
       return device === undefined ? undefined : { kind: 'device-added', at, device }
+    case 'operator-added':
+    case 'operator-role':
+    case 'operator-revoked':
+      return operatorEvent(record.event.action, at, record.detail ?? {})
     default:
       return undefined
   }
+}
+
+function operatorEvent(kind: 'operator-added' | 'operator-role' | 'operator-revoked', at: EpochMs, detail: NonNullable<Written['detail']>): Replayed | undefined {
+  const operator = valueOf(parseOperatorName(detail.operator ?? ''))
+  const role = ROLES.find((each) => each === detail.role)
+  if (operator === undefined) return undefined
+  if (kind === 'operator-revoked') return { kind, at, operator }
+  if (role === undefined) return undefined
+  const tenant = detail.tenant === undefined ? undefined : valueOf(parseTenantId(detail.tenant))
+  return kind === 'operator-role' ? { kind, at, operator, role } : { kind, at, operator, role, ...(tenant === undefined ? {} : { tenant }) }
 }
 
 function valueOf<T>(decision: { readonly allow: true; readonly value: T } | { readonly allow: false }): T | undefined {

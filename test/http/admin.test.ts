@@ -329,7 +329,7 @@ describe('what is asked for', () => {
   test('who did it stands in the audit log', async () => {
     await post('/v1/devices', { id: 'acted-1' })
     await house.home.audit.flush()
-    expect(await house.home.audit.tail(5)).toContainEqual(expect.objectContaining({ device: { id: 'acted-1' }, event: expect.objectContaining({ action: 'device-added' }), user: { name: `operator:${house.operator.serial}` } }))
+    expect(await house.home.audit.tail(5)).toContainEqual(expect.objectContaining({ device: { id: 'acted-1' }, event: expect.objectContaining({ action: 'device-added' }), user: { name: `operator:${house.operator.serial}`, full_name: 'operator' } }))
   })
 
   test('every refusal is in the audit log, with its source and what was asked; what is merely not there is not', async () => {

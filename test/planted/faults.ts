@@ -3,6 +3,7 @@
 // as well.
 
 import type { CaseId } from '../../device-sim/attacks/catalogue.ts'
+import { API_FAULTS } from './faults-api.ts'
 import { ENROLLMENT_FAULTS } from './faults-enrollment.ts'
 import { MESSAGE_FAULTS } from './faults-messages.ts'
 
@@ -320,4 +321,5 @@ export const FAULTS: readonly Fault[] = [
   },
   ...MESSAGE_FAULTS,
   ...ENROLLMENT_FAULTS,
+  ...API_FAULTS,
 ]

@@ -2,7 +2,7 @@ import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, renameSy
 import { randomBytes } from 'node:crypto'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
-import type { DeviceId, TokenName } from '../../../src/core/ids.ts'
+import type { DeviceId, OperatorName, TokenName } from '../../../src/core/ids.ts'
 import { SallyportError } from '../../../src/core/errors.ts'
 import type { Registry } from '../../../src/core/registry.ts'
 import { openRegistry } from '../../../src/store/sqlite/registry.ts'
@@ -182,6 +182,7 @@ test('the schema refuses what the program would never write: a hand at the file'
   await fill(registry, 2)
   await registry.commit([{ kind: 'device-state', id: 'd1' as DeviceId, state: 'retired' }], [], [])
   await registry.commit([{ kind: 'token-added', token: { name: 'ABCDEFGH' as TokenName, proof: { kind: 'secret', sha256: '0'.repeat(64) }, target: { pattern: 'd*' }, register: false, groups: [], networks: [], approve: 'auto', usesMax: 1, uses: 0, createdAt: NOW, expiresAt: NOW + 1 } }], [], [])
+  await registry.commit([{ kind: 'operator-added', operator: { name: 'gone' as OperatorName, role: 'admin', createdAt: NOW } }, { kind: 'operator-revoked', name: 'gone' as OperatorName, at: NOW }], [], [])
   registry.close()
   const db = new DatabaseSync(dir.file('registry.db'))
   const refused: readonly (readonly [sql: string, why: RegExp])[] = [
@@ -193,7 +194,7 @@ test('the schema refuses what the program would never write: a hand at the file'
     ["UPDATE tokens SET proof = '{\"kind\":\"claim\"}'", /fixed/],
     ["UPDATE tokens SET proof_sha256 = '0'", /fixed/],
     ["UPDATE certificates SET through = 'ABCDEFGH' WHERE state <> 'revoked'", /fixed/],
-    ["INSERT INTO tokens SELECT 'HGFEDCBA', proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, '{\"kind\":\"friend\"}', NULL, NULL FROM tokens", /CHECK/],
+    ["INSERT INTO tokens SELECT 'HGFEDCBA', proof_sha256, target, register, groups, networks, approve, uses_max, uses, created_at, expires_at, revoked_at, '{\"kind\":\"friend\"}', NULL, NULL, NULL FROM tokens", /CHECK/],
     ["UPDATE certificates SET sha256 = NULL, state = 'planned' WHERE state = 'active'", /fixed|go back/],
     ["UPDATE feed SET change = '{}'", /not rewritten/],
     ["INSERT INTO feed VALUES (99, 1, '{}')", /no gaps/],
@@ -207,7 +208,15 @@ test('the schema refuses what the program would never write: a hand at the file'
     ["INSERT INTO devices VALUES ('x', 'default', '[]', '{}', 'active', 1, 1, NULL, 'abc')", /CHECK/],
     ["INSERT INTO devices SELECT 'x', 'default', '[]', '{}', 'active', 1, 1, NULL, spki_sha256 FROM certificates WHERE device IS NOT NULL LIMIT 1", /belongs to another/],
     ["UPDATE devices SET key_sha256 = printf('%064d', 1), revision = revision + 1 WHERE id = 'd0'", /fixed/],
-    ["INSERT INTO tokens VALUES ('AAAAAAAA', printf('%064d', 1), '{\"device\":\"d1\"}', 0, '[]', '[]', 'auto', 1, 0, 1, 2, NULL, '{\"kind\":\"secret\"}', NULL, 'd0')", /for its device/],
+    ["INSERT INTO tokens VALUES ('AAAAAAAA', printf('%064d', 1), '{\"device\":\"d1\"}', 0, '[]', '[]', 'auto', 1, 0, 1, 2, NULL, '{\"kind\":\"secret\"}', NULL, 'd0', NULL)", /for its device/],
+    ["UPDATE tokens SET tenant = 'acme'", /stays in its tenant/],
+    ["DELETE FROM operators", /revoked, not deleted/],
+    ["UPDATE operators SET name = 'root' WHERE name = 'operator'", /one name/],
+    ["UPDATE operators SET tenant = 'acme' WHERE name = 'operator'", /one tenant/],
+    ["UPDATE operators SET role = 'king' WHERE name = 'operator'", /CHECK/],
+    ["INSERT INTO operators VALUES ('', 'admin', NULL, 1, NULL)", /CHECK/],
+    ["UPDATE operators SET role = 'admin', revoked_at = NULL WHERE name = 'gone'", /stays so/],
+    ["INSERT INTO operator_certificates VALUES ('i', '40', 'nobody')", /FOREIGN KEY/],
   ]
   for (const [sql, why] of refused) expect(() => db.exec(sql), sql).toThrow(why)
   db.exec("UPDATE devices SET state = 'suspended', revision = revision + 1 WHERE id = 'd0'")
