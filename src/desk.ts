@@ -220,7 +220,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber }
+  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }
 
   /** Of a device it looks twice: a renewal that was on its way to the registry had been seen by nobody, and comes from what is revoked by now. */
   async function revoke(target: Target, reason: RevocationReason): Promise<Revocation> {
@@ -233,7 +233,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
 
   async function revokeSeen(target: Target, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
-      const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial)
+      const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial).filter(({ device }) => target.of === undefined || device === target.of)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
       if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
       const plan = planRevocation(records, reason, clock())

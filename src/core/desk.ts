@@ -159,7 +159,8 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   /** Who planned which certificate, in the order in which they did. */
   journal(query: JournalQuery): Promise<Page<JournalEntry>>
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
-  revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber }, reason: RevocationReason): Promise<Revocation>
+  /** `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. */
+  revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }, reason: RevocationReason): Promise<Revocation>
   /** In pages, each in force when it is committed; what a failure leaves over is done by asking again. */
   revokeMany(order: MassRevocation): Promise<MassRevoked>
   why(id: DeviceId): Promise<Why>

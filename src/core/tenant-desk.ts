@@ -64,9 +64,9 @@ export function limitToTenant(desk: Desk, tenant: TenantId): Desk {
     journal: async (query) => desk.journal({ ...query, tenant }),
     certificate: ownCertificate,
     revoke: async (target, reason) => {
-      if ('device' in target) await own(target.device)
-      else await ownCertificate(target.serial)
-      return desk.revoke(target, reason)
+      if ('device' in target) return desk.revoke({ device: await own(target.device) }, reason)
+      const { serial, device } = await ownCertificate(target.serial)
+      return desk.revoke(device === undefined ? { serial } : { serial, of: device }, reason)
     },
     why: async (id) => desk.why(await own(id)),
     detections: async () => {

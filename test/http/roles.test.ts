@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { AdminServer } from '../../src/http/admin.ts'
 import { ROUTES } from '../../src/http/routes.ts'
 import { enrollmentId } from '../../src/core/token.ts'
-import type { DeviceId, KeyHash, OperatorName, SerialNumber, TenantId, TokenName } from '../../src/core/ids.ts'
+import type { CaName, DeviceId, Fingerprint, KeyHash, OperatorName, SerialNumber, TenantId, TokenName } from '../../src/core/ids.ts'
 import { DEFAULT_TENANT } from '../../src/core/ids.ts'
 import { ROLES, type Role } from '../../src/core/operator.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
@@ -216,4 +216,14 @@ test('the last admin goes neither by its certificate, nor by its role, nor as an
   const admin = await alone.openAdmin()
   const statuses = await Promise.all([alone.operator, second].map(async (credential) => (await ask(admin.url, alone.root, { credential, path: '/v1/operators', method: 'POST', body: JSON.stringify({ name: fresh(), role: 'viewer', csr: csr() }) })).status))
   expect(statuses).toContain(201)
+})
+
+test('a serial number that two devices have is revoked for the own one alone', async () => {
+  const [mine, other] = [await targetOf(ACME), await targetOf(DEFAULT_TENANT)]
+  // As a CA of others could give it: the same number, another issuer, a device of another tenant. It sorts behind ours.
+  const twin = { issuer: 'zz-elsewhere' as CaName, serial: mine.serial, profile: 'device', device: other.device, state: 'active', spkiSha256: 'a'.repeat(64) as KeyHash, sha256: 'b'.repeat(64) as Fingerprint, notBefore: 0, notAfter: Date.now() + DAY_MS, createdAt: 0 } as const
+  await house.home.registry.commit([{ kind: 'certificate-observed', certificate: twin, der: new Uint8Array(4) }], [], [])
+  const answer = await ask(admin.url, house.root, { method: 'POST', path: '/v1/revocations', credential: await house.operatorAs('operator', ACME), body: JSON.stringify({ serial: mine.serial, reason: 'superseded' }) })
+  expect(answer.status).toBe(200)
+  expect(house.home.registry.certificatesBySerial(mine.serial).map(({ device, state }) => [device, state])).toEqual([[mine.device, 'revoked'], [other.device, 'active']])
 })
