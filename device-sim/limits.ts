@@ -23,6 +23,8 @@ export const SIM_LIMITS = {
   verdictMs: 5 * SECOND,
   /** A session whose device is revoked or suspended is cut within this (issue 2, promise 3). */
   kickMs: 1 * SECOND,
+  /** After this the audit log writes refusals of a device one by one again, which it counts when there are more than ten in a second. */
+  recordedAgainMs: 1_200,
   /** How long a subscriber is watched for what must not arrive, after a witness message has gone the same way. */
   witnessMs: 5 * SECOND,
   /** An audit record may be written behind the refusal; it is late after this. */

@@ -33,6 +33,8 @@ export const MQTT_LIMITS = {
   halfOpenMessages: 3_000,
   /** Q31: what a device sends that may send twenty a second, and one that nobody limits. */
   meteredMessages: 400,
+  /** What it posts over HTTPS besides: less than what it could with an account of its own. */
+  meteredPosts: 15,
   floodMessages: 5_000,
   /** Q32, Q33, Q34: messages of this size, far more than a server may keep for one device. */
   largePayloadBytes: 200 * 1_024,

@@ -19,6 +19,8 @@ export type Observed =
   /** `granted` is the code of the SUBACK, undefined when the connection was closed in its place. */
   | { readonly kind: 'subscribed'; readonly granted: number | undefined; readonly received: number }
   | { readonly kind: 'answered'; readonly status: number; readonly code: string | undefined; readonly recorded: number }
+  /** A message that was posted over HTTPS: how that was answered, and who heard it. */
+  | { readonly kind: 'posted'; readonly status: number; readonly code: string | undefined; readonly receivers: readonly string[] }
   /** A certificate came back: what it holds beyond the profile. */
   | { readonly kind: 'issued'; readonly surplus: readonly string[] }
   /** Many attempts at once. `refused` of `tried` ended without an answer, the slowest after `slowestMs`. */
@@ -42,6 +44,7 @@ export type Expected =
   | { readonly kind: 'publish-dropped'; readonly v5: readonly number[] }
   | { readonly kind: 'subscribe-refused' }
   | { readonly kind: 'http'; readonly statuses: readonly number[] }
+  | { readonly kind: 'post-refused'; readonly statuses: readonly number[] }
   | { readonly kind: 'http-or-dropped'; readonly statuses: readonly number[] }
   | { readonly kind: 'all-closed'; readonly withinMs: number }
   | { readonly kind: 'some-refused' }
@@ -74,6 +77,7 @@ export function agrees(expected: Expected, seen: Observed): boolean {
     case 'publish-dropped': return seen.kind === 'published' && seen.receivers.length === 0 && acknowledgedAsDenied(seen, expected.v5)
     case 'subscribe-refused': return seen.kind === 'subscribed' && seen.received === 0 && (seen.granted === undefined || seen.granted >= FAILURE_CODE)
     case 'http': return seen.kind === 'answered' && expected.statuses.includes(seen.status) && seen.recorded === 0
+    case 'post-refused': return seen.kind === 'posted' && expected.statuses.includes(seen.status) && seen.receivers.length === 0
     case 'http-or-dropped': return (seen.kind === 'issued' && seen.surplus.length === 0) || (seen.kind === 'answered' && expected.statuses.includes(seen.status) && seen.recorded === 0)
     case 'all-closed': return seen.kind === 'flood' && seen.tried > 0 && seen.refused === seen.tried && seen.slowestMs <= expected.withinMs
     case 'some-refused': return seen.kind === 'flood' && seen.refused > 0
@@ -96,6 +100,7 @@ export function describe(seen: Observed): string {
     case 'published': return `${seen.qos === 0 ? 'QoS 0' : `acknowledged ${hex(seen.acknowledged)}`}, ${seen.receivers.length === 0 ? 'not delivered' : `delivered to ${seen.receivers.join(', ')}`}`
     case 'subscribed': return `${seen.granted === undefined ? 'closed' : `SUBACK ${hex(seen.granted)}`}${seen.received === 0 ? '' : `, received ${seen.received}`}`
     case 'answered': return `HTTP ${seen.status}${seen.code === undefined ? '' : ` ${seen.code}`}${seen.recorded === 0 ? '' : `, ${seen.recorded} certificates recorded`}`
+    case 'posted': return `HTTP ${seen.status}${seen.code === undefined ? '' : ` ${seen.code}`}${seen.receivers.length === 0 ? '' : `, delivered to ${seen.receivers.join(', ')}`}`
     case 'issued': return seen.surplus.length === 0 ? 'issued by the profile alone' : `issued with ${seen.surplus.join(', ')}`
     case 'flood': return `${seen.refused} of ${seen.tried} refused, the slowest after ${seen.slowestMs.toFixed(0)} ms`
     case 'trap': return `${seen.bytes} bytes left the device${seen.complaint === undefined ? '' : ` (${seen.complaint})`}`

@@ -28,6 +28,7 @@ function byKind(expected: Expected, seen: Observed): string | undefined {
     case 'some-refused': return seen.kind === 'flood' ? 'How many connections are borne with, and for how long, is no promise of mutual TLS; whether others notice is judged.' : undefined
     case 'admitted':
     case 'http':
+    case 'post-refused':
     case 'http-or-dropped':
     case 'silent-device':
     case 'undisturbed': return undefined

@@ -68,7 +68,7 @@ export function openFeedDesk(ports: FeedDeskPorts, actor: Actor): FeedDesk {
     const similar = refusals.similar(shown)
     return {
       ...shown,
-      path: pathOf({ step: shown.step, reason: shown.reason, presented: shown.presented !== undefined }),
+      path: pathOf({ step: shown.step, reason: shown.reason, presented: shown.presented !== undefined, door: shown.door }),
       similar: {
         count: similar.reduce((sum, { count }) => sum + count, 0), first: similar.at(-1)?.at ?? shown.at, last: similar[0]?.at ?? shown.at,
         newest: similar.filter((each) => each.id !== id).slice(0, FEED_LIMITS.similarMax).map(({ id: number, at }) => ({ id: number, at })),

@@ -139,6 +139,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     audit: home.audit,
     clock: Date.now, log: say,
     trust: () => inForce.trust.devices,
+    enrolls: () => inForce.trust.enrollment,
     policy: () => policies.inForce().policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: openRouter(),
@@ -192,7 +193,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
     enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
-    audit: home.audit, log: say, trace: meters.trace,
+    desk: broker.desk, audit: home.audit, log: say, trace: meters.trace,
   })
   stack.defer(() => enroll.close())
   const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: say }))

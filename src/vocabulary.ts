@@ -9,7 +9,7 @@ export type Step = (typeof STEPS)[number]
 /**
  * One row of the reason table: how a refusal is answered on each wire and explained to a person.
  * `connack3` is the MQTT 3.1.1 CONNACK return code [MQTT-3.2.2-4]; `reason5` the MQTT 5 reason code, used in whichever
- * packet carries the refusal (CONNACK, PUBACK, PUBREC, SUBACK, DISCONNECT); `http` the status of an admin API answer.
+ * packet carries the refusal (CONNACK, PUBACK, PUBREC, SUBACK, DISCONNECT); `http` the status of an answer in HTTP, of the admin API and of publishing over HTTPS.
  * At steps `source` and `tls` nothing of this is sent: the connection is closed without one MQTT byte. Only a CONNECT that
  * was waiting while its CA went out of trust is answered. What stands before MQTT in a WebSocket is answered in HTTP.
  */
@@ -32,6 +32,8 @@ const tls = (sentence: string, fix: string) => row('tls', 5, 0x87, 401, sentence
 const certificate = (sentence: string, fix: string) => row('certificate', 5, 0x87, 403, sentence, fix)
 const registry = (sentence: string, fix: string) => row('registry', 5, 0x87, 403, sentence, fix)
 const policy = (reason5: number, sentence: string, fix: string) => row('policy', 5, reason5, 403, sentence, fix)
+/** For what HTTP has a better word for than 403: publishing over HTTPS says it. */
+const publish = (reason5: number, http: number, sentence: string, fix: string) => row('policy', 5, reason5, http, sentence, fix)
 const protocol = (reason5: number, sentence: string, fix: string) => row('protocol', 5, reason5, 400, sentence, fix)
 const enrollment = (http: number, sentence: string, fix: string) => row('enrollment', 5, 0x87, http, sentence, fix)
 const api = (http: number, sentence: string, fix: string) => row('api', 5, 0x87, http, sentence, fix)
@@ -96,6 +98,11 @@ export const REASONS = {
   'websocket-upgrade': row('connect', 5, 0x87, 400, 'The request was not the WebSocket upgrade that is served.', 'Use wss:// with the path of listen.websocket (/mqtt) and the subprotocol "mqtt".'),
   'websocket-origin': row('connect', 5, 0x87, 403, 'A web page whose origin is not listed asked for a connection.', 'If that page may connect, list its origin in listen.websocket.origins; otherwise find out what it does in that browser.'),
 
+  'publish-request': row('connect', 5, 0x87, 400, 'The request is not what publishing over HTTPS takes.', 'Compare it with docs/https-publish.md: POST /topics/TOPIC?qos=0 or 1, one request at a time over a connection.'),
+  'publish-origin': row('connect', 5, 0x87, 403, 'A web page asked to publish with the certificate of its browser.', 'A web page may not; let it use MQTT over WebSocket from a listed origin. If none of yours does: find out what it does in that browser.'),
+  'publish-busy': row('connect', 3, 0x89, 503, 'More messages are published over HTTPS at once than are worked off.', 'The device asks again after what Retry-After says; one that has much to say keeps its connection, or speaks MQTT.'),
+  'publish-throttled': row('connect', 3, 0x97, 429, 'The detection ladder slows this device down.', 'See why: sallyport detection list. The device asks again after what Retry-After says.'),
+
   'client-id-mismatch': row('connect', 2, 0x85, 403, 'The client id is not one that this device may use.', 'Use the device id, or the device id followed by ":" and a suffix, as client id.'),
   'client-id-invalid': row('connect', 2, 0x85, 400, 'The client id has characters that are not accepted, or is too long.', 'Use the device id, or the device id followed by ":" and a suffix, as client id.'),
   'client-id-empty': row('connect', 2, 0x85, 400, 'MQTT 3.1.1 does not allow an empty client id with a persistent session.', 'Set a client id or clean session.'),
@@ -111,20 +118,20 @@ export const REASONS = {
   'protocol-version': row('protocol', 1, 0x84, 400, 'The client speaks a protocol version that is not served.', 'Use MQTT 3.1.1 or MQTT 5.'),
   'protocol-error': protocol(0x82, 'The client broke the MQTT protocol.', 'Update the client library of the device.'),
   'malformed-packet': protocol(0x81, 'The client sent bytes that are not an MQTT packet.', 'Update the client library of the device.'),
-  'packet-too-large': protocol(0x95, 'A packet was larger than allowed.', 'Send smaller messages, or raise limits.packetBytesMax.'),
-  'quota-exceeded': protocol(0x97, 'The client exceeded a quota of its session.', 'Let the device use fewer subscriptions, or send slower.'),
+  'packet-too-large': row('protocol', 5, 0x95, 413, 'A packet was larger than allowed.', 'Send smaller messages, or raise limits.packetBytesMax.'),
+  'quota-exceeded': row('protocol', 5, 0x97, 429, 'The client exceeded a quota of its session.', 'Let the device use fewer subscriptions, or send slower.'),
   'receive-maximum': protocol(0x93, 'The client has more unacknowledged messages open than allowed.', 'Let the device honour the Receive Maximum of the CONNACK.'),
   'authentication-method': protocol(0x8c, 'Enhanced authentication is not offered: the certificate is the credential.', 'Connect without an authentication method.'),
 
-  'topic-invalid': policy(0x90, 'The topic name is not valid.', 'Topic names have no wildcards, no NUL, at most 64 levels and 512 bytes.'),
+  'topic-invalid': publish(0x90, 400, 'The topic name is not valid.', 'Topic names have no wildcards, no NUL, at most 64 levels and 512 bytes.'),
   'topic-reserved': policy(0x87, 'Topics that begin with $ are reserved.', 'Publish below a root of your own.'),
   'filter-invalid': policy(0x8f, 'The topic filter is not valid.', 'See the rules for + and # in the MQTT specification.'),
   'publish-not-granted': policy(0x87, 'No grant allows publishing to this topic.', 'Compare with: sallyport policy explain --device ID --publish TOPIC.'),
   'publish-denied': policy(0x87, 'A deny rule forbids publishing to this topic.', 'Change the deny rule that policy explain names.'),
   'publish-qos': policy(0x87, 'The grant does not allow this QoS.', 'Publish with a lower QoS, or raise qos in the grant.'),
   'publish-retain': policy(0x87, 'The grant does not allow retained messages.', 'Publish without retain, or set retain: true in the grant.'),
-  'publish-size': policy(0x87, 'The message is larger than the grant allows.', 'Send a smaller message, or raise maxBytes in the grant.'),
-  'publish-rate': policy(0x97, 'The device publishes more often than its grant allows.', 'Let the device send slower, or raise rate or burst in the grant.'),
+  'publish-size': publish(0x87, 413, 'The message is larger than the grant allows.', 'Send a smaller message, or raise maxBytes in the grant.'),
+  'publish-rate': publish(0x97, 429, 'The device publishes more often than its grant allows.', 'Let the device send slower, or raise rate or burst in the grant.'),
   'subscribe-not-granted': policy(0x87, 'No single grant contains this topic filter.', 'Subscribe to what one grant contains; compare with: sallyport policy explain --device ID --subscribe FILTER.'),
   'subscribe-denied': policy(0x87, 'A deny rule forbids this topic filter.', 'Change the deny rule that policy explain names.'),
   'share-not-granted': policy(0x87, 'The grant does not allow shared subscriptions of this share name.', 'Add the share name to share: [] in the grant.'),

@@ -5,7 +5,7 @@
 import type { DenyReason } from '../../src/vocabulary.ts'
 import type { Claim, Excuse, Expected } from '../oracle.ts'
 
-export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'server-side'
+export type Family = 'tls' | 'identity' | 'mqtt' | 'enrollment' | 'https' | 'server-side'
 /** What must be at hand for a case; without it the case is not run. */
 export type Need =
   | 'ca-key' | 'second-ca' | 'third-ca' | 'loopback-sources' | 'registry' | 'enrollment' | 'revocation' | 'audit' | 'ears' | 'starter-topics' | 'several-sessions' | 'intermediate' | 'floods' | 'server-process'

@@ -8,6 +8,8 @@ import { EST_RENEWAL_CASES } from './est-renewal.ts'
 import { EST_REQUEST_CASES } from './est-requests.ts'
 import { EST_TOKEN_CASES } from './est-tokens.ts'
 import { FLOOD_CASES } from './floods.ts'
+import { HTTPS_BODY_CASES } from './https-bodies.ts'
+import { HTTPS_CASES } from './https-posts.ts'
 import { IDENTITY_CASES } from './identity.ts'
 import { IDENTITY_NAME_CASES } from './identity-names.ts'
 import { IDENTITY_RECORD_CASES } from './identity-records.ts'
@@ -54,6 +56,8 @@ export const RUNNERS: Readonly<Record<CaseId, Runner>> = {
   ...EST_RENEWAL_CASES,
   ...EST_REQUEST_CASES,
   ...EST_HTTP_CASES,
+  ...HTTPS_CASES,
+  ...HTTPS_BODY_CASES,
   ...SERVER_SIDE_CASES,
   ...ON_PATH_CASES,
 }

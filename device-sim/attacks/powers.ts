@@ -27,7 +27,7 @@ const NEED_MISSING: Readonly<Record<Need, string>> = {
 }
 
 /** The need of a whole family. */
-const FAMILY_NEEDS: Readonly<Partial<Record<CatalogueRow['family'], readonly Need[]>>> = { enrollment: ['enrollment', 'registry'] }
+const FAMILY_NEEDS: Readonly<Partial<Record<CatalogueRow['family'], readonly Need[]>>> = { enrollment: ['enrollment', 'registry'], https: ['enrollment-door', 'enrollment', 'registry', 'ears', 'starter-topics'] }
 
 /** All that must be at hand for a case. */
 export function needsOf(row: CatalogueRow): readonly Need[] {

@@ -5,6 +5,7 @@ import { REASONS } from '../vocabulary.ts'
 import { BROKER_LIMITS } from '../limits.ts'
 import type { Source } from '../core/audit.ts'
 import type { Decision, Denied } from '../core/decision.ts'
+import type { PublishDesk } from '../core/https-publish.ts'
 import type { DeviceId } from '../core/ids.ts'
 import type { HeldFilter } from '../core/policy/narrowing.ts'
 import type { Change } from '../core/registry.ts'
@@ -27,6 +28,8 @@ export interface Broker {
   /** Of the WebSocket door, where there is one. */
   readonly websocket: Address | undefined
   readonly sessionCount: number
+  /** Publishes for devices that post their messages over HTTPS. */
+  readonly desk: PublishDesk
   /**
    * How many sessions a committed change of this certificate or device has closed, once their sockets are closed. The
    * closing itself begins with the change feed, before anybody asks.
@@ -132,6 +135,7 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   return {
     address: listener.address,
     websocket: websocket?.address,
+    desk: engine.desk,
     get sessionCount() {
       return sessions.size
     },

@@ -17,7 +17,7 @@ import type { CertificateRecord, RegistryView } from '../core/registry.ts'
 import { parseCertificate } from '../x509/certificate.ts'
 import type { Trust } from '../x509/chain.ts'
 import { presentedChain } from '../x509/presented.ts'
-import { presentedCertificate, reasonOfVerification, verificationFailure } from './tls-peer.ts'
+import { isPartialChain, presentedCertificate, reasonOfVerification, verificationFailure } from './tls-peer.ts'
 
 /** A peer that proved possession of the key of a certificate that was issued or is trusted by this organisation. */
 export interface Peer {
@@ -50,12 +50,18 @@ export function judgePeer(socket: TLSSocket, ports: PeerPorts): Decision<Peer> {
   const presented = presentedCertificate(socket)
   // A session without a certificate, as OpenSSL may resume one, is nobody.
   if (presented === undefined) return deny('tls-no-certificate', 'the session has no certificate')
-  const failure = verificationFailure(socket)
-  const leaf = presented.raw
+  return judgeShown(presented.raw, () => presentedChain(presented), verificationFailure(socket), ports)
+}
+
+/**
+ * The same for a peer that proved in another way that it holds the key of `leaf`: `chain` is what it showed, DER, leaf first, `failure` OpenSSL's
+ * verdict on it. A chain whose certificates were all verified here, up to a CA of others that is an anchor without being a root, needs none.
+ */
+export function judgeShown(leaf: Uint8Array, chain: () => readonly Uint8Array[], failure: string | undefined, ports: PeerPorts): Decision<Peer> {
   const sha256 = createHash('sha256').update(leaf).digest('hex') as Fingerprint
   const record = ports.view.certificateBySha256(sha256)
   if (failure === undefined && record !== undefined && isOwn(ports.trust().roleOf(record.issuer))) return judgeRecorded(record, leaf, sha256, ports)
-  return judgeUnrecorded(presentedChain(presented), sha256, failure, ports)
+  return judgeUnrecorded(chain(), sha256, failure, ports)
 }
 
 /** Where a handshake broke off at something that the client sent. */
@@ -99,10 +105,10 @@ function judgeRecorded(record: CertificateRecord, leaf: Uint8Array, sha256: Fing
 }
 
 function judgeUnrecorded(chain: readonly Uint8Array[], sha256: Fingerprint, failure: string | undefined, ports: PeerPorts): Decision<Peer> {
-  const judged = ports.trust().judge(chain, ports.clock())
+  const judged = ports.trust().judge(chain, ports.clock(), failure === undefined)
   if (!judged.allow) return judged
-  if (failure !== undefined) return deny(reasonOfVerification(failure), `OpenSSL: ${failure}`)
   const { leaf, issuer, tenant, role } = judged.value
+  if (failure !== undefined && !(role === 'trusted' && isPartialChain(failure))) return deny(reasonOfVerification(failure), `OpenSSL: ${failure}`)
   const serial = leaf.serial as SerialNumber
   if (role !== 'trusted') {
     // What is wrong with the certificate itself is named before what the registry does not know of it.

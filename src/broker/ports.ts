@@ -89,6 +89,8 @@ export interface BrokerPorts {
   readonly store: SessionStore
   /** The trust in force now. */
   readonly trust: () => Trust
+  /** The same with the CAs whose certificates enroll and open no other door: for whoever publishes with one to be told so. */
+  readonly enrolls?: () => Trust
   /** The policy in force now. */
   readonly policy: () => CompiledPolicy
   /**

@@ -69,6 +69,11 @@ export function reasonOfVerification(code: string): DenyReason {
   return VERDICTS[code] ?? 'tls-untrusted-issuer'
 }
 
+/** A chain that verified as far as it goes, and does not end in a root: node:https cannot be told that this may be. */
+export function isPartialChain(code: string): boolean {
+  return code === 'UNABLE_TO_GET_ISSUER_CERT' || code === 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY' || code === 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
+}
+
 /** Fragments of OpenSSL's error codes during a handshake, in the order in which they are tried. */
 const HANDSHAKE_FAILURES: readonly (readonly [string, DenyReason])[] = [
   ['PEER_DID_NOT_RETURN_A_CERTIFICATE', 'tls-no-certificate'],

@@ -68,6 +68,7 @@ function welcome(home: string, { mqtt, websocket, admin, console, enroll, pki, m
     `MQTT over mutual TLS  mqtts://${nameOf(mqtt.host)}:${mqtt.port}   (3.1.1 and 5${whereTo(mqtt.host)})`,
     ...(websocket === undefined ? [] : [`MQTT over WebSocket   wss://${nameOf(websocket.host)}:${websocket.port}${websocket.path}   (mutual TLS${whereTo(websocket.host)})`]),
     `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
+    `HTTPS publish         https://${nameOf(enroll.host)}:${enroll.port}/topics/`,
     `Admin API             ${admin.url}`,
     `Console               ${console.url}   (opens once, on this machine, within 10 minutes; a fresh link: npx sallyport console)`,
     `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,

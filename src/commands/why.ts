@@ -21,7 +21,7 @@ function lines({ device, refusals, detections }: Why): readonly string[] {
 }
 
 function ofRefusal(r: RefusalSeen): string {
-  const about = [r.claimed === true ? 'somebody who claimed to be this device' : undefined, r.topic === undefined ? undefined : `topic ${r.topic}`, r.clientId === undefined ? undefined : `client id ${r.clientId}`, r.source === undefined ? undefined : `from ${r.source}`, r.rule === undefined ? undefined : `rule ${r.rule}${r.ruleAt === undefined ? '' : ` at ${r.ruleAt}`}`, r.detail].filter((x) => x !== undefined)
+  const about = [r.claimed === true ? 'somebody who claimed to be this device' : undefined, r.topic === undefined ? undefined : `topic ${r.topic}`, r.clientId === undefined ? undefined : `client id ${r.clientId}`, r.source === undefined ? undefined : `from ${r.source}`, r.door === 'https-publish' ? 'published over HTTPS' : undefined, r.rule === undefined ? undefined : `rule ${r.rule}${r.ruleAt === undefined ? '' : ` at ${r.ruleAt}`}`, r.detail].filter((x) => x !== undefined)
   return `${r.sentence}${r.count === undefined ? '' : ` (${r.count} times)`}\n  step ${r.step}, reason ${r.reason}${about.length === 0 ? '' : `; ${about.join(', ')}`}\n  fix: ${r.fix}`
 }
 

@@ -28,6 +28,9 @@ export interface Source {
   readonly port: number
 }
 
+/** A way in that the audit log names beside MQTT: publishing over HTTPS. */
+export type Door = 'https-publish'
+
 /** What a peer presented, cut to printable text: facts for the operator, trusted by nobody. */
 export interface Presented {
   readonly subject?: string
@@ -69,6 +72,8 @@ export type AuditEvent =
       readonly claimed?: string
       readonly presented?: Presented
       readonly clientId?: string
+      /** Where it was not MQTT's door or the operators'. */
+      readonly door?: Door
       readonly topic?: string
       /** The policy rule that decided, and where it stands: "no-admin", "policy.yaml:12". */
       readonly rule?: string
@@ -77,13 +82,15 @@ export type AuditEvent =
   /** Refusals of one reason beyond the rate, as one counted record. It names the source, the device and the claimed name that all of them had. */
   | Common & { readonly kind: 'refusals-suppressed'; readonly step: Step; readonly reason: DenyReason; readonly source?: Source; readonly device?: DeviceId; readonly claimed?: string; readonly count: number }
   | Common & { readonly kind: 'admission'; readonly device: DeviceId; readonly clientId: string; readonly serial: SerialNumber; readonly issuer: CaName; readonly source: Source; readonly protocol: 3 | 4 | 5; readonly usernameIgnored?: true }
+  /** A connection over which a device publishes by HTTPS. */
+  | Common & { readonly kind: 'admission'; readonly device: DeviceId; readonly clientId: string; readonly serial: SerialNumber; readonly issuer: CaName; readonly source: Source; readonly door: Door }
   /** An absent session lost the oldest of its messages: its queue is full. */
   | Common & { readonly kind: 'messages-dropped'; readonly device: DeviceId; readonly clientId: string; readonly count: number }
   /** A change of what is granted took a subscription from a session, which may be away. The client is not told: MQTT has no word for it. */
   | Common & { readonly kind: 'subscription-lost'; readonly device: DeviceId; readonly clientId: string; readonly filter: string; readonly reason: DenyReason; readonly generation: number; readonly rule?: string; readonly ruleAt?: string }
   /** The same of one device beyond the rate, counted. */
   | Common & { readonly kind: 'subscriptions-lost'; readonly device: DeviceId; readonly count: number }
-  | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason }
+  | Common & { readonly kind: 'session-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly reason?: DenyReason; readonly door?: Door }
   /** The connection of an admitted session is gone, whoever ended it. */
   | Common & { readonly kind: 'connection-closed'; readonly device: DeviceId; readonly clientId: string; readonly because: string; readonly source: Source; readonly connectedMs: number }
   /** An operator ended this connection; its session is told of beside it. */

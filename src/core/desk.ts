@@ -77,6 +77,8 @@ export interface RefusalSeen {
   readonly topic?: string
   readonly rule?: string
   readonly ruleAt?: string
+  /** By which way in, where it was not MQTT: `https-publish`. */
+  readonly door?: string
   /** The peer only claimed to be this device: its certificate is not one of ours. */
   readonly claimed?: true
   /** It stands for this many of one reason that were counted, not written. */

@@ -89,6 +89,8 @@ export interface RefusalShown {
   readonly claimed?: string
   readonly address?: string
   readonly port?: number
+  /** The way in, where it was not MQTT. */
+  readonly door?: string
   readonly clientId?: string
   readonly topic?: string
   readonly rule?: string

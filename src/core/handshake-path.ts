@@ -70,11 +70,13 @@ export interface PathFacts {
   readonly reason: DenyReason
   /** The peer had shown a certificate by then, as far as the record says. */
   readonly presented: boolean
+  /** It did not come by MQTT: there was no CONNECT. */
+  readonly door?: string | undefined
 }
 
-export function pathOf({ step, reason, presented }: PathFacts): readonly PathStep[] {
+export function pathOf({ step, reason, presented, door }: PathFacts): readonly PathStep[] {
   const check = (name: keyof typeof CHECKS, state: PathState): PathStep => ({ name, title: CHECKS[name], state })
-  const behind: readonly (keyof typeof CHECKS)[] = BEHIND[step]
+  const behind = BEHIND[step].filter((name) => door === undefined || name !== 'connect' || step === 'connect')
   if (step === 'source') return [check('source', 'stopped'), ...HANDSHAKE.map(([name, title]): PathStep => ({ name, title, state: 'not-reached' })), ...behind.map((name) => check(name, 'not-reached'))]
   if (step === 'tls') {
     const span = STOPS[reason]?.[presented ? 'shown' : 'hidden'] ?? OF_CHAIN

@@ -7,7 +7,7 @@ export interface Traffic {
   /** Connections whose handshake was completed, with a peer that may go on to CONNECT; and those of them that are closed. */
   opened: number
   closed: number
-  /** PUBLISH packets that were allowed, by QoS. */
+  /** Messages that were allowed, by QoS: PUBLISH packets, and those that were posted over HTTPS. */
   readonly received: [number, number, number]
   /** PUBLISH packets written to clients, by QoS. */
   readonly sent: [number, number, number]

@@ -5,8 +5,10 @@ import { createSecureContext } from 'node:tls'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SallyportError } from '../core/errors.ts'
+import type { PublishDesk } from '../core/https-publish.ts'
 import type { Trace } from '../core/trace.ts'
 import { DOOR_LIMITS } from '../enrollment-limits.ts'
+import { openAsked } from './publish/asked.ts'
 import type { EnrollServer, EnrollServerPorts, EnrollTls } from './server.ts'
 import { fromFailure, toFailure, type Facts, type FromThread, type Question, type ThreadStart, type ToThread } from './wire.ts'
 
@@ -22,14 +24,16 @@ export type Begin = (start: ThreadStart) => Worker
 
 const begun: Begin = (start) => new Worker(new URL('thread.ts', import.meta.url), { name: 'enroll', workerData: start, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
 
-export interface EnrollDoorPorts extends Omit<EnrollServerPorts, 'clock'> {
+export interface EnrollDoorPorts extends Omit<EnrollServerPorts, 'clock' | 'publish'> {
+  /** Publishes what is posted. Absent: nothing is. */
+  readonly desk?: PublishDesk
   /** Hears of each request that was decided. */
   readonly trace?: Trace
 }
 
 /** Opens the port. Failure: 'port-in-use'. The clock of the door itself is that of the machine. */
-export async function openEnrollDoor({ listen, tls, enrollments, audit, log, trace }: EnrollDoorPorts, begin: Begin = begun): Promise<EnrollDoor> {
-  const factsNow = (): Facts => ({ caCertificates: enrollments.caCertificates(), labels: enrollments.labels(), rules: enrollments.rules() })
+export async function openEnrollDoor({ listen, tls, enrollments, desk, audit, log, trace }: EnrollDoorPorts, begin: Begin = begun): Promise<EnrollDoor> {
+  const factsNow = (): Facts => ({ caCertificates: enrollments.caCertificates(), labels: enrollments.labels(), rules: enrollments.rules(), packetBytesMax: desk?.packetBytesMax })
   const refreshed = new Map<number, () => void>()
   const closing = new AbortController()
   let [inForce, lastRefresh] = [tls, 0]
@@ -60,8 +64,15 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log, tra
     }
   }
 
+  const asked = openAsked(desk, log)
+  desk?.onEnd((caller) => send(worker, { kind: 'end', caller }))
+
   function hear(worker: Worker, message: FromThread): void {
     switch (message.kind) {
+      case 'introduce':
+      case 'post':
+      case 'gone':
+        return void asked(message, (answer) => send(worker, answer))
       case 'question':
         return void answer(worker, message.id, message.question)
       case 'events':
@@ -107,6 +118,7 @@ export async function openEnrollDoor({ listen, tls, enrollments, audit, log, tra
     for (;;) {
       // What it failed of is another event, and logged.
       await new Promise((resolve) => worker.once('exit', resolve))
+      desk?.allGone()
       while (!closing.signal.aborted && !(await restarted())) await delay(DOOR_LIMITS.restartMs)
       if (closing.signal.aborted) return
     }

@@ -1,5 +1,5 @@
-// The enrollment door: HTTPS to whoever comes, with a client certificate or without. Everything that costs something comes after a
-// bound: connections, handshakes, headers, bodies, requests of one address. It knows HTTP; what is answered is the business of est.ts.
+// The door of HTTPS, for enrollment and for publishing: to whoever comes, with a client certificate or without. Everything that costs something comes after a
+// bound: connections, handshakes, headers, bodies, requests of one address. It knows HTTP; what is answered is the business of est.ts and publish/.
 
 import { constants } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -10,6 +10,7 @@ import { REASONS } from '../vocabulary.ts'
 import type { Source } from '../core/audit.ts'
 import { deny, type Denied } from '../core/decision.ts'
 import { SallyportError } from '../core/errors.ts'
+import type { Caller, CallerId } from '../core/https-publish.ts'
 import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink } from '../core/registry.ts'
 import { sourceAddress } from '../core/source.ts'
@@ -21,6 +22,10 @@ import { refusal, type EstAnswer } from './answer.ts'
 import { bindingOf } from './channel-binding.ts'
 import { answerEst, operationOf, type Enrollments } from './est.ts'
 import { openGuesses } from './guesses.ts'
+import { problem } from './publish/answer.ts'
+import { openPublishDoor, type PublishAsked, type PublishPorts } from './publish/door.ts'
+import { isPublish } from './publish/request.ts'
+import { bodyOf } from './request-body.ts'
 
 export interface EnrollTls {
   readonly key: string
@@ -33,6 +38,8 @@ export interface EnrollServerPorts {
   readonly listen: { readonly host: string; readonly port: number }
   readonly tls: EnrollTls
   readonly enrollments: Enrollments
+  /** Who publishes what is posted. Absent: nothing is, and there is no such path. */
+  readonly publish?: Omit<PublishPorts, 'refused'>
   readonly audit: AuditSink
   readonly clock: () => EpochMs
   readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
@@ -43,6 +50,12 @@ export interface EnrollServer {
   /** Gets a new certificate ready; nothing fails once the way to put it in force is made. */
   prepare(tls: EnrollTls): () => void
   close(): Promise<void>
+}
+
+/** On its own thread. */
+export interface DoorServer extends EnrollServer {
+  /** Closes the connection of a caller that may publish no longer. */
+  end(caller: CallerId): void
 }
 
 const TLS_OPTIONS = {
@@ -57,6 +70,9 @@ const TLS_OPTIONS = {
 
 interface Asked {
   readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** The client sends its body when it is told to: RFC 9110 §10.1.1. */
+  readonly continues: boolean
   readonly socket: TLSSocket
   readonly source: Source
 }
@@ -65,13 +81,15 @@ const RATE = { perSecond: ENROLL_LIMITS.sourcePerSecond, burst: ENROLL_LIMITS.so
 const CONNECTION_RATE = { perSecond: ENROLL_LIMITS.connectionsPerSecond, burst: ENROLL_LIMITS.connectionsBurst }
 
 /** Opens the port. Failure: 'port-in-use'. */
-export async function openEnrollServer(ports: EnrollServerPorts): Promise<EnrollServer> {
+export async function openEnrollServer(ports: EnrollServerPorts): Promise<DoorServer> {
   const guesses = openGuesses()
   const withinRate = openSourceRates(RATE, ENROLL_LIMITS.sourcesRememberedMax)
   const mayConnect = openSourceRates(CONNECTION_RATE, ENROLL_LIMITS.sourcesRememberedMax)
   const context = ({ key, cert, anchors }: EnrollTls): { key: string; cert: string; ca: string[] } => ({ key, cert, ca: [...anchors] })
   const server = createServer({
     ...TLS_OPTIONS, ...context(ports.tls),
+    // A client that asks for HTTP/1.0 by name would be turned away in its handshake.
+    ALPNProtocols: ['http/1.1', 'http/1.0'],
     handshakeTimeout: ENROLL_LIMITS.handshakeMs,
     headersTimeout: ENROLL_LIMITS.requestMs, requestTimeout: ENROLL_LIMITS.requestMs, keepAliveTimeout: ENROLL_LIMITS.idleMs, connectionsCheckingInterval: 1_000,
     maxHeaderSize: ENROLL_LIMITS.headerBytesMax,
@@ -96,25 +114,29 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? '408 Request Timeout' : '400 Bad Request'
     socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
   })
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response))
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => void serve(request, response, false))
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => void serve(request, response, true))
   /** Connections with a request that is not answered. One that sends the next before would have us hold the bodies of as many as it likes. */
   const answering = new WeakSet<Socket>()
 
-  async function serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const publishing = ports.publish && openPublishDoor({ ...ports.publish, refused: (asked, denied, caller) => record(asked, denied, undefined, caller) })
+
+  async function serve(request: IncomingMessage, response: ServerResponse, continues: boolean): Promise<void> {
     // Of a request whose connection is gone there is no socket to ask any more.
     const socket = request.socket as TLSSocket
-    const asked: Asked = { request, socket, source: sourceOf(socket) }
+    const asked: Asked = { request, response, continues, socket, source: sourceOf(socket) }
+    const publishes = publishing !== undefined && isPublish(request.url ?? '')
     if (answering.has(socket)) {
-      record(asked, { allow: false, reason: 'enrollment-rate', detail: 'several requests at once over one connection' }, undefined)
+      record(asked, deny(publishes ? 'publish-request' : 'enrollment-rate', 'several requests at once over one connection'), undefined)
       return void socket.destroy()
     }
     answering.add(socket)
     try {
-      send(asked, response, await answer(asked))
+      send(asked, publishes ? await publishing.answer(known(asked)) : await answer(asked))
     } catch (error) {
       if (socket.destroyed) return
-      ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, 'an enrollment failed')
-      send(asked, response, refusal(deny('issuance-unavailable')))
+      ports.log('error', { error: error instanceof Error ? error.message : 'unknown' }, publishes ? 'a message could not be published over HTTPS' : 'an enrollment failed')
+      send(asked, publishes ? problem(deny('store-unavailable')) : refusal(deny('issuance-unavailable')))
     }
   }
 
@@ -129,32 +151,36 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
     return chain
   }
 
-  async function answer({ request, socket, source }: Asked): Promise<EstAnswer> {
+  const known = (asked: Asked): PublishAsked => ({ ...asked, chain: chainOf(asked.socket), withinRate: () => withinRate(asked.source.address, ports.clock()) })
+
+  async function answer({ request, response, continues, socket, source }: Asked): Promise<EstAnswer> {
     if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { Connection: 'close' } })
     const { method = '', url = '' } = request
     // A target may be a whole URL, as for a proxy. RFC 9112 §3.2.2.
     const path = url.replace(/^https:\/\/[^/?#]+/i, '')
     // What nobody serves has no body that anybody reads.
-    const body = operationOf(method, path, ports.enrollments).allow ? await bodyOf(request) : Buffer.alloc(0)
+    const serves = operationOf(method, path, ports.enrollments).allow
+    if (continues && serves) response.writeContinue()
+    const body = serves ? await bodyOf(request, ENROLL_LIMITS.bodyBytesMax) : Buffer.alloc(0)
     if (body === undefined) return refusal(deny('csr-malformed', `a body of more than ${ENROLL_LIMITS.bodyBytesMax} bytes`), { status: 413, headers: { Connection: 'close' } })
     const { authorization, 'user-agent': userAgent } = request.headers
     return answerEst({ method, path, body, source, authorization, userAgent, chain: chainOf(socket), binding: () => bindingOf(socket) }, { enrollments: ports.enrollments, guesses, clock: ports.clock })
   }
 
-  function send(asked: Asked, response: ServerResponse, { status, headers, body, denied, claimed, failure }: EstAnswer): void {
+  function send(asked: Asked, { status, headers, body, denied, claimed, failure }: EstAnswer): void {
     if (failure !== undefined) ports.log('error', { error: failure }, 'an enrollment failed')
     if (denied !== undefined && denied.reason !== 'enrollment-pending') record(asked, denied, claimed)
     answering.delete(asked.socket)
     // Content-Length always: strongSwan does not read a chunked answer.
-    response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })
-    response.end(body)
+    asked.response.writeHead(status, { ...headers, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff', 'Content-Length': String(Buffer.byteLength(body)) })
+    asked.response.end(body)
   }
 
-  function record({ request: { method, url }, socket, source }: Asked, { reason, detail }: Denied, claimed: string | undefined): void {
+  function record({ request: { method, url }, socket, source }: Pick<Asked, 'request' | 'socket' | 'source'>, { reason, detail }: Denied, claimed: string | undefined, caller?: Caller): void {
     const text = `${method ?? ''} ${url ?? ''}${detail === undefined ? '' : `: ${detail}`}`
     const [leaf] = chains.get(socket) ?? []
     const { presented } = presentedFacts(leaf)
-    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }), ...(presented === undefined ? {} : { presented }) })
+    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, ...(isPublish(url ?? '') ? { door: 'https-publish' as const } : {}), ...(caller === undefined ? {} : { device: caller.device }), detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }), ...(presented === undefined ? {} : { presented }) })
   }
 
   await listening(server, ports.listen)
@@ -166,6 +192,7 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
       createSecureContext(fresh) // Throws before anything is given up.
       return () => server.setSecureContext(fresh)
     },
+    end: (caller) => publishing?.end(caller),
     async close() {
       const closed = new Promise((resolve) => server.close(resolve))
       for (const socket of sockets) socket.destroy()
@@ -175,24 +202,6 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<Enroll
 }
 
 const sourceOf = ({ remoteAddress, remotePort }: Socket): Source => ({ address: sourceAddress(remoteAddress), port: remotePort ?? 0 })
-
-/** Undefined when there is more of it than is read. What is left stays where it is: to destroy the request would be to destroy the way to answer. */
-function bodyOf(request: IncomingMessage): Promise<Buffer | undefined> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = []
-    let length = 0
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length
-      chunks.push(chunk)
-      if (length <= ENROLL_LIMITS.bodyBytesMax) return
-      request.pause().removeAllListeners('data')
-      resolve(undefined)
-    })
-    request.once('end', () => resolve(Buffer.concat(chunks)))
-    request.once('error', reject)
-    request.once('close', () => reject(new Error('the request ended before its body did')))
-  })
-}
 
 function listening(server: ReturnType<typeof createServer>, { host, port }: EnrollServerPorts['listen']): Promise<void> {
   return new Promise((resolve, reject) => {

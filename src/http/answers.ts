@@ -68,6 +68,8 @@ const refusal = z.strictObject({
   topic: z.string().exactOptional(),
   rule: z.string().exactOptional(),
   ruleAt: z.string().exactOptional(),
+  /** By which way in, where it was not MQTT. */
+  door: z.string().exactOptional(),
   claimed: z.literal(true).exactOptional(),
   count: aCount.exactOptional(),
 }).meta({ id: 'Refusal' })

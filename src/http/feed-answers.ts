@@ -27,7 +27,7 @@ const refusalFields = {
   id: z.number().int().meta({ description: 'Its number in the audit log.' }),
   at: anInstant, step: z.enum(STEPS), reason: aReason, sentence: z.string(), fix: z.string(), detail: z.string().exactOptional(),
   device: z.string().exactOptional(), claimed: z.string().exactOptional().meta({ description: 'A name that nothing vouches for.' }),
-  address: z.string().exactOptional(), port: z.number().int().exactOptional(), clientId: z.string().exactOptional(), topic: z.string().exactOptional(),
+  address: z.string().exactOptional(), port: z.number().int().exactOptional(), door: z.string().exactOptional(), clientId: z.string().exactOptional(), topic: z.string().exactOptional(),
   rule: z.string().exactOptional(), ruleAt: z.string().exactOptional(),
   presented: z.strictObject({ subject: z.string().exactOptional(), issuer: z.string().exactOptional(), serial: z.string().exactOptional(), sha256: z.string().exactOptional(), notAfter: anInstant.exactOptional() }).exactOptional(),
   count: aCount.meta({ description: 'How many it stands for: beyond a rate they are counted, not written.' }),

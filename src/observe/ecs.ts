@@ -117,6 +117,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     },
     x509: serial === undefined && issuer === undefined ? undefined : known({ serial_number: serial, issuer: issuer === undefined ? undefined : { common_name: issuer } }),
     mqtt: text('clientId') === undefined && text('topic') === undefined && field('protocol') === undefined ? undefined : known({ client_id: text('clientId'), topic: text('topic'), filter: text('filter'), protocol_version: field('protocol'), username_ignored: field('usernameIgnored') }),
+    network: text('door') === undefined ? undefined : { protocol: text('door') },
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), operator: text('operator'), role: text('role'), tenant: text('tenant'), enrollment: text('enrollment'),
       profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), session: text('session'), generation: field('generation'),
@@ -161,7 +162,7 @@ export function refusalShownOf(record: AuditRecord, id: number): RefusalShown | 
     detail: textIn(event, 'action') === 'subscription-lost' ? `it was subscribed to, until policy generation ${String(detail?.['generation'])}` : textIn(detail, 'text'),
     device: textIn(inside(record, 'device'), 'id'), claimed: textIn(detail, 'claimed'),
     address: textIn(source, 'ip'), port: typeof source?.['port'] === 'number' ? source['port'] : undefined,
-    clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic') ?? textIn(mqtt, 'filter'),
+    door: textIn(inside(record, 'network'), 'protocol'), clientId: textIn(mqtt, 'client_id'), topic: textIn(mqtt, 'topic') ?? textIn(mqtt, 'filter'),
     rule: textIn(rule, 'name'), ruleAt: textIn(rule, 'reference'),
     presented: presentedIn(record),
     count: typeof detail?.['count'] === 'number' ? detail['count'] : 1,

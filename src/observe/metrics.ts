@@ -112,9 +112,10 @@ function countEvent(event: AuditEvent, add: (name: MetricName, labels?: Labels, 
     case 'refusal':
       return add('sallyport_refusals_total', { step: event.step, reason: event.reason })
     case 'admission':
-      return add('sallyport_connects_total', { protocol: PROTOCOLS[event.protocol] })
+      return add('sallyport_connects_total', { protocol: 'door' in event ? 'https' : PROTOCOLS[event.protocol] })
     case 'session-closed':
-      return add('sallyport_sessions_ended_total', { reason: event.reason ?? 'other' })
+      // Of publishing over HTTPS there are connections, and no sessions.
+      return event.door === undefined ? add('sallyport_sessions_ended_total', { reason: event.reason ?? 'other' }) : undefined
     case 'subscription-lost':
       return add('sallyport_subscriptions_lost_total')
     case 'subscriptions-lost':

@@ -32,8 +32,11 @@ interface Path {
 }
 
 export interface Trust {
-  /** `presented` is DER, leaf first. Reasons: those of steps tls and certificate. */
-  judge(presented: readonly Uint8Array[], now: EpochMs): Decision<Path>
+  /**
+   * `presented` is DER, leaf first. Reasons: those of steps tls and certificate. `isVerified`: OpenSSL has found a path, by certificates that Node's
+   * HTTPS server keeps to itself where it did; those of ours stand in for them.
+   */
+  judge(presented: readonly Uint8Array[], now: EpochMs, isVerified?: boolean): Decision<Path>
   /** May the CA of this name speak for this device? Reason: certificate-name-constraints. */
   judgeId(ca: CaName, device: string): Decision<void>
   /** What the CA of this name is to us; undefined when it is not, or no longer, trusted. */
@@ -125,7 +128,7 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
     return isLeaf && isNamedBy(child, child) ? deny('tls-self-signed') : deny('tls-untrusted-issuer')
   }
 
-  function judge(presented: readonly Uint8Array[], now: EpochMs): Decision<Path> {
+  function judge(presented: readonly Uint8Array[], now: EpochMs, isVerified = false): Decision<Path> {
     if (presented.length === 0) return deny('tls-no-certificate')
     if (presented.length > X509_LIMITS.chainLengthMax) return deny('certificate-chain-too-long', `${presented.length} certificates`)
     const links: Link[] = []
@@ -136,6 +139,7 @@ export function openTrust(cas: readonly TrustedCa[]): Trust {
     }
     const [leaf, ...pool] = links
     if (leaf === undefined) return deny('tls-no-certificate')
+    if (isVerified && pool.length === 0) pool.push(...known.filter(({ ca }) => ca?.role === 'issuing'))
     const anchor = known.find((k) => k.facts.sha256 === leaf.facts.sha256)
     if (anchor !== undefined) return deny('certificate-is-ca', anchor.ca?.name)
     const path = climb(leaf, pool, [leaf])

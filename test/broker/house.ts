@@ -66,6 +66,9 @@ export interface House extends AsyncDisposable {
   /** The detection ladder, which watches nobody until a test says otherwise. */
   readonly watch: Watch
   material(change?: Partial<TlsMaterial>): TlsMaterial
+  /** The audit log and the log of the program, for a door beside the broker's. */
+  readonly audit: AuditSink
+  readonly log: (level: string, facts: object, message: string) => void
   /** The time of the broker. */
   clock(): number
   /** Other rules for the ladder, as a reload has them: the defaults, but for these. */
@@ -76,13 +79,17 @@ export interface House extends AsyncDisposable {
   rest(ms?: number): void
   policy(yaml: string): void
   trustAlso(name: string, der: Uint8Array): void
+  /** A CA whose certificates enroll, and open no other door. */
+  enrollsBy(name: string, der: Uint8Array): void
   /** Binds the issuing CA to these device ids, for the door alone. */
   bind(ids: readonly string[] | undefined): void
   /** Takes a CA out of trust, as a reload does. */
   distrust(name: string): void
   device(id: string, group?: string): Promise<Identity>
-  /** A second certificate for a device that is registered. */
-  certify(id: string): Promise<Identity>
+  /** A certificate for another purpose than connecting a device. */
+  other(profile: 'operator' | 'claim'): Promise<Identity>
+  /** A second certificate for a device that is registered; `issued`: it waits for its first use. */
+  certify(id: string, state?: 'issued' | 'active'): Promise<Identity>
   /** Puts a forged certificate of the issuing CA into the registry, as if it had been issued. */
   recordAs(der: Uint8Array, device: string): Promise<void>
   state(id: string, state: DeviceState): Promise<void>
@@ -154,6 +161,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
   const logged: string[] = []
   const waiting = new Set<() => void>()
   const foreign: Pick<CaRecord, 'name' | 'role' | 'tenant' | 'der'>[] = []
+  const enrolling: typeof foreign = []
   let ahead = 0
   let policy = options.policy === '' ? EMPTY_POLICY : compile(options.policy ?? HOUSE_POLICY)
   let trust: Trust = openTrust(home.registry.cas())
@@ -188,6 +196,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     view: home.view, clock,
     audit, log,
     trust: () => trust,
+    enrolls: () => openTrust([...home.registry.cas(), ...foreign, ...enrolling]),
     policy: () => policy,
     certificateDer: (issuer, serial) => home.registry.certificateDer(issuer, serial),
     router: (router = openRouter()),
@@ -228,7 +237,7 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
     })
 
   const house: House = {
-    home, organisation, root, traffic, events, logged, material, heard, clock,
+    home, organisation, root, traffic, events, logged, material, heard, clock, audit, log,
     get broker() {
       return broker
     },
@@ -261,6 +270,9 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
       trust = openTrust([...home.registry.cas(), ...foreign])
       broker.prepareTls(material())()
     },
+    enrollsBy(name, der) {
+      enrolling.push({ name: name as CaName, role: 'trusted', tenant: DEFAULT_TENANT, der })
+    },
     bind(ids) {
       trust = openTrust([...home.registry.cas().map((ca) => (ca.role === 'issuing' ? { ...ca, ids } : ca)), ...foreign])
       broker.regrant()
@@ -275,9 +287,15 @@ export async function openHouse(options: HouseOptions = {}): Promise<House> {
       await commit([{ kind: 'device-added', device: { id: id as DeviceId, tenant: DEFAULT_TENANT, groups: [group as GroupName], attributes: {}, state: 'active', createdAt: Date.now(), revision: 1 } }], [], [])
       return house.certify(id)
     },
-    async certify(id) {
+    async other(profile) {
       const key = newKey()
-      const issued = await organisation.authority.issue({ profile: 'device', commonName: id, device: id as DeviceId, spki: spkiOf(key) }, { kind: 'local' })
+      const issued = await organisation.authority.issue({ profile, commonName: `an-${profile}`, spki: spkiOf(key), subjectAltNames: [] }, { kind: 'local' })
+      if (!issued.allow) throw new Error(issued.reason)
+      return { id: `an-${profile}`, cert: encodePem('CERTIFICATE', issued.value.der) + issuingPem, key: pemOf(key), serial: issued.value.record.serial }
+    },
+    async certify(id, state = 'active') {
+      const key = newKey()
+      const issued = await organisation.authority.issue({ profile: 'device', commonName: id, device: id as DeviceId, spki: spkiOf(key), state }, { kind: 'local' })
       if (!issued.allow) throw new Error(issued.reason)
       return { id, cert: encodePem('CERTIFICATE', issued.value.der) + issuingPem, key: pemOf(key), serial: issued.value.record.serial }
     },

@@ -54,6 +54,11 @@ describe('our own checks', () => {
     expect(where(path('publish-denied'), 'passed').slice(-3)).toEqual(['certificate', 'registry', 'connect'])
     expect(where(path('publish-denied'), 'stopped')).toEqual(['policy'])
   })
+  test('who published over HTTPS has sent no CONNECT', () => {
+    const steps = pathOf({ step: 'policy', reason: 'publish-denied', presented: false, door: 'https-publish' })
+    expect(where(steps, 'passed').slice(-2)).toEqual(['certificate', 'registry'])
+    expect([where(steps, 'stopped'), steps.some(({ name }) => name === 'connect')]).toEqual([['policy'], false])
+  })
   test('at a door that asks not everybody for a certificate, what is not known is not said', () => {
     expect(where(path('token-unknown'), 'unknown')).toEqual(SEVEN.slice(3))
     expect(where(path('token-unknown', true), 'unknown')).toEqual([])

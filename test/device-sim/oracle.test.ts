@@ -39,6 +39,11 @@ const TABLE: Readonly<Record<Expected['kind'], Row>> = {
   },
   'subscribe-refused': { expected: { kind: 'subscribe-refused' }, fits: [suback(0x80), suback(0x87), suback(undefined)], not: [suback(0), suback(2), suback(0x80, 1), suback(undefined, 1), admitted] },
   http: { expected: { kind: 'http', statuses: [400] }, fits: [answered({})], not: [answered({ status: 403 }), answered({ status: 200 }), answered({ recorded: 1 }), { kind: 'issued', surplus: [] }] },
+  'post-refused': {
+    expected: { kind: 'post-refused', statuses: [403] },
+    fits: [{ kind: 'posted', status: 403, code: 'publish-not-granted', receivers: [] }],
+    not: [{ kind: 'posted', status: 200, code: undefined, receivers: [] }, { kind: 'posted', status: 403, code: 'publish-not-granted', receivers: ['the backend'] }, answered({ status: 403 })],
+  },
   'http-or-dropped': {
     expected: { kind: 'http-or-dropped', statuses: [400] },
     fits: [answered({}), { kind: 'issued', surplus: [] }],

@@ -30,6 +30,7 @@ const TABLE: Readonly<Record<Expected['kind'], Row>> = {
   'publish-dropped': { expected: { kind: 'publish-dropped', v5: [0x87] }, kept: [published(0), published(undefined), cut(1)], hole: [published(0, 'the backend'), published(0x87, 'the backend'), open] },
   'subscribe-refused': { expected: { kind: 'subscribe-refused' }, kept: [suback(0)], hole: [suback(1), open] },
   http: { expected: { kind: 'http', statuses: [400] }, kept: [], hole: [{ kind: 'answered', status: 200, code: undefined, recorded: 0 }] },
+  'post-refused': { expected: { kind: 'post-refused', statuses: [403] }, kept: [], hole: [{ kind: 'posted', status: 200, code: undefined, receivers: [] }] },
   'http-or-dropped': { expected: { kind: 'http-or-dropped', statuses: [400] }, kept: [], hole: [{ kind: 'issued', surplus: ['CA:TRUE'] }] },
   'all-closed': { expected: { kind: 'all-closed', withinMs: 1 }, kept: [flood], hole: [open] },
   'some-refused': { expected: { kind: 'some-refused' }, kept: [flood], hole: [open] },

@@ -28,7 +28,7 @@ export const ENROLLMENT_FAULTS: readonly Fault[] = [
   },
   {
     id: 'body-unbounded', side: 'ca', cases: ['E12'],
-    edits: [{ file: 'src/enroll/server.ts', find: 'if (length <= ENROLL_LIMITS.bodyBytesMax) return', replace: 'if (length > 0) return' }],
+    edits: [{ file: 'src/enroll/request-body.ts', find: 'if (length <= bytesMax) return', replace: 'if (length > 0) return' }],
   },
   {
     id: 'revoked-renews', side: 'ca', cases: ['E18'],

@@ -5,6 +5,7 @@
 import type { CaseId } from '../../device-sim/attacks/catalogue.ts'
 import { API_FAULTS } from './faults-api.ts'
 import { ENROLLMENT_FAULTS } from './faults-enrollment.ts'
+import { HTTPS_FAULTS } from './faults-https.ts'
 import { MESSAGE_FAULTS } from './faults-messages.ts'
 
 export interface Edit {
@@ -321,5 +322,6 @@ export const FAULTS: readonly Fault[] = [
   },
   ...MESSAGE_FAULTS,
   ...ENROLLMENT_FAULTS,
+  ...HTTPS_FAULTS,
   ...API_FAULTS,
 ]

@@ -3,18 +3,16 @@
 // asked before a client without a client id is judged.
 
 import { randomUUID } from 'node:crypto'
-import { BROKER_LIMITS } from '../../limits.ts'
-import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import { admit, judgeStanding, type Admitted, type WillFacts } from '../../core/admission.ts'
 import { allow, deny, type Decision } from '../../core/decision.ts'
 import type { Device } from '../../core/device.ts'
-import { sessionKey, type DeviceId, type EpochMs, type SessionKey } from '../../core/ids.ts'
+import { sessionKey, type SessionKey } from '../../core/ids.ts'
 import type { ConnectionFacts } from '../../core/policy/conditions.ts'
 import type { Grants } from '../../core/policy/grants.ts'
-import { fullBucket, takeToken, type Bucket } from '../../core/token-bucket.ts'
 import { judgeTrust, type Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { SessionTable } from '../sessions.ts'
+import { openConnectRates, type ConnectRates } from './connect-rates.ts'
 import type { Granting } from './granting.ts'
 import { isText, judgeProperties } from './properties.ts'
 import type { EngineWill, WirePacket } from './surface.ts'
@@ -27,6 +25,8 @@ export interface Opening extends Admitted {
 }
 
 export interface ConnectJudge {
+  /** The rate that every CONNECT uses up; so does every other way in. */
+  readonly withinRate: ConnectRates
   /**
    * Must a client that sends no client id be given another than the device id, because a session has that, connected or kept?
    * Answered at once wherever the store need not be asked.
@@ -35,9 +35,6 @@ export interface ConnectJudge {
   /** `deviceIdTaken` is the answer to that; sessions that connected since are seen here. */
   judge(packet: WirePacket, peer: Peer, connection: ConnectionFacts, deviceIdTaken: boolean): Decision<Opening>
 }
-
-const CONNECT_RATE = { perSecond: BROKER_LIMITS.deviceConnectRatePerSecond, burst: BROKER_LIMITS.deviceConnectBurst }
-const THROTTLED_RATE = { perSecond: DETECTION_LIMITS.throttledConnectsPerSecond, burst: DETECTION_LIMITS.throttledConnectBurst }
 
 /** The protocol that is spoken; 3 for MQTT 3.1 and for what else the parser lets pass: MQIsdp of a later level, a bridge's bit. */
 export function protocolOf(packet: WirePacket): 3 | 4 | 5 {
@@ -56,26 +53,14 @@ function willFacts(will: EngineWill | undefined): WillFacts | undefined {
 }
 
 export function openConnectJudge(ports: BrokerPorts, sessions: SessionTable, granting: Granting): ConnectJudge {
-  const rates = new Map<DeviceId, Bucket>()
-
-  function withinRate(device: DeviceId, now: EpochMs): boolean {
-    const rate = ports.detection.isThrottled(device) ? THROTTLED_RATE : CONNECT_RATE
-    const bucket = rates.get(device) ?? fullBucket(rate, now)
-    bucket.tokens = Math.min(bucket.tokens, rate.burst)
-    rates.delete(device)
-    rates.set(device, bucket)
-    if (rates.size > BROKER_LIMITS.sourcesTrackedMax) {
-      const oldest = rates.keys().next()
-      if (oldest.done !== true) rates.delete(oldest.value)
-    }
-    return takeToken(bucket, rate, now)
-  }
+  const withinRate = openConnectRates(ports.detection)
 
   function freeClientId({ id, tenant }: Device, deviceIdTaken: boolean): string {
     return deviceIdTaken || sessions.get(sessionKey(tenant, id, id)) !== undefined ? `${id}:${randomUUID()}` : id
   }
 
   return {
+    withinRate,
     isDeviceIdTaken(packet, peer) {
       const device = ports.view.device(peer.device)
       if (packet.clientId !== '' || device === undefined) return false

@@ -32,6 +32,7 @@ import { isRefusal, openMessageHooks } from './messages.ts'
 import { openAnswerOrder } from './order.ts'
 import { openOutputs } from './output.ts'
 import { installPacketGate } from './packet-gate.ts'
+import { openPosting, type Posting } from './posting.ts'
 import { openPublishing } from './publishing.ts'
 import { openPurge } from './purge.ts'
 import { openRates } from './rates.ts'
@@ -39,12 +40,14 @@ import { openRetained } from './retained.ts'
 import { openRights } from './rights.ts'
 import { takeSeat } from './seat.ts'
 import { openStalls } from './stalls.ts'
-import type { EngineClient, EngineCore, EngineWill, HeldSubscription } from './surface.ts'
+import { FIRST_FAILURE_CODE, ORDINARY_ENDS, type EngineClient, type EngineCore, type EngineWill, type HeldSubscription } from './surface.ts'
 import { noteUserProperties } from './user-properties.ts'
 import { openWatching } from './watching.ts'
 import { openWills } from './wills.ts'
 
 export interface Engine {
+  /** For messages that come without a session. */
+  readonly desk: Posting
   /**
    * Takes over a connection whose peer is known. From here on the engine owns its stream. Returns the way to end the
    * connection for what is wrong with it below MQTT.
@@ -113,6 +116,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   })
   const wills = openWills({ broker: ports, granting, publishing, keeping, sessions, linkOf, onDeadline })
   const watching = openWatching(ports, sessions)
+  const posting = openPosting({ broker: ports, granting, publishing, watching, withinRate: judge.withinRate })
   const endings = openEndings(ports, (link) => wills.clear(link))
   const admitting = openAdmitting({
     broker: ports, sessions, judge, keeping, publishing, rights, endings, watching, linkOfKey, tellGaps,
@@ -146,14 +150,14 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   const stalls = openStalls((link) => endings.fault(link, deny('quota-exceeded', 'the client reads nothing')))
   const sweep = setInterval(() => {
     endExpired()
+    posting.sweep()
     rights.sweep(ports.clock())
     rates.sweep()
     deadlines.sweep()
     deviceTopics.sweep()
     watching.sweep(open)
     outputs.weigh(stalls.sweep(open, ports.clock()))
-  }, LIFE.expirySweepMs)
-  sweep.unref()
+  }, LIFE.expirySweepMs).unref()
 
   function attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void {
     const { stream } = connection
@@ -295,7 +299,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     if (link === undefined || link.refused || error.code !== undefined || isRefusal(error)) return
     link.refused = true
     const { session } = link
-    if (session === undefined || session.ending !== undefined || SILENCE.has(error.message)) return
+    if (session === undefined || session.ending !== undefined || ORDINARY_ENDS.has(error.message)) return
     endings.refusal(session, { reason: 'protocol-error', detail: error.message })
   }
 
@@ -309,14 +313,16 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   purge.look()
 
   return {
-    attach,
+    attach, desk: posting,
     renewAll() {
+      posting.review()
       rights.renewAll()
       absent.reviewAll()
       purge.look()
     },
     renew: (session) => rights.renew(session),
     review(device) {
+      posting.review(device)
       absent.review(device)
       purge.look()
     },
@@ -341,9 +347,3 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     },
   }
 }
-
-/** MQTT 5 §2.4: reason codes from here on say that something failed. */
-const FIRST_FAILURE_CODE = 0x80
-
-/** Ordinary ends of a connection that the engine reports as errors. */
-const SILENCE: ReadonlySet<string> = new Set(['keep alive timeout', 'connection closed', 'connect did not arrive in time'])

@@ -16,6 +16,8 @@ export interface Waiter {
 export interface Pace {
   /** May one packet of this connection be read now? When not, it is told when it may. */
   enter(waiter: Waiter): boolean
+  /** May something that waits for no turn be done now? Those that wait come first. */
+  hasRoom(): boolean
   /** A packet that asks for something was read. */
   spend(): void
   /** Nobody waits any longer. */
@@ -60,6 +62,7 @@ export function openPace(clock: () => EpochMs): Pace {
       schedule()
       return false
     },
+    hasRoom: () => closed || (line.size === 0 && hasToken(bucket, RATE, clock())),
     spend() {
       takeToken(bucket, RATE, clock())
     },

@@ -167,3 +167,9 @@ export interface EngineCore extends EventEmitter {
   handle(stream: Duplex): EngineClient
   close(done: () => void): void
 }
+
+/** MQTT 5 §2.4: reason codes from here on say that something failed. */
+export const FIRST_FAILURE_CODE = 0x80
+
+/** Ordinary ends of a connection that the engine reports as errors. */
+export const ORDINARY_ENDS: ReadonlySet<string> = new Set(['keep alive timeout', 'connection closed', 'connect did not arrive in time'])

@@ -20,7 +20,11 @@ export interface Watching {
   refusedConnect(link: Link, clientId: string | undefined, reason: DenyReason): void
   admitted(session: Session): void
   /** A message or a filter of the client was refused. */
-  refused(session: Session, refusal: { readonly reason: DenyReason; readonly topic?: string }): void
+  refused(session: Pick<Session, 'device'>, refusal: { readonly reason: DenyReason; readonly topic?: string }): void
+  /** The device publishes by another way than a connection of MQTT: false where it is slowed down, and has had its share. */
+  publishes(device: DeviceId): boolean
+  /** It came in by that way. */
+  cameIn(where: Pick<Session, 'device' | 'sha256' | 'source'>): void
   /** To be called every second, with the connections that are open. */
   sweep(open: Iterable<Link>): void
 }
@@ -29,6 +33,8 @@ export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watchi
   const { detection, view, clock } = ports
   const paces = new Map<DeviceId, Pace>()
   let placesAt = clock()
+  /** What each device asked by other ways than connections of MQTT, since the last look. */
+  let asides = new Map<DeviceId, number>()
 
   function paceOf(device: DeviceId): Pace | undefined {
     if (!detection.isThrottled(device)) return undefined
@@ -43,14 +49,15 @@ export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watchi
     return judgeStanding(standing).allow && judgeTrust(peer, ports).allow
   }
 
-  function isElsewhere(session: Session): boolean {
+  function isElsewhere(session: Pick<Session, 'device' | 'sha256' | 'source'>): boolean {
     const place = sourceKey(session.source.address)
     return sessions.ofDevice(session.device).some((other) => other.sha256 === session.sha256 && sourceKey(other.source.address) !== place)
   }
 
   /** How much each device asked since the last look, and whether those that asked are slowed down by now. */
   function lookAtRates(open: Iterable<Link>): void {
-    const asked = new Map<DeviceId, number>()
+    const asked = asides
+    asides = new Map()
     for (const link of open) {
       const { session, reading, looked } = link
       const asks = (reading?.asks ?? 0) - looked.asks
@@ -111,6 +118,16 @@ export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watchi
     refused: aside(({ device }, { reason, topic }) => {
       const fact = factOfRequest(reason, topic)
       if (fact !== undefined) detection.note(device, fact)
+    }),
+    publishes(device) {
+      const pace = paceOf(device)
+      if (pace?.hasRoom() === false) return false
+      pace?.spend()
+      asides.set(device, (asides.get(device) ?? 0) + 1)
+      return true
+    },
+    cameIn: aside((where) => {
+      if (isElsewhere(where)) detection.note(where.device, { kind: 'two-places' })
     }),
     sweep: aside((open) => {
       detection.sweep()
