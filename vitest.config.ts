@@ -1,6 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // sallyport/client is its source here: what a package has in its place is compiled from it.
+  ssr: { resolve: { conditions: ['sallyport-source', 'node'] } },
   test: {
     include: ['test/**/*.test.ts'],
     setupFiles: ['test/one-seed.ts'],

@@ -3,6 +3,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { z } from 'zod'
 import { STARTER_ACL } from './acl.ts'
 import { startMosquitto } from './adapters/mosquitto.ts'
@@ -86,7 +87,7 @@ function refuseMisplaced(wishes: TargetWishes): void {
 
 /** What it starts itself is this very version. */
 async function ownName(): Promise<string> {
-  const { version } = Package.parse(JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')))
+  const { version } = Package.parse(JSON.parse(await readFile(createRequire(import.meta.url).resolve('sallyport/package.json'), 'utf8')))
   return `sallyport ${version}`
 }
 

@@ -3,6 +3,9 @@
 // Plain old JavaScript on purpose: it must parse where nothing else does.
 'use strict'
 
+var existsSync = require('fs').existsSync
+var path = require('path')
+
 require('../src/require-runtime.cjs').launch(__filename, function () {
-  return require('./main.ts').run(process.argv.slice(2))
+  return require(existsSync(path.join(__dirname, 'main.ts')) ? './main.ts' : './main.js').run(process.argv.slice(2))
 })

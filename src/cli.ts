@@ -2,8 +2,7 @@
 // sentence, a fix and an exit code; nothing else is ever printed for them.
 
 import { Command, CommanderError, Option } from 'commander'
-import { readFileSync } from 'node:fs'
-import path from 'node:path'
+import { createRequire } from 'node:module'
 import { addOperator } from './cli-operator.ts'
 import { addConfig } from './cli-config.ts'
 import { addPolicy } from './cli-policy.ts'
@@ -13,7 +12,7 @@ import { FAILURES, SallyportError } from './core/errors.ts'
 import { printable } from './core/ids.ts'
 import { EXIT, REVOCATION_REASONS, type ExitCode } from './vocabulary.ts'
 
-export const VERSION = (JSON.parse(readFileSync(path.resolve(import.meta.dirname, '../package.json'), 'utf8')) as { version: string }).version
+export const VERSION = (createRequire(import.meta.url)('sallyport/package.json') as { readonly version: string }).version
 
 const MESSAGE_LINE_CHARS_MAX = 400
 const LINGER_MS = 200

@@ -3,6 +3,10 @@
 // on purpose: it must parse where nothing else does.
 'use strict'
 
+var existsSync = require('fs').existsSync
+var path = require('path')
+
 require('./require-runtime.cjs').launch(__filename, function () {
-  return require('./cli.ts').run(process.argv.slice(2))
+  // As source in a clone, compiled in a package: Node strips no types below node_modules.
+  return require(existsSync(path.join(__dirname, 'cli.ts')) ? './cli.ts' : './cli.js').run(process.argv.slice(2))
 })

@@ -30,20 +30,29 @@ function launch(script, begin) {
   }
   // What was stripped and compiled once need not be again: a command takes half the time. In a folder that belongs to whoever
   // installed us, never in a shared one: who writes there runs code here. Where it cannot be written, there is none.
-  require('module').enableCompileCache(path.join(__dirname, '..', 'node_modules', '.cache', 'sallyport'))
+  require('module').enableCompileCache(path.join(packageFolder(), 'node_modules', '.cache', 'sallyport'))
   begin().catch(function (error) {
     process.stderr.write('sallyport: ' + (error && error.stack ? error.stack : error) + '\n')
     process.exitCode = 1
   })
 }
 
+/** The folder with package.json, of which this file is a part as source or compiled. */
+function packageFolder() {
+  var above = path.join(__dirname, '..')
+  return require('fs').existsSync(path.join(above, 'package.json')) ? above : path.join(above, '..')
+}
+
 function bundledRuntime() {
   var fs = require('fs')
   var name = process.platform === 'win32' ? 'node.exe' : 'node'
   var folder = 'node-' + (process.platform === 'win32' ? 'win' : process.platform) + '-' + process.arch
-  // Beside our own dependencies, or lifted to the folder that holds us both.
-  var candidates = [path.join(__dirname, '..', 'node_modules', folder, 'bin', name), path.join(__dirname, '..', '..', folder, 'bin', name)]
-  return candidates.filter(function (file) { return fs.existsSync(file) })[0]
+  // Beside our own dependencies, or lifted to a folder that holds us both: where Node would look for it.
+  for (var at = __dirname; ; at = path.dirname(at)) {
+    var candidate = path.join(at, 'node_modules', folder, 'bin', name)
+    if (fs.existsSync(candidate)) return candidate
+    if (path.dirname(at) === at) return undefined
+  }
 }
 
 function handOver(script) {

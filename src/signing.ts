@@ -8,7 +8,7 @@ import { readIssuer, unreadableIssuer } from './ca/tbs.ts'
 import type { CaRecord } from './core/registry.ts'
 import type { Timing } from './core/traffic.ts'
 import { openSignerProcess, type SignerProcess, type SignerProcessPorts } from './signer/process.ts'
-import { PROFILES_FOLDER } from './shipped-profiles.ts'
+import { PACKAGE_FILE, PROFILES_FOLDER } from './shipped-profiles.ts'
 import { openPublicKey } from './x509/keys.ts'
 import { signingAlgorithm } from './x509/signatures.ts'
 
@@ -64,7 +64,7 @@ export function startSigner(ca: CaRecord, place: SignerPlace): ChildProcess {
 function argumentsFor({ name }: CaRecord, { registry, keyFile, passphraseFile }: SignerPlace): readonly string[] {
   const source = import.meta.dirname
   const modules = nearestModules(source)
-  const readable = [source, path.join(source, '../package.json'), PROFILES_FOLDER, keyFile, passphraseFile, registry, `${registry}-wal`, `${registry}-shm`, ...modules]
+  const readable = [source, path.join(source, '../package.json'), PACKAGE_FILE, PROFILES_FOLDER, keyFile, passphraseFile, registry, `${registry}-wal`, `${registry}-shm`, ...modules]
   return [
     '--permission', ...readable.map((file) => `--allow-fs-read=${file}`),
     `--max-old-space-size=${HEAP_MIB}`, `--max-semi-space-size=${YOUNG_MIB}`, '--disable-warning=ExperimentalWarning',

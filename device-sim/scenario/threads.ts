@@ -1,6 +1,7 @@
 // The threads of a fleet: started, given orders, listened to, and ended. Orders go to the thread whose devices they are for.
 
 import { availableParallelism } from 'node:os'
+import path from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { SimError } from '../failure.ts'
 import { SCENARIO_LIMITS } from '../scenario-limits.ts'
@@ -56,7 +57,7 @@ export async function openThreads(setting: Setting, count: number, ports: Thread
   }
   const workers = Array.from({ length: count }, (_, place) => {
     const seats = setting.seats.filter(({ player }) => of(player.index) === place)
-    const worker = new Worker(new URL('thread.ts', import.meta.url), { workerData: { ...setting, seats, seed: setting.seed + place } })
+    const worker = new Worker(new URL(`thread${path.extname(import.meta.filename)}`, import.meta.url), { workerData: { ...setting, seats, seed: setting.seed + place } })
     worker.on('message', (news: News) => listen(news, place))
     worker.on('error', (fault) => {
       ports.onFault(fault)

@@ -2,6 +2,7 @@
 // completed with files, what takes a folder with folders, and what has choices with these.
 
 import type { Command, Option } from 'commander'
+import { SECTIONS, TABLE } from '../config/table.ts'
 
 interface Completed {
   /** "device add"; '' is the program. */
@@ -44,8 +45,10 @@ function optionOf(option: Option): CompletedOption {
   return { flag: option.long ?? option.short ?? '', description: option.description, value: takes ? option.argChoices ?? valueOf(option.flags) : undefined, repeats: option.description.includes('(repeatable)') }
 }
 
-/** By the word in its angle brackets: `--out <file>`, `--home <dir>`. */
+/** By the word in its brackets: `--out <file>`, `--home <dir>`, `--set <key=value>`, `show [key]`. */
 function valueOf(words: string): Value {
+  if (words.includes('key=value')) return Object.keys(TABLE).map((key) => `${key}=`)
+  if (words === 'key') return [...Object.keys(TABLE), ...Object.keys(SECTIONS)]
   if (/\b(file|path)\b/.test(words)) return 'file'
   return /\bdir\b/.test(words) ? 'folder' : 'anything'
 }
@@ -90,8 +93,9 @@ complete -F _${name} ${name}
 
 function bashValue(value: Value): string {
   if (value === 'anything') return 'COMPREPLY=()'
-  if (value === 'file' || value === 'folder') return `compopt -o filenames; COMPREPLY=($(compgen ${value === 'file' ? '-f' : '-d'} -- "$cur"))`
-  return `COMPREPLY=($(compgen -W ${quoted(value.join(' '))} -- "$cur"))`
+  if (value === 'file' || value === 'folder') return `local IFS=$'\\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen ${value === 'file' ? '-f' : '-d'} -- "$cur"))`
+  const begun = value.some((word) => word.endsWith('=')) ? 'compopt -o nospace 2>/dev/null; ' : ''
+  return `${begun}COMPREPLY=($(compgen -W ${quoted(value.join(' '))} -- "$cur"))`
 }
 
 function zshScript(name: string, root: Completed): string {
@@ -129,5 +133,6 @@ const zshText = (text: string): string => text.replaceAll(/[\\[\]:]/g, String.ra
 function zshValue(value: Value): string {
   if (value === 'anything') return ': :'
   if (value === 'file') return ':file:_files'
-  return value === 'folder' ? ':folder:_files -/' : `: :(${value.join(' ')})`
+  if (value === 'folder') return ':folder:_files -/'
+  return value.some((word) => word.endsWith('=')) ? `: :compadd -S "" -- ${value.join(' ')}` : `: :(${value.join(' ')})`
 }

@@ -6,6 +6,7 @@ import type { Ready } from '../ready.ts'
 import { VERSION } from '../cli.ts'
 import { EXIT } from '../vocabulary.ts'
 import { homeOf, type CommonOptions } from './context.ts'
+import { notifyReady } from './notify.ts'
 
 interface ServeOptions extends CommonOptions {
   readonly ports: 'auto' | 'configured'
@@ -42,7 +43,10 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
       config: () => loadConfig(home, process.env, { portsAuto: options.ports === 'auto', hosts: options.host ?? [], set: options.set ?? [] }),
       signal: ending.signal,
       version: VERSION,
-      onReady: (ready) => process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready)),
+      onReady: (ready) => {
+        process.stdout.write(options.json === true ? `${JSON.stringify(ready)}\n` : welcome(home, ready))
+        void notifyReady(process.env, (message) => process.stderr.write(`sallyport: ${message}\n`))
+      },
       onReload: (way) => {
         reload = way
       },

@@ -1,6 +1,7 @@
 // The enrollment door on a thread of its own, as the rest of the program sees it: it asks, and is answered. A thread that ends is
 // started again on the same port; whoever was being answered asks again.
 
+import path from 'node:path'
 import { createSecureContext } from 'node:tls'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -22,7 +23,7 @@ const KINDS: Readonly<Record<Question['method'], string>> = { withToken: 'token'
 
 export type Begin = (start: ThreadStart) => Worker
 
-const begun: Begin = (start) => new Worker(new URL('thread.ts', import.meta.url), { name: 'enroll', workerData: start, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
+const begun: Begin = (start) => new Worker(new URL(`thread${path.extname(import.meta.filename)}`, import.meta.url), { name: 'enroll', workerData: start, resourceLimits: { maxOldGenerationSizeMb: DOOR_LIMITS.heapMiBMax } })
 
 export interface EnrollDoorPorts extends Omit<EnrollServerPorts, 'clock' | 'publish'> {
   /** Publishes what is posted. Absent: nothing is. */

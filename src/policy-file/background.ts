@@ -3,6 +3,7 @@
 
 import { on, once } from 'node:events'
 import { totalmem } from 'node:os'
+import path from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SallyportError } from '../core/errors.ts'
@@ -38,7 +39,7 @@ export async function loadPolicyInBackground(policyFile: string, generation: num
  * too much time or memory; the reason of `signal`, when that ends it.
  */
 export function compileInBackground(texts: readonly PolicyText[], generation: number, signal?: AbortSignal): Promise<CompiledPolicy> {
-  const parser = new Worker(new URL('worker.ts', import.meta.url), {
+  const parser = new Worker(new URL(`worker${path.extname(import.meta.filename)}`, import.meta.url), {
     name: 'policy',
     workerData: { texts } satisfies ParserStart,
     // What it parses lives until it is handed over: with the usual room for young objects all of it would be copied again and again.

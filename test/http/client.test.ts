@@ -68,7 +68,7 @@ test('it brings no server, no database and no package', () => {
     const { openClient } = await import('sallyport/client')
     using api = openClient({ url: 'https://localhost:1', key: '', cert: '', ca: '' })
     console.log(JSON.stringify({ operations: Object.keys(api).length, seen }))`
-  const { operations, seen } = JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: path.resolve(import.meta.dirname, '../..'), encoding: 'utf8' })) as { readonly operations: number; readonly seen: readonly string[] }
+  const { operations, seen } = JSON.parse(execFileSync(process.execPath, ['--conditions=sallyport-source', '--input-type=module', '-e', script], { cwd: path.resolve(import.meta.dirname, '../..'), encoding: 'utf8' })) as { readonly operations: number; readonly seen: readonly string[] }
   // What streams is read by an EventSource, not by a method.
   expect(operations).toBe(Object.values<AnyRoute>(ROUTES).filter((row) => 'answer' in row).length)
   expect(seen.filter((url) => /node_modules\/|node:sqlite|\/src\/(store|broker|ca|x509|observe)\//.test(url))).toEqual([])

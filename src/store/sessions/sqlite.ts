@@ -1,6 +1,7 @@
 // The session store on SQLite, as the main thread sees it: it collects calls into batches, keeps one of them on its way to the
 // thread that has the database, and hands the answers out. What is collected meanwhile shares the next transaction and fsync.
 
+import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { SallyportError } from '../../core/errors.ts'
@@ -58,7 +59,7 @@ const MS_A_SECOND = 1_000
  * under way. Rejects with 'database-corrupt', 'database-newer', 'home-not-writable', 'internal'.
  */
 export async function openSqliteSessions({ file, clock, log, timing }: SessionsPorts): Promise<SessionStore> {
-  const worker = new Worker(new URL('worker.ts', import.meta.url), { workerData: { file, now: clock() } satisfies WorkerStart, name: 'sessions' })
+  const worker = new Worker(new URL(`worker${path.extname(import.meta.filename)}`, import.meta.url), { workerData: { file, now: clock() } satisfies WorkerStart, name: 'sessions' })
   const opened = await new Promise<Extract<FromWorker, { readonly kind: 'opened' }>>((resolve, reject) => {
     const failed = (error: unknown): void => reject(new SallyportError('internal', `The thread of the session store ${file} did not start (${String(error)}).`, { cause: error }))
     worker.once('error', failed)
