@@ -289,7 +289,7 @@ describe('pages and files', () => {
     const socket = connect(Number(new URL(admin.url).port), '127.0.0.1')
     socket.end('GET / HTTP/1.1\r\n\r\n')
     await once(socket.resume(), 'close')
-    expect(await count()).toBe(before + 1)
+    await expect.poll(count).toBe(before + 1)
   })
 
   test('the root leads to the console', async () => {
