@@ -86,6 +86,8 @@ function addServe(cli: Command): void {
     .option('--host <name>', 'a name or address for the server certificate (repeatable)', many)
     .option('--set <key=value>', 'any key of the configuration, as listen.mqtt.port=8884 (repeatable)', many)
     .action(async (options) => (await import('./commands/serve.ts')).serveCommand(options))
+  verb(cli, 'console', 'Print a link that opens the console once, in a browser on this machine.', 'sallyport console')
+    .action(async (options) => (await import('./commands/console.ts')).consoleCommand(options))
 }
 
 function addCa(cli: Command): void {

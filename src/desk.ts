@@ -21,11 +21,13 @@ import { planRevocation } from './core/revocation.ts'
 import { openedLater, openFeedDesk, type LivePorts } from './feed-desk.ts'
 import type { AuditLog } from './observe/audit-log.ts'
 import { clearedEvents, onRungs, rungOf, takeBack, type DetectionPort } from './detection.ts'
+import { openConsoleDesk, type ConsolePort } from './console-desk.ts'
 import { allCertificatesOf } from './device-certificates.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
 import type { Trace } from './core/trace.ts'
 import { revokeMany } from './mass-revocation.ts'
+import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
 import { openPolicyDesk, type PoliciesPort } from './policy-desk.ts'
 import { NO_WEBHOOKS, type Webhooks } from './webhook-desk.ts'
@@ -80,6 +82,10 @@ export interface DeskPorts {
   /** The ladder of a running server; without one there is what the registry holds. */
   readonly detection?: DetectionPort
   readonly policies: PoliciesOfHome
+  /** The console of a running server. */
+  readonly console?: ConsolePort
+  /** The folder of the simulator's reports. */
+  readonly reports?: string
   /** What a running server remembers and knows of its connections; without it the audit log is read when somebody asks. */
   readonly live?: LivePorts
   /** Without it there are none. */
@@ -312,6 +318,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }, actor),
     ...(ports.webhooks?.deskFor(actor) ?? NO_WEBHOOKS),
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
+    ...openConsoleDesk(ports.console, actor),
+    ...openReportsDesk(ports.reports),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {

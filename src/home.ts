@@ -40,6 +40,8 @@ export interface HomePaths {
   /** CRLs. */
   readonly pki: string
   readonly endpoints: string
+  /** What the simulator has written of its runs. */
+  readonly reports: string
   readonly demo: string
   readonly config: string
 }
@@ -57,6 +59,7 @@ export function homePaths(home: string): HomePaths {
     audit: path.join(data, 'audit.ndjson'),
     pki: path.join(data, 'pki'),
     endpoints: path.join(data, 'endpoints.json'),
+    reports: path.join(home, 'reports'),
     demo: path.join(home, 'demo'),
     config: path.join(home, 'sallyport.yaml'),
   }

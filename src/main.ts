@@ -4,12 +4,13 @@
 import { createHash, X509Certificate } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
 import path from 'node:path'
-import { openBroker, type Address, type Broker } from './broker/broker.ts'
+import { openBroker, type Broker } from './broker/broker.ts'
 import type { TlsMaterial } from './broker/listener.ts'
 import { RESTORED } from './backup.ts'
 import { rootsInForce } from './ca/chains.ts'
 import { writeSecretFile } from './ca/key-file.ts'
 import type { Config } from './config.ts'
+import { consoleLink, openConsole } from './console-desk.ts'
 import type { OwnCredential } from './core/renewal-desk.ts'
 import type { CertificateRecord } from './core/registry.ts'
 import type { Principal } from './core/policy/template.ts'
@@ -37,6 +38,7 @@ import { openPublicPki } from './public-pki.ts'
 import type { Actor } from './core/audit.ts'
 import type { Reloaded } from './core/reload.ts'
 import { openReloads } from './reloading.ts'
+import type { Ready } from './ready.ts'
 import { openRenewal } from './renewal.ts'
 import { endFinishedOrders } from './renewal-desk.ts'
 import { openHints } from './renewal-hints.ts'
@@ -48,19 +50,6 @@ import { openDecreedView, type Decree } from './store/decreed.ts'
 import { openSqliteSessions } from './store/sessions/sqlite.ts'
 import { openUpkeep } from './upkeep.ts'
 import { encodePem } from './x509/pem.ts'
-
-export interface Ready {
-  readonly mqtt: Address
-  readonly websocket: (Address & { readonly path: string }) | undefined
-  readonly admin: { readonly url: string }
-  readonly enroll: Address
-  readonly pki: Address
-  readonly metrics: { readonly url: string }
-  readonly rootSha256: string
-  readonly demo: Demo | undefined
-  /** This start made the home. */
-  readonly fresh: boolean
-}
 
 export interface ServeOptions {
   readonly home: string
@@ -167,6 +156,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
   const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: say })
   const reloads = openReloads({ started: config, inForce: () => inForce.config, read: options.config, prepare: prepareReload, done: reloaded, serially, record: (event) => home.audit.record(event), clock: Date.now, log: say, isEnding: () => options.signal.aborted })
+  const web = stack.use(openConsole({ audit: home.audit, view: home.view, clock: Date.now }))
   const desk: DeskPorts = {
     registry: home.registry,
     view: home.view,
@@ -180,6 +170,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     webhooks: live.webhooks,
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
+    console: { access: web.access, url: () => admin.url }, reports: home.paths.reports,
     reload: reloads.asked,
     clock: Date.now, trace: meters.trace,
   }
@@ -193,6 +184,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     deskFor: (actor) => openDesk(desk, actor),
     events: live.feed.events,
     version: options.version, status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
+    console: web,
     log: say,
   })
   stack.defer(() => admin.close())
@@ -326,7 +318,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   home.audit.record({ kind: 'server-started', at: Date.now(), version: options.version })
   policies.note('start', { kind: 'system' })
   const websocket = broker.websocket && config.listen.websocket && { ...broker.websocket, path: config.listen.websocket.path }
-  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, enroll: enroll.address, pki: pki.address, metrics: { url: observing.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
+  options.onReady({ mqtt: broker.address, websocket, admin: { url: admin.url }, console: consoleLink({ access: web.access, url: () => admin.url }, { kind: 'system' }), enroll: enroll.address, pki: pki.address, metrics: { url: observing.url }, rootSha256: new X509Certificate(organisation.root.der).fingerprint256, demo, fresh })
   await expiry.look('certificates')
   void lookWhenPublished()
   warnOfRestore()

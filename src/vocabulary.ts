@@ -201,7 +201,7 @@ export const REASONS = {
   'webhook-url-invalid': api(400, 'This is not a URL that a webhook can have.', 'Write it as https://example.org/path, without a user name and without a fragment.'),
   'webhook-address-internal': api(403, 'The address is internal: a webhook could open a door that only this machine reaches.', 'If it is meant, list its network in webhooks.allow of sallyport.yaml.'),
   'request-invalid': api(400, 'The request is not what this operation takes.', 'Compare with --help, or with the message.'),
-  'operator-required': api(403, 'Only an operator certificate opens the admin API.', 'Use certs/local/operator/{cert,key}.pem.'),
+  'operator-required': api(403, 'Only an operator certificate opens the admin API, or a session of the console.', 'Use certs/local/operator/{cert,key}.pem; in a browser, sign in with sallyport console.'),
   'role-insufficient': api(403, 'The role of this operator is not enough for this.', 'Ask an operator whose role is; an admin gives another one: sallyport operator role NAME ROLE.'),
   'tenant-insufficient': api(403, 'This is about the whole organisation, and the operator is one of a tenant.', 'Ask an operator of the organisation.'),
   'precondition-failed': api(412, 'It is not what If-Match says any more: somebody else changed it.', 'Ask for it again, look at what has changed, and send the new ETag.'),
@@ -211,6 +211,12 @@ export const REASONS = {
   'operator-revoked': api(403, 'The operator is revoked.', 'If it was a mistake, an admin makes a new one under another name: sallyport operator add NAME --role ROLE.'),
   'operators-limit': api(409, 'There are as many operators as are kept, with those that are revoked.', 'Give somebody the place of one who is gone: sallyport operator renew NAME.'),
   'last-admin': api(409, 'Nobody would be left who may do everything.', 'Make another admin first: sallyport operator add NAME --role admin.'),
+  'console-link-invalid': api(401, 'This link does not open the console: it was used, it is older than ten minutes, or the server has started anew since.', 'Print a fresh one on the machine of the server: sallyport console.'),
+  'console-link-remote': api(403, 'The console was opened by its link from another machine, or through a proxy.', 'Open it in a browser on the machine of the server (a tunnel of ssh will do), or with an operator certificate.'),
+  'console-link-rate': api(429, 'Too many links were tried that are none.', 'Wait a minute; then print a fresh one: sallyport console.'),
+  'console-session-ended': api(401, 'This session of the console has ended.', 'Sign in again: sallyport console.'),
+  'report-not-found': api(404, 'There is no such report of the simulator in the folder reports of this home.', 'Write one: npm run sim -- --json reports/run.json.'),
+  'console-session-unknown': api(404, 'There is no such session of the console.', 'List them in the console: Settings.'),
   'host-not-allowed': api(421, 'The request is for a host name that this server does not have.', 'Use the URL that data/endpoints.json names.'),
   'route-unknown': api(404, 'There is no such operation.', 'Compare the path and the method with the documentation.'),
 } as const satisfies Record<string, WireAnswer>
@@ -322,6 +328,11 @@ export const ADMIN_PATHS = {
   operatorRevoke: '/v1/operators/:operator/revoke',
   audit: '/v1/audit',
   auditVerify: '/v1/audit/verify',
+  reports: '/v1/reports',
+  report: '/v1/reports/:report',
+  consoleLinks: '/v1/console/links',
+  consoleSessions: '/v1/console/sessions',
+  consoleSessionEnd: '/v1/console/sessions/:session/end',
 } as const
 
 /** Media type of an error answer. RFC 9457 §3. */

@@ -9,7 +9,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { loadConfig } from '../src/config.ts'
 import { LIFE } from '../src/limits.ts'
 import { expiringSoon } from '../src/core/expiry.ts'
-import { serve, type Ready } from '../src/main.ts'
+import { serve } from '../src/main.ts'
+import type { Ready } from '../src/ready.ts'
 
 afterEach(() => void vi.useRealTimers())
 

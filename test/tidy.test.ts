@@ -10,7 +10,7 @@ const ROOT = path.resolve(import.meta.dirname, '..')
 function sources(folder: string): string[] {
   return readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .map((name) => path.join(folder, name))
-    .filter((name) => /\.(ts|cjs)$/.test(name) && statSync(path.join(ROOT, name)).isFile())
+    .filter((name) => /\.(ts|tsx|cjs)$/.test(name) && statSync(path.join(ROOT, name)).isFile())
     .toSorted()
 }
 
@@ -59,6 +59,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   enroll: [...LEAVES, 'core', 'x509'],
   http: [...LEAVES, 'core', 'x509'],
   observe: [...LEAVES, 'core', 'x509'],
+  // In a browser: what it knows of the server is what the server answers, and the words of both.
+  console: ['vocabulary'],
   // Calls out, and nobody else does: what may be called is judged in this room.
   webhooks: [...LEAVES, 'core'],
   pki: [...LEAVES, 'core', 'x509'],
@@ -75,6 +77,7 @@ const COMPOSERS = [
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request', 'device-certificates', 'enrollment-approval', 'unspent-use', 'lines', 'observing', 'upkeep',
+  'console-desk', 'ready', 'reports',
   'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]
 
@@ -97,6 +100,7 @@ const PACKAGE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   'csv-parse': ['commands', 'desk'],
   fflate: ['commands'],
   uqr: ['commands'],
+  preact: ['console'],
   'node:sqlite': ['store'],
 }
 
@@ -151,7 +155,7 @@ describe('the import table', () => {
   })
 
   test('relative imports name their extension', () => {
-    expect(imports.filter(({ specifier }) => specifier.startsWith('.') && !/\.(ts|json|cjs)$/.test(specifier))).toEqual([])
+    expect(imports.filter(({ specifier }) => specifier.startsWith('.') && !/\.(ts|tsx|json|cjs)$/.test(specifier))).toEqual([])
   })
 })
 
@@ -159,11 +163,11 @@ describe('names and sizes', () => {
   const BANNED = new Set(['utils', 'helpers', 'common', 'manager', 'service', 'misc', 'types', 'index'])
 
   test('no file is named after nothing', () => {
-    expect(files.filter((f) => BANNED.has(path.basename(f).replace(/\.(ts|cjs)$/, '')))).toEqual([])
+    expect(files.filter((f) => BANNED.has(path.basename(f).replace(/\.(ts|tsx|cjs)$/, '')))).toEqual([])
   })
 
   test('file names are kebab-case', () => {
-    expect(files.filter((f) => !/^[a-z0-9]+(-[a-z0-9]+)*\.(ts|cjs)$/.test(path.basename(f)))).toEqual([])
+    expect(files.filter((f) => !/^[a-z0-9]+(-[a-z0-9]+)*\.(ts|tsx|cjs)$/.test(path.basename(f)))).toEqual([])
   })
 
   test('no file has grown past one idea', () => {
@@ -178,7 +182,7 @@ describe('names and sizes', () => {
   })
 
   test('there is no default export, no any and no switched-off check in src and device-sim', () => {
-    const wrong = files.filter((f) => f.endsWith('.ts')).flatMap((f) => {
+    const wrong = files.filter((f) => /\.tsx?$/.test(f)).flatMap((f) => {
       const code = codeWithoutTexts(f)
       return [/^export default/m, /: any\b/, /\bas any\b/, /<any>/, /@ts-(ignore|expect-error|nocheck)/, /oxlint-disable|eslint-disable/].filter((p) => p.test(code)).map((p) => `${f}: ${p.source}`)
     })

@@ -23,7 +23,7 @@ export async function openLocalDesk(home: string): Promise<Desk> {
     needCa(opened)
     const authority = opened.authorities.current
     const webhooks = openWebhooksOf(opened, { tells: false, rules: () => config.webhooks, warn: (facts, message) => process.stderr.write(`sallyport: ${message}: ${JSON.stringify(facts)}\n`) })
-    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, own: ownOf(opened, config), webhooks, clock: Date.now }, { kind: 'local' })
+    const desk = openDesk({ registry: opened.registry, view: opened.view, audit: opened.audit, authority, policies: await openLocalPolicies(opened, authority, config.policyFile), ca: { genesis: (actor) => opened.genesis(actor), alone: opened.alone, changed: () => opened.followCas() }, own: ownOf(opened, config), reports: opened.paths.reports, webhooks, clock: Date.now }, { kind: 'local' })
     return { ...desk, async [Symbol.asyncDispose]() {
       await webhooks[Symbol.asyncDispose]()
       await opened[Symbol.asyncDispose]()

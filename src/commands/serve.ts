@@ -1,7 +1,8 @@
 // sallyport serve: signals, the words of the first minute, and main.ts.
 
 import { loadConfig } from '../config.ts'
-import { serve, type Ready } from '../main.ts'
+import { serve } from '../main.ts'
+import type { Ready } from '../ready.ts'
 import { VERSION } from '../cli.ts'
 import { EXIT } from '../vocabulary.ts'
 import { homeOf, type CommonOptions } from './context.ts'
@@ -64,7 +65,7 @@ const EVERYWHERE: readonly string[] = ['::', '0.0.0.0']
 const nameOf = (host: string): string => (EVERYWHERE.includes(host) ? 'localhost' : host.includes(':') ? `[${host}]` : host)
 const whereTo = (host: string): string => (EVERYWHERE.includes(host) ? ', on every address of this machine' : '')
 
-function welcome(home: string, { mqtt, websocket, admin, enroll, pki, metrics, rootSha256, demo, fresh }: Ready): string {
+function welcome(home: string, { mqtt, websocket, admin, console, enroll, pki, metrics, rootSha256, demo, fresh }: Ready): string {
   const lines = [
     fresh ? `This home is new: its CA, database, policy and demo devices are in ${home}` : `Home ${home}`,
     '',
@@ -73,6 +74,7 @@ function welcome(home: string, { mqtt, websocket, admin, enroll, pki, metrics, r
     `Enrollment (EST)      https://${nameOf(enroll.host)}:${enroll.port}/.well-known/est${whereTo(enroll.host) === '' ? '' : `   (${whereTo(enroll.host).slice(2)})`}`,
     `HTTPS publish         https://${nameOf(enroll.host)}:${enroll.port}/topics/`,
     `Admin API             ${admin.url}`,
+    `Console               ${console.url}   (opens once, on this machine, within 10 minutes; a fresh link: npx sallyport console)`,
     `CRLs and OCSP         http://${nameOf(pki.host)}:${pki.port}${whereTo(pki.host)}`,
     `Metrics and health    ${metrics.url}/metrics, /healthz, /readyz`,
     `CA fingerprint        SHA256 ${rootSha256}`,

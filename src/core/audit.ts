@@ -138,6 +138,10 @@ export type AuditEvent =
   | Common & { readonly kind: 'config-rejected'; readonly message: string }
   /** The detection ladder took a device to another rung, or an operator took it off. `until`: when it is left unless it is reached again. */
   | Common & { readonly kind: 'detection'; readonly device: DeviceId; readonly from: Rung; readonly to: Rung; readonly because: string; readonly signal?: Signal; readonly count?: number; readonly until?: EpochMs; readonly actor?: Actor }
+  | Common & { readonly kind: 'console-link-made'; readonly actor: Actor }
+  /** Somebody has opened the console by a link. */
+  | Common & { readonly kind: 'console-session-opened'; readonly session: string; readonly source: Source; readonly actor: Actor }
+  | Common & { readonly kind: 'console-session-ended'; readonly session: string; readonly because: string; readonly actor: Actor }
   /** `url`: without its query, which may hold a secret of the receiver. */
   | Common & { readonly kind: 'webhook-added'; readonly webhook: string; readonly url: string; readonly actor: Actor }
   | Common & { readonly kind: 'webhook-removed'; readonly webhook: string; readonly actor: Actor }

@@ -6,6 +6,7 @@ import type { CsrFacts } from './certificate.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
+import type { ConsoleDesk } from './console-desk.ts'
 import type { FeedDesk } from './feed-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { OperatorDesk } from './operator-desk.ts'
@@ -13,6 +14,7 @@ import type { PolicyDesk } from './policy-desk.ts'
 import type { WebhookDesk } from './webhook-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
 import type { Reloaded } from './reload.ts'
+import type { ReportsDesk } from './reports-desk.ts'
 import type { MassRevocation, MassRevoked } from './mass-revocation.ts'
 import type { CaName, DeviceId, EpochMs, GroupName, KeyHash, SerialNumber, TenantId } from './ids.ts'
 import type { CaState, CertificateQuery, CertificateRecord, DeviceQuery, JournalEntry, JournalQuery, Page } from './registry.ts'
@@ -143,7 +145,7 @@ export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
 }
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>

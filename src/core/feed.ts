@@ -57,6 +57,9 @@ const KIND_OF: Readonly<Record<AuditEvent['kind'], FeedKind>> = {
   'home-restored': 'server',
   'server-started': 'server',
   'server-stopped': 'server',
+  'console-link-made': 'server',
+  'console-session-opened': 'server',
+  'console-session-ended': 'server',
 }
 
 /** The kind of a record that was read from the log; undefined for what another version wrote. */

@@ -16,6 +16,7 @@ const ORGANISATION = {
   operators: refused, addOperator: refused, certifyOperator: refused, changeOperatorRole: refused, revokeOperator: refused,
   auditTail: refused, auditVerify: refused, reload: refused, overview: refused,
   webhooks: refused, addWebhook: refused, removeWebhook: refused, testWebhook: refused, webhookDeliveries: refused, retryWebhook: refused,
+  reports: refused, report: refused, makeConsoleLink: refused, consoleSessions: refused, endConsoleSession: refused,
 } as const satisfies Partial<Desk>
 
 export function limitToTenant(desk: Desk, tenant: TenantId): Desk {

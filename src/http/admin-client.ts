@@ -84,6 +84,11 @@ export function openAdminClient(credential: AdminCredential): Desk {
     retryWebhook: (name, letter) => api.retryWebhook({ webhook: name, letter }),
     auditTail: async (count) => (await api.auditTail({ count })).items,
     auditVerify: () => api.auditVerify(),
+    reports: async () => (await api.reports()).items,
+    report: (name) => api.report({ report: name }),
+    makeConsoleLink: () => api.makeConsoleLink(),
+    consoleSessions: async () => (await api.consoleSessions()).items,
+    endConsoleSession: async (id) => void (await api.endConsoleSession({ session: id })),
     [Symbol.asyncDispose]() {
       api[Symbol.dispose]()
       return Promise.resolve()

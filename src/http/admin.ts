@@ -17,6 +17,9 @@ import { failureOf, SallyportError } from '../core/errors.ts'
 import type { FeedEvent } from '../core/feed.ts'
 import { printable, type DeviceId, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, RegistryView } from '../core/registry.ts'
+import { addConsole, isOpen } from './console.ts'
+import { REFRESH_HEADER, type ConsoleAccess } from './console-access.ts'
+import type { ConsoleFiles } from './console-files.ts'
 import { openEventStreams, type EventSource } from './event-stream.ts'
 import { judgeRole, openOperatorGate, type Admitted } from './operator-gate.ts'
 import { openApiOf } from './openapi.ts'
@@ -45,6 +48,8 @@ export interface AdminPorts {
   readonly version: string
   readonly deskFor: (actor: Actor) => Desk
   readonly status: () => Readonly<Record<string, unknown>>
+  /** The console, which is served on the same port. */
+  readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
   readonly events: EventSource
   readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
@@ -85,7 +90,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   const secured = new WeakSet<object>()
   const context = (tls: AdminTls): { key: string; cert: string; ca: string[] } => ({ key: tls.key, cert: tls.cert, ca: [...tls.anchors] })
   const app = Fastify({
-    https: { ...TLS_OPTIONS, ...context(ports.tls), requestCert: true, rejectUnauthorized: true, handshakeTimeout: HTTP_LIMITS.headerMs, headersTimeout: HTTP_LIMITS.headerMs },
+    // A browser without a certificate gets the page on which to sign in; the gate refuses it everything else.
+    https: { ...TLS_OPTIONS, ...context(ports.tls), requestCert: true, rejectUnauthorized: false, handshakeTimeout: HTTP_LIMITS.headerMs, headersTimeout: HTTP_LIMITS.headerMs },
     bodyLimit: HTTP_LIMITS.bodyBytesMax,
     requestTimeout: HTTP_LIMITS.requestMs,
     connectionTimeout: HTTP_LIMITS.requestMs,
@@ -121,7 +127,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return parsed.value
   })
   let { hosts } = ports
-  const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, clock: ports.clock })
+  const gate = openOperatorGate({ hosts: () => [ports.listen.host, ...hosts], view: ports.view, access: ports.console.access, clock: ports.clock })
   const admitted = new WeakMap<FastifyRequest, Admitted>()
 
   function refused(socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined }, reason: DenyReason, detail: string | undefined, claimed?: string): void {
@@ -140,15 +146,21 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return answer(reply, problem)
   }
 
-  // Refused below HTTP: handshakes without a certificate of our own CA, and bytes that are no request.
+  // Refused below HTTP: handshakes that fail, and bytes that are no request.
   app.server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
     // Whoever only looks whether the port answers, as our own commands do, asks for nothing.
     if (error.code === 'ECONNRESET') return
+    // It was the other side that ended it: a browser that does not know our CA says so, for each of its connections, before it asks its user.
+    if (error.code?.includes('_ALERT_') === true) return
     refused(socket, 'operator-required', `TLS: ${error.code ?? error.message}`)
   })
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
-    const operator = gate.judge(request.headers, request.raw.socket as TLSSocket)
+    if (isOpen(request)) {
+      const host = gate.judgeHost(request.headers)
+      return host.allow ? undefined : refuse(request, reply, problemOf(host.reason), host.detail)
+    }
+    const operator = gate.judge(request.headers, request.raw.socket as TLSSocket, request.method)
     if (!operator.allow) return refuse(request, reply, problemOf(operator.reason), operator.detail)
     admitted.set(request, operator.value)
     // What is not in the table has no role, and is answered as unknown.
@@ -166,6 +178,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return answer(reply, problem)
   })
 
+  addConsole(app, { ...ports.console, gate, refuse: (request, reply, { reason, detail }) => refuse(request, reply, problemOf(reason), detail) })
   function deskOf(who: Admitted | undefined): Desk {
     // The gate stands before every route: nobody comes here without having passed it.
     if (who === undefined) throw new SallyportError('internal', 'A request was not judged.')
@@ -183,7 +196,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     return {
       operator: admitted.get(request)?.operator.name ?? '',
       isAllowed() {
-        const now = gate.judge(request.headers, request.raw.socket as TLSSocket)
+        // A stream that goes on is nobody who does something.
+        const now = gate.judge({ ...request.headers, [REFRESH_HEADER]: '1' }, request.raw.socket as TLSSocket, request.method)
         return now.allow && row !== undefined && judgeRole(now.value.operator, row).allow && now.value.operator.tenant === tenant
       },
       maySee: ({ device }) => tenant === undefined || (device !== undefined && ports.view.device(device as DeviceId)?.tenant === tenant),

@@ -73,4 +73,9 @@ export const OPERATIONS: Readonly<Record<string, OperationFacts>> = {
   revokeOperator: ['POST', '/v1/operators/:operator/revoke', 'query'],
   auditTail: ['GET', '/v1/audit', 'query'],
   auditVerify: ['POST', '/v1/audit/verify', 'query'],
+  reports: ['GET', '/v1/reports', 'query'],
+  report: ['GET', '/v1/reports/:report', 'query'],
+  makeConsoleLink: ['POST', '/v1/console/links', 'query'],
+  consoleSessions: ['GET', '/v1/console/sessions', 'query'],
+  endConsoleSession: ['POST', '/v1/console/sessions/:session/end', 'query'],
 }

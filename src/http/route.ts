@@ -23,6 +23,7 @@ export const TAGS = {
   webhooks: 'What other programs are told',
   operators: 'Operators and their roles',
   audit: 'What has happened',
+  console: 'The console',
 } as const
 export type Tag = keyof typeof TAGS
 

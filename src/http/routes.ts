@@ -5,6 +5,7 @@ import { ADMIN_PATHS } from '../vocabulary.ts'
 import * as answers from './answers.ts'
 import { CA_ROUTES } from './ca-routes.ts'
 import { CERTIFICATE_ROUTES } from './certificate-routes.ts'
+import { CONSOLE_ROUTES } from './console-routes.ts'
 import { DEVICE_ROUTES } from './device-routes.ts'
 import { FEED_ROUTES } from './feed-routes.ts'
 import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
@@ -61,4 +62,5 @@ export const ROUTES = {
   ...WEBHOOK_ROUTES,
   ...OPERATOR_ROUTES,
   ...AUDIT_ROUTES,
+  ...CONSOLE_ROUTES,
 } as const satisfies RouteTable

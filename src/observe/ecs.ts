@@ -67,6 +67,9 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'config-loaded': 'configuration',
   'config-rejected': 'configuration',
   detection: 'intrusion_detection',
+  'console-link-made': 'authentication',
+  'console-session-opened': 'authentication',
+  'console-session-ended': 'authentication',
   'webhook-added': 'configuration',
   'webhook-removed': 'configuration',
   'audit-lost': 'process',
@@ -117,7 +120,7 @@ export function recordOf(event: AuditEvent): Record<string, unknown> {
     network: text('door') === undefined ? undefined : { protocol: text('door') },
     detail: known({
       step: refusal?.step, text: text('detail'), claimed: text('claimed'), count: field('count'), action: text('action'), state: text('state'), token: text('token'), operator: text('operator'), role: text('role'), tenant: text('tenant'), enrollment: text('enrollment'),
-      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), generation: field('generation'),
+      profile: text('profile'), number: field('number'), scope: text('scope'), revocation_reason: text('revocationReason'), sha256: text('sha256'), ca: text('ca'), certificate: text('certificate'), group: text('group'), order: text('order'), session: text('session'), generation: field('generation'),
       signal: text('signal'), from: text('from'), to: text('to'), until: until === undefined ? undefined : iso(until),
       variable: text('variable'), effect: text('effect'), cas: field('cas'), version: text('version'), webhook: text('webhook'), url: text('url'),
     }),

@@ -13,7 +13,8 @@ import type { CaRotation } from '../../src/core/ca-desk.ts'
 import type { CaName, DeviceId, GroupName } from '../../src/core/ids.ts'
 import type { RotationStep } from '../../src/core/rotation.ts'
 import { openAdminClient } from '../../src/http/admin-client.ts'
-import { serve, type Ready } from '../../src/main.ts'
+import { serve } from '../../src/main.ts'
+import type { Ready } from '../../src/ready.ts'
 import { decodePem, encodePem } from '../../src/x509/pem.ts'
 
 vi.mock(import('../../src/limits.ts'), async (original) => {

@@ -26,7 +26,9 @@ const outcome = async (request: Asked): Promise<string> => {
 }
 
 test('the server serves the rows of the table and nothing else', () => {
-  expect([...admin.served].toSorted()).toEqual(Object.values(ROUTES).map(({ method, path }) => `${method} ${path}`).toSorted())
+  // The console's own door: test/http/console.test.ts.
+  const console = ['GET /', 'GET /console', 'GET /console/', 'GET /console/*', 'GET /console/session', 'POST /console/session', 'POST /console/session/end']
+  expect([...admin.served].toSorted()).toEqual([...console, ...Object.values(ROUTES).map(({ method, path }) => `${method} ${path}`)].toSorted())
 })
 
 describe('methods', () => {

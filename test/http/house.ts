@@ -18,6 +18,7 @@ import { openFeed } from '../../src/feed.ts'
 import type { LivePorts } from '../../src/feed-desk.ts'
 import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
+import { openConsole } from '../../src/console-desk.ts'
 import { loadPolicy, needPolicy, readTexts } from '../../src/policy-file.ts'
 import { openPolicies, type Policies, type PoliciesPorts } from '../../src/policies.ts'
 import { STARTER_POLICY } from '../../src/starter.ts'
@@ -117,12 +118,14 @@ export async function openHouse(): Promise<House> {
       return { cert: certificate + chain.join(''), key: pemOf(key), serial }
     },
     async openAdmin() {
-      const admin = await openAdminServer({
+      const web = openConsole({ audit: home.audit, view: home.view, clock })
+      const admin: AdminServer = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }) }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }), console: { access: web.access, url: () => admin.url } }, actor),
         version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
+        console: web,
         events: feed.events,
         log: () => {},
       })

@@ -111,6 +111,11 @@ const REQUESTS: Readonly<Record<keyof typeof ROUTES, (target: Target) => Sent>> 
   retryWebhook: () => ({ path: { webhook: 'nobody' } }),
   auditTail: () => ({ query: 'count=1' }),
   auditVerify: () => ({}),
+  reports: () => ({}),
+  report: () => ({ path: { report: 'run.json' } }),
+  makeConsoleLink: () => ({}),
+  consoleSessions: () => ({}),
+  endConsoleSession: () => ({ path: { session: '00000000' } }),
 }
 
 async function targetOf(tenant: TenantId): Promise<Target> {

@@ -1,0 +1,116 @@
+// What stands around every page: the rail with its words, the search, the health of the server as one sentence, and the keys.
+
+import type { ComponentChildren, JSX } from 'preact'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { ask, signedOut, useData } from './api.ts'
+import { installKeys, KEYS } from './keys.ts'
+import { isLive } from './live.ts'
+import { Dialog } from './parts/dialog.tsx'
+import { State } from './parts/shown.tsx'
+import { devicePath, go, Link, usePlace } from './router.tsx'
+import { healthOf, placeOf } from './sentences.ts'
+import type { Session, Status } from './shapes.ts'
+import { useStore } from './store.ts'
+import { exact } from './words.ts'
+
+const RAIL = [
+  ['/', 'Overview'], ['/devices', 'Devices'], ['/connections', 'Connections'], ['/refusals', 'Refusals'], ['/enrollment', 'Enrollment'], ['/policy', 'Policy'],
+  ['/certificates', 'Certificates'], ['/reports', 'Reports'], ['/audit', 'Audit'], ['/settings', 'Settings'],
+] as const
+
+export interface FrameProps {
+  readonly session: Session
+  readonly children: ComponentChildren
+}
+
+export function Frame({ session, children }: FrameProps): JSX.Element {
+  const { path } = usePlace()
+  const [help, setHelp] = useState(false)
+  useEffect(() => installKeys({ help: () => setHelp(true), go }), [])
+  // In a narrow window the rail is a line that is longer than the window.
+  useEffect(() => document.querySelector('.rail [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [path])
+  return (
+    <div class="frame">
+      <a class="skip" href="#content">Skip to the content</a>
+      <nav class="rail" aria-label="Pages">
+        <p class="mark" aria-hidden="true">Sallyport</p>
+        <ul>{RAIL.map(([to, word]) => <li key={to}><Link to={to} current={to === '/' ? path === '/' : path === to || path.startsWith(`${to}/`)}>{word}</Link></li>)}</ul>
+      </nav>
+      <header class="top">
+        <Search />
+        <Health />
+        <Who session={session} onHelp={() => setHelp(true)} />
+      </header>
+      <main id="content" tabIndex={-1}>{children}</main>
+      {help && <Help onClose={() => setHelp(false)} />}
+    </div>
+  )
+}
+
+function Search(): JSX.Element {
+  const [text, setText] = useState('')
+  const submit = async (event: Event): Promise<void> => {
+    event.preventDefault()
+    const wanted = text.trim()
+    if (wanted === '') return
+    const to = placeOf(wanted)
+    setText('')
+    // Who types a whole id means this device.
+    if (to.startsWith('/devices?') && (await exists(wanted))) go(devicePath(wanted))
+    else go(to)
+  }
+  return (
+    <form role="search" onSubmit={(event) => void submit(event)}>
+      <label><span class="unseen">Find a device, a serial number or a reason</span>
+        <input id="search" type="search" value={text} placeholder="Find a device, serial or reason ( / )" onInput={(event) => setText(event.currentTarget.value)} autocomplete="off" spellcheck={false} />
+      </label>
+    </form>
+  )
+}
+
+const DEVICE_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/
+
+async function exists(id: string): Promise<boolean> {
+  if (!DEVICE_ID.test(id)) return false
+  try {
+    await ask('GET', `/v1${devicePath(id)}`)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function Health(): JSX.Element {
+  const { data, problem } = useData<Status>('/v1/status', ['ca', 'server', 'policy'])
+  const live = useStore(isLive)
+  if (problem !== undefined) return <p class="health"><State tone="bad">{problem.title.replace(/\.$/, '')}</State></p>
+  if (data === undefined) return <p class="health"><State tone="idle">Asking the server</State></p>
+  const [tone, sentence] = healthOf(data)
+  return <p class="health"><State tone={tone}>{`${sentence}, version ${data.version}${live ? '' : ', refreshed every half minute'}`}</State></p>
+}
+
+function Who({ session, onHelp }: { readonly session: Session; readonly onHelp: () => void }): JSX.Element {
+  const signOut = async (): Promise<void> => {
+    await ask('POST', '/console/session/end', {})
+    signedOut.set(true)
+  }
+  return (
+    <div class="who">
+      <button type="button" class="small" onClick={onHelp} aria-label="Keys">?</button>
+      {session.via === 'link'
+        ? <button type="button" class="small" title={session.endsAt === undefined ? undefined : `This session ends at ${exact(session.endsAt)} if nobody does anything`} onClick={() => void signOut()}>Sign out</button>
+        : <span class="quiet" title="Signed in by certificate">{session.name}, {session.role}</span>}
+    </div>
+  )
+}
+
+function Help({ onClose }: { readonly onClose: () => void }): JSX.Element {
+  const close = useRef<HTMLButtonElement>(null)
+  useEffect(() => close.current?.focus(), [])
+  return (
+    <Dialog title="Keys" onClose={onClose}>
+      <dl class="facts">{KEYS.map(([key, what]) => <div key={key}><dt><kbd>{key}</kbd></dt><dd>{what}</dd></div>)}</dl>
+      <div class="actions"><button type="button" ref={close} onClick={onClose}>Close</button></div>
+    </Dialog>
+  )
+}
