@@ -162,8 +162,9 @@ export function openPolicyOracle<World>(rules: WorldRules<World>, first: World):
       const plain = filters.filter((filter) => !SHARED.test(filter))
       const kind: DeliveryKind = dup ? 'resent' : retain ? 'retained' : plain.length === 0 ? 'shared' : tag.n < connectedAt ? 'queued' : 'live'
       deliveries[kind] += 1
-      // Of a share nothing is retained.
-      const by = retain ? plain : filters
+      // By a share nothing that is retained is shown. What was shown by another filter waits until it is acknowledged, and goes with that filter
+      // only where none that is held covers its topic: a share does.
+      const by = retain && !dup ? plain : filters
       if (!mayHear(by, topic, span)) leaks.push(`${told}: it may not hear that in the worlds ${span.first}–${span.last}, by ${by.join(', ') || 'nothing that it holds'}`)
       // What is retained is judged when it is shown, from the SUBSCRIBE on; all else when it was said.
       const shownFrom = by.map((filter) => held.get(filter)).map((one) => (one === undefined ? 0 : isResumed || dup ? one.first : one.lately))

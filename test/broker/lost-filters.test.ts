@@ -113,3 +113,20 @@ test('what is retained and was being put into its queue is not sent, now or late
   again.end()
   await say(['t/r', 1, true])
 })
+
+test.each([['$share/g/t/x', ['t/x']], ['$share/g/first/x', []]] as const)('what was shown of what is retained by a filter that is lost comes again where a share covers its topic: %s', async (share, again) => {
+  const shared = (topic: string): void => house.policy(policyOf().replace('{ topic: "t/#" }, "first/#"', `{ topic: "${topic}", share: [ g ] }, { topic: "first/#", share: [ g ] }`))
+  await say(['t/x', 1, true])
+  const listener = await fresh()
+  shared('t/#')
+  const first = await connected(house, listener, { ...kept(5), acknowledge: false })
+  expect(await subscribe(first, share, 't/#')).toEqual([1, 1])
+  await first.take('publish')
+  await broken(first)
+  // It may hear the topic as before, and hold "t/#" no longer.
+  shared('t/x')
+  const second = await connected(house, listener, { ...kept(5), acknowledge: false })
+  await second.ping()
+  expect([payloads(second), second.published().map(({ dup, retain }) => [dup, retain])]).toEqual([again, again.map(() => [true, true])])
+  second.end()
+})

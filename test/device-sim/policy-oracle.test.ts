@@ -221,6 +221,18 @@ describe('what is retained', () => {
     hears(said(), { retain: true })
     expect(leaks()).toBe(1)
   })
+
+  test('and was shown by a filter that is gone comes again where a share covers its topic, and nowhere else', () => {
+    const payload = said('a/x', { retain: true })
+    d.unsubscribed('a/#')
+    d.subscribing('$share/g/a/#')
+    settle([...ALL, 'd holds $share/g/a/#'])
+    hears(payload, { retain: true, dup: true })
+    expect(leaks()).toBe(0)
+    settle(ALL)
+    hears(payload, { retain: true, dup: true })
+    expect(leaks()).toBe(1)
+  })
 })
 
 test('kinds of deliveries are told apart, and those that a world before would have forbidden are counted', () => {

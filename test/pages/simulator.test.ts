@@ -21,7 +21,8 @@ describe.skipIf(!['openssl', 'mosquitto', 'bash'].every((tool) => has(tool)))('d
   })
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-  test('every command does what the page shows', async () => {
+  // It starts two brokers, again and again, and asks them some hundred things.
+  test('every command does what the page shows', { timeout: 240_000 }, async () => {
     const steps = readPage('docs/simulator.md')
     expect(difference(steps, await runPage(steps, { folder }))).toBeUndefined()
   })

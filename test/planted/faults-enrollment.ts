@@ -20,7 +20,7 @@ export const ENROLLMENT_FAULTS: readonly Fault[] = [
   },
   {
     id: 'guessing-without-end', side: 'ca', cases: ['E05'],
-    edits: [{ file: 'src/enroll/guesses.ts', find: 'return account === undefined ? 0 : Math.max(0, account.lockedUntil - now)', replace: 'return account === undefined ? 0 : Math.min(0, now)' }],
+    edits: [{ file: 'src/enroll/guesses.ts', find: 'return Math.max(0, account.lockedUntil - now)', replace: 'return Math.min(0, now)' }],
   },
   {
     id: 'claim-takes-over-a-device', side: 'ca', cases: ['E06'],
