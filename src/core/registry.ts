@@ -129,8 +129,7 @@ export type Change =
   | { readonly kind: 'ca-added'; readonly ca: CaRecord }
   | { readonly kind: 'ca-state'; readonly name: CaName; readonly state: CaState; readonly at: EpochMs }
   | { readonly kind: 'token-added'; readonly token: TokenRecord }
-  /** Counted once for a device and a key, however often it is said. */
-  /** `instead`: the use that was counted for this other key of the device is for this one from here on; another one is not counted. */
+  /** Counted once for a device and a key, however often it is said. `instead`: the use that was counted for this other key of the device is for this one from here on; another one is not counted. */
   | { readonly kind: 'token-used'; readonly name: TokenName; readonly device: DeviceId; readonly spkiSha256: KeyHash; readonly at: EpochMs; readonly instead?: KeyHash }
   | { readonly kind: 'token-revoked'; readonly name: TokenName; readonly at: EpochMs }
   /** `at`: since when; without it the token is in force again. */

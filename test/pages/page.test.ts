@@ -1,9 +1,10 @@
 // The runner of pages: what it takes for a difference, and what not.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { setImmediate as turn } from 'node:timers/promises'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { difference, readPage, runPage } from './page.ts'
 
 let folder: string
@@ -60,3 +61,29 @@ test('a page without a command is a difference, and so is a section that is not 
 test('the program is at hand by its name, and as the README calls it', async () => {
   expect(await told('$ sallyport --version', '…', '$ npx sallyport --version', '…')).toBeUndefined()
 })
+
+describe('a test that is over before its page is, as one that takes too long', () => {
+  let left = 0
+  let page: Promise<string | undefined>
+
+  test('ends', async () => {
+    page = told('$ sleep 600 & echo $! > shell.pid; wait').catch((error: unknown) => (error instanceof Error ? error.message : undefined))
+    const file = path.join(folder, 'shell.pid')
+    while (!existsSync(file) || readFileSync(file, 'utf8') === '') await turn()
+    left = Number(readFileSync(file, 'utf8'))
+    expect(left).toBeGreaterThan(1)
+  })
+
+  test('takes the shell along, and what runs in it', async () => {
+    expect(await page).toBe('the shell of the page ended')
+    // Killed with it, and gone when it has been waited for by whoever inherits it.
+    while (isThere(left)) await turn()
+    expect(isThere(left)).toBe(false)
+  })
+})
+
+/** A process that has ended and was waited for by nobody is none. */
+function isThere(pid: number): boolean {
+  const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : ''
+  return stat !== '' && stat.split(') ')[1]?.[0] !== 'Z'
+}

@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { onTestFinished } from 'vitest'
 import { LAUNCH } from '../e2e/program.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
@@ -79,6 +80,16 @@ export async function runPage(steps: readonly Step[], { folder, environment = {}
   shell.stdout.on('data', (chunk: Buffer) => {
     said += chunk.toString()
   })
+  // What the page has started and not ended is ended with its shell; also where the test is over before the page is: an orphan would hold the
+  // output of whoever runs the tests, and keep them from their end.
+  const end = (): void => {
+    try {
+      if (shell.pid !== undefined) process.kill(-shell.pid, 'SIGKILL')
+    } catch {
+      // Nothing of it is left.
+    }
+  }
+  onTestFinished(end)
   const ran: Ran[] = []
   try {
     for (const [index, step] of steps.entries()) {
@@ -92,8 +103,7 @@ export async function runPage(steps: readonly Step[], { folder, environment = {}
       if (status !== step.exit) break
     }
   } finally {
-    // What the page has started and not ended is ended with its shell.
-    if (shell.pid !== undefined) process.kill(-shell.pid, 'SIGKILL')
+    end()
   }
   return ran
 }
