@@ -48,7 +48,8 @@ interface Session {
 
 function inTerminal(command: string, environment: Readonly<Record<string, string>> = {}): Session {
   const terminal = openTerminal(COLUMNS)
-  const { NO_COLOR: _, FORCE_COLOR: __, ...inherited } = process.env
+  // What a person's terminal has not: each of these takes the colours away, or forces them.
+  const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...inherited } = process.env
   const child = spawn('script', ['--quiet', '--return', '--flush', '--command', `stty cols ${COLUMNS} rows 30; exec ${command}`, '/dev/null'], { env: { ...inherited, TERM: 'xterm-256color', ...environment }, stdio: ['pipe', 'pipe', 'inherit'] })
   let raw = ''
   const watchers = new Set<() => void>()
