@@ -51,7 +51,7 @@ export interface AdminPorts {
   /** The console, which is served on the same port. */
   readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
   readonly events: EventSource
-  readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+  readonly log: (level: 'debug' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
 export interface AdminServer {
@@ -168,6 +168,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     const may = row === undefined ? allow(undefined) : judgeRole(operator.value.operator, row)
     return may.allow ? undefined : refuse(request, reply, problemOf(may.reason), may.detail)
   })
+  app.addHook('onResponse', async (request, reply) => ports.log('debug', { method: request.method, route: request.routeOptions.url ?? '(none)', status: reply.statusCode, ms: Math.round(reply.elapsedTime), address: request.ip, operator: admitted.get(request)?.operator.name }, 'asked'))
   app.setNotFoundHandler((request, reply) => refuse(request, reply, problemOf('route-unknown'), undefined))
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = problemOfFailure(error)
