@@ -59,9 +59,10 @@ export function nextAttempt(outcome: Exclude<Outcome, { kind: 'delivered' }>, at
 
 /** Reason: webhook-url-invalid. */
 export function parseWebhookUrl(text: string): Decision<string> {
-  const bad = (why: string): Decision<string> => deny('webhook-url-invalid', `${printable(text)}: ${why}`)
-  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !URL.canParse(text)) return bad('not a URL')
+  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !URL.canParse(text)) return deny('webhook-url-invalid', 'not a URL')
   const url = new URL(text)
+  // A password, a path and a query may be secrets of the receiver: the answer is shown, and stands in the audit log.
+  const bad = (why: string): Decision<string> => deny('webhook-url-invalid', `${printable(`${url.protocol}//${url.host}`)}: ${why}`)
   if (url.protocol !== 'https:') return bad('only https')
   if (url.username !== '' || url.password !== '') return bad('a user name or a password stands in it, and would stand in every log')
   if (url.hash !== '') return bad('a fragment goes nowhere')
