@@ -59,7 +59,9 @@ export function nextAttempt(outcome: Exclude<Outcome, { kind: 'delivered' }>, at
 
 /** Reason: webhook-url-invalid. */
 export function parseWebhookUrl(text: string): Decision<string> {
-  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !URL.canParse(text)) return deny('webhook-url-invalid', 'not a URL')
+  // What the parser of URLs would drop or turn round, another reader would not: a line break, a backslash, a slash more.
+  const isPlain = !/[\s\p{Cc}\\]/u.test(text) && /^[a-z]+:\/{2}[^/]/i.test(text)
+  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !isPlain || !URL.canParse(text)) return deny('webhook-url-invalid', 'not a URL')
   const url = new URL(text)
   // A password, a path and a query may be secrets of the receiver: the answer is shown, and stands in the audit log.
   const bad = (why: string): Decision<string> => deny('webhook-url-invalid', `${printable(`${url.protocol}//${url.host}`)}: ${why}`)

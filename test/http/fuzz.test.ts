@@ -8,6 +8,7 @@ import path from 'node:path'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { FAILURES } from '../../src/core/errors.ts'
+import { HTTP_LIMITS } from '../../src/limits.ts'
 import { REASONS } from '../../src/vocabulary.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
 import { Program } from '../e2e/program.ts'
@@ -78,7 +79,8 @@ const CODES = new Set([...Object.keys(REASONS), ...Object.keys(FAILURES)])
 
 /** Everything that is wrong with an answer, in words. */
 function complaintsOf(asked: FuzzRequest, { status, type, text }: Heard, validate: (operation: Operation, status: number, answer: unknown) => string | undefined): readonly string[] {
-  if (status === 0) return ['no answer']
+  // Who sends more than is read may be cut off before it has heard so.
+  if (status === 0) return Buffer.byteLength(asked.body ?? '') > HTTP_LIMITS.bodyBytesMax ? [] : ['no answer']
   const complaints: string[] = []
   if (status >= 500) complaints.push('the server failed')
   if (/node_modules|\.ts:\d|\bat .*:\d+:\d+|FST_|SQLITE|zod/i.test(text.slice(0, 20_000)) && status >= 400) complaints.push('the inside shows')
