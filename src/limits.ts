@@ -316,7 +316,7 @@ export const HTTP_LIMITS = {
   policyBodyBytesMax: 20 * MiB,
   headerMs: 10 * SECOND,
   requestMs: 30 * SECOND,
-  connectionsMax: 256,
+  connectionsMax: 384,
 } as const
 
 /** Times of day-to-day life. */

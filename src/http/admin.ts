@@ -20,6 +20,7 @@ import type { AuditSink, RegistryView } from '../core/registry.ts'
 import { addConsole, isOpen } from './console.ts'
 import { REFRESH_HEADER, type ConsoleAccess } from './console-access.ts'
 import type { ConsoleFiles } from './console-files.ts'
+import { openConnectionShares } from './connection-shares.ts'
 import { openEventStreams, type EventSource } from './event-stream.ts'
 import { judgeRole, openOperatorGate, type Admitted } from './operator-gate.ts'
 import { openApiOf } from './openapi.ts'
@@ -117,11 +118,16 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   app.server.maxConnections = HTTP_LIMITS.connectionsMax
   // HTTP knows a connection from its handshake on, and looks after none once it is closed: who says nothing would keep the program from its end.
   const sockets = new Set<Socket>()
+  const shares = openConnectionShares()
   app.server.on('connection', (socket: Socket) => {
     sockets.add(socket)
+    shares.opened(socket)
     socket.once('close', () => sockets.delete(socket))
   })
-  app.server.on('secureConnection', (socket) => void secured.add(socket))
+  app.server.on('secureConnection', (socket) => {
+    secured.add(socket)
+    shares.secured(socket, gate.operatorOf(socket))
+  })
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser(['text/plain', 'application/json'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) => {

@@ -41,6 +41,8 @@ export interface OperatorGate {
   judge(headers: IncomingHttpHeaders, socket: TLSSocket, method: string): Decision<Admitted>
   /** Of what is for everybody. Reason: host-not-allowed. */
   judgeHost(headers: IncomingHttpHeaders): Decision<void>
+  /** Whose certificate this connection has shown; undefined where it is nobody's who may come in now. */
+  operatorOf(socket: TLSSocket): string | undefined
   /** Is it a page of our own that asks? Reason: operator-required. */
   judgePage(headers: IncomingHttpHeaders, method: string): Decision<void>
 }
@@ -100,6 +102,10 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
       return session.allow ? allow({ actor: sessionActor(session.value), operator: sessionOperator(session.value) }) : session
     },
     judgeHost: ({ host }) => judgeHost(host),
+    operatorOf(socket) {
+      const operator = judgeOperator(socket)
+      return operator.allow ? operator.value.operator.name : undefined
+    },
     judgePage,
   }
 }
