@@ -121,6 +121,20 @@ test('no page names a folder of the machine on which it was written', () => {
   expect(PAGES.flatMap((page) => page.lines.filter(({ text }) => MACHINE.test(text)).map(({ number, text }) => at(page, number, text.slice(0, 80))))).toEqual([])
 })
 
+test('the architecture names every room and every file beside them', () => {
+  const text = readFileSync(path.join(ROOT, 'docs/architecture.md'), 'utf8')
+  const rooms = readdirSync(path.join(ROOT, 'src'), { withFileTypes: true }).map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+  expect(rooms.filter((name) => !/^(cli-|.*-limits)/.test(name) && !text.includes(name))).toEqual([])
+})
+
+test('every page that a message or a comment of the program names is there', () => {
+  const wrong = ['src', 'device-sim', 'deploy', 'certs/profiles'].flatMap((folder) => readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).flatMap((name) => {
+    if (!/\.(ts|tsx|cjs|yaml|service|json)$/.test(name)) return []
+    return [...readFileSync(path.join(ROOT, folder, name), 'utf8').matchAll(/\bdocs\/[\w/-]+\.(?:md|json)/g)].flatMap(([page]) => (existsSync(path.join(ROOT, page)) ? [] : [`${folder}/${name}: ${page}`]))
+  }))
+  expect(wrong).toEqual([])
+})
+
 test('every page of docs/ stands in its index', () => {
   const index = PAGES.find(({ file }) => file === 'docs/README.md')
   const named = new Set((index === undefined ? [] : links(index)).map(({ target }) => path.join('docs', target.split('#')[0] ?? '')))
