@@ -145,6 +145,12 @@ export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
 }
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
+/**
+ * `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. `devicesOnly`: nothing
+ * that an operator or the server shows, or the CA.
+ */
+export type RevocationTarget = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId; readonly devicesOnly?: true }
+
 export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
@@ -161,8 +167,7 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   /** Who planned which certificate, in the order in which they did. */
   journal(query: JournalQuery): Promise<Page<JournalEntry>>
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
-  /** `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. */
-  revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }, reason: RevocationReason): Promise<Revocation>
+  revoke(target: RevocationTarget, reason: RevocationReason): Promise<Revocation>
   /** In pages, each in force when it is committed; what a failure leaves over is done by asking again. */
   revokeMany(order: MassRevocation): Promise<MassRevoked>
   why(id: DeviceId): Promise<Why>
