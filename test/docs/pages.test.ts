@@ -84,8 +84,8 @@ function unknownMetrics(page: Page): readonly string[] {
 const KEYS = new Set([...Object.keys(TABLE), ...Object.keys(SECTIONS)])
 const TOPS = new Set([...KEYS].filter((key) => key.includes('.')).map((key) => key.split('.')[0] ?? ''))
 const VARIABLES = new Set(['SALLYPORT_HOME', 'SALLYPORT_OPERATOR', ...[...KEYS].map((key) => `SALLYPORT_${key.replaceAll('.', '_').replaceAll(/([a-z])([A-Z])/g, '$1_$2').toUpperCase()}`)])
-/** Of the tests and the benchmarks, and examples of what means nothing. */
-const OTHER_VARIABLES = /^SALLYPORT_(TRIPLES|LEAK_SECONDS|LOG_LEVL)$/
+/** An example of what means nothing. */
+const OTHER_VARIABLES = /^SALLYPORT_LOG_LEVL$/
 
 function unknownKeys(page: Page): readonly string[] {
   const keys = page.lines.flatMap(({ number, text }) => [...text.matchAll(/(?<![\w./$-])([a-z]+)((?:\.[a-zA-Z]+)+)(?![\w/(])/g)].map((found) => ({ number, top: found[1] ?? '', key: found[0] })))
