@@ -142,6 +142,13 @@ test('every page of docs/ stands in its index', () => {
   expect(missing).toEqual([])
 })
 
+test('every page that shows a session of a shell is run by a test', () => {
+  const tests = ['test/pages', 'test/deploy', 'test/pki'].flatMap((folder) => readdirSync(path.join(ROOT, folder)).filter((name) => name.endsWith('.test.ts')).map((name) => readFileSync(path.join(ROOT, folder, name), 'utf8'))).join('')
+  const shown = PRESENT.filter(({ text }) => /^```console$/m.test(text)).map(({ file }) => file)
+  expect(shown.length).toBeGreaterThan(10)
+  expect(shown.filter((file) => !tests.includes(`'${file}'`))).toEqual([])
+})
+
 test('the README can be read in one go', () => {
   expect(readFileSync(path.join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(260)
   expect(statSync(path.join(ROOT, 'docs/images/console/refusal.png')).size).toBeGreaterThan(0)

@@ -13,6 +13,8 @@ const hex = (code: number): string => `0x${code.toString(16).padStart(2, '0').to
 
 /** Reasons that are said in HTTP alone, though they stand at a step of MQTT. */
 const HTTP_ONLY = new Set(['websocket-upgrade', 'websocket-origin', 'publish-request', 'publish-origin', 'publish-busy', 'publish-throttled'])
+/** Of the protocol, and said when a message is posted, too. */
+const OVER_HTTPS = new Set(['packet-too-large', 'quota-exceeded'])
 /** What ends a session that there is. */
 const ENDINGS = new Set(['ended-by-operator', 'server-shutting-down'])
 
@@ -24,12 +26,16 @@ const SEEN = {
   source: () => 'the connection is closed before TLS',
   tls: ({ http }) => `a TLS alert, or the connection is closed during or right after the handshake; over HTTPS, where the handshake goes on, ${http}`,
   certificate: ({ http }) => `the connection is closed right after the handshake, without a CONNACK; over HTTPS ${http}`,
-  registry: connack,
+  registry: (answer) => `${connack(answer)}; a session that there is ends with DISCONNECT ${hex(answer.reason5)}, or 0x98 where an operator did it (MQTT 5), or the connection is closed (MQTT 3.1.1)`,
   connect: (answer, code) => {
     if (HTTP_ONLY.has(code)) return inHttp(answer, code)
+    if (code === 'connect-timeout') return 'the connection is closed'
     return ENDINGS.has(code) ? `DISCONNECT ${hex(answer.reason5)} (MQTT 5), or the connection is closed (MQTT 3.1.1)` : connack(answer)
   },
-  protocol: (answer) => `DISCONNECT ${hex(answer.reason5)} (MQTT 5), or the connection is closed (MQTT 3.1.1); in answer to a CONNECT, CONNACK ${answer.connack3} or ${hex(answer.reason5)}; over HTTPS ${answer.http}`,
+  protocol: (answer, code) => {
+    if (code === 'protocol-version' || code === 'authentication-method') return `CONNACK ${code === 'protocol-version' ? `${answer.connack3} or ` : ''}${hex(answer.reason5)}, or the connection is closed`
+    return `DISCONNECT ${hex(answer.reason5)} (MQTT 5), or the connection is closed (MQTT 3.1.1, and before the CONNECT is answered)${OVER_HTTPS.has(code) ? `; over HTTPS ${answer.http}` : ''}`
+  },
   policy: (answer, code) => {
     if (code.startsWith('receive')) return 'nothing: the message is not delivered'
     if (/^(subscribe|share|filter)/.test(code)) return `SUBACK ${hex(answer.reason5)} (MQTT 5) or 0x80 (MQTT 3.1.1)`
