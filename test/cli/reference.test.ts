@@ -58,9 +58,12 @@ const runs = (command: Command): boolean => command.commands.length === 0 || com
 function page(): string {
   const codes = Object.entries(EXIT).map(([name, code]) => `| ${code} | ${name} | ${MEANINGS[name as keyof typeof EXIT]} |`)
   const simulated = new Set(SIMULATOR.options.map(({ long }) => long ?? ''))
+  const nouns = SALLYPORT.commands.filter((command) => command.commands.length > 0).map((noun) => `[${noun.name()}](#${noun.name()})`).join(' · ')
   return `# Commands
 
 Generated from the commands themselves; do not edit (\`npx vitest run test/cli/reference.test.ts -u\`). \`sallyport COMMAND --help\` says the same.
+
+[Serving, watching, completing](#serving-watching-completing) · ${nouns} · [the simulator](#the-simulator) · [exit codes](#exit-codes)
 
 - Every command takes \`--home DIR\` (default: \`SALLYPORT_HOME\`, or this folder) and \`--json\`; \`completion\` takes neither. \`NO_COLOR\` is heeded.
 - Answers go to stdout, everything else to stderr. With \`--json\` an answer is one JSON document, lists are \`{items, next}\`, and \`next\` is the \`--after\` of the next page.
