@@ -26,6 +26,7 @@ import { allCertificatesOf } from './device-certificates.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
 import type { Trace } from './core/trace.ts'
+import { openLogDesk, type LogLevels } from './log-levels.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
@@ -92,6 +93,8 @@ export interface DeskPorts {
   readonly webhooks?: Pick<Webhooks, 'deskFor'>
   /** Of a running server; without one there is nothing to reload. */
   readonly reload?: (actor: Actor) => Promise<Reloaded>
+  /** Of a running server, the levels of its log. */
+  readonly logLevels?: LogLevels
   /** Hears of each revocation, and how long it took. */
   readonly trace?: Trace
   readonly clock: () => EpochMs
@@ -318,6 +321,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openConsoleDesk(ports.console, actor),
     ...openReportsDesk(ports.reports),
+    ...openLogDesk(ports.logLevels, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {

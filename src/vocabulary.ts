@@ -271,6 +271,7 @@ export const ADMIN_PATHS = {
   openapi: '/openapi.json',
   status: '/v1/status',
   reload: '/v1/reload',
+  logLevels: '/v1/log-levels',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
   caRequest: '/v1/ca/request',

@@ -53,7 +53,7 @@ export interface AdminPorts {
   /** The console, which is served on the same port. */
   readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
   readonly events: EventSource
-  readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+  readonly log: (level: 'debug' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
 export interface AdminServer {
@@ -179,6 +179,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   })
   // A body may take half a minute to come: what is done is done for who may have it done then.
   app.addHook('preHandler', async (request, reply) => (isOpen(request) || request.body === undefined ? undefined : admit(request, reply)))
+  app.addHook('onResponse', async (request, reply) => ports.log('debug', { method: request.method, route: request.routeOptions.url ?? '(none)', status: reply.statusCode, ms: Math.round(reply.elapsedTime), address: request.ip, operator: admitted.get(request)?.operator.name }, 'asked'))
   app.setNotFoundHandler((request, reply) => refuse(request, reply, problemOf('route-unknown'), undefined))
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = problemOfFailure(error)

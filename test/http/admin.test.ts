@@ -351,7 +351,7 @@ describe('what is asked for', () => {
 describe('the server itself', () => {
   test('a port that is taken is a sentence', async () => {
     const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
-    const ports = { hosts: [], view: house.home.view, audit: house.home.audit, clock: Date.now, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, deskFor: () => house.desk(), version: '0.0.0', status: () => ({}), console: openConsole({ audit: house.home.audit, view: house.home.view, clock: Date.now }), events: { head: 0, after: () => [], follow: () => () => {} }, log: () => {} }
+    const ports = { hosts: [], view: house.home.view, audit: house.home.audit, clock: Date.now, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, deskFor: () => house.desk(), version: '0.0.0', status: () => ({}), console: openConsole({ audit: house.home.audit, view: house.home.view, clock: Date.now }), events: { head: { id: 0 }, after: () => [], follow: () => () => {} }, log: () => {} }
     await expect(openAdminServer({ ...ports, listen: { host: '127.0.0.1', port: port() } })).rejects.toMatchObject({ code: 'port-in-use', fix: expect.stringContaining('--ports auto') })
   })
 

@@ -1,6 +1,7 @@
 // Publishing over HTTPS, with a broker behind it: who may and who may not, what arrives, and what HTTP can be bent to.
 
 import { once } from 'node:events'
+import { Agent } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import type { MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -386,7 +387,8 @@ describe('too much', () => {
     listener.on('message', onMessage)
     const names = Array.from({ length: 50 }, (_, i) => `at-once-${i}`)
     const devices = await Promise.all(names.slice(0, 10).map((name) => door.house.device(name)))
-    const all = names.map(async (name, i) => outcome(await door.post(devices[i % 10], `/topics/t/at-once-${i % 10}/x?qos=1`, { body: name })))
+    // From an address of their own: what the tests before have asked counts for theirs.
+    const all = names.map(async (name, i) => outcome(await door.post(devices[i % 10], `/topics/t/at-once-${i % 10}/x?qos=1`, { body: name, agent: new Agent({ keepAlive: false, localAddress: '127.0.0.50' }) })))
     expect(new Set(await Promise.all(all))).toEqual(new Set(['200']))
     await expect.poll(() => names.filter((name) => got.get(name) === 1).length).toBe(50)
     listener.off('message', onMessage)
