@@ -54,10 +54,12 @@ interface Open {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 const MADE_NAME_BYTES = 4
+const UNREADABLE = 'its secret or webhooks.ca cannot be read'
 
 export function openWebhooks(ports: WebhooksPorts): Webhooks {
   const { registry, audit, clock } = ports
   const open = new Map<string, Open>()
+  const openedAt = clock()
   const stopping = new AbortController()
   const names = fewAtOnce(ports.resolve ?? systemNames, WEBHOOK_LIMITS.namesAtOnce, WEBHOOK_LIMITS.namesWaitingMax)
   // One after the other: two that make one of the same name at once would write one secret, and show two.
@@ -80,7 +82,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
       open.set(webhook.name, { webhook, sender, attempts, hook })
     } catch (cause) {
       // One that cannot be signed for is not told, and keeps nobody from being served.
-      ports.warn({ webhook: webhook.name, error: cause instanceof Error ? cause.message : 'unknown' }, 'a webhook cannot be told: its secret or webhooks.ca cannot be read')
+      ports.warn({ webhook: webhook.name, error: cause instanceof Error ? cause.message : 'unknown' }, `a webhook cannot be told: ${UNREADABLE}`)
     }
   }
 
@@ -99,14 +101,16 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
 
   function opened(name: string): Open {
     const found = open.get(known(name).name)
-    if (found === undefined) throw failureOf(deny('webhook-not-found', `${name}: its secret cannot be read`))
+    if (found === undefined) throw failureOf(deny('webhook-not-found', `${name}: ${UNREADABLE}`))
     return found
   }
 
   function shown({ name, url, kinds, createdAt }: WebhookRecord): WebhookShown {
+    const isOpen = open.has(name)
     const hook = open.get(name)?.hook
+    const failing = isOpen ? hook?.failing : { since: openedAt, attempts: 0, because: UNREADABLE }
     const told = (hook?.place ?? registry.deliveries.place(name))?.number ?? 0
-    return { name, url, kinds, createdAt, told, behind: Math.max(0, audit.saved.number - told), dead: registry.deliveries.deadCount(name), ...(hook?.failing === undefined ? {} : { failing: hook.failing }) }
+    return { name, url, kinds, createdAt, told, behind: Math.max(0, audit.saved.number - told), dead: registry.deliveries.deadCount(name), ...(failing === undefined ? {} : { failing }) }
   }
 
   async function add({ name = randomBytes(MADE_NAME_BYTES).toString('hex'), url, kinds }: NewWebhook, actor: Actor): Promise<WebhookMade> {
