@@ -2,10 +2,11 @@
 // registry, the secret of each in a file of its own beside the other secrets; a removed one ends at once.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { isIP } from 'node:net'
 import path from 'node:path'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
+import { PEM_BYTES_MAX, readPlainFile } from './config/plain-file.ts'
 import type { Actor } from './core/audit.ts'
 import { deny } from './core/decision.ts'
 import { failureOf } from './core/errors.ts'
@@ -76,7 +77,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     const { caFile } = ports.rules()
     try {
       const secret = parseSecret(readSecretFile(secretFile(webhook.name)).toString('utf8'))
-      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readFileSync(caFile, 'utf8')], resolve: names })
+      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readPlainFile(caFile, PEM_BYTES_MAX)], resolve: names })
       const attempts = openAttempts({ url: webhook.url, secret, sender, clock })
       const hook = ports.tells ? openHook({ webhook, attempts, log: audit, memory: registry.deliveries, clock, chance: ports.chance ?? Math.random, warn: ports.warn }) : undefined
       open.set(webhook.name, { webhook, sender, attempts, hook })
