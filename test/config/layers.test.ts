@@ -143,6 +143,8 @@ describe('what is wrong is named, and where', () => {
     ['constructor=1', '--set constructor: there is no such key.'],
     ['__proto__.x=1', 'there is no such key.'],
     ['=1', 'there is no such key.'],
+    ['policy=', '--set policy: policy must be the path of a file, not nothing.'],
+    ['listen.metrics.tokenFile=', 'must be the path of a file, not nothing.'],
     ['listen.mqtt.port=x=y', 'must be a whole number'],
   ])('--set %s', (set, message) => {
     expect(refusalOf({}, { set: [set] })).toContain(message)
