@@ -52,7 +52,8 @@ function systemFailure(error: unknown): SallyportError | undefined {
   return sentence === undefined ? undefined : new SallyportError('internal', `${file ?? syscall ?? 'A file'} ${sentence}.`, { fix: 'Check the path, its owner and the disk.', cause: error })
 }
 
-function program(): Command {
+/** All commands with their options, as commander holds them: what is parsed, completed and put into docs/cli.md. */
+export function program(): Command {
   const cli = new Command('sallyport')
     .description('Device identity for fleets: certificate authority, enrollment desk, mutual-TLS MQTT broker, topic policy and revocation switch.')
     .version(VERSION)

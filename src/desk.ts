@@ -8,7 +8,7 @@ import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { CsrFacts } from './core/certificate.ts'
 import { allow, type Decision } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, RevocationTarget, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { failureOf, SallyportError } from './core/errors.ts'
@@ -223,10 +223,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }
-
   /** Of a device it looks twice: a renewal that was on its way to the registry had been seen by nobody, and comes from what is revoked by now. */
-  async function revoke(target: Target, reason: RevocationReason): Promise<Revocation> {
+  async function revoke(target: RevocationTarget, reason: RevocationReason): Promise<Revocation> {
     const begunAt = clock()
     const first = await revokeSeen(target, reason)
     const all = 'serial' in target ? first : joined(first, await revokeSeen(target, reason))
@@ -234,12 +232,12 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return all
   }
 
-  async function revokeSeen(target: Target, reason: RevocationReason): Promise<Revocation> {
+  async function revokeSeen(target: RevocationTarget, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial).filter(({ device }) => target.of === undefined || device === target.of)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
       if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
-      const plan = planRevocation(records, reason, clock())
+      const plan = planRevocation(records, reason, clock(), 'serial' in target && target.devicesOnly === true)
       if (!plan.allow) throw failureOf(plan)
       const { changes, expected, revoked, before } = plan.value
       if (changes.length > 0) {

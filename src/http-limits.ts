@@ -15,14 +15,6 @@ export const HTTP_ANSWER_LIMITS = {
   bytesMax: 32 * MiB,
 } as const
 
-/** Of the connections of the admin port (`HTTP_LIMITS.connectionsMax`). Together less than all: there is room for another operator. */
-export const HTTP_CONNECTION_LIMITS = {
-  /** Without an operator's certificate, handshakes that are under way among them: browsers that sign in, and whoever wants to keep operators out. */
-  strangersMax: 64,
-  /** More than may listen with one certificate: who watches with all of them still acts. */
-  perOperatorMax: 208,
-} as const
-
 /** Bodies in JSON: small texts that cost much. */
 export const HTTP_JSON_LIMITS = {
   /** Nothing that this API takes is nested deeper; a reader that goes down level by level overflows its stack at thousands. */

@@ -145,6 +145,12 @@ export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
   readonly expiringWithinMs?: number | undefined
 }
 
+/**
+ * `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. `devicesOnly`: nothing
+ * that an operator or the server shows, or the CA.
+ */
+export type RevocationTarget = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId; readonly devicesOnly?: true }
+
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
 export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk, LogDesk {
   addDevice(device: NewDevice): Promise<Device>
@@ -162,8 +168,7 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   /** Who planned which certificate, in the order in which they did. */
   journal(query: JournalQuery): Promise<Page<JournalEntry>>
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
-  /** `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. */
-  revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }, reason: RevocationReason): Promise<Revocation>
+  revoke(target: RevocationTarget, reason: RevocationReason): Promise<Revocation>
   /** In pages, each in force when it is committed; what a failure leaves over is done by asking again. */
   revokeMany(order: MassRevocation): Promise<MassRevoked>
   why(id: DeviceId): Promise<Why>

@@ -41,8 +41,6 @@ export interface OperatorGate {
   judge(headers: IncomingHttpHeaders, socket: TLSSocket, method: string): Decision<Admitted>
   /** Of what is for everybody. Reason: host-not-allowed. */
   judgeHost(headers: IncomingHttpHeaders): Decision<void>
-  /** Whose certificate this connection has shown; undefined where it is nobody's who may come in now. */
-  operatorOf(socket: TLSSocket): string | undefined
   /** Is it a page of our own that asks? Reason: operator-required. */
   judgePage(headers: IncomingHttpHeaders, method: string): Decision<void>
 }
@@ -97,15 +95,11 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
       if (!page.allow) return page
       const operator = judgeOperator(socket)
       // A cookie is for pages: no program has one, and no address that somebody was made to open by hand.
-      if (operator.allow || !fromPage || !ports.access.shows(headers)) return operator
+      if (operator.allow || !fromPage || !ports.access.shows({ headers, socket })) return operator
       const session = ports.access.judge({ headers, socket })
       return session.allow ? allow({ actor: sessionActor(session.value), operator: sessionOperator(session.value) }) : session
     },
     judgeHost: ({ host }) => judgeHost(host),
-    operatorOf(socket) {
-      const operator = judgeOperator(socket)
-      return operator.allow ? operator.value.operator.name : undefined
-    },
     judgePage,
   }
 }

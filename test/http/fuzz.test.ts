@@ -1,6 +1,6 @@
 // Every operation of the API, asked by an admin with requests that are right, nearly right and hostile, made from what /openapi.json says:
 // no request is a failure of the server, every refusal is a problem as RFC 9457 has it, every answer is what the document promises, and the
-// program goes on. SALLYPORT_FUZZ_SECONDS makes it longer, SALLYPORT_SEED other requests.
+// program goes on. TEST_FUZZ_SECONDS makes it longer, TEST_SEED other requests.
 
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:https'
@@ -15,8 +15,8 @@ import { Program } from '../e2e/program.ts'
 import { chanceOf, openFuzz, type Document, type FuzzRequest, type Operation } from './fuzz-requests.ts'
 import { newKey } from './house.ts'
 
-const SECONDS = Number(process.env['SALLYPORT_FUZZ_SECONDS'] ?? 8)
-const SEED = Number(process.env['SALLYPORT_SEED'] ?? 20_261_128)
+const SECONDS = Number(process.env['TEST_FUZZ_SECONDS'] ?? 8)
+const SEED = Number(process.env['TEST_SEED'] ?? 20_261_128)
 /** Of the document: a field that is not in it is a mistake of the document. */
 const AT_LEAST = 300
 
@@ -114,7 +114,7 @@ test(`A11, A16: ${SECONDS} s of requests of every kind bring no failure, no stac
   const until = performance.now() + SECONDS * 1_000
   let count = 0
   for (; performance.now() < until && wrong.length < 10; count++) {
-    // A request by itself can be made again: SALLYPORT_SEED, and its number.
+    // A request by itself can be made again: TEST_SEED, and its number.
     const asked = fuzz(chanceOf(SEED + count))
     const heard = await send(asked).catch((cause: unknown) => ({ status: 0, type: '', text: String(cause) }))
     const { operationId } = asked.operation

@@ -26,6 +26,7 @@ import { STARTER_POLICY } from '../../src/starter.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
 import { spkiOf } from '../../src/x509/keys.ts'
 import { encodePem } from '../../src/x509/pem.ts'
+import { discrepancyOf } from './conforming.ts'
 
 export interface Credential {
   readonly cert: string
@@ -159,7 +160,7 @@ export interface Asked {
   readonly localAddress?: string
 }
 
-/** One request on a connection of its own. Rejects when there is no answer. */
+/** One request on a connection of its own. Rejects when there is no answer, or one that docs/openapi.json does not name. */
 export function ask(url: string, ca: string, { method = 'GET', path: at = '/v1/status', body, headers = {}, credential, localAddress }: Asked): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
@@ -168,6 +169,8 @@ export function ask(url: string, ca: string, { method = 'GET', path: at = '/v1/s
       response.on('data', (chunk: Buffer) => chunks.push(chunk))
       response.on('end', () => {
         const text = Buffer.concat(chunks).toString('utf8')
+        const wrong = discrepancyOf(method, at, response.statusCode ?? 0, () => JSON.parse(text) as { readonly [name: string]: unknown })
+        if (wrong !== undefined) return reject(new Error(wrong))
         resolve({ status: response.statusCode ?? 0, headers: response.headers, text, json: () => JSON.parse(text) as { readonly [name: string]: unknown } })
       })
     })
