@@ -9,7 +9,7 @@ import { addPolicy } from './cli-policy.ts'
 import { addLive } from './cli-live.ts'
 import { many, verb } from './cli-verb.ts'
 import { FAILURES, SallyportError } from './core/errors.ts'
-import { printable } from './core/ids.ts'
+import { harmless, printable } from './core/ids.ts'
 import { EXIT, REVOCATION_REASONS, type ExitCode } from './vocabulary.ts'
 
 export const VERSION = (createRequire(import.meta.url)('sallyport/package.json') as { readonly version: string }).version
@@ -34,7 +34,7 @@ async function outcome(argv: readonly string[]): Promise<ExitCode> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     const failure = error instanceof SallyportError ? error : systemFailure(error)
     if (failure === undefined) throw error
-    process.stderr.write(`sallyport: ${failure.message}\n${failure.fix === undefined ? '' : `fix: ${failure.fix}\n`}`)
+    process.stderr.write(harmless(`sallyport: ${failure.message}\n${failure.fix === undefined ? '' : `fix: ${failure.fix}\n`}`))
     return FAILURES[failure.code]
   }
 }

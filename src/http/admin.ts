@@ -118,6 +118,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser(['text/plain', 'application/json'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) => {
+    // Many send the header whether there is a body or not.
+    if (bytes.length === 0) return undefined
     const parsed = parseStrictJson(bytes)
     if (!parsed.allow) throw failureOf(parsed)
     return parsed.value
