@@ -22,3 +22,9 @@ export const HTTP_JSON_LIMITS = {
   /** A page of devices with all their attributes has fewer. */
   keysMax: 100_000,
 } as const
+
+/** What is done for a request once it has come whole. */
+export const HTTP_WORK_LIMITS = {
+  /** The longest that is asked for: a log of years that is verified, a million certificates that are revoked. A server that hangs is not waited for for ever. */
+  workMs: 10 * MINUTE,
+} as const
