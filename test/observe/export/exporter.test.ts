@@ -270,3 +270,53 @@ describe('over syslog', () => {
     expect(existsSync(folder.at('position.json'))).toBe(true)
   })
 })
+
+describe('the end of the server', () => {
+  /** Takes connections, and says nothing. */
+  async function mute(): Promise<AsyncDisposable & { readonly port: number; readonly connected: Promise<void> }> {
+    const sockets: Socket[] = []
+    const { promise: connected, resolve } = Promise.withResolvers<void>()
+    const server = createTcpServer((socket) => {
+      sockets.push(socket.on('error', () => {}))
+      resolve()
+    })
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+    return {
+      port: (server.address() as AddressInfo).port, connected,
+      async [Symbol.asyncDispose]() {
+        for (const socket of sockets) socket.destroy()
+        await new Promise((closed) => server.close(closed))
+      },
+    }
+  }
+
+  test.each<[string, (port: number) => Receiver]>([
+    ['HTTPS', (port) => openHttps({ url: `https://127.0.0.1:${port}/`, ca: undefined, token: undefined })],
+    ['syslog over TLS', (port) => openSyslog({ host: '127.0.0.1', port, tls: {} })],
+  ])('does not wait for a receiver that never shakes hands (%s)', async (_, open) => {
+    await using receiver = await mute()
+    written(1)
+    const exporter = start(open(receiver.port))
+    await receiver.connected
+    const began = performance.now()
+    await exporter[Symbol.asyncDispose]()
+    expect(performance.now() - began).toBeLessThan(2_000)
+    expect([exporter.sent, said]).toEqual([0, []])
+  })
+
+  test('begins no connection that nobody would end any more', async () => {
+    await using receiver = await mute()
+    written(1)
+    const exporter = start(openHttps({ url: `https://127.0.0.1:${receiver.port}/`, ca: undefined, token: undefined }))
+    const began = performance.now()
+    await exporter[Symbol.asyncDispose]()
+    expect(performance.now() - began).toBeLessThan(2_000)
+  })
+
+  test('does not wait for a name that is being looked up', async () => {
+    written(1)
+    const exporter = start(openSyslog({ host: 'nowhere.invalid', port: 1, tls: undefined }))
+    await exporter[Symbol.asyncDispose]()
+    expect(exporter.sent).toBe(0)
+  })
+})
