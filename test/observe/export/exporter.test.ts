@@ -1,6 +1,6 @@
 // The audit log on its way to somebody else: real sockets, real TLS, real files; receivers that are away, slow, broken, or lie.
 
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { createServer as createHttpsServer } from 'node:https'
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -106,6 +106,23 @@ describe('a receiver gets every record, in order', () => {
     expect(again.lines).toEqual(all)
   })
 
+  test('a log that somebody has emptied while it is written (copytruncate) has a hole, and what comes behind it is sent', { timeout: 30_000 }, async () => {
+    const receiver = played()
+    await using exporter = start(receiver)
+    written(3)
+    await receiver.until(3)
+    while (exporter.sent === 0) await new Promise((resolve) => setImmediate(resolve))
+    truncateSync(log, 0)
+    const { line, head: next } = chainLine({ '@timestamp': '2026-11-28T12:00:00.000Z', n: 4 }, head, undefined)
+    head = next
+    // Whoever writes goes on at its place: here after half a gigabyte, of which the disk has nothing.
+    const descriptor = openSync(log, 'r+')
+    writeSync(descriptor, `${line}\n`, 2 ** 29)
+    closeSync(descriptor)
+    const [last] = written(1)
+    await receiver.until(5)
+    expect(receiver.lines.slice(3)).toEqual([line, last])
+  })
   test('a line that is being written waits until it is whole', async () => {
     const [line] = written(1)
     appendFileSync(log, line!.slice(0, 40))
