@@ -3,6 +3,7 @@
 // moves no cursor and fills no disk: it is cut, and its control and direction characters are escaped.
 
 import { pino } from 'pino'
+import { harmless } from '../core/ids.ts'
 import { LOG_ROOMS, type Levels, type LogLevel, type LogRoom } from '../core/log-levels.ts'
 import type { Trace } from '../core/trace.ts'
 import { LOG_LIMITS } from '../observe-limits.ts'
@@ -11,10 +12,6 @@ export type LogFields = Readonly<Record<string, unknown>>
 export type Say = (level: LogLevel, fields: LogFields, message: string) => void
 
 const SECRETS = ['key', 'password', 'passphrase', 'token', 'secret'].flatMap((name) => [name, `*.${name}`])
-
-/** What JSON leaves as it is, and a terminal obeys or shows in another order: DEL and C1, line separators, marks of direction, a BOM. */
-const UNSAFE = /[\u007f-\u009f\u2028\u2029\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069\ufeff]/g
-const escaped = (line: string): string => line.replaceAll(UNSAFE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 export interface OpenLog {
   /** How this part of the program speaks. */
@@ -25,7 +22,7 @@ export interface OpenLog {
 
 /** One JSON line per message on stderr. */
 export function openLog(levels: Levels): OpenLog {
-  const root = pino({ level: 'debug', redact: { paths: SECRETS, censor: '(secret)' }, base: null, timestamp: pino.stdTimeFunctions.isoTime, hooks: { streamWrite: escaped } }, pino.destination({ dest: 2, sync: true }))
+  const root = pino({ level: 'debug', redact: { paths: SECRETS, censor: '(secret)' }, base: null, timestamp: pino.stdTimeFunctions.isoTime, hooks: { streamWrite: harmless } }, pino.destination({ dest: 2, sync: true }))
   const rooms = new Map(LOG_ROOMS.map((room) => [room, { log: root.child({ room }, { level: levels[room] }), spent: openSpent() }]))
   return {
     of(room) {
