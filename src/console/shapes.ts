@@ -61,6 +61,6 @@ export interface AuditVerdict { readonly intact: boolean; readonly records: numb
 export interface ConsoleSession { readonly id: string; readonly openedAt: number; readonly seenAt: number; readonly endsAt: number; readonly source: string; readonly agent: string }
 
 export interface Operator { readonly name: string; readonly role: string; readonly tenant?: string; readonly createdAt: number; readonly revokedAt?: number; readonly certificates: readonly { readonly serial: string; readonly notAfter: number }[] }
-export interface Webhook { readonly name: string; readonly url: string; readonly kinds: readonly string[]; readonly told: number; readonly behind: number; readonly dead: number; readonly failing?: { readonly since: number; readonly attempts: number; readonly because: string; readonly nextAt: number } }
+export interface Webhook { readonly name: string; readonly url: string; readonly kinds: readonly string[]; readonly told: number; readonly behind: number; readonly dead: number; readonly failing?: { readonly since: number; readonly attempts: number; readonly because: string; readonly nextAt?: number } }
 export interface WebhookAttempt { readonly at: number; readonly number?: number; readonly attempt: number; readonly outcome: string; readonly status?: number; readonly because?: string; readonly ms: number }
 export interface WebhookDeliveries { readonly recent: readonly WebhookAttempt[]; readonly dead: readonly { readonly id?: number; readonly number?: number; readonly because?: string }[] }
