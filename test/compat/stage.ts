@@ -129,7 +129,7 @@ export async function ran(command: string, args: readonly string[]): Promise<Sho
 }
 
 /** What a program of ours prints on its way; the rest is what the library has handed on. */
-const PROGRESS = /^(connected.*|subscribed|published|on_publish|granted|done|received .*)$/
+const PROGRESS = /^(connected.*|subscribed|published|on_publish|granted|done|no answer|received .*)$/
 
 /** Stacks and the insides of objects. */
 export const withoutInsides = (output: string): string => output.split('\n').filter((line) => !/^[ \t}\]]/.test(line)).join('\n')
