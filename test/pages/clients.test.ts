@@ -24,7 +24,7 @@ function tables(): string {
   return all.map(({ client, version, seen }) => {
     const rows = new Map<string, string[]>()
     for (const [label, text] of Object.entries(seen)) {
-      const [spoken = '', refusal = ''] = [label.slice(0, label.indexOf(' ')), label.slice(label.indexOf(' ') + 1)]
+      const [spoken, refusal] = [label.slice(0, label.indexOf(' ')), label.slice(label.indexOf(' ') + 1)]
       const key = `${refusal} | ${cell(text)}`
       rows.set(key, [...(rows.get(key) ?? []), /^\d/.test(spoken) ? `MQTT ${spoken}` : spoken])
     }
