@@ -8,14 +8,14 @@ import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { CsrFacts } from './core/certificate.ts'
 import { allow, type Decision } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, RevocationTarget, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { failureOf, SallyportError } from './core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
 import type { Applied, ApplyRequest } from './core/policy-desk.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
-import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
+import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Lists, Registry, RegistryView } from './core/registry.ts'
 import type { Reloaded } from './core/reload.ts'
 import { planRevocation } from './core/revocation.ts'
 import { openedLater, openFeedDesk, type LivePorts } from './feed-desk.ts'
@@ -26,6 +26,7 @@ import { allCertificatesOf } from './device-certificates.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
 import type { Trace } from './core/trace.ts'
+import { openLogDesk, type LogLevels } from './log-levels.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
@@ -69,6 +70,8 @@ export interface AuditPort {
 
 export interface DeskPorts {
   readonly registry: Registry
+  /** Of a running server, whose messages must not wait for a list; without them the registry reads it here. */
+  readonly lists?: Lists
   readonly view: RegistryView
   readonly audit: AuditPort
   readonly authority: Authority
@@ -92,6 +95,8 @@ export interface DeskPorts {
   readonly webhooks?: Pick<Webhooks, 'deskFor'>
   /** Of a running server; without one there is nothing to reload. */
   readonly reload?: (actor: Actor) => Promise<Reloaded>
+  /** Of a running server, the levels of its log. */
+  readonly logLevels?: LogLevels
   /** Hears of each revocation, and how long it took. */
   readonly trace?: Trace
   readonly clock: () => EpochMs
@@ -109,6 +114,7 @@ const joined = (first: Revocation, { revoked, sessionsClosed, closedMs }: Revoca
 
 export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   const { registry, view, audit, clock } = ports
+  const lists = ports.lists ?? registry
 
   function known(id: DeviceId): Device {
     const device = registry.device(id)
@@ -220,10 +226,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }
-
   /** Of a device it looks twice: a renewal that was on its way to the registry had been seen by nobody, and comes from what is revoked by now. */
-  async function revoke(target: Target, reason: RevocationReason): Promise<Revocation> {
+  async function revoke(target: RevocationTarget, reason: RevocationReason): Promise<Revocation> {
     const begunAt = clock()
     const first = await revokeSeen(target, reason)
     const all = 'serial' in target ? first : joined(first, await revokeSeen(target, reason))
@@ -231,12 +235,12 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return all
   }
 
-  async function revokeSeen(target: Target, reason: RevocationReason): Promise<Revocation> {
+  async function revokeSeen(target: RevocationTarget, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial).filter(({ device }) => target.of === undefined || device === target.of)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
       if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
-      const plan = planRevocation(records, reason, clock())
+      const plan = planRevocation(records, reason, clock(), 'serial' in target && target.devicesOnly === true)
       if (!plan.allow) throw failureOf(plan)
       const { changes, expected, revoked, before } = plan.value
       if (changes.length > 0) {
@@ -284,11 +288,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     enroll,
     revoke,
     revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, decrees: ports.decrees, clock, actor }, order),
-    journal: (query) => Promise.resolve(registry.journal(query)),
-    devices: async ({ expiringWithinMs, ...query }) => registry.devices({ ...query, ...(expiringWithinMs === undefined ? {} : { expiring: { now: clock(), before: clock() + expiringWithinMs } }) }),
+    journal: async (query) => lists.journal(query),
+    devices: async ({ expiringWithinMs, ...query }) => lists.devices({ ...query, ...(expiringWithinMs === undefined ? {} : { expiring: { now: clock(), before: clock() + expiringWithinMs } }) }),
     // Promises that start with a throw must reject, not throw: hence async.
     device: async (id) => ({ ...known(id), certificates: allCertificatesOf(registry, id).toSorted((a, b) => b.createdAt - a.createdAt) }),
-    certificates: (query: CertificateQuery): Promise<Page<CertificateRecord>> => Promise.resolve(registry.certificates(query)),
+    certificates: async (query: CertificateQuery) => lists.certificates(query),
     certificate: async (serial) => {
       const [record] = registry.certificatesBySerial(serial)
       if (record === undefined) throw no('certificate-not-found', serial)
@@ -313,13 +317,14 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     ...openFeedDesk({
-      registry, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: (id) => allCertificatesOf(registry, id), own: ports.own, detections: () => onRungs(registry, ports.detection),
+      registry, lists, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: (id) => allCertificatesOf(registry, id), own: ports.own, detections: () => onRungs(registry, ports.detection),
       policy: () => ports.policies.inForce().policy, ...(ports.live ?? openedLater(audit, clock)),
     }, actor),
     ...(ports.webhooks?.deskFor(actor) ?? NO_WEBHOOKS),
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openConsoleDesk(ports.console, actor),
     ...openReportsDesk(ports.reports),
+    ...openLogDesk(ports.logLevels, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
     auditTail: async (count) => {

@@ -4,7 +4,7 @@
 import { WEBHOOK_LIMITS } from '../feed-limits.ts'
 import { allow, deny, type Decision } from './decision.ts'
 import type { FeedKind } from './feed.ts'
-import type { EpochMs } from './ids.ts'
+import { printable, type EpochMs } from './ids.ts'
 
 /** A place in the audit log: behind this record, which ends at this byte. */
 export interface LogPlace {
@@ -76,9 +76,12 @@ export function nextAttempt(outcome: Exclude<Outcome, { kind: 'delivered' }>, { 
 
 /** Reason: webhook-url-invalid, without the URL: what is refused is recorded, and URLs of receivers hold passwords and tokens. */
 export function parseWebhookUrl(text: string): Decision<string> {
-  const bad = (why: string): Decision<string> => deny('webhook-url-invalid', why)
-  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !URL.canParse(text)) return bad('not a URL')
+  // What the parser of URLs would drop or turn round, another reader would not: a line break, a backslash, a slash more.
+  const isPlain = !/[\s\p{Cc}\\]/u.test(text) && /^[a-z]+:\/{2}[^/]/i.test(text)
+  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !isPlain || !URL.canParse(text)) return deny('webhook-url-invalid', 'not a URL')
   const url = new URL(text)
+  // A password, a path and a query may be secrets of the receiver: the answer is shown, and stands in the audit log.
+  const bad = (why: string): Decision<string> => deny('webhook-url-invalid', `${printable(`${url.protocol}//${url.host}`)}: ${why}`)
   if (url.protocol !== 'https:') return bad('only https')
   if (url.username !== '' || url.password !== '') return bad('a user name or a password stands in it, and would stand in every log')
   if (url.hash !== '') return bad('a fragment goes nowhere')

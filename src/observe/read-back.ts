@@ -10,7 +10,8 @@ import { AUDIT_LIMITS } from '../limits.ts'
 import { EMPTY_HEAD, followLine } from './chain.ts'
 
 export const LINE_BREAK = 0x0a
-const READ_BYTES = 1024 * 1024
+/** What is read between two turns of the event loop, which has messages to carry: a few milliseconds' worth. */
+const READ_BYTES = 64 * 1024
 
 /** What the registry remembers of a log; `bytesNow` is how long the file is, when it is being written. */
 interface RememberedLog {

@@ -40,10 +40,10 @@ describe('a URL', () => {
   test.each([['https://hooks.example.org/a?b=c', 'https://hooks.example.org/a?b=c'], ['HTTPS://Example.ORG', 'https://example.org/'], ['https://example.org:8443/x', 'https://example.org:8443/x']])('%s is one', (text, url) => {
     expect(parseWebhookUrl(text)).toEqual({ allow: true, value: url })
   })
-  test.each(['http://example.org', 'ftp://example.org', 'javascript:alert(1)', 'file:///etc/passwd', '', 'example.org', 'https://', 'https://user@example.org/', 'https://:secret@example.org/', 'https://example.org/#x', `https://example.org/${'a'.repeat(2_048)}`, 'https://exa mple.org'])('%j is none', (text) => {
+  test.each(['http://example.org', 'ftp://example.org', 'javascript:alert(1)', 'file:///etc/passwd', '', 'example.org', 'https://', 'https://user@example.org/', 'https://:secret@example.org/', 'https://example.org/#x', `https://example.org/${'a'.repeat(2_048)}`, 'https://exa mple.org', 'https://exa\nmple.org/', '\thttps://example.org/', 'https:\\\\example.org', 'https://example.org\\@127.0.0.1/', 'https:///example.org', 'https:example.org'])('%j is none', (text) => {
     expect(parseWebhookUrl(text)).toMatchObject({ allow: false, reason: 'webhook-url-invalid' })
   })
-  test.each(['https://user:hunter2@example.org/', 'http://example.org/?token=hunter2', 'https://example.org/#hunter2', 'https://exa mple.org/hunter2', `https://example.org/?hunter2=${'a'.repeat(2_048)}`])('%s is refused without what it may hold of a secret: a refusal is recorded', (text) => {
-    expect(JSON.stringify(parseWebhookUrl(text))).not.toContain('hunter2')
+  test.each(['https://user:s3cret@example.org/', 'http://example.org/s3cret', 'https://example.org/?key=s3cret#x', 'https://s3cret@exa mple.org', 'https://example.org/#s3cret', `https://example.org/s3cret${'a'.repeat(2_048)}`])('%j is refused without a word of what in it may be a secret', (text) => {
+    expect(JSON.stringify(parseWebhookUrl(text))).not.toContain('s3cret')
   })
 })

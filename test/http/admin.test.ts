@@ -162,6 +162,12 @@ describe('web pages', () => {
     expectProblem(await post('/v1/devices', { id: 'typed' }, { headers: { 'content-type': type } }), 415, 'request-invalid')
   })
 
+  test('the type of a body that is not there asks for none', async () => {
+    const headers = { 'content-type': 'application/json' }
+    expect((await asked({ method: 'POST', path: '/v1/audit/verify', headers })).status).toBe(200)
+    expectProblem(await asked({ method: 'POST', path: '/v1/devices', headers }), 400, 'request-invalid')
+  })
+
   test('JSON with a character set is JSON', async () => {
     expect((await post('/v1/policy/explain', { device: 'sensor-1', publish: 'a' }, { headers: { 'content-type': 'application/json; charset=utf-8' } })).status).toBe(200)
   })
