@@ -181,7 +181,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     await using visit = await desk.signedIn()
     await visit.visit('/enrollment')
     await visit.page.getByText('asks for a certificate').waitFor()
-    await visit.page.getByRole('button', { name: 'Approve' }).click()
+    await visit.page.getByRole('button', { name: 'Approve line-3' }).click()
     await visit.page.getByText('Nobody waits.', { exact: false }).waitFor()
     expect(desk.program.run('enrollment', 'list', '--state', 'approved').stdout).toContain('line-3')
   })

@@ -71,6 +71,7 @@ export function Rows<Row>({ label, columns, rows, keyOf, more, total }: RowsProp
   const nearEnd = seen.last + SPARE >= rows.length
   useEffect(() => {
     if (nearEnd) more?.()
+    // A page may bring no row, and not be the last: `more` is another one after each.
   }, [nearEnd, rows.length, more])
   const visible = rows.slice(seen.first, seen.last)
   return (
