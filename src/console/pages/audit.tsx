@@ -58,11 +58,11 @@ export function Audit(): JSX.Element {
         <TextFilter name="action" label="What, as device-changed" />
         <TextFilter name="device" label="Device" />
       </Filters>
+      <Cli command={listCommand('audit', query, { q: 'find', action: 'action', device: 'device' })} />
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading && <Waiting />}
       {!loading && rows.length === 0 && problem === undefined && (more === undefined ? <Empty>No record fits.</Empty> : <Older more={more} />)}
       {rows.length > 0 && <Rows label="Audit records, newest first" columns={columns} rows={rows} keyOf={sequenceOf} more={more} />}
-      <Cli command={listCommand('audit', query, { q: 'find', action: 'action', device: 'device' })} />
       {open !== undefined && <Dialog title={`Record ${sequenceOf(open)}`} onClose={() => setOpen(undefined)}><pre class="record" tabIndex={0}>{JSON.stringify(open, null, 2)}</pre><div class="actions"><button type="button" onClick={() => setOpen(undefined)}>Close</button></div></Dialog>}
     </>
   )

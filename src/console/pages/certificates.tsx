@@ -12,6 +12,7 @@ import { Rows, type Column } from '../parts/rows.tsx'
 import { Cli, Empty, Facts, Head, State, Time, Trouble, useNow, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link, usePlace } from '../router.tsx'
 import { command, listCommand } from '../shell.ts'
+import { useTenant } from '../who.tsx'
 import type { Certificate, Page } from '../shapes.ts'
 import { CERTIFICATE_TONES, exact, expiry, grouped, toneOfExpiry } from '../words.ts'
 
@@ -21,13 +22,12 @@ const PAGE = 500
 export function Certificates(): JSX.Element {
   const { query } = usePlace()
   const serial = query.get('serial')
+  const isOfAll = useTenant() === undefined
   return (
     <>
       <Head title="Certificates" />
       {serial !== null && <One serial={serial} />}
-      <Authorities />
-      <Rotation />
-      <Expiries />
+      {isOfAll && <><Authorities /><Rotation /><Expiries /></>}
       <Issued query={query} />
     </>
   )

@@ -56,11 +56,11 @@ export function Connections(): JSX.Element {
         <TextFilter name="group" label="Group" />
         <Choice name="listener" label="Door" all="Every door" options={[['mqtt', 'MQTT'], ['websocket', 'WebSocket']]} />
       </Filters>
+      <Cli command={listCommand('connection', query, { q: 'find', group: 'group', device: 'device', listener: 'listener' })} />
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading && <Waiting />}
       {!loading && rows.length === 0 && problem === undefined && <Empty>{asked.length > 0 ? 'No session fits these filters.' : 'Nobody is connected. When a device was turned away, its reason stands under Refusals.'}</Empty>}
       {rows.length > 0 && <Rows label="Connections" columns={columns} rows={rows} keyOf={({ id }) => id} more={more} total={first?.matched} />}
-      <Cli command={listCommand('connection', query, { q: 'find', group: 'group', device: 'device', listener: 'listener' })} />
       {ending !== undefined && (
         <Confirm title={`End the connection of ${ending.device}`} verb="End it" cli={command('connection', 'end', ending.id)} onClose={() => setEnding(undefined)}
           act={async () => {

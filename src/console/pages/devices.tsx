@@ -56,11 +56,11 @@ function All({ query }: { readonly query: URLSearchParams }): JSX.Element {
         <TextFilter name="attribute" label="Attribute, as site=north" />
         <Choice name="expiringWithinMs" label="Certificate" all="Whenever it ends" options={[7, 30, 90].map((days) => [String(days * DAY_MS), `Ends within ${days} days`])} />
       </Filters>
+      {(rows.length > 0 || asked.length > 0) && <Cli command={listCommand('device', query, { q: 'find', state: 'state', group: 'group', attribute: 'attr', expiringWithinMs: 'expiring' }, { expiringWithinMs: (ms) => `${Math.round(Number(ms) / DAY_MS)}d` })} />}
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading && <Waiting />}
       {!loading && rows.length === 0 && problem === undefined && (asked.length > 0 ? <Empty>No device fits these filters.</Empty> : <Empty cli="sallyport device add sensor-7 --group sensors">No device is registered yet. Register the first one.</Empty>)}
       {rows.length > 0 && <Rows label="Devices" columns={COLUMNS} rows={rows} keyOf={({ id }) => id} more={more} />}
-      {(rows.length > 0 || asked.length > 0) && <Cli command={listCommand('device', query, { q: 'find', state: 'state', group: 'group', attribute: 'attr', expiringWithinMs: 'expiring' }, { expiringWithinMs: (ms) => `${Math.round(Number(ms) / DAY_MS)}d` })} />}
     </>
   )
 }

@@ -62,10 +62,11 @@ function Whole(data: Shown): JSX.Element {
 function Truth(data: Shown): JSX.Element {
   const { devices, connected } = data
   const states = Object.entries(devices.byState).filter(([state, number]) => number > 0 && state !== 'active')
+  const noted = states.length > 0 || connected.sessions > connected.devices
   return (
     <>
-      <p class="truth">{truthOf(data).map(([words, to]) => (to === undefined ? words : <Link key={to} to={to}>{words}</Link>))}</p>
-      {(states.length > 0 || connected.sessions > connected.devices) && <p class="tally">{connected.sessions > connected.devices && <span><Link to="/connections">{count(connected.sessions, 'session')}</Link></span>}{states.map(([state, number]) => <span key={state}><Link to={`/devices?state=${state}`}><State tone={DEVICE_TONES[state] ?? 'idle'}>{number.toLocaleString('en-US')} {state}</State></Link></span>)}</p>}
+      <p class={noted ? 'truth noted' : 'truth'}>{truthOf(data).map(([words, to]) => (to === undefined ? words : <Link key={to} to={to}>{words}</Link>))}</p>
+      {noted && <p class="tally">{connected.sessions > connected.devices && <span><Link to="/connections">{count(connected.sessions, 'session')}</Link></span>}{states.map(([state, number]) => <span key={state}><Link to={`/devices?state=${state}`}><State tone={DEVICE_TONES[state] ?? 'idle'}>{number.toLocaleString('en-US')} {state}</State></Link></span>)}</p>}
     </>
   )
 }

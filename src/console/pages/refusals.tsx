@@ -45,9 +45,9 @@ export function Refusals(): JSX.Element {
         <TextFilter name="device" label="Device" />
         <TextFilter name="address" label="Address" />
       </Filters>
+      <Cli command={listCommand('refusal', query, { q: 'find', step: 'step', reason: 'reason', device: 'device', address: 'address' })} />
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading ? <Waiting /> : rows.length === 0 && problem === undefined ? <Empty>{asked.size === 0 ? 'Nobody was refused, as far back as this server remembers.' : 'No refusal fits these filters.'}</Empty> : <RefusalRows rows={rows} more={more} />}
-      <Cli command={listCommand('refusal', query, { q: 'find', step: 'step', reason: 'reason', device: 'device', address: 'address' })} />
       {first !== undefined && more === undefined && <Reached reach={first.reach} />}
     </>
   )

@@ -33,8 +33,12 @@ export function EditDevice({ device, onDone, onClose }: EditDeviceProps): JSX.El
   const unset = Object.keys(before).filter((name) => wanted !== undefined && !Object.hasOwn(wanted, name))
   const act = async (): Promise<void> => {
     if (wanted === undefined) throw new Error('Write each attribute on a line of its own, as name=value.')
-    await ask('PATCH', `/v1${devicePath(device.id)}`, { groups: named, attributes: Object.fromEntries([...set, ...unset.map((name) => [name, null] as const)]), revision })
-    onDone()
+    try {
+      await ask('PATCH', `/v1${devicePath(device.id)}`, { groups: named, attributes: Object.fromEntries([...set, ...unset.map((name) => [name, null] as const)]), revision })
+    } finally {
+      // Refused because it is another one by now, it is looked at again: who opens this anew begins with what is so.
+      onDone()
+    }
   }
   const cli = command('device', 'set', device.id, ...(named.length === 0 ? ['--no-groups'] : named.flatMap((name) => ['--group', name])), ...set.flatMap(([name, value]) => ['--attr', `${name}=${value}`]), ...unset.flatMap((name) => ['--unset', name]))
   return (

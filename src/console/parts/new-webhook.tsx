@@ -29,7 +29,7 @@ export function NewWebhook({ onDone, onClose }: { readonly onDone: () => void; r
   }
   const cli = url === '' ? undefined : command('webhook', 'add', url, ...kinds.flatMap((kind) => ['--events', kind]), ...(name === '' ? [] : ['--name', name]))
   return (
-    <Confirm title="Tell a program what happens" verb="Tell it" keep act={act} onClose={onClose} {...(cli === undefined ? {} : { cli })}>
+    <Confirm title="Add a webhook" verb="Add it" keep act={act} onClose={onClose} {...(cli === undefined ? {} : { cli })}>
       <label class="field">URL (https)<input type="url" value={url} required onInput={(event) => setUrl(event.currentTarget.value)} autocomplete="off" spellcheck={false} class="mono" placeholder="https://hooks.example.org/fleet" /></label>
       <label class="field">Name; empty: one is made<input value={name} maxLength={64} onInput={(event) => setName(event.currentTarget.value)} autocomplete="off" spellcheck={false} class="mono" /></label>
       <fieldset class="checks"><legend>Events; none: all of them</legend>

@@ -83,7 +83,7 @@ function Next({ next, nextDoes, steps, cas, onDone }: CaRotation & { readonly on
   return (
     <>
       <div class="actions">
-        <button type="button" onClick={() => void tryStep()}>What would {next} do?</button>
+        <button type="button" onClick={() => void tryStep()}>What would the step {next} do?</button>
         <button type="button" class="danger" onClick={() => setAsking(next)}>Take the step {next}…</button>
         {underWay && <button type="button" class="danger" onClick={() => setAsking('abort')}>Give the new CA up…</button>}
       </div>

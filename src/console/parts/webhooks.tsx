@@ -30,7 +30,7 @@ export function Webhooks(): JSX.Element {
   }
   return (
     <section aria-labelledby="webhooks">
-      <div class="head"><h2 id="webhooks">Webhooks</h2><div class="actions"><For role="admin"><button type="button" class="primary" onClick={() => setAdding(true)}>Tell a program…</button></For></div></div>
+      <div class="head"><h2 id="webhooks">Webhooks</h2><div class="actions"><For role="admin"><button type="button" class="primary" onClick={() => setAdding(true)}>Add a webhook…</button></For></div></div>
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {refused !== undefined && <Trouble problem={refused} />}
       {data === undefined && problem === undefined && <Waiting />}
