@@ -9,7 +9,7 @@ import { addPolicy } from './cli-policy.ts'
 import { addLive } from './cli-live.ts'
 import { many, verb } from './cli-verb.ts'
 import { FAILURES, SallyportError } from './core/errors.ts'
-import { printable } from './core/ids.ts'
+import { harmless, printable } from './core/ids.ts'
 import { EXIT, REVOCATION_REASONS, type ExitCode } from './vocabulary.ts'
 
 export const VERSION = (createRequire(import.meta.url)('sallyport/package.json') as { readonly version: string }).version
@@ -34,7 +34,7 @@ async function outcome(argv: readonly string[]): Promise<ExitCode> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     const failure = error instanceof SallyportError ? error : systemFailure(error)
     if (failure === undefined) throw error
-    process.stderr.write(`sallyport: ${failure.message}\n${failure.fix === undefined ? '' : `fix: ${failure.fix}\n`}`)
+    process.stderr.write(harmless(`sallyport: ${failure.message}\n${failure.fix === undefined ? '' : `fix: ${failure.fix}\n`}`))
     return FAILURES[failure.code]
   }
 }
@@ -52,7 +52,8 @@ function systemFailure(error: unknown): SallyportError | undefined {
   return sentence === undefined ? undefined : new SallyportError('internal', `${file ?? syscall ?? 'A file'} ${sentence}.`, { fix: 'Check the path, its owner and the disk.', cause: error })
 }
 
-function program(): Command {
+/** All commands with their options, as commander holds them: what is parsed, completed and put into docs/cli.md. */
+export function program(): Command {
   const cli = new Command('sallyport')
     .description('Device identity for fleets: certificate authority, enrollment desk, mutual-TLS MQTT broker, topic policy and revocation switch.')
     .version(VERSION)

@@ -20,7 +20,6 @@ export const CONSOLE_LIMITS = {
   sessionsMax: 32,
   /** What a browser says of itself, as it is kept. */
   agentCharsMax: 200,
-  cookieBytesMax: 4_096,
   /** Files of the console, and the bytes of one: a folder that was mistaken for it is not read into memory. */
   filesMax: 64,
   fileBytesMax: 2 * 1024 * 1024,

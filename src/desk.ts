@@ -9,7 +9,7 @@ import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { CsrFacts } from './core/certificate.ts'
 import { allow, type Decision } from './core/decision.ts'
-import type { CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, Why } from './core/desk.ts'
+import type { CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, RevocationTarget, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { failureOf, SallyportError } from './core/errors.ts'
@@ -27,6 +27,7 @@ import { allCertificatesOf } from './device-certificates.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
 import type { Trace } from './core/trace.ts'
+import { openLogDesk, type LogLevels } from './log-levels.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
@@ -94,6 +95,8 @@ export interface DeskPorts {
   readonly webhooks?: Pick<Webhooks, 'deskFor'>
   /** Of a running server; without one there is nothing to reload. */
   readonly reload?: (actor: Actor) => Promise<Reloaded>
+  /** Of a running server, the levels of its log. */
+  readonly logLevels?: LogLevels
   /** Hears of each revocation, and how long it took. */
   readonly trace?: Trace
   readonly clock: () => EpochMs
@@ -222,10 +225,8 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     }
   }
 
-  type Target = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }
-
   /** Of a device it looks twice: a renewal that was on its way to the registry had been seen by nobody, and comes from what is revoked by now. */
-  async function revoke(target: Target, reason: RevocationReason): Promise<Revocation> {
+  async function revoke(target: RevocationTarget, reason: RevocationReason): Promise<Revocation> {
     const begunAt = clock()
     const first = await revokeSeen(target, reason)
     const all = 'serial' in target ? first : joined(first, await revokeSeen(target, reason))
@@ -233,12 +234,12 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     return all
   }
 
-  async function revokeSeen(target: Target, reason: RevocationReason): Promise<Revocation> {
+  async function revokeSeen(target: RevocationTarget, reason: RevocationReason): Promise<Revocation> {
     for (let attempt = 1; ; attempt++) {
       const records = 'device' in target ? allCertificatesOf(registry, known(target.device).id) : registry.certificatesBySerial(target.serial).filter(({ device }) => target.of === undefined || device === target.of)
       const ca = records.length === 0 && 'serial' in target ? caOfSerial(target.serial) : undefined
       if (ca !== undefined) throw no('certificate-purpose', `this is the certificate of the CA ${ca}; rotate the CA instead: ca rotate`)
-      const plan = planRevocation(records, reason, clock())
+      const plan = planRevocation(records, reason, clock(), 'serial' in target && target.devicesOnly === true)
       if (!plan.allow) throw failureOf(plan)
       const { changes, expected, revoked, before } = plan.value
       if (changes.length > 0) {
@@ -322,6 +323,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openConsoleDesk(ports.console, actor),
     ...openReportsDesk(ports.reports),
+    ...openLogDesk(ports.logLevels, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
     ...openAuditDesk(audit),

@@ -5,6 +5,7 @@ import { kindOf, type FeedEvent } from './core/feed.ts'
 import type { RefusalShown } from './core/feed-desk.ts'
 import { FEED_LIMITS } from './feed-limits.ts'
 import type { AuditLog, WrittenRecord } from './observe/audit-log.ts'
+import { markOf } from './observe/chain.ts'
 import { openDayStrip, type DayStrip } from './observe/day-strip.ts'
 import { headingOf, refusalShownOf } from './observe/ecs.ts'
 import { openEventRing, type EventRing } from './observe/event-ring.ts'
@@ -35,7 +36,10 @@ export function openFeed({ audit, clock, log }: FeedPorts): Feed {
     if (shown !== undefined) strip.refused(at, shown.reason, shown.count)
   }
 
+  /** The first that came by itself: from there on the log is not read back. */
+  let firstHeard = Number.POSITIVE_INFINITY
   const stop = audit.follow((written) => {
+    firstHeard = Math.min(firstHeard, written.number)
     const heading = headingOf(written.record)
     const shown = refusalShownOf(written.record, written.number)
     count(heading, shown)
@@ -50,6 +54,7 @@ export function openFeed({ audit, clock, log }: FeedPorts): Feed {
     let first: number | undefined
     try {
       await audit.walkBack((written) => {
+        if (written.number >= firstHeard) return 'on'
         const heading = headingOf(written.record)
         const shown = refusalShownOf(written.record, written.number)
         if (heading.at > dayAgo) count(heading, shown)
@@ -70,5 +75,5 @@ export function openFeed({ audit, clock, log }: FeedPorts): Feed {
 
 /** What another version wrote is of the server: it has its place, so that numbers have no gap. */
 function eventOf({ number, line }: WrittenRecord, { action, device }: ReturnType<typeof headingOf>): FeedEvent {
-  return { id: number, kind: kindOf(action) ?? 'server', device, line }
+  return { id: number, mark: markOf(line), kind: kindOf(action) ?? 'server', device, line }
 }

@@ -30,3 +30,14 @@ export const OBSERVE_LIMITS = {
   /** A receiver that is away is complained about so often. */
   exportComplainMs: 600_000,
 } as const
+
+/** The program's own log. */
+export const LOG_LIMITS = {
+  /** One field of a line. Messages of errors quote what somebody else sent. */
+  fieldCharsMax: 4_096,
+  /** Of one room. Whoever floods a door must not have its loop write to a terminal, only because somebody looks for something. */
+  debugLinesPerSecondMax: 500,
+  /** A level that somebody changed is back after so long, unless they say otherwise: what is said at debug fills disks, and names devices. */
+  changedMs: 15 * 60_000,
+  changedMsMax: 24 * 3_600_000,
+} as const

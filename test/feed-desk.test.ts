@@ -38,7 +38,7 @@ afterAll(async () => {
 
 const refuse = (facts: { readonly device?: DeviceId; readonly claimed?: string }): number => {
   house.home.audit.record({ kind: 'refusal', at: Date.now(), step: 'registry', reason: 'device-suspended', ...facts, presented: { subject: 'CN=x', serial: '40aa', notAfter: 1 } })
-  return feed.events.head
+  return feed.events.head.id
 }
 
 describe('a refusal', () => {
@@ -53,7 +53,7 @@ describe('a refusal', () => {
   })
   test('that is not there is not found: another event of that number, or none', async () => {
     await house.device('noise')
-    await expect(desk.refusal(feed.events.head)).rejects.toMatchObject({ reason: 'refusal-not-found', code: 'not-found' })
+    await expect(desk.refusal(feed.events.head.id)).rejects.toMatchObject({ reason: 'refusal-not-found', code: 'not-found' })
     await expect(desk.refusal(10_000_000)).rejects.toMatchObject({ reason: 'refusal-not-found' })
   })
 })

@@ -1,14 +1,13 @@
 // The read models over a real audit log: what is recorded is there at once, and after a restart it is there again, as far as the log and
 // the room go.
 
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig } from '../src/config.ts'
 import type { AuditEvent } from '../src/core/audit.ts'
 import type { CaName, DeviceId, SerialNumber } from '../src/core/ids.ts'
 import { openFeed, type Feed } from '../src/feed.ts'
 import { openHome, type OpenHome } from '../src/home.ts'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -49,7 +48,7 @@ describe('what is recorded', () => {
     expect(told).toEqual([[shown!.id - 1, 'connection', 'a'], [shown!.id, 'refusal', 'b']])
     await home.audit.flush()
     const lines = readFileSync(home.paths.audit, 'utf8').trim().split('\n')
-    expect(lines[shown!.id - 1]).toBe(feed.events.after(shown!.id - 1)![0]!.line)
+    expect(lines[shown!.id - 1]).toBe(feed.events.after({ id: shown!.id - 1 })![0]!.line)
     expect(feed.strip.buckets(Date.now()).at(-1)).toMatchObject({ connections: 1, refusals: { 'device-suspended': 1 } })
   })
   test('of a change of the registry comes with its commit', async () => {
@@ -68,8 +67,9 @@ describe('after a restart', () => {
     const head = feed.events.head
     await restart()
     expect(feed.refusals.page({}).items).toEqual(before)
-    expect(feed.events.head).toBeGreaterThanOrEqual(head)
-    expect(feed.events.after(head - 1)!.map(({ id }) => id)).toContain(head)
+    expect(feed.events.head.id).toBeGreaterThanOrEqual(head.id)
+    expect(feed.events.after({ id: head.id - 1 })!.map(({ id }) => id)).toContain(head.id)
+    expect(feed.events.after(head)).toBeDefined()
     expect(feed.refusals.reach.complete).toBe(true)
     expect(feed.strip.buckets(Date.now()).reduce((sum, { connections, refusals }) => sum + connections + (refusals['device-suspended'] ?? 0), 0)).toBe(4)
   })
@@ -88,7 +88,31 @@ describe('after a restart', () => {
     refuse('meanwhile')
     await feed.restored
     expect([devices()[0], devices()[1], feed.refusals.page({ limit: 500 }).items.length]).toEqual(['meanwhile', 'd199', 201])
-    expect(feed.events.after(feed.events.head - 2)!.map(({ device }) => device)).toEqual(['d199', 'meanwhile'])
+    expect(feed.events.after({ id: feed.events.head.id - 2 })!.map(({ device }) => device)).toEqual(['d199', 'meanwhile'])
+  })
+  test('who was told what a crash has taken is not told to go on behind another record of that number', async () => {
+    refuse('kept')
+    await home.audit.flush()
+    const image = `${folder}-image`
+    cpSync(folder, image, { recursive: true })
+    refuse('taken')
+    const place = feed.events.head
+    await using crashed = await openHome(image, loadConfig(image, {}))
+    using after = openFeed({ audit: crashed.audit, clock: Date.now, log: () => {} })
+    await after.restored
+    expect(after.events.after(place)).toBeUndefined()
+    for (const device of ['one', 'two', 'three']) crashed.audit.record({ kind: 'refusal', at: Date.now(), step: 'registry', reason: 'device-suspended', device: device as DeviceId })
+    expect([after.events.head.id > place.id, after.events.after(place), after.events.after({ id: place.id })]).toEqual([true, undefined, expect.any(Array)])
+    rmSync(image, { recursive: true, force: true })
+  })
+  test('a count of refusals that comes up because the log is read stands in it once', async () => {
+    feed[Symbol.dispose]()
+    const now = Date.now()
+    for (let i = 0; i < 15; i++) refuse('flood', now - 5_000)
+    feed = openFeed({ audit: home.audit, clock: Date.now, log: () => {} })
+    await feed.restored
+    expect(feed.refusals.page({ limit: 500 }).items.map(({ count }) => count)).toEqual([5, ...Array.from({ length: 10 }, () => 1)])
+    expect(feed.events.after({ id: feed.events.head.id - 2 })!.map(({ id }) => id)).toEqual([feed.events.head.id - 1, feed.events.head.id])
   })
   test('a record that somebody has written into the log by hand harms nobody', async () => {
     refuse('a')

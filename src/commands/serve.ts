@@ -15,6 +15,7 @@ interface ServeOptions extends CommonOptions {
 }
 
 const SAME_SIGNAL_MS = 1_000
+const ignored = (): void => {}
 
 export async function serveCommand(options: ServeOptions): Promise<void> {
   const home = homeOf(options)
@@ -35,6 +36,8 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
     reload().catch((error: unknown) => process.stderr.write(`sallyport: reload refused: ${error instanceof Error ? error.message : 'unknown'}\n`))
   }
   process.on('SIGHUP', onHangup)
+  // Node would open a port for debuggers, through which whoever is on this machine could read the whole memory.
+  process.on('SIGUSR1', ignored)
   // Somebody who runs `serve | head` must not take the broker down, as it would end any other command.
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {})
   try {
@@ -55,6 +58,7 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
     process.off('SIGINT', end)
     process.off('SIGTERM', end)
     process.off('SIGHUP', onHangup)
+    process.off('SIGUSR1', ignored)
   }
 }
 

@@ -65,6 +65,6 @@ export interface Operator { readonly name: string; readonly role: string; readon
 export interface OperatorCertified { readonly name: string; readonly role: string; readonly certificate: string; readonly chain: readonly string[]; readonly root: string; readonly notAfter: number }
 export interface WebhookMade { readonly webhook: Webhook; readonly secret: string }
 export interface WebhookRetried { readonly delivered: number; readonly left: number; readonly because?: string }
-export interface Webhook { readonly name: string; readonly url: string; readonly kinds: readonly string[]; readonly told: number; readonly behind: number; readonly dead: number; readonly failing?: { readonly since: number; readonly attempts: number; readonly because: string; readonly nextAt: number } }
+export interface Webhook { readonly name: string; readonly url: string; readonly kinds: readonly string[]; readonly told: number; readonly behind: number; readonly dead: number; readonly failing?: { readonly since: number; readonly attempts: number; readonly because: string; readonly nextAt?: number } }
 export interface WebhookAttempt { readonly at: number; readonly number?: number; readonly attempt: number; readonly outcome: string; readonly status?: number; readonly because?: string; readonly ms: number }
 export interface WebhookDeliveries { readonly recent: readonly WebhookAttempt[]; readonly dead: readonly { readonly id: number; readonly number: number; readonly at: number; readonly attempts: number; readonly because: string }[] }

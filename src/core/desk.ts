@@ -12,6 +12,7 @@ import type { FeedDesk } from './feed-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { OperatorDesk } from './operator-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
+import type { LogDesk } from './log-levels.ts'
 import type { WebhookDesk } from './webhook-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
 import type { Reloaded } from './reload.ts'
@@ -145,8 +146,14 @@ export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
   readonly expiringWithinMs?: number | undefined
 }
 
+/**
+ * `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. `devicesOnly`: nothing
+ * that an operator or the server shows, or the CA.
+ */
+export type RevocationTarget = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId; readonly devicesOnly?: true }
+
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk, AuditDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk, LogDesk, AuditDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>
@@ -162,8 +169,7 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   /** Who planned which certificate, in the order in which they did. */
   journal(query: JournalQuery): Promise<Page<JournalEntry>>
   certificate(serial: SerialNumber): Promise<CertificateRecord & { readonly pem?: string }>
-  /** `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. */
-  revoke(target: { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId }, reason: RevocationReason): Promise<Revocation>
+  revoke(target: RevocationTarget, reason: RevocationReason): Promise<Revocation>
   /** In pages, each in force when it is committed; what a failure leaves over is done by asking again. */
   revokeMany(order: MassRevocation): Promise<MassRevoked>
   why(id: DeviceId): Promise<Why>

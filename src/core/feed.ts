@@ -53,6 +53,7 @@ const KIND_OF: Readonly<Record<AuditEvent['kind'], FeedKind>> = {
   'webhook-removed': 'server',
   'config-loaded': 'server',
   'config-rejected': 'server',
+  'log-level-changed': 'server',
   'audit-lost': 'server',
   'home-restored': 'server',
   'server-started': 'server',
@@ -71,9 +72,28 @@ export function kindOf(action: string | undefined): FeedKind | undefined {
 export interface FeedEvent {
   /** Its number in the audit log: strictly increasing, over all starts. */
   readonly id: number
+  /** Of its record alone, where the record says so: see FeedPlace. */
+  readonly mark: string | undefined
   readonly kind: FeedKind
   /** The device that it is about, or that somebody claimed to be. */
   readonly device: string | undefined
   /** The line itself: JSON. */
   readonly line: string
+}
+
+/**
+ * A place in the stream, as a listener is told it and gives it back: the number of a record, and its mark. A crash may take records that
+ * were told already, and the next ones then have their numbers: who comes back with a number alone would miss those, and not know it.
+ */
+export interface FeedPlace {
+  readonly id: number
+  readonly mark?: string | undefined
+}
+
+export const FEED_PLACE = /^([0-9]{1,15})(?:\.([0-9a-f]{8}))?$/
+export const placeText = ({ id, mark }: FeedPlace): string => (mark === undefined ? String(id) : `${id}.${mark}`)
+
+export function parsePlace(text: string): FeedPlace | undefined {
+  const match = FEED_PLACE.exec(text)
+  return match === null ? undefined : { id: Number(match[1]), mark: match[2] }
 }

@@ -19,12 +19,15 @@ export interface RevocationPlan {
 /**
  * Plans the revocation of these records. CA certificates are not revoked through this door (a CA is rotated), and the last
  * operator certificate in force is not: nobody could undo the next mistake. That is an expectation of the commit, since of
- * two revocations that are planned at the same time neither sees the other. Reasons: certificate-not-found, certificate-purpose.
+ * two revocations that are planned at the same time neither sees the other. `devicesOnly`: whoever asks works on devices, and takes nothing from
+ * other operators or the server. Reasons: certificate-not-found, certificate-purpose, role-insufficient.
  */
-export function planRevocation(records: readonly CertificateRecord[], reason: RevocationReason, now: EpochMs): Decision<RevocationPlan> {
+export function planRevocation(records: readonly CertificateRecord[], reason: RevocationReason, now: EpochMs, devicesOnly = false): Decision<RevocationPlan> {
   if (records.length === 0) return deny('certificate-not-found')
   const ca = records.find((r) => r.profile === 'root' || r.profile === 'issuing')
   if (ca !== undefined) return deny('certificate-purpose', `${ca.serial} is a CA certificate; rotate the CA instead`)
+  const other = devicesOnly ? records.find(({ profile }) => profile !== 'device' && profile !== 'claim') : undefined
+  if (other !== undefined) return deny('role-insufficient', `this is a certificate of the profile ${other.profile}, this takes admin`)
   const open = records.filter((r) => r.state !== 'revoked')
   const isOperatorAtStake = open.some((r) => r.profile === 'operator' && r.state === 'active' && r.notAfter > now)
   return allow({

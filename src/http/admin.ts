@@ -3,16 +3,17 @@
 
 import { constants } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { createSecureContext } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { PROBLEM_MEDIA_TYPE, REASONS, type DenyReason } from '../vocabulary.ts'
 import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
 import type { Actor } from '../core/audit.ts'
-import { allow } from '../core/decision.ts'
+import { allow, type Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { limitToTenant } from '../core/tenant-desk.ts'
+import { isAtLeast } from '../core/operator.ts'
+import { limitToDevices } from '../core/role-desk.ts'
 import { failureOf, SallyportError } from '../core/errors.ts'
 import type { FeedEvent } from '../core/feed.ts'
 import { printable, type DeviceId, type EpochMs } from '../core/ids.ts'
@@ -23,6 +24,7 @@ import type { ConsoleFiles } from './console-files.ts'
 import { openEventStreams, type EventSource } from './event-stream.ts'
 import { judgeRole, openOperatorGate, type Admitted } from './operator-gate.ts'
 import { openApiOf } from './openapi.ts'
+import { openPlaces } from './places.ts'
 import { problemOfFailure } from './parse-request.ts'
 import { problemOf, type Problem } from './problem.ts'
 import { ROUTES } from './routes.ts'
@@ -51,7 +53,7 @@ export interface AdminPorts {
   /** The console, which is served on the same port. */
   readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
   readonly events: EventSource
-  readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+  readonly log: (level: 'debug' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
 export interface AdminServer {
@@ -111,17 +113,13 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   })
   const served: string[] = []
   app.addHook('onRoute', ({ method, url }) => void served.push(`${String(method)} ${url}`))
-  app.server.maxConnections = HTTP_LIMITS.connectionsMax
-  // HTTP knows a connection from its handshake on, and looks after none once it is closed: who says nothing would keep the program from its end.
-  const sockets = new Set<Socket>()
-  app.server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
+  const places = openPlaces(app.server, HTTP_LIMITS.connectionsMax)
   app.server.on('secureConnection', (socket) => void secured.add(socket))
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser(['text/plain', 'application/json'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) => {
+    // Many send the header whether there is a body or not.
+    if (bytes.length === 0) return undefined
     const parsed = parseStrictJson(bytes)
     if (!parsed.allow) throw failureOf(parsed)
     return parsed.value
@@ -154,20 +152,34 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     if (error.code?.includes('_ALERT_') === true) return
     refused(socket, 'operator-required', `TLS: ${error.code ?? error.message}`)
   })
+  /** By what holds at this moment. What is not in the table has no role, and is answered as unknown. */
+  function judge(request: FastifyRequest, headers = request.headers): Decision<Admitted> {
+    const operator = gate.judge(headers, request.raw.socket as TLSSocket, request.method)
+    if (!operator.allow) return operator
+    const row = rowOf(request)
+    const may = row === undefined ? allow(undefined) : judgeRole(operator.value.operator, row)
+    return may.allow ? operator : may
+  }
+
+  function admit(request: FastifyRequest, reply: FastifyReply): FastifyReply | undefined {
+    const judged = judge(request)
+    if (!judged.allow) return refuse(request, reply, problemOf(judged.reason), judged.detail)
+    if (!admitted.has(request)) reply.raw.once('close', places.work(request.raw.socket))
+    admitted.set(request, judged.value)
+    return undefined
+  }
+
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
     if (isOpen(request)) {
       const host = gate.judgeHost(request.headers)
       return host.allow ? undefined : refuse(request, reply, problemOf(host.reason), host.detail)
     }
-    const operator = gate.judge(request.headers, request.raw.socket as TLSSocket, request.method)
-    if (!operator.allow) return refuse(request, reply, problemOf(operator.reason), operator.detail)
-    admitted.set(request, operator.value)
-    // What is not in the table has no role, and is answered as unknown.
-    const row = rowOf(request)
-    const may = row === undefined ? allow(undefined) : judgeRole(operator.value.operator, row)
-    return may.allow ? undefined : refuse(request, reply, problemOf(may.reason), may.detail)
+    return admit(request, reply)
   })
+  // A body may take half a minute to come: what is done is done for who may have it done then.
+  app.addHook('preHandler', async (request, reply) => (isOpen(request) || request.body === undefined ? undefined : admit(request, reply)))
+  app.addHook('onResponse', async (request, reply) => ports.log('debug', { method: request.method, route: request.routeOptions.url ?? '(none)', status: reply.statusCode, ms: Math.round(reply.elapsedTime), address: request.ip, operator: admitted.get(request)?.operator.name }, 'asked'))
   app.setNotFoundHandler((request, reply) => refuse(request, reply, problemOf('route-unknown'), undefined))
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = problemOfFailure(error)
@@ -182,8 +194,9 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   function deskOf(who: Admitted | undefined): Desk {
     // The gate stands before every route: nobody comes here without having passed it.
     if (who === undefined) throw new SallyportError('internal', 'A request was not judged.')
-    const desk = ports.deskFor(who.actor)
-    return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant)
+    const { role, tenant } = who.operator
+    const desk = isAtLeast(role, 'admin') ? ports.deskFor(who.actor) : limitToDevices(ports.deskFor(who.actor))
+    return tenant === undefined ? desk : limitToTenant(desk, tenant)
   }
 
   const events = openEventStreams({ source: ports.events, view: ports.view })
@@ -192,13 +205,12 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   /** By the certificate of its connection and by its role, at the moment of asking. */
   function standing(request: FastifyRequest): { readonly operator: string; isAllowed(): boolean; maySee(event: FeedEvent): boolean } {
     const tenant = admitted.get(request)?.operator.tenant
-    const row = rowOf(request)
     return {
       operator: admitted.get(request)?.operator.name ?? '',
       isAllowed() {
         // A stream that goes on is nobody who does something.
-        const now = gate.judge({ ...request.headers, [REFRESH_HEADER]: '1' }, request.raw.socket as TLSSocket, request.method)
-        return now.allow && row !== undefined && judgeRole(now.value.operator, row).allow && now.value.operator.tenant === tenant
+        const now = judge(request, { ...request.headers, [REFRESH_HEADER]: '1' })
+        return now.allow && now.value.operator.tenant === tenant
       },
       maySee: ({ device }) => tenant === undefined || (device !== undefined && ports.view.device(device as DeviceId)?.tenant === tenant),
     }
@@ -221,7 +233,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
     async close() {
       events[Symbol.dispose]()
       const closed = app.close()
-      for (const socket of sockets) socket.destroy()
+      places.closeAll()
       await closed
     },
   }

@@ -5,15 +5,15 @@ import { Readable } from 'node:stream'
 import { STREAM_LIMITS } from '../feed-limits.ts'
 import { deny } from '../core/decision.ts'
 import { failureOf } from '../core/errors.ts'
-import type { FeedEvent, FeedKind } from '../core/feed.ts'
+import { placeText, type FeedEvent, type FeedKind, type FeedPlace } from '../core/feed.ts'
 import type { RegistryView } from '../core/registry.ts'
 
 /** Where events come from. */
 export interface EventSource {
-  /** The number of the newest; 0 before the first. */
-  readonly head: number
-  /** What came after this number; undefined where that cannot be said of all. */
-  after(id: number): readonly FeedEvent[] | undefined
+  /** The place of the newest; its number is 0 before the first. */
+  readonly head: FeedPlace
+  /** What came after this place; undefined where that cannot be said of all. */
+  after(place: FeedPlace): readonly FeedEvent[] | undefined
   follow(listener: (event: FeedEvent) => void): () => void
 }
 
@@ -22,7 +22,7 @@ export interface Listening {
   readonly kinds?: readonly FeedKind[] | undefined
   readonly device?: string | undefined
   /** Go on behind this event. */
-  readonly after?: number | undefined
+  readonly after?: FeedPlace | undefined
   /** Who listens: one may have so many streams. */
   readonly operator: string
   /** May it still listen? Asked whenever the registry has changed, and now and then. */
@@ -76,8 +76,9 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
   const beating = setInterval(() => {
     judgeAll()
     // No event, but a place: whoever hears little of much goes on from here, and has missed nothing.
-    const place = Buffer.from(`id: ${source.head}\n\n`)
-    for (const listener of listeners) if (listener.told === source.head) push(listener, place)
+    const { head } = source
+    const place = Buffer.from(`id: ${placeText(head)}\n\n`)
+    for (const listener of listeners) if (listener.told === head.id) push(listener, place)
   }, heartbeatMs)
   beating.unref()
 
@@ -99,7 +100,7 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
   /** Goes on where it stopped reading. What it has not read waits where it waits for all: who falls out of that is too slow. */
   function pump(listener: Listener): void {
     while (!listener.full && listener.ending === undefined) {
-      const missed = source.after(listener.told)
+      const missed = source.after({ id: listener.told })
       if (missed === undefined) return end(listener, 'the events were read too slowly')
       if (missed.length === 0) return
       for (const event of missed) {
@@ -129,7 +130,7 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
       },
     })
     let isGreeted = false
-    const listener: Listener = { body, hears, operator, isAllowed, told: source.head, full: false, ending: undefined }
+    const listener: Listener = { body, hears, operator, isAllowed, told: source.head.id, full: false, ending: undefined }
     const forget = (): void => {
       clearTimeout(listener.ending)
       listeners.delete(listener)
@@ -144,12 +145,13 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
   }
 
   /** First a place, then what was missed behind it; or the word that nobody can say what was. */
-  function greet(listener: Listener, after: number | undefined): void {
+  function greet(listener: Listener, after: FeedPlace | undefined): void {
     const { head } = source
     const isLost = after !== undefined && source.after(after) === undefined
-    if (after !== undefined && !isLost) listener.told = after
-    const words = isLost ? ['gap', { after, head, because: 'not all events since then are remembered: ask anew for what you show' }] as const : ['ready', { head, after: listener.told }] as const
-    push(listener, Buffer.from(`retry: ${STREAM_LIMITS.retryMs}\nid: ${listener.told}\nevent: ${words[0]}\ndata: ${JSON.stringify(words[1])}\n\n`))
+    const place = after === undefined || isLost ? head : after
+    listener.told = place.id
+    const words = isLost ? ['gap', { after: after.id, head: head.id, because: 'not all events since then are remembered: ask anew for what you show' }] as const : ['ready', { head: head.id, after: place.id }] as const
+    push(listener, Buffer.from(`retry: ${STREAM_LIMITS.retryMs}\nid: ${placeText(place)}\nevent: ${words[0]}\ndata: ${JSON.stringify(words[1])}\n\n`))
     pump(listener)
   }
 
@@ -169,4 +171,4 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
 }
 
 /** JSON has no line break in it. */
-const wordsOf = ({ id, kind, line }: FeedEvent): string => `id: ${id}\nevent: ${kind}\ndata: ${line}\n\n`
+const wordsOf = (event: FeedEvent): string => `id: ${placeText(event)}\nevent: ${event.kind}\ndata: ${event.line}\n\n`

@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { REASONS, STEPS, type DenyReason } from '../vocabulary.ts'
 import { FEED_LIMITS } from '../feed-limits.ts'
-import { FEED_KINDS } from '../core/feed.ts'
+import { FEED_KINDS, FEED_PLACE, parsePlace, type FeedPlace } from '../core/feed.ts'
 import { LISTENERS } from '../core/feed-desk.ts'
 import { deviceId, groupName } from './requests.ts'
 
@@ -32,10 +32,10 @@ export const events = z.strictObject({
   }).optional(),
   device: deviceId.optional(),
   /** For whoever cannot send a Last-Event-ID the first time. */
-  after: z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  after: z.string().regex(FEED_PLACE, 'not the id of an event').transform(parsePlace).optional(),
 })
 
 /** What is no number of ours is as good as none: a browser sends back whatever it was last told. */
-export function lastEventOf(header: string | undefined): number | undefined {
-  return header !== undefined && /^[0-9]{1,15}$/.test(header) ? Number(header) : undefined
+export function lastEventOf(header: string | undefined): FeedPlace | undefined {
+  return header === undefined ? undefined : parsePlace(header)
 }

@@ -3,12 +3,15 @@
 
 import { z } from 'zod'
 import { PROBLEM_MEDIA_TYPE, REASONS, type DenyReason } from '../vocabulary.ts'
+import { REFUSED_WITH } from './requests.ts'
 import { NOTHING, TAGS, type AnyRoute, type RouteTable } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 /** What any request may be refused for, whatever it asks. */
-const ALWAYS: readonly DenyReason[] = ['request-invalid', 'operator-required', 'operator-revoked', 'certificate-expired', 'certificate-revoked', 'certificate-superseded', 'certificate-unrecorded', 'role-insufficient', 'host-not-allowed']
+const ALWAYS: readonly DenyReason[] = ['request-invalid', 'operator-required', 'operator-revoked', 'certificate-expired', 'certificate-revoked', 'certificate-superseded', 'certificate-unrecorded', 'console-session-ended', 'console-link-remote', 'role-insufficient', 'tenant-insufficient', 'host-not-allowed']
+/** What is wrong with a body before anything of it is read: the same code, by the statuses that HTTP has for it. */
+const UNREAD = { 413: 'It is larger than this operation takes.', 415: 'It is not application/json.' } as const
 
 const problem = z.strictObject({
   type: z.string().meta({ description: 'urn:sallyport:reason:CODE, or urn:sallyport:failure:CODE of a failure of the server.' }),
@@ -42,7 +45,7 @@ export function openApiOf(table: RouteTable, version: string): Json {
     security: [{ operator: [] }],
     tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
     paths,
-    components: { schemas: sorted(schemas), responses: { ...responses, Failed: failed(problemRef) }, securitySchemes: { operator: { type: 'mutualTLS', description: 'The certificate of an operator: sallyport operator add.' } } },
+    components: { schemas: sorted(schemas), responses: { ...responses, ...unread(problemRef), Failed: failed(problemRef) }, securitySchemes: { operator: { type: 'mutualTLS', description: 'The certificate of an operator: sallyport operator add.' } } },
   }
 }
 
@@ -60,9 +63,25 @@ function operationOf(name: string, row: AnyRoute, schemaOf: SchemaOf, problemRef
     ...(body === undefined ? {} : { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(body, 'input'), ...(row.example?.body === undefined ? {} : { example: row.example.body }) } } } }),
     responses: {
       ...answersOf(row, schemaOf),
-      ...refusalsOf([...(row.reasons ?? []), ...(row.method === 'GET' ? [] : ['idempotency-reused' as const]), ...(row.conditional === undefined ? [] : ['precondition-failed' as const])], problemRef),
+      ...(body === undefined ? {} : Object.fromEntries(Object.keys(UNREAD).map((status) => [status, { $ref: `#/components/responses/Unread${status}` }]))),
+      ...refusalsOf(reasonsOf(row), problemRef),
     },
   }
+}
+
+/** What this row may be refused for beyond what any may be. */
+function reasonsOf(row: AnyRoute): readonly DenyReason[] {
+  const fields = [row.params, row.query, 'body' in row ? row.body : undefined].flatMap((schema) => (schema === undefined ? [] : refusedWithin(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))))
+  return [
+    ...(row.reasons ?? []), ...fields,
+    ...(row.method === 'GET' ? [] : ['idempotency-reused' as const]),
+    ...(row.conditional === undefined ? [] : ['precondition-failed' as const]),
+  ]
+}
+
+function refusedWithin(schema: unknown): readonly DenyReason[] {
+  if (typeof schema !== 'object' || schema === null) return []
+  return Object.entries(schema).flatMap(([key, value]) => (key === REFUSED_WITH ? [value as DenyReason] : refusedWithin(value)))
 }
 
 function headersOf({ method, conditional }: AnyRoute): readonly Json[] {
@@ -91,10 +110,11 @@ function byStatus(reasons: readonly DenyReason[]): readonly (readonly [number, r
   return [...Map.groupBy(new Set(reasons), (reason) => REASONS[reason].http)].toSorted(([a], [b]) => a - b)
 }
 
-const refusalOf = (codes: readonly DenyReason[], problemRef: Json): Json => ({
+const refusalOf = (codes: readonly DenyReason[], problemRef: Json) => ({
   description: codes.map((code) => `${code}: ${REASONS[code].sentence}`).join(' '),
   content: { [PROBLEM_MEDIA_TYPE]: { schema: { allOf: [problemRef, { type: 'object', properties: { code: { enum: codes } } }] } } },
 })
+const unread = (problemRef: Json): Json => Object.fromEntries(Object.entries(UNREAD).map(([status, description]) => [`Unread${status}`, { ...refusalOf(['request-invalid'], problemRef), description }]))
 const failed = (problemRef: Json): Json => ({ description: 'A failure of the server, or a refusal of another kind; the code says which.', content: { [PROBLEM_MEDIA_TYPE]: { schema: problemRef } } })
 
 /** By status: what any request may be refused for, and what this one may be besides. */

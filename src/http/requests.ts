@@ -2,7 +2,7 @@
 // becomes a branded type here, by the constructors of core.
 
 import { z } from 'zod'
-import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
+import { REVOCATION_REASONS, type DenyReason, type RevocationReason } from '../vocabulary.ts'
 import { PASSWORD_LIMITS, TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { REGISTRY_LIMITS, X509_LIMITS } from '../limits.ts'
 import { EXPIRY_LIMITS } from '../renewal-limits.ts'
@@ -14,9 +14,18 @@ import { ENROLLMENT_STATES, parsePattern } from '../core/token.ts'
 
 const ATTRIBUTE_CHARS_MAX = REGISTRY_LIMITS.attributeNameCharsMax + 1 + REGISTRY_LIMITS.attributeValueBytesMax
 
+/** What a field is refused with, where that is not request-invalid: the document of this API collects it. */
+export const REFUSED_WITH = 'x-refused-with'
+
+interface FieldMeta {
+  readonly description?: string
+  readonly examples?: string[]
+  readonly [REFUSED_WITH]?: DenyReason
+}
+
 /** A refusal of one field, with its own reason code. */
-export function parsed<Out>(parse: (text: string) => Decision<Out>, meta: { readonly description?: string; readonly examples?: string[] } = {}): z.ZodType<Out, string> {
-  return z.string().meta(meta).transform((text, context) => {
+export function parsed<Out>(parse: (text: string) => Decision<Out>, meta: FieldMeta = {}): z.ZodType<Out, string> {
+  return z.string().meta({ ...meta }).transform((text, context) => {
     const decision = parse(text)
     if (decision.allow) return decision.value
     context.addIssue({ code: 'custom', message: decision.detail ?? decision.reason, params: { reason: decision.reason } })
@@ -24,12 +33,12 @@ export function parsed<Out>(parse: (text: string) => Decision<Out>, meta: { read
   })
 }
 
-export const deviceId = parsed(parseDeviceId, { description: '1 to 64 of A-Z a-z 0-9 _ . -, the first a letter or digit.', examples: ['pump-17'] })
+export const deviceId = parsed(parseDeviceId, { description: '1 to 64 of A-Z a-z 0-9 _ . -, the first a letter or digit.', examples: ['pump-17'], [REFUSED_WITH]: 'device-id-invalid' })
 export const serialNumber = parsed(parseSerialNumber, { description: 'A serial number in hex, in either case, with colons or without.' })
 export const caName = parsed(parseCaName)
-export const groupName = parsed(parseGroupName)
+export const groupName = parsed(parseGroupName, { [REFUSED_WITH]: 'group-invalid' })
 
-const attributes = z.record(z.string(), z.string()).transform((value, context) => {
+const attributes = z.record(z.string(), z.string()).meta({ [REFUSED_WITH]: 'attribute-invalid' }).transform((value, context) => {
   const decision = parseAttributes(Object.entries(value))
   if (decision.allow) return decision.value
   context.addIssue({ code: 'custom', message: decision.detail ?? decision.reason, params: { reason: decision.reason } })

@@ -12,6 +12,7 @@ import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
 import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import { RELOAD_ROUTES } from './reload-routes.ts'
+import { LOG_ROUTES } from './log-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
 import { WEBHOOK_ROUTES } from './webhook-routes.ts'
@@ -58,6 +59,7 @@ const AUDIT_ROUTES = {
 export const ROUTES = {
   ...SERVER_ROUTES,
   ...RELOAD_ROUTES,
+  ...LOG_ROUTES,
   ...DEVICE_ROUTES,
   ...CERTIFICATE_ROUTES,
   ...TOKEN_ROUTES,

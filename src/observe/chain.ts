@@ -31,6 +31,11 @@ export function chainLine(record: Readonly<Record<string, unknown>>, head: Chain
 
 const HASH_AT_END = /,"hash":"([0-9a-f]{64})"\}\}$/
 
+const MARK_CHARS = 8
+
+/** Tells this record from another one of the same number. */
+export const markOf = (line: string): string | undefined => HASH_AT_END.exec(line)?.[1]?.slice(0, MARK_CHARS)
+
 export type Followed = { readonly head: ChainHead; readonly outbox: number | undefined } | { readonly problem: string }
 
 /** Does this line follow on this head? */

@@ -1,7 +1,7 @@
 // Every page of the console in a real browser: whether everybody can read it (WCAG AA), in light and in dark, wide and narrow; the
 // keys; the filters; the files; and a hundred thousand devices.
 //
-// With SALLYPORT_PICTURES=FOLDER the pictures of all pages are written there.
+// With TEST_PICTURES=FOLDER the pictures of all pages are written there.
 
 import { mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -11,7 +11,7 @@ import type { Page } from 'playwright-core'
 import { hasChromium, openDesk, settled, type Desk } from './browser.ts'
 import { openFleet } from './fleet.ts'
 
-const PICTURES = process.env['SALLYPORT_PICTURES']
+const PICTURES = process.env['TEST_PICTURES']
 const AA = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
 
 const PAGES = [

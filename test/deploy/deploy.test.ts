@@ -74,9 +74,9 @@ test.skipIf(!hasEngine)('the image is built, serves with a read-only root and wi
   }
 })
 
-test('the compose file keeps the root of the container read-only, takes every privilege away and gives the time that a drain needs', () => {
+test('the compose file starts with the machine, keeps the root of the container read-only, takes every privilege away and gives the time that a drain needs', () => {
   const { services } = parse(read('deploy/compose.yaml')) as { readonly services: Readonly<Record<string, Readonly<Record<string, unknown>>>> }
-  expect(services['sallyport']).toMatchObject({ read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'], stop_grace_period: '60s', ulimits: { core: 0 } })
+  expect(services['sallyport']).toMatchObject({ restart: 'unless-stopped', read_only: true, cap_drop: ['ALL'], security_opt: ['no-new-privileges:true'], stop_grace_period: '60s', ulimits: { core: 0 } })
   // The admin API is nobody's outside of the container unless somebody says so.
   expect(JSON.stringify(services['sallyport']?.['ports'])).not.toContain('9443')
 })

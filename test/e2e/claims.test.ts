@@ -135,7 +135,7 @@ describe.skipIf(!READY)('a claim at the running program (needs curl and openssl)
       writeFileSync(at('sallyport.yaml'), text)
       const before = program.output.length
       process.kill(program.endpoints.pid, 'SIGHUP')
-      await expect.poll(() => program.output.slice(before).includes('reloaded: policy, trust'), { timeout: 20_000, interval: 50 }).toBe(true)
+      await expect.poll(() => program.output.slice(before).includes('reloaded: configuration, policy, trust'), { timeout: 20_000, interval: 50 }).toBe(true)
     }
     await reload('trust: [{ name: factory, file: factory.pem, only: enrollment }]\n')
     expect(await outcome('F-1', who)).toBe('out')

@@ -37,7 +37,7 @@ async function reload(): Promise<'reloaded' | 'refused'> {
   const { promise, resolve } = Promise.withResolvers<'reloaded' | 'refused'>()
   const poll = setInterval(() => {
     const said = program.output.slice(before)
-    if (said.includes('reloaded: policy, trust')) resolve('reloaded')
+    if (said.includes('reloaded: configuration, policy, trust')) resolve('reloaded')
     else if (said.includes('reload refused')) resolve('refused')
   }, 20)
   try {

@@ -1,6 +1,6 @@
 // The proof of "a policy that can be trusted": a hundred devices over real connections, what they are granted changed ten times a second
 // at random, and not one delivery that the grants of that moment forbid: live, retained, queued for who is away, sent again, shared.
-// It is judged by the evaluator that was written from the manual alone. SALLYPORT_LEAK_SECONDS makes it longer.
+// It is judged by the evaluator that was written from the manual alone. TEST_LEAK_SECONDS makes it longer.
 
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -10,7 +10,7 @@ import { judge, type RefDeny, type RefGrant, type RefPolicy, type RefPrincipal, 
 import { openChance, type Chance } from '../faults/chance.ts'
 import { Member } from './leak-crowd.ts'
 
-const SECONDS = Number(process.env['SALLYPORT_LEAK_SECONDS'] ?? 8)
+const SECONDS = Number(process.env['TEST_LEAK_SECONDS'] ?? 8)
 const SEED = Number(process.env['SALLYPORT_LEAK_SEED'] ?? 20_261_128)
 const DEVICES = 100
 const CHANGE_MS = 100

@@ -1,7 +1,7 @@
 // A reload as an operator asks for it: what can be changed while it runs is changed, for whoever connects from then on; what cannot is named;
 // and what is wrong is refused with its place, in the answer of the command.
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import tls from 'node:tls'
@@ -106,6 +106,15 @@ describe('what is wrong', () => {
     const refused = reload()
     expect([refused.status, refused.stderr]).toEqual([78, expect.stringContaining('policy.yaml:2:1: unknown key "grant"')])
     writeFileSync(policy, before)
+    expect(reload().status).toBe(0)
+  })
+
+  test('a pipe in the place of a file is refused, and devices are served meanwhile', async () => {
+    execFileSync('mkfifo', [path.join(program.home, 'factory.pem')])
+    configure('trust: [{ name: factory, file: factory.pem }]\n')
+    expect(reload()).toMatchObject({ status: 78, stderr: expect.stringContaining('factory.pem cannot be read: it is not a file') as string })
+    expect(await connack()).toMatchObject({ serverKeepAlive: 1_200 })
+    configure('')
     expect(reload().status).toBe(0)
   })
 

@@ -20,11 +20,11 @@ export function openChance(seed: number): Chance {
   return { below: (end) => Math.floor(next() * end), oneIn: (n) => next() < 1 / n }
 }
 
-/** What a run may be told: SALLYPORT_FAULTS_<NAME>, a whole number, or the default. */
+/** What a run may be told: TEST_FAULTS_<NAME>, a whole number, or the default. */
 export function setting(name: 'TIMES' | 'SEED' | 'PAGES' | 'SUBSCRIBERS' | 'POINTS', otherwise: number): number {
-  const text = process.env[`SALLYPORT_FAULTS_${name}`]
+  const text = process.env[`TEST_FAULTS_${name}`]
   if (text === undefined || text === '') return otherwise
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new Error(`SALLYPORT_FAULTS_${name} is ${JSON.stringify(text)}, not a whole number`)
+  if (!Number.isInteger(value) || value < 0) throw new Error(`TEST_FAULTS_${name} is ${JSON.stringify(text)}, not a whole number`)
   return value
 }

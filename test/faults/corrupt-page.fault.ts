@@ -196,7 +196,7 @@ function restore(stage: Stage, bytes: Buffer): void {
 }
 
 test('corrupt page: each damage is refused with a report, or all answers are right', { timeout: 120_000 + PAGES * 60_000 }, async () => {
-  console.log(`corrupt page: ${PAGES} damages, seed ${SEED} (SALLYPORT_FAULTS_PAGES, SALLYPORT_FAULTS_SEED)`)
+  console.log(`corrupt page: ${PAGES} damages, seed ${SEED} (TEST_FAULTS_PAGES, TEST_FAULTS_SEED)`)
   await using stage = new Stage()
   await stage.start()
   const truth = await fill(stage)

@@ -116,7 +116,7 @@ function expectEnoughSaid({ totals }: Account, rounds: number): void {
 }
 
 test('kill -9 under load, again and again: nothing acknowledged is lost, reordered, or delivered twice with QoS 2', { timeout: 60_000 + TIMES * 30_000 }, async () => {
-  console.log(`kill -9: ${TIMES} times, seed ${SEED} (SALLYPORT_FAULTS_TIMES, SALLYPORT_FAULTS_SEED)`)
+  console.log(`kill -9: ${TIMES} times, seed ${SEED} (TEST_FAULTS_TIMES, TEST_FAULTS_SEED)`)
   await using stage = new Stage()
   await stage.start()
   const cast = await castOf(stage)

@@ -18,10 +18,10 @@ const { values, tokens } = parseArgs({ strict: false, tokens: true, options: Obj
 const own = new Set(tokens.flatMap((token) => (token.kind === 'option' && OWN.some((name) => name === token.name) ? [token.index, ...(token.inlineValue === false ? [token.index + 1] : [])] : [])))
 for (const name of OWN) {
   const value = values[name]
-  if (typeof value === 'string') process.env[`SALLYPORT_FAULTS_${name.toUpperCase()}`] = value
+  if (typeof value === 'string') process.env[`TEST_FAULTS_${name.toUpperCase()}`] = value
 }
 /** Where a program wants to read what came of it. */
-const report = process.env['SALLYPORT_FAULTS_REPORT']
+const report = process.env['TEST_FAULTS_REPORT']
 const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2).filter((_, i) => !own.has(i))])
 const vitest = await startVitest('test', filter, {
   ...options,

@@ -162,6 +162,12 @@ describe('web pages', () => {
     expectProblem(await post('/v1/devices', { id: 'typed' }, { headers: { 'content-type': type } }), 415, 'request-invalid')
   })
 
+  test('the type of a body that is not there asks for none', async () => {
+    const headers = { 'content-type': 'application/json' }
+    expect((await asked({ method: 'POST', path: '/v1/audit/verify', headers })).status).toBe(200)
+    expectProblem(await asked({ method: 'POST', path: '/v1/devices', headers }), 400, 'request-invalid')
+  })
+
   test('JSON with a character set is JSON', async () => {
     expect((await post('/v1/policy/explain', { device: 'sensor-1', publish: 'a' }, { headers: { 'content-type': 'application/json; charset=utf-8' } })).status).toBe(200)
   })
@@ -345,7 +351,7 @@ describe('what is asked for', () => {
 describe('the server itself', () => {
   test('a port that is taken is a sentence', async () => {
     const file = (name: string): string => readFileSync(path.join(house.folder, 'certs/local/server', name), 'utf8')
-    const ports = { hosts: [], view: house.home.view, audit: house.home.audit, clock: Date.now, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, deskFor: () => house.desk(), version: '0.0.0', status: () => ({}), console: openConsole({ audit: house.home.audit, view: house.home.view, clock: Date.now }), events: { head: 0, after: () => [], follow: () => () => {} }, log: () => {} }
+    const ports = { hosts: [], view: house.home.view, audit: house.home.audit, clock: Date.now, tls: { key: file('key.pem'), cert: file('cert.pem'), anchors: [house.root] }, deskFor: () => house.desk(), version: '0.0.0', status: () => ({}), console: openConsole({ audit: house.home.audit, view: house.home.view, clock: Date.now }), events: { head: { id: 0 }, after: () => [], follow: () => () => {} }, log: () => {} }
     await expect(openAdminServer({ ...ports, listen: { host: '127.0.0.1', port: port() } })).rejects.toMatchObject({ code: 'port-in-use', fix: expect.stringContaining('--ports auto') })
   })
 

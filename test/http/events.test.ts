@@ -101,7 +101,8 @@ describe('what is told', () => {
     const told = await ear.next(of('told-1'))
     const [record] = await house.home.audit.tail(1)
     expect(told).toMatchObject({ event: 'refusal', data: record })
-    expect(told.id).toBe(String((record!['sallyport'] as { seq: number }).seq))
+    const { seq, hash } = record!['sallyport'] as { seq: number; hash: string }
+    expect(told.id).toBe(`${seq}.${hash.slice(0, 8)}`)
   })
   test('of a change of the registry comes with who made it', async () => {
     const ear = await listen('?kinds=registry')
@@ -125,7 +126,7 @@ describe('what is told', () => {
     refuse('behind-hostile')
     await ear.next(of('behind-hostile'))
     expect(ear.told.filter(({ event }) => event === 'registry')).toEqual([])
-    expect(Number(ear.lastId)).toBeLessThan(999_999)
+    expect(Number.parseInt(ear.lastId ?? '', 10)).toBeLessThan(999_999)
   })
 })
 
@@ -140,7 +141,7 @@ describe('after a break', () => {
     refuse('break-5')
     await second.next(of('break-5'))
     expect(second.told.flatMap(({ data }) => (data?.['device'] === undefined ? [] : [(data['device'] as { id: string }).id]))).toEqual(['break-2', 'break-3', 'break-4', 'break-5'])
-    const ids = second.told.map(({ id }) => Number(id)).filter((id) => !Number.isNaN(id))
+    const ids = second.told.map(({ id }) => Number.parseInt(id ?? '', 10)).filter((id) => !Number.isNaN(id))
     expect(ids).toEqual([...new Set(ids)].toSorted((a, b) => a - b))
   })
   test('the place in the query is for whoever has no such header; the header counts', async () => {
@@ -153,13 +154,22 @@ describe('after a break', () => {
     await later.next(of('place-2'))
     expect(later.told.some(of('place-1'))).toBe(false)
   })
+  test('of another record of the same number it is none of this log: a crash has taken what was told', async () => {
+    refuse('taken-1')
+    const [number = ''] = ((await (await listen()).next(({ event }) => event === 'ready')).id ?? '').split('.')
+    const [ours, theirs] = [await listen('', { 'last-event-id': number }), await listen('', { 'last-event-id': `${number}.00000000` })]
+    expect([(await ours.next(({ event }) => event !== undefined)).event, (await theirs.next(({ event }) => event !== undefined)).event]).toEqual(['ready', 'gap'])
+    const query = await listen(`?after=${number}.00000000`)
+    expect((await query.next(({ event }) => event !== undefined)).event).toBe('gap')
+    expect(await ask(admin.url, house.root, { path: `/v1/events?after=${number}.0000000`, credential: house.operator })).toMatchObject({ status: 400 })
+  })
   test.each(['99999999', '999999999999999'])('a place that is not known any more, or not yet (%s), is a gap, and said', async (id) => {
     const ear = await listen('', { 'last-event-id': id })
     expect(await ear.next(({ event }) => event === 'gap')).toMatchObject({ data: { after: Number(id), head: expect.any(Number) } })
     refuse(`gap-${id}`)
     await ear.next(of(`gap-${id}`))
   })
-  test.each(['-1', '1e3', 'abc', '', '1'.repeat(400)])('a last event id that is none of ours (%j) is as good as none', async (id) => {
+  test.each(['-1', '1e3', 'abc', '', '1'.repeat(400), '1.', '1.0000000', '1.0000000g', '.00000000'])('a last event id that is none of ours (%j) is as good as none', async (id) => {
     const ear = await listen('', { 'last-event-id': id })
     expect(await ear.next(({ event }) => event === 'ready' || event === 'gap')).toMatchObject({ event: 'ready' })
   })
@@ -233,7 +243,7 @@ describe('many', () => {
 })
 
 describe('a slow reader', () => {
-  const event = (id: number): FeedEvent => ({ id, kind: 'registry', device: undefined, line: JSON.stringify({ id, text: 'x'.repeat(1_000) }) })
+  const event = (id: number): FeedEvent => ({ id, mark: undefined, kind: 'registry', device: undefined, line: JSON.stringify({ id, text: 'x'.repeat(1_000) }) })
   const listening = { operator: 'o', isAllowed: () => true, signal: new AbortController().signal }
   const small = { countMax: 100, bytesMax: 1e9 }
   const view = { onChange: () => () => {} }

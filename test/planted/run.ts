@@ -83,7 +83,7 @@ async function failed(copy: string, test: CatchingTest): Promise<boolean | 'skip
   rmSync(report, { force: true })
   const vitest = path.join(ROOT, 'node_modules/vitest/vitest.mjs')
   // In CI vitest.config.ts writes the report of the whole suite, and this one would not be written.
-  if (isFault(test)) await run(copy, [path.join(copy, 'test/faults/run.ts'), path.basename(file), '-t', name, '--points', String(test.points ?? 1), '--seed', SEED], { ...process.env, CI: '', SALLYPORT_FAULTS_REPORT: report })
+  if (isFault(test)) await run(copy, [path.join(copy, 'test/faults/run.ts'), path.basename(file), '-t', name, '--points', String(test.points ?? 1), '--seed', SEED], { ...process.env, CI: '', TEST_FAULTS_REPORT: report })
   else await run(copy, [vitest, 'run', file, '-t', name, '--testTimeout', String(TEST_MS), '--reporter', 'json', '--outputFile', report], { ...process.env, CI: '' })
   if (!existsSync(report)) return undefined
   const { testResults } = JSON.parse(readFileSync(report, 'utf8')) as { testResults: { assertionResults: { status: string }[] }[] }

@@ -232,7 +232,8 @@ describe('names, and what a policy is known by', () => {
   })
 
   test('a first start writes the form that the name of the file says', () => {
-    const fresh = { paths: { config: at('sallyport.yaml') }, view: { size: { devices: 0 } } } as unknown as Parameters<typeof ensureStarter>[0]
+    const fresh = { paths: { home: at("."), config: at('sallyport.yaml') }, view: { size: { devices: 0 } } } as unknown as Parameters<typeof ensureStarter>[0]
+    put({ 'data/of-the-home': '' })
     ensureStarter(fresh, at('site.policy'))
     ensureStarter(fresh, at('policy.yaml'))
     put({ 'other/policy.d/mine.yaml': EMPTY })

@@ -88,6 +88,17 @@ describe('an address that is internal', () => {
     expect(await one.send(url, HEADERS, '{}', new AbortController().signal)).toMatchObject({ kind: 'unavailable', because: expect.stringContaining('127.0.0.3') })
     expect(asked).toBe(2)
   })
+  test('that was allowed is not written to any longer over a connection that stands', async () => {
+    const rules = [...LOOPBACK]
+    const one = openSender({ addresses: () => openAddresses(rules), ca: [receiver.ca], resolve: leadsTo('127.0.0.1') })
+    open.push(one)
+    const url = `https://hooks.test:${receiver.port}/`
+    const before = receiver.received.length
+    expect(await one.send(url, HEADERS, '{}', new AbortController().signal)).toEqual({ kind: 'delivered', status: 204 })
+    rules.length = 0
+    expect(await one.send(url, HEADERS, '{}', new AbortController().signal)).toMatchObject({ kind: 'unavailable', because: expect.stringContaining('internal') })
+    expect(receiver.received.length).toBe(before + 1)
+  })
   test('is not reached by a redirect: it is not followed', async () => {
     await using inside = await openReceiver()
     for (const status of [301, 302, 303, 307, 308]) {

@@ -9,7 +9,7 @@ export function Filters({ children }: { readonly children: ComponentChildren }):
 }
 
 /** While somebody types, nothing is asked. */
-const PAUSE_MS = 250
+const PAUSE_MS = 80
 
 export function TextFilter({ name, label }: { readonly name: string; readonly label: string }): JSX.Element {
   const { path, query } = usePlace()

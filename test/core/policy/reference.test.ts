@@ -1,5 +1,5 @@
 // src and the reference agree on random policies, devices and requests. The alphabets are small, so that rules meet, deny,
-// miss by one level and fill in hostile values all the time. SALLYPORT_TRIPLES says how many it must be: a million in CI.
+// miss by one level and fill in hostile values all the time. TEST_TRIPLES says how many it must be: a million in CI.
 
 import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -15,7 +15,7 @@ import { frozenMeter } from './policies.ts'
 import { judge, type RefAnswer, type RefAsk, type RefDeny, type RefGrant, type RefPolicy, type RefPrincipal, type RefTarget, type RefTopic, type RefUsed } from './reference.ts'
 import type { RefWhen } from './reference-when.ts'
 
-const TRIPLES = Number(process.env['SALLYPORT_TRIPLES'] ?? 112_000)
+const TRIPLES = Number(process.env['TEST_TRIPLES'] ?? 112_000)
 const PRINCIPALS = 4
 const REQUESTS = 28
 const RUNS = Math.ceil(TRIPLES / (PRINCIPALS * REQUESTS))
@@ -181,7 +181,7 @@ describe('src and the reference', () => {
     expect(REASONS.filter((reason) => (seen.get(reason) ?? 0) < 50)).toEqual([])
     const answers = [...seen].filter(([key]) => key.includes(' ')).reduce((sum, [, n]) => sum + n, 0)
     expect(answers).toBeGreaterThanOrEqual(TRIPLES)
-    if (process.env['SALLYPORT_TRIPLES'] !== undefined) console.log(`src and the reference agree on ${answers} triples of policy, device and request.`)
+    if (process.env['TEST_TRIPLES'] !== undefined) console.log(`src and the reference agree on ${answers} triples of policy, device and request.`)
   })
 
   test('until is honest: the reference answers the same at every instant before it', () => {

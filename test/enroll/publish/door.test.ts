@@ -1,6 +1,7 @@
 // Publishing over HTTPS, with a broker behind it: who may and who may not, what arrives, and what HTTP can be bent to.
 
 import { once } from 'node:events'
+import { Agent } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import type { MqttClient } from 'mqtt'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
@@ -225,6 +226,20 @@ describe('a CA of others', () => {
     expect(outcome(await door.post(leaf, '/topics/t/P-1/x'))).toBe('401 tls-untrusted-issuer')
     door.house.policy(HOUSE_POLICY)
   })
+
+  test('whose device is seen for the first time while the thread of the door ends leaves no connection behind that nobody has', async () => {
+    const works = forgeIntermediate(forgeRoot('Works'), 'Works')
+    door.house.policy(HOUSE_POLICY.replace('version: 1', `version: 1\nidentity:\n  - { ca: works, device: "\${cert.subject.CN}", idPattern: "^W-[0-9]+$", groups: ["sensors"], register: auto }`))
+    door.house.trustAlso('works', works.certificate)
+    const { desk } = door.house.broker
+    const shown = { chain: [forgeLeaf(works, 'W-1').certificate, works.certificate], failure: undefined, source: { address: '127.0.0.1', port: 1 }, tls: '1.3' } as const
+    const orphan = desk.introduce(shown)
+    desk.allGone()
+    expect(await orphan).toMatchObject({ allow: false, reason: 'publish-busy' })
+    expect(await desk.introduce(shown)).toMatchObject({ allow: true, value: { device: 'W-1' } })
+    desk.allGone()
+    door.house.policy(HOUSE_POLICY)
+  })
 })
 
 describe('HTTP', () => {
@@ -255,6 +270,13 @@ describe('HTTP', () => {
     ['an encoding that nobody knows', ['Transfer-Encoding: xchunked']], ['a header over two lines', ['X: a', ' b']], ['a header without an end', ['X: a\rY: b']],
   ])('%s is no request', async (_, lines) => {
     expect(statuses(await raw(sensor, head('/topics/t/sensor/x', ...lines), 'x'))).toEqual(['400'])
+  })
+
+  test('a target in absolute form, as for a proxy, is a target (RFC 9112 §3.2.2); of another scheme it is none', async () => {
+    const coming = heard('absolute')
+    expect(statuses(await raw(sensor, head('https://localhost:8443/topics/t/sensor/x?qos=1', 'Content-Length: 8', 'Connection: close'), 'absolute'))).toEqual(['200'])
+    await coming
+    expect(statuses(await raw(sensor, head('ftp://localhost/topics/t/sensor/x', 'Content-Length: 0', 'Connection: close')))).toEqual(['404'])
   })
 
   test('a request of HTTP/1.0 is answered, and its connection ends', async () => {
@@ -365,7 +387,8 @@ describe('too much', () => {
     listener.on('message', onMessage)
     const names = Array.from({ length: 50 }, (_, i) => `at-once-${i}`)
     const devices = await Promise.all(names.slice(0, 10).map((name) => door.house.device(name)))
-    const all = names.map(async (name, i) => outcome(await door.post(devices[i % 10], `/topics/t/at-once-${i % 10}/x?qos=1`, { body: name })))
+    // From an address of their own: what the tests before have asked counts for theirs.
+    const all = names.map(async (name, i) => outcome(await door.post(devices[i % 10], `/topics/t/at-once-${i % 10}/x?qos=1`, { body: name, agent: new Agent({ keepAlive: false, localAddress: '127.0.0.50' }) })))
     expect(new Set(await Promise.all(all))).toEqual(new Set(['200']))
     await expect.poll(() => names.filter((name) => got.get(name) === 1).length).toBe(50)
     listener.off('message', onMessage)
