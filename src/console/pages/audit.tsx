@@ -27,7 +27,12 @@ function fieldOf(record: AuditRecord, ...path: readonly string[]): string | unde
 const timeOf = (record: AuditRecord): number => Date.parse(fieldOf(record, '@timestamp') ?? '')
 const sequenceOf = (record: AuditRecord): string => fieldOf(record, 'sallyport', 'seq') ?? ''
 const aboutOf = (record: AuditRecord): string | undefined => fieldOf(record, 'device', 'id') ?? fieldOf(record, 'detail', 'claimed') ?? fieldOf(record, 'x509', 'serial_number') ?? fieldOf(record, 'detail', 'token') ?? fieldOf(record, 'detail', 'ca')
-const wordsOf = (record: AuditRecord): string => [(fieldOf(record, 'message') ?? fieldOf(record, 'event', 'reason'))?.replace(/\.$/, ''), fieldOf(record, 'detail', 'text')].filter((part) => part !== undefined).join(': ')
+const said = (...parts: readonly (string | undefined)[]): readonly string[] => parts.filter((part) => part !== undefined)
+/** What was said of it; of a change, which one it was. */
+function wordsOf(record: AuditRecord): string {
+  const words = said((fieldOf(record, 'message') ?? fieldOf(record, 'event', 'reason'))?.replace(/\.$/, ''), fieldOf(record, 'detail', 'text')).join(': ')
+  return words === '' ? said(...['action', 'state', 'revocation_reason', 'operator', 'role', 'tenant'].map((name) => fieldOf(record, 'detail', name))).join(', ') : words
+}
 
 /** An operator by name, not by the serial of the certificate. */
 const whoOf = (record: AuditRecord): string | undefined => fieldOf(record, 'user', 'full_name') ?? fieldOf(record, 'user', 'name')
