@@ -32,13 +32,18 @@ export function openConnections({ broker, view, audit, clock }: ConnectionsPorts
     const fits = fitting(query, view)
     let first: LiveSession[] = []
     let matched = 0
+    let horizon: string | undefined
     for (const session of broker.live(query.device)) {
       if (!fits(session)) continue
       matched += 1
       if (query.after !== undefined && session.key <= query.after) continue
+      // Behind everything that this page can show.
+      if (horizon !== undefined && session.key > horizon) continue
       first.push(session)
-      // Of the first page and one more, whatever there are: so a walk through many sorts few.
-      if (first.length >= 4 * (limit + 1)) first = first.toSorted(byKey).slice(0, limit + 1)
+      // Of the first page and one more, whatever there are: so a walk through many sorts few, and fewer the longer it goes on.
+      if (first.length < 4 * (limit + 1)) continue
+      first = first.toSorted(byKey).slice(0, limit + 1)
+      horizon = first.at(-1)?.key
     }
     const sorted = first.toSorted(byKey)
     const items = sorted.slice(0, limit)

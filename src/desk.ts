@@ -16,7 +16,7 @@ import { failureOf, SallyportError } from './core/errors.ts'
 import { DEFAULT_TENANT, type CaName, type DeviceId, type EpochMs, type SerialNumber } from './core/ids.ts'
 import type { Applied, ApplyRequest } from './core/policy-desk.ts'
 import type { HeldSession } from './core/policy/fleet-diff.ts'
-import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Page, Registry, RegistryView } from './core/registry.ts'
+import type { CaRecord, CertificateQuery, CertificateRecord, Change, Committed, Expectation, Lists, Registry, RegistryView } from './core/registry.ts'
 import type { Reloaded } from './core/reload.ts'
 import { planRevocation } from './core/revocation.ts'
 import { openedLater, openFeedDesk, type LivePorts } from './feed-desk.ts'
@@ -72,6 +72,8 @@ export interface AuditPort {
 
 export interface DeskPorts {
   readonly registry: Registry
+  /** Of a running server, whose messages must not wait for a list; without them the registry reads it here. */
+  readonly lists?: Lists
   readonly view: RegistryView
   readonly audit: AuditPort
   readonly authority: Authority
@@ -114,6 +116,7 @@ const joined = (first: Revocation, { revoked, sessionsClosed, closedMs }: Revoca
 
 export function openDesk(ports: DeskPorts, actor: Actor): Desk {
   const { registry, view, audit, clock } = ports
+  const lists = ports.lists ?? registry
 
   function known(id: DeviceId): Device {
     const device = registry.device(id)
@@ -287,11 +290,11 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     enroll,
     revoke,
     revokeMany: (order) => revokeMany({ registry, view, sessions: ports.sessions, decrees: ports.decrees, clock, actor }, order),
-    journal: (query) => Promise.resolve(registry.journal(query)),
-    devices: async ({ expiringWithinMs, ...query }) => registry.devices({ ...query, ...(expiringWithinMs === undefined ? {} : { expiring: { now: clock(), before: clock() + expiringWithinMs } }) }),
+    journal: async (query) => lists.journal(query),
+    devices: async ({ expiringWithinMs, ...query }) => lists.devices({ ...query, ...(expiringWithinMs === undefined ? {} : { expiring: { now: clock(), before: clock() + expiringWithinMs } }) }),
     // Promises that start with a throw must reject, not throw: hence async.
     device: async (id) => ({ ...known(id), certificates: allCertificatesOf(registry, id).toSorted((a, b) => b.createdAt - a.createdAt) }),
-    certificates: (query: CertificateQuery): Promise<Page<CertificateRecord>> => Promise.resolve(registry.certificates(query)),
+    certificates: async (query: CertificateQuery) => lists.certificates(query),
     certificate: async (serial) => {
       const [record] = registry.certificatesBySerial(serial)
       if (record === undefined) throw no('certificate-not-found', serial)
@@ -316,7 +319,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     detections: () => onRungs(registry, ports.detection),
     clearDetection,
     ...openFeedDesk({
-      registry, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: (id) => allCertificatesOf(registry, id), own: ports.own, detections: () => onRungs(registry, ports.detection),
+      registry, lists, view, audit, clock, issuer: ports.authority.issuer, device: known, certificatesOf: (id) => allCertificatesOf(registry, id), own: ports.own, detections: () => onRungs(registry, ports.detection),
       policy: () => ports.policies.inForce().policy, ...(ports.live ?? openedLater(audit, clock)),
     }, actor),
     ...(ports.webhooks?.deskFor(actor) ?? NO_WEBHOOKS),

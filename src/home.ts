@@ -11,7 +11,7 @@ import type { Config } from './config.ts'
 import { configSchemaText, SCHEMA_FILE } from './config/schema.ts'
 import type { Actor } from './core/audit.ts'
 import { SallyportError } from './core/errors.ts'
-import type { CaRecord } from './core/registry.ts'
+import type { CaRecord, Lists } from './core/registry.ts'
 import type { OwnCredential } from './core/renewal-desk.ts'
 import type { Timing } from './core/traffic.ts'
 import { LIFE } from './limits.ts'
@@ -22,6 +22,7 @@ import { finishRestore, isRestorePending } from './restore-swap.ts'
 import { loadProfiles } from './shipped-profiles.ts'
 import type { SignerPlace } from './signing.ts'
 import { STARTER_CONFIG, STARTER_LINES, STARTER_POLICY } from './starter.ts'
+import { openLists } from './store/sqlite/lists.ts'
 import { lockHome } from './store/sqlite/lock.ts'
 import { openRegistry, type SqliteRegistry } from './store/sqlite/registry.ts'
 import { openView, type OpenView } from './store/view.ts'
@@ -68,6 +69,8 @@ export function homePaths(home: string): HomePaths {
 export interface OpenHome extends AsyncDisposable {
   readonly paths: HomePaths
   readonly registry: SqliteRegistry
+  /** Its lists, read on a thread that is started when somebody asks for one. */
+  readonly lists: Lists
   readonly view: OpenView
   readonly audit: AuditLog
   /** From here on `of` signs in place of the keys of issuing CAs, which then are opened by nobody here. Called once for each CA. */
@@ -121,6 +124,7 @@ export async function openHome(home: string, config: Config, timing?: Timing): P
     finishRestore(paths.home)
     const registry = openRegistry(paths.registry, { clock: Date.now, timing })
     stack.defer(() => registry.close())
+    const lists = stack.use(openLists(paths.registry))
     const view = stack.use(openView(registry, Date.now() - EXPIRED_KEPT_MS))
     const audit = await openAuditLog({ file: paths.audit, outbox: registry.audit, clock: Date.now })
     stack.defer(() => audit.close())
@@ -140,7 +144,7 @@ export async function openHome(home: string, config: Config, timing?: Timing): P
     let working: Promise<unknown> = Promise.resolve()
     const authorities = openAuthorities({ registry, view, open: (issuer) => openAuthorityOf(genesis({ kind: 'system' }), issuer) })
     return {
-      paths, registry, view, audit, genesis, authorities,
+      paths, registry, lists, view, audit, genesis, authorities,
       signWith(of) {
         const known = new Map<string, SeparateSigner>()
         signerOf = (ca) => {

@@ -22,3 +22,19 @@ export const HTTP_JSON_LIMITS = {
   /** A page of devices with all their attributes has fewer. */
   keysMax: 100_000,
 } as const
+
+/** What is done for a request once it has come whole. */
+export const HTTP_WORK_LIMITS = {
+  /** The longest that is asked for: a log of years that is verified, a million certificates that are revoked. A server that hangs is not waited for for ever. */
+  workMs: 10 * MINUTE,
+} as const
+
+/** Lists of the registry, which are read on a thread of their own. */
+export const LIST_LIMITS = {
+  /** Operators who ask for more than is answered: what waits must not be what fills the memory. */
+  waitingMax: 256,
+  /** A query takes some hundredths of a second. One that does not end, on a disk that hangs, takes its thread with it. */
+  answerMs: 20_000,
+  /** Of the thread's heap: it holds a page at a time. */
+  heapMiBMax: 128,
+} as const

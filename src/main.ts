@@ -162,7 +162,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const reloads = openReloads({ started: config, inForce: () => inForce.config, read: options.config, prepare: prepareReload, done: reloaded, serially, record: (event) => home.audit.record(event), clock: Date.now, log: say, isEnding: () => options.signal.aborted })
   const web = stack.use(openConsole({ audit: home.audit, view: home.view, clock: Date.now }))
   const desk: DeskPorts = {
-    registry: home.registry,
+    registry: home.registry, lists: home.lists,
     view: home.view,
     audit: home.audit,
     authority: organisation.authority,

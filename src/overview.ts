@@ -5,7 +5,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { isNear, isOverdue } from './core/expiry.ts'
 import type { Attention, Overview } from './core/feed-desk.ts'
 import type { EpochMs } from './core/ids.ts'
-import type { Registry, RegistryView } from './core/registry.ts'
+import type { Lists, Registry, RegistryView } from './core/registry.ts'
 import { endingCertificates, isLast } from './expiry.ts'
 import type { Feed } from './feed.ts'
 import type { RunningPorts } from './feed-desk.ts'
@@ -18,7 +18,9 @@ import { REASONS, type DenyReason } from './vocabulary.ts'
 import type { OnRung } from './core/detection/ladder.ts'
 
 export interface OverviewPorts {
-  readonly registry: Pick<Registry, 'devicesByState' | 'enrollments' | 'cas' | 'expiringCertificates'>
+  readonly registry: Pick<Registry, 'enrollments' | 'cas' | 'expiringCertificates'>
+  /** Counting all devices is a walk through them. */
+  readonly lists: Pick<Lists | Registry, 'devicesByState'>
   readonly view: Pick<RegistryView, 'device' | 'certificatesOf'>
   readonly audit: Pick<AuditLog, 'degraded'>
   readonly running: RunningPorts | undefined
@@ -82,7 +84,7 @@ export function openOverview(ports: OverviewPorts): (feed: Feed) => Promise<Over
   }
 
   async function made({ refusals, strip }: Feed, now: EpochMs): Promise<Overview> {
-    const byState = registry.devicesByState()
+    const byState = await ports.lists.devicesByState()
     const [hour, day] = [strip.refusedSince(now - HOUR_MS, now), strip.refusedSince(now - LIFE.day, now)]
     return {
       at: now,

@@ -111,7 +111,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     const hook = open.get(name)?.hook
     const failing = isOpen ? hook?.failing : { since: openedAt, attempts: 0, because: UNREADABLE }
     const told = (hook?.place ?? registry.deliveries.place(name))?.number ?? 0
-    return { name, url, kinds, createdAt, told, behind: Math.max(0, audit.saved.number - told), dead: registry.deliveries.deadCount(name), ...(failing === undefined ? {} : { failing }) }
+    return { name, url: new URL(url).search === '' ? url : `${withoutQuery(url)}?…`, kinds, createdAt, told, behind: Math.max(0, audit.saved.number - told), dead: registry.deliveries.deadCount(name), ...(failing === undefined ? {} : { failing }) }
   }
 
   async function add({ name = randomBytes(MADE_NAME_BYTES).toString('hex'), url, kinds }: NewWebhook, actor: Actor): Promise<WebhookMade> {
@@ -127,9 +127,8 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     audit.settle()
     const secret = secretText(randomBytes(WEBHOOK_LIMITS.secretBytes))
     const webhook: WebhookRecord = { name, url: parsed.value, kinds, createdAt: clock(), from: audit.saved }
-    const { origin, pathname } = new URL(parsed.value)
     writeSecretFile(secretFile(name), `${secret}\n`)
-    const committed = await registry.commit([{ kind: 'webhook-added', webhook }], [], [{ kind: 'webhook-added', at: clock(), webhook: name, url: `${origin}${pathname}`, actor }])
+    const committed = await registry.commit([{ kind: 'webhook-added', webhook }], [], [{ kind: 'webhook-added', at: clock(), webhook: name, url: withoutQuery(parsed.value), actor }])
     if (!committed.allow) {
       rmSync(secretFile(name), { force: true })
       throw failureOf(committed)
@@ -193,6 +192,12 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
       await Promise.all([...open.keys()].map(end))
     },
   }
+}
+
+/** Receivers take tokens there: who watches, and who reads the audit log, is not told those. */
+function withoutQuery(url: string): string {
+  const { origin, pathname } = new URL(url)
+  return `${origin}${pathname}`
 }
 
 /** Of a desk that was opened without: there are none, and none can be made. */

@@ -86,6 +86,19 @@ describe('pages', () => {
     }
     expect(seen).toEqual(['hub', 'pump-1', 'pump-10', 'pump-2'])
   })
+  test.each([1, 2, 7, 100])('of %s out of many, in whatever order they are walked through, show each once', (limit) => {
+    const keys = Array.from({ length: 1_000 }, (_, i) => `d${String((i * 617) % 1_000).padStart(4, '0')}`)
+    const sessions = keys.map((key) => ({ key, device: key, clientId: key, source: { address: '127.0.0.1', port: 1 }, connection: { tls: '1.3' }, subscriptions: [], detail: () => ({}) }))
+    const many = openConnections({ broker: { live: () => sessions as unknown as ReturnType<House['broker']['live']> }, view: house.home.view, audit: { record: () => {} }, clock: () => 0 })
+    const seen: string[] = []
+    for (let after: string | undefined, more = true; more; more = after !== undefined) {
+      const page = many.page({ limit, after })
+      expect(page.matched).toBe(1_000)
+      seen.push(...page.items.map(({ device }) => device))
+      after = page.next
+    }
+    expect(seen).toEqual(keys.toSorted())
+  })
   test('a filter keeps what fits, and its nearest neighbour out', async () => {
     for (const id of ['hub', 'pump-10', 'pump-1']) await come(id)
     expect(devicesOf({ device: 'pump-1' as DeviceId })).toEqual(['pump-1'])

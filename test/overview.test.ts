@@ -20,11 +20,13 @@ let asked = 0
 function ports(more: Partial<OverviewPorts> & { readonly cas?: readonly CaRecord[]; readonly pending?: readonly EnrollmentRecord[] } = {}): OverviewPorts {
   const { cas = [], pending = [], ...rest } = more
   return {
-    registry: {
+    lists: {
       devicesByState: () => {
         asked += 1
-        return { pending: 1, active: 5, suspended: 2, quarantined: 0, retired: 1 }
+        return Promise.resolve({ pending: 1, active: 5, suspended: 2, quarantined: 0, retired: 1 })
       },
+    },
+    registry: {
       enrollments: () => ({ items: pending }), cas: () => cas, expiringCertificates: () => ({ items: [] }),
     },
     view: { device: () => undefined, certificatesOf: () => [] },

@@ -29,6 +29,8 @@ export async function openHouse({ connected, registered, kept }: { readonly conn
     registry.close()
     writeFileSync(made, `${connected} connected, ${registered} registered\n`)
   }
+  // A server that was killed leaves it behind, and who waits for a new one would take it for that.
+  rmSync(path.join(home, 'data/endpoints.json'), { force: true })
   return { home, certs, work, ca: path.join(home, 'certs/local/root.pem'), [Symbol.dispose]: () => (kept === undefined ? rmSync(work, { recursive: true, force: true }) : undefined) }
 }
 

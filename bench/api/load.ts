@@ -12,15 +12,17 @@ import { coresToUse, pinned } from '../pinned.ts'
 import { cpuMsOf, spread } from '../process-cpu.ts'
 import { openServers, type Served } from '../servers.ts'
 import type { Ask, Asked, AskPlan } from './asker.ts'
+import { costsOf } from './costs.ts'
 import { openHouse, operatorOf } from './house.ts'
 import { partFlags, three, until } from './part.ts'
 import { seededId } from './seed.ts'
 
 const flags = partFlags()
-const SIZE = flags.quick ? { connected: 100, registered: 1_000, perSecond: 200, seconds: 1, rounds: 1 } : { connected: 10_000, registered: 100_000, perSecond: 2_000, seconds: Number(flags.seconds ?? 10), rounds: Number(flags.rounds ?? 5) }
+const SIZE = flags.quick ? { connected: 100, registered: 1_000, perSecond: 200, seconds: 1, rounds: 1 } : { connected: Number(flags.connected ?? 10_000), registered: 100_000, perSecond: 2_000, seconds: Number(flags.seconds ?? 10), rounds: Number(flags.rounds ?? 5) }
 const READS_PER_SECOND = Number(flags.rate ?? 100)
 const WRITES_PER_SECOND = 10
 const CONNECTIONS = 8
+const COST_ROUNDS = 100
 const SOURCES = 64
 const NS_PER_MS = 1e6
 /** It runs only while nobody else wants its core, so that the generator stays punctual. */
@@ -146,6 +148,7 @@ try {
   const room: Room = { load, served, latencies: path.join(house.work, 'latencies'), loopFile, core: cores?.generator }
   const operator = operatorOf(house.home)
   const reading: AskPlan = { operator, asks: reads(), perSecond: READS_PER_SECOND, connections: CONNECTIONS }
+  for (const { name, msEach } of await costsOf(served, operator, reads(), flags.quick ? 5 : COST_ROUNDS)) console.log(`  of the loop that carries messages, ${name.padEnd(30)} ${msEach.toFixed(2)} ms`)
   const writing: AskPlan = { operator, asks: writes(), perSecond: WRITES_PER_SECOND, connections: 1 }
   // What is not compiled yet is slow, and is nobody's figure.
   await stretch(room, [reading, writing])

@@ -16,10 +16,12 @@ export interface PartFlags {
   /** Of whatever the part offers, a second. */
   readonly rate?: string | undefined
   readonly profile?: string | undefined
+  /** Devices that are connected. */
+  readonly connected?: string | undefined
 }
 
 export function partFlags(): PartFlags {
-  return parseArgs({ options: { quick: { type: 'boolean', default: false }, kept: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' }, rate: { type: 'string' }, profile: { type: 'string' } } }).values
+  return parseArgs({ options: { quick: { type: 'boolean', default: false }, kept: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' }, rate: { type: 'string' }, profile: { type: 'string' }, connected: { type: 'string' } } }).values
 }
 
 /** Minimum / median / maximum. */

@@ -295,6 +295,17 @@ export interface Registry {
   close(): void
 }
 
+/**
+ * Lists that are read beside the thread that carries messages: a filter that finds little looks at every device there is. What was committed
+ * when a list is asked for is in it. Rejects with the failures of the registry; reason: registry-unavailable where too many are asked for at once.
+ */
+export interface Lists {
+  devices(query: DeviceQuery): Promise<Page<Device>>
+  certificates(query: CertificateQuery): Promise<Page<CertificateRecord>>
+  journal(query: JournalQuery): Promise<Page<JournalEntry>>
+  devicesByState(): Promise<Readonly<Record<DeviceState, number>>>
+}
+
 /** What the door asks, answered from memory without I/O: 0 SQL on the connect path. */
 export interface RegistryView {
   /** The place in the feed that this view has reached. */

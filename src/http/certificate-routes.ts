@@ -11,7 +11,7 @@ export const CERTIFICATE_ROUTES = {
   certificates: route({
     method: 'GET', path: ADMIN_PATHS.certificates, role: 'viewer', tenants: 'own', tag: 'certificates',
     summary: 'Lists certificates, in pages.',
-    query: requests.certificateQuery, answer: answers.certificatePage, example: { query: 'device=pump-17&state=active' },
+    query: requests.certificateQuery, answer: answers.certificatePage, reasons: ['registry-unavailable'], example: { query: 'device=pump-17&state=active' },
     act: ({ desk, query }) => desk.certificates(query),
   }),
   certificate: route({
@@ -23,7 +23,7 @@ export const CERTIFICATE_ROUTES = {
   journal: route({
     method: 'GET', path: ADMIN_PATHS.journal, role: 'viewer', tenants: 'own', tag: 'certificates',
     summary: 'Says who planned which certificate, in the order in which they did.',
-    query: journalQuery, answer: answers.journalPage, example: { query: 'by=operator' },
+    query: journalQuery, answer: answers.journalPage, reasons: ['registry-unavailable'], example: { query: 'by=operator' },
     act: ({ desk, query }) => desk.journal(query),
   }),
   revoke: route({

@@ -13,7 +13,7 @@ export const FEED_ROUTES = {
   overview: route({
     method: 'GET', path: ADMIN_PATHS.overview, role: 'viewer', tag: 'live',
     summary: 'Says how things stand: devices, connections, the refusals of the last day, and what waits for a person.',
-    answer: answers.overview,
+    answer: answers.overview, reasons: ['registry-unavailable'],
     act: ({ desk }) => desk.overview(),
   }),
   connections: route({

@@ -36,6 +36,7 @@ export interface WrittenRecord {
 export interface AuditLog extends AuditSink {
   /** Everything recorded so far is on disk when it resolves, as far as the disk lets it. */
   flush(): Promise<void>
+  /** Reads all of it, one reading at a time: whoever asks while one goes on shares the next one with all who do. */
   verify(): Promise<AuditVerdict>
   tail(count: number): Promise<readonly AuditRecord[]>
   /** A page of the records before this place, newest first; from the end where none is named. Undefined: no record ends there. */
@@ -239,6 +240,19 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let saved: LogPlace = { number: outbox.head().records, offset: outbox.head().bytes }
   const saving = new Set<() => void>()
 
+  let reading: Promise<unknown> = Promise.resolve()
+  let askedFor: Promise<AuditVerdict> | undefined
+
+  async function verifyNext(): Promise<AuditVerdict> {
+    await reading
+    askedFor = undefined
+    write()
+    saveHeadNow()
+    const verdict = verifyAuditFile(file, { ...outbox.head(), bytesNow: bytes })
+    reading = verdict.catch(() => {})
+    return verdict
+  }
+
   const stopWaiting = outbox.onWaiting(takeOutbox)
   takeOutbox()
   // Counted refusals are written even when nothing follows them.
@@ -264,11 +278,6 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       if (!isHeadSaved()) syncNow()
       return Promise.resolve()
     },
-    async verify() {
-      write()
-      saveHeadNow()
-      return verifyAuditFile(file, { ...outbox.head(), bytesNow: bytes })
-    },
     async page(before, limit, pick) {
       if (closed) return { items: [] }
       write()
@@ -280,6 +289,7 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
         release()
       }
     },
+    verify: () => (askedFor ??= verifyNext()),
     tail: async (count) => (await read(count, (record) => record)).toReversed(),
     refusals: (device, limit) => read(limit, (record) => refusalOf(record, device)),
     detections: (device, limit) => read(limit, (record) => detectionOf(record, device)),

@@ -11,7 +11,8 @@ import { OBSERVE_LIMITS } from '../observe-limits.ts'
 import { EMPTY_HEAD, followLine } from './chain.ts'
 
 export const LINE_BREAK = 0x0a
-const READ_BYTES = 1024 * 1024
+/** What is read between two turns of the event loop, which has messages to carry: a few milliseconds' worth. */
+const READ_BYTES = 64 * 1024
 
 /** What the registry remembers of a log; `bytesNow` is how long the file is, when it is being written. */
 interface RememberedLog {
@@ -96,7 +97,8 @@ export async function pageBack<T>(descriptor: number, to: number, limit: number,
   const floor = Math.max(0, to - OBSERVE_LIMITS.auditPageBytesMax)
   let end = to
   while (end > floor) {
-    const from = Math.max(0, end - READ_BYTES)
+    // Whatever the length that a line may have, one is in it whole.
+    const from = Math.max(0, end - READ_BYTES - AUDIT_LIMITS.lineBytesMax)
     const chunk = readRange(descriptor, from, end)
     const first = from === 0 ? 0 : chunk.indexOf(LINE_BREAK) + 1
     // One line is longer than that: it is no record of ours, and nothing is read beyond it.

@@ -67,7 +67,7 @@ Generated from the commands themselves; do not edit (\`npx vitest run test/cli/r
 
 - Every command takes \`--home DIR\` (default: \`SALLYPORT_HOME\`, or this folder) and \`--json\`; \`completion\` takes neither. \`NO_COLOR\` is heeded.
 - Answers go to stdout, everything else to stderr. With \`--json\` an answer is one JSON document, lists are \`{items, next}\`, and \`next\` is the \`--after\` of the next page.
-- While a server runs in that home, commands ask its [admin API](api.md) with the operator certificate in \`certs/local/operator/\`. When none runs, they open the home itself, under its lock.
+- While a server runs in that home, commands ask its [admin API](api.md) with the operator certificate in \`certs/local/operator/\`, or in the folder that \`SALLYPORT_OPERATOR\` names. When none runs, they open the home itself, under its lock.
 - What cannot be undone asks first where there is a terminal; \`--yes\` answers. In a script nothing is asked, but for a revocation of many certificates, which is refused there without \`--yes\`.
 - A failure is one sentence on stderr and, mostly, a line that begins with \`fix:\`.
 

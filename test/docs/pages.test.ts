@@ -149,6 +149,14 @@ test('every page that shows a session of a shell is run by a test', () => {
   expect(shown.filter((file) => !tests.includes(`'${file}'`))).toEqual([])
 })
 
+test('every script that a page names is one of package.json, and the README names those for people', () => {
+  const { scripts } = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { readonly scripts: Readonly<Record<string, string>> }
+  const named = PRESENT.flatMap((page) => page.lines.flatMap(({ number, text }) => [...text.matchAll(/\bnpm run ([a-z][a-z:-]*[a-z])/g)].map((found) => ({ page, number, script: found[1] ?? '' }))))
+  expect(named.filter(({ script }) => !Object.hasOwn(scripts, script)).map(({ page, number, script }) => at(page, number, script))).toEqual([])
+  const shown = new Set(named.filter(({ page }) => page.file === 'README.md').map(({ script }) => script))
+  expect(Object.keys(scripts).filter((script) => /^(test|bench):|^(sim|check)$/.test(script) && !shown.has(script))).toEqual([])
+})
+
 test('the README can be read in one go', () => {
   expect(readFileSync(path.join(ROOT, 'README.md'), 'utf8').split('\n').length).toBeLessThanOrEqual(260)
   expect(statSync(path.join(ROOT, 'docs/images/console/refusal.png')).size).toBeGreaterThan(0)
@@ -162,7 +170,7 @@ describe('a page that says what is not there is seen', () => {
   })
   test('a command, in a fence, in prose, with and without its program, and of the simulator', () => {
     expect(wrongCommands(page('`sallyport device add ID --group G`, `device add ID`, `ca rotate start|trust`, `npm run sim -- attack --list`'))).toEqual([])
-    expect(wrongCommands(page('```console\n$ X=$(npx sallyport token create --idd a | head -1)\nsallyport nothing\n```'))).toEqual(['docs/example.md:2: token create --idd a: create has no option --idd'])
+    expect(wrongCommands(page('```console\n$ X=$(npx sallyport token create --idd a | head -1)\nsallyport nothing\n```\n```\nsallyport nothing\n```'))).toEqual(['docs/example.md:2: token create --idd a: create has no option --idd', 'docs/example.md:6: nothing: sallyport has no nothing'])
     expect(wrongCommands(page('`device add ID --grup G` `sallyport frobnicate` `npm run sim -- attack --lits` `ca rotate start|stop`'))).toHaveLength(4)
   })
   test('a reason, a metric, a key, a variable, a file, a route', () => {

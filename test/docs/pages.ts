@@ -65,7 +65,8 @@ export function anchors(page: Page): ReadonlySet<string> {
 
 /** The commands of a page that begin with one of these names, as words up to a pipe, a semicolon or a redirection. */
 export function commandLines(page: Page, names: readonly string[]): readonly { readonly number: number; readonly name: string; readonly words: readonly string[] }[] {
-  const inFences = page.lines.filter(({ fence, text }) => fence !== undefined && (fence === 'sh' || text.startsWith('$ '))).map(({ number, text }) => ({ number, code: text.replace(/^\$ /, '') }))
+  // In a session what has no prompt is what was printed.
+  const inFences = page.lines.filter(({ fence, text }) => fence !== undefined && (fence !== 'console' || text.startsWith('$ '))).map(({ number, text }) => ({ number, code: text.replace(/^\$ /, '') }))
   return [...inFences, ...inlineCode(page)].flatMap(({ number, code }) =>
     names.flatMap((name) => {
       // A path before it, and a variable before that, belong to the shell.

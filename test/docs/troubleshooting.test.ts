@@ -2,7 +2,7 @@
 // generated from it (`npx vitest run test/docs/troubleshooting.test.ts -u`), the likely causes and how to confirm them are written there
 // by people, and kept. A new reason without causes is a red test; so are causes of a reason that is gone.
 
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { REASONS, STEPS, type Step, type WireAnswer } from '../../src/vocabulary.ts'
@@ -86,4 +86,12 @@ test('every reason has its causes, the likeliest first, and how to confirm them'
 
 test('no reason is explained that is none', () => {
   expect([...written.matchAll(/^### (.*)$/gm)].map((found) => found[1]).filter((code) => !Object.hasOwn(REASONS, code ?? ''))).toEqual([])
+})
+
+test('what is said to be printed when something fails is printed somewhere in the program', () => {
+  const source = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts')).map((name) => readFileSync(path.join(ROOT, 'src', name), 'utf8')).join('')
+  const [, table = ''] = /## When the server does not start[\s\S]*?\n\|---\|---\|---\|\n([\s\S]*?)\n\n/.exec(written) ?? []
+  const said = table.split('\n').flatMap((row) => [...(row.split(' | ')[0] ?? '').matchAll(/`([^`]+)`/g)].flatMap((found) => (found[1] ?? '').replace(/^sallyport\.yaml:\d+:\d+: /, '').split('…')).map((part) => part.trim()).filter((part) => part.length > 3))
+  expect(said.length).toBeGreaterThan(12)
+  expect(said.filter((part) => !source.includes(part))).toEqual([])
 })

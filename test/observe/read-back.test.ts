@@ -3,6 +3,7 @@
 
 import { appendFileSync, closeSync, openSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { AUDIT_LIMITS } from '../../src/limits.ts'
 import { OBSERVE_LIMITS } from '../../src/observe-limits.ts'
 import { isLineEnd, pageBack } from '../../src/observe/read-back.ts'
 import { tempDir } from '../store/temp.ts'
@@ -47,6 +48,13 @@ test('records across the borders of what is read at once are whole', async () =>
   const count = 700
   writeFileSync(file, Array.from({ length: count }, (_, index) => line(index + 1, 4_000 + (index % 13))).join(''))
   expect((await allBy(90)).found).toEqual(Array.from({ length: count }, (_, index) => count - index))
+})
+
+test('records as long as a line may be are whole, too', async () => {
+  const filler = AUDIT_LIMITS.lineBytesMax - line(10).length
+  writeFileSync(file, Array.from({ length: 40 }, (_, index) => line(index + 10, filler)).join(''))
+  expect(Buffer.byteLength(line(10, filler))).toBe(AUDIT_LIMITS.lineBytesMax)
+  expect((await allBy(3)).found).toEqual(Array.from({ length: 40 }, (_, index) => 49 - index))
 })
 
 test('where nothing fits, a page ends after so many bytes, empty, and says where it goes on', async () => {
