@@ -271,6 +271,39 @@ describe('A14: a slow reader', () => {
     expect(chunks.join('')).toMatch(/event: end\ndata: {"because":"the events were read too slowly"}\n\n$/)
     expect(streams.size).toBe(1)
   })
+  test('is not what a quick one waits for: of a storm it hears each event once, in order, in few pieces', async () => {
+    const ring = openEventRing()
+    using streams = openEventStreams({ source: ring, view })
+    const chunks: string[] = []
+    streams.open(listening).on('data', (chunk: Buffer) => chunks.push(chunk.toString()))
+    await expect.poll(() => chunks.length).toBe(1)
+    for (let id = 1; id <= 40; id++) {
+      ring.add(event(id))
+      await Promise.resolve()
+    }
+    const told = (): readonly number[] => [...chunks.join('').matchAll(/^id: (\d+)\nevent: registry/gm)].map(([, id]) => Number(id))
+    await expect.poll(() => told()).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
+    expect(chunks.length).toBeLessThan(6)
+  })
+  test('and a crowd of quick ones hold nobody up: a few are written to in each turn', async () => {
+    const ring = openEventRing()
+    using streams = openEventStreams({ source: ring, view })
+    const came = { greeted: 0, heard: 0 }
+    for (let n = 0; n < 100; n++) {
+      streams.open(listening).on('data', (chunk: Buffer) => {
+        came.greeted += Number(chunk.includes('event: ready'))
+        came.heard += Number(chunk.includes('event: registry'))
+      })
+    }
+    await expect.poll(() => came.greeted).toBe(100)
+    ring.add(event(1))
+    let most = 0
+    for (let before = 0; came.heard < 100; before = came.heard) {
+      await new Promise(setImmediate)
+      most = Math.max(most, came.heard - before)
+    }
+    expect([came.heard, most <= STREAM_LIMITS.listenersPerTurn]).toEqual([100, true])
+  })
   test('that is only a little behind misses nothing', async () => {
     const ring = openEventRing(small)
     using streams = openEventStreams({ source: ring, view })

@@ -113,6 +113,7 @@ const REQUESTS: Readonly<Record<keyof typeof ROUTES, (target: Target) => Sent>> 
   webhookDeliveries: () => ({ path: { webhook: 'nobody' } }),
   retryWebhook: () => ({ path: { webhook: 'nobody' } }),
   auditTail: () => ({ query: 'count=1' }),
+  auditRecords: () => ({ query: 'limit=1' }),
   auditVerify: () => ({}),
   reports: () => ({}),
   report: () => ({ path: { report: 'run.json' } }),
