@@ -18,7 +18,7 @@ const FILTERS = ['q', 'state', 'group', 'attribute', 'expiringWithinMs'] as cons
 /** Those that the command line has, too. */
 const OF_THE_SHELL: readonly string[] = ['state', 'group']
 const DAY_MS = 86_400_000
-const PAGE = 500
+const PAGE = 200
 
 const attributesOf = ({ attributes }: Device): string => Object.entries(attributes).map(([name, value]) => `${name}=${value}`).join(' ')
 
