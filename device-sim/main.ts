@@ -98,7 +98,8 @@ async function outcome(argv: readonly string[], signal: AbortSignal): Promise<Ex
   }
 }
 
-function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command {
+/** All verbs with their options, as commander holds them: what is parsed, and put into docs/cli.md. */
+export function program(signal: AbortSignal, ended: (code: ExitCode) => void): Command {
   const sim = common(new Command('sim'), 'Run a fleet and then every attack, on a home and server of its own.', 'npm run sim -- --json report.json')
     .enablePositionalOptions()
     // So that a mistyped verb can be told from an argument.

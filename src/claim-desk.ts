@@ -47,6 +47,8 @@ export function openClaimDesk({ registry, authority, clock }: ClaimDeskPorts, ac
       // A certificate ends at a whole second, and the claim with it.
       const record = recordOf(token, { kind: 'claim', sha256: key.spkiSha256 }, at)
       const claim: TokenRecord = { ...record, expiresAt: Math.floor(record.expiresAt / SECOND_MS) * SECOND_MS }
+      // One that is over before it is handed out would be a failure of the CA, which it is not.
+      if (claim.expiresAt < at + SECOND_MS) throw failureOf(deny('request-invalid', 'a claim lives for two seconds at least'))
       const issued = await authority.issue({
         // No device is called so: nobody takes it for one, at other people's doors either.
         profile: 'claim', commonName: `claim ${claim.name}`, spki, until: claim.expiresAt, through: claim.name,

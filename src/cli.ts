@@ -9,7 +9,7 @@ import { addPolicy } from './cli-policy.ts'
 import { addLive } from './cli-live.ts'
 import { many, verb } from './cli-verb.ts'
 import { FAILURES, SallyportError } from './core/errors.ts'
-import { printable } from './core/ids.ts'
+import { harmless, printable } from './core/ids.ts'
 import { EXIT, REVOCATION_REASONS, type ExitCode } from './vocabulary.ts'
 
 export const VERSION = (createRequire(import.meta.url)('sallyport/package.json') as { readonly version: string }).version
@@ -34,7 +34,7 @@ async function outcome(argv: readonly string[]): Promise<ExitCode> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     const failure = error instanceof SallyportError ? error : systemFailure(error)
     if (failure === undefined) throw error
-    process.stderr.write(`sallyport: ${failure.message}\n${failure.fix === undefined ? '' : `fix: ${failure.fix}\n`}`)
+    process.stderr.write(harmless(`sallyport: ${failure.message}\n${failure.fix === undefined ? '' : `fix: ${failure.fix}\n`}`))
     return FAILURES[failure.code]
   }
 }
@@ -52,7 +52,8 @@ function systemFailure(error: unknown): SallyportError | undefined {
   return sentence === undefined ? undefined : new SallyportError('internal', `${file ?? syscall ?? 'A file'} ${sentence}.`, { fix: 'Check the path, its owner and the disk.', cause: error })
 }
 
-function program(): Command {
+/** All commands with their options, as commander holds them: what is parsed, completed and put into docs/cli.md. */
+export function program(): Command {
   const cli = new Command('sallyport')
     .description('Device identity for fleets: certificate authority, enrollment desk, mutual-TLS MQTT broker, topic policy and revocation switch.')
     .version(VERSION)
@@ -316,6 +317,13 @@ function addRest(cli: Command): void {
   verb(audit, 'tail', 'The last records.', 'sallyport audit tail --count 20')
     .option('--count <count>', 'how many', '20')
     .action(async (options) => (await import('./commands/audit.ts')).tail(options))
+  verb(audit, 'list', 'All records, newest first, in pages; those that fit. A page may be short, and not be the last.', 'sallyport audit list --action device-changed --find pump-7')
+    .option('--action <name>', 'only where this happened, as device-changed or refusal')
+    .option('--device <id>', 'only of this device, or of who claimed its name')
+    .option('--find <text>', 'only where something in it has this text')
+    .option('--after <cursor>', 'the "next" of the page before')
+    .option('--limit <count>', 'records on a page')
+    .action(async (options) => (await import('./commands/audit.ts')).list(options))
   verb(audit, 'verify', 'Verify the chain.', 'sallyport audit verify').action(async (options) => (await import('./commands/audit.ts')).verify(options))
   verb(cli, 'health', 'Ask the running server whether it is well, and what is not.', 'sallyport health').action(async (options) => (await import('./commands/health.ts')).health(options))
   const doctor = verb(cli, 'doctor', 'Look for what is wrong in this home.', 'sallyport doctor').action(async (options) => (await import('./commands/doctor.ts')).doctor(options))

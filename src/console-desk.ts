@@ -36,7 +36,7 @@ export function openConsoleDesk(console: ConsolePort | undefined, actor: Actor):
     makeConsoleLink: async () => consoleLink(need(), actor),
     consoleSessions: async () => need().access.sessions().map((session) => ({ id: session.id, openedAt: session.openedAt, seenAt: session.seenAt, endsAt: sessionEnds(session), source: session.source, agent: session.agent })),
     endConsoleSession: async (id) => {
-      if (!need().access.end(id, 'an operator ended it', actor)) throw new SallyportError('not-found', REASONS['console-session-unknown'].sentence, { fix: REASONS['console-session-unknown'].fix, reason: 'console-session-unknown' })
+      if (!need().access.end(id, actor)) throw new SallyportError('not-found', REASONS['console-session-unknown'].sentence, { fix: REASONS['console-session-unknown'].fix, reason: 'console-session-unknown' })
     },
   }
 }

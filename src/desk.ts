@@ -3,12 +3,13 @@
 
 import type { DenyReason, RevocationReason } from './vocabulary.ts'
 import { chainOf, rootsInForce } from './ca/chains.ts'
+import { openAuditDesk } from './audit-desk.ts'
 import { openCaDesk, type CaDeskPorts } from './ca-desk.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { CsrFacts } from './core/certificate.ts'
 import { allow, type Decision } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, RevocationTarget, Why } from './core/desk.ts'
+import type { CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, RevocationTarget, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { failureOf, SallyportError } from './core/errors.ts'
@@ -26,6 +27,7 @@ import { allCertificatesOf } from './device-certificates.ts'
 import { openEnrollmentDesk, passwordToken } from './enrollment-desk.ts'
 import { openOperatorDesk } from './operator-desk.ts'
 import type { Trace } from './core/trace.ts'
+import { openLogDesk, type LogLevels } from './log-levels.ts'
 import { revokeMany } from './mass-revocation.ts'
 import { openReportsDesk } from './reports.ts'
 import { openRenewalDesk, type OwnPort } from './renewal-desk.ts'
@@ -58,8 +60,9 @@ export interface DecreesPort {
 
 export interface AuditPort {
   flush(): Promise<void>
-  verify(): Promise<AuditVerdict>
-  tail(count: number): Promise<readonly AuditRecord[]>
+  readonly verify: AuditLog['verify']
+  readonly tail: AuditLog['tail']
+  readonly page: AuditLog['page']
   refusals(device: DeviceId, limit: number): Promise<readonly RefusalSeen[]>
   detections(device: DeviceId, limit: number): Promise<readonly DetectionSeen[]>
   readonly degraded: AuditLog['degraded']
@@ -94,6 +97,8 @@ export interface DeskPorts {
   readonly webhooks?: Pick<Webhooks, 'deskFor'>
   /** Of a running server; without one there is nothing to reload. */
   readonly reload?: (actor: Actor) => Promise<Reloaded>
+  /** Of a running server, the levels of its log. */
+  readonly logLevels?: LogLevels
   /** Hears of each revocation, and how long it took. */
   readonly trace?: Trace
   readonly clock: () => EpochMs
@@ -321,16 +326,10 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openRenewalDesk({ registry, view, clock, sessions: ports.sessions, own: ports.own }, actor),
     ...openConsoleDesk(ports.console, actor),
     ...openReportsDesk(ports.reports),
+    ...openLogDesk(ports.logLevels, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
-    auditTail: async (count) => {
-      await audit.flush()
-      return audit.tail(count)
-    },
-    auditVerify: async () => {
-      await audit.flush()
-      return audit.verify()
-    },
+    ...openAuditDesk(audit),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
 }

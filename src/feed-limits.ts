@@ -72,6 +72,8 @@ export const WEBHOOK_LIMITS = {
   headerBytesMax: 16 * 1024,
   retryFirstMs: SECOND,
   retryMaxMs: 5 * MINUTE,
+  /** Who says that it is gone for good (410) is asked again after this time; longer than this nobody is left alone. */
+  goneMs: HOUR,
   /** What a receiver that is there does not want, it is offered so often. */
   refusedAttemptsMax: 5,
   /** For a receiver that is away, events are kept so long; a weekend and a day. */

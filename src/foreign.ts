@@ -2,10 +2,10 @@
 // registry; and at the first sight of one of their certificates, its device is registered where the identity rule says so,
 // and the certificate recorded, so that it can be revoked like any other.
 
-import { readFileSync } from 'node:fs'
 import type { Peer } from './broker/peer.ts'
 import { recordCas } from './ca/genesis.ts'
 import type { Config } from './config.ts'
+import { PEM_BYTES_MAX, readPlainFile, whyUnread } from './config/plain-file.ts'
 import type { AuditEvent } from './core/audit.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
 import { SallyportError } from './core/errors.ts'
@@ -54,9 +54,9 @@ export function readForeignCas(trust: Config['trust'], recorded: readonly Pick<C
 
 function textOf(file: string, invalid: (problem: string) => SallyportError): string {
   try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    throw invalid(`${file} cannot be read.`)
+    return readPlainFile(file, PEM_BYTES_MAX)
+  } catch (cause) {
+    throw invalid(`${file} cannot be read: ${whyUnread(cause)}.`)
   }
 }
 

@@ -23,6 +23,12 @@ export const HTTP_JSON_LIMITS = {
   keysMax: 100_000,
 } as const
 
+/** What is done for a request once it has come whole. */
+export const HTTP_WORK_LIMITS = {
+  /** The longest that is asked for: a log of years that is verified, a million certificates that are revoked. A server that hangs is not waited for for ever. */
+  workMs: 10 * MINUTE,
+} as const
+
 /** Lists of the registry, which are read on a thread of their own. */
 export const LIST_LIMITS = {
   /** Operators who ask for more than is answered: what waits must not be what fills the memory. */

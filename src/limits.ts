@@ -255,6 +255,8 @@ export const POLICY_LIMITS = {
   parserMiBMax: 2_048,
   rulesMax: 100_000,
   patternsPerRuleMax: 1_000,
+  /** Values in one rule, and in what stands outside of rules: it is handed over at once. The largest rule of all that are read has fewer. */
+  valuesPerRuleMax: 100_000,
   /** One rule must not hold the event loop while it is read: share names of one subscription, networks of one condition, values of one attribute. */
   shareNamesMax: 64,
   networksMax: 256,

@@ -28,8 +28,10 @@ import { connectedAs, openHeldSessions } from './held-sessions.ts'
 import { ensureStarter, openHome } from './home.ts'
 import { openAdminServer, type AdminTls } from './http/admin.ts'
 import { LIFE } from './limits.ts'
+import { levelsOf } from './core/log-levels.ts'
 import { openLive } from './live.ts'
-import { openLog, type LogFields, type LogLevel } from './observe/log.ts'
+import { openLog, traceTo } from './observe/log.ts'
+import { openLogLevels } from './log-levels.ts'
 import { openMeters, openObserving } from './observing.ts'
 import { loadPolicy } from './policy-file.ts'
 import { compileInBackground, loadPolicyInBackground } from './policy-file/background.ts'
@@ -75,11 +77,13 @@ interface InForce {
 /** Serves until `signal` says otherwise. Failures before it is ready leave nothing running. */
 export async function serve(options: ServeOptions): Promise<void> {
   const config = options.config()
-  const log = openLog({ level: config.logLevel })
-  const say = (level: LogLevel, facts: LogFields, message: string): void => log[level](facts, message)
-  for (const warning of config.warnings) log.warn({}, warning)
+  const log = openLog(levelsOf(config.logLevel))
+  const say = log.of('server')
+  for (const warning of config.warnings) say('warn', {}, warning)
   const meters = openMeters(options.version)
+  const trace = traceTo(log, meters.trace)
   await using home = await openHome(options.home, config, meters.timing)
+  using levels = openLogLevels({ log, configured: config.logLevel, record: (event) => home.audit.record(event), clock: Date.now })
   home.audit.onEvent((event) => meters.metrics.count(event))
   // A disk that fills up later must not be what keeps a revocation from being recorded.
   home.registry.reserveRoom()
@@ -94,7 +98,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   let isServing = false
   const policies = await openPolicies({
     data: home.paths.data, policyFile: config.policyFile, audit: home.audit, clock: Date.now, serially,
-    warn: (message) => log.warn({}, message),
+    warn: (message) => say('warn', {}, message),
     // Before it serves, nobody has to wait for it.
     read: (file) => (isServing ? loadPolicyInBackground(file, 1, options.signal) : loadPolicy(file, 1)),
     compile: (texts, generation) => compileInBackground(texts, generation, options.signal),
@@ -109,7 +113,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   const signers: (SignerProcess & { readonly ca: string })[] = []
   // The key is opened in another process while this one goes on: only who is issued something has to wait for it.
   home.signWith((ca, place) => {
-    const signer = signing.use(openSeparateSigner(ca, place, say, { timing: meters.timing }))
+    const signer = signing.use(openSeparateSigner(ca, place, log.of('signer'), { timing: meters.timing }))
     signers.push(Object.assign(signer, { ca: ca.name }))
     return signer
   })
@@ -121,11 +125,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   const adminTls = ({ key, cert }: TlsMaterial): AdminTls => ({ key, cert, anchors: rootsInForce(home.registry.cas()).map(({ der }) => encodePem('CERTIFICATE', der)) })
 
   await using stack = new AsyncDisposableStack()
-  const store = await openSqliteSessions({ file: home.paths.sessions, clock: Date.now, log: say, timing: meters.timing })
+  const store = await openSqliteSessions({ file: home.paths.sessions, clock: Date.now, log: log.of('store'), timing: meters.timing })
   stack.defer(() => store.close())
   const standing = stack.use(openDecreedView(home.view))
-  const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: say }))
-  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: say })
+  const watch = stack.use(openWatch({ rules: () => inForce.config.detection, registry: home.registry, view: home.view, audit: home.audit, clock: Date.now, log: log.of('detection') }))
+  const renewal = openRenewal({ registry: home.registry, view: home.view, authority: organisation.authority, rules: () => inForce.config.renewal, clock: Date.now, log: log.of('renewal') })
   const hints = stack.use(openHints({ registry: home.registry, view: home.view, clock: Date.now }))
   const broker: Broker = await openBroker({
     host: config.listen.mqtt.host,
@@ -137,7 +141,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     bounds: () => inForce.config,
     view: standing,
     audit: home.audit,
-    clock: Date.now, log: say,
+    clock: Date.now, log: log.of('broker'),
     trust: () => inForce.trust.devices,
     enrolls: () => inForce.trust.enrollment,
     policy: () => policies.inForce().policy,
@@ -149,12 +153,12 @@ export async function serve(options: ServeOptions): Promise<void> {
     renewal,
     hints,
     traffic: meters.traffic,
-    timing: meters.timing, trace: meters.trace,
+    timing: meters.timing, trace,
   })
   stack.defer(() => broker.close())
-  const live = stack.use(openLive({ home, broker, store, view: standing, webhooks: () => inForce.config.webhooks, clock: Date.now, log: (level, facts, message) => log[level](facts, message) }))
+  const live = stack.use(openLive({ home, broker, store, view: standing, webhooks: () => inForce.config.webhooks, clock: Date.now, log: log.of('webhooks') }))
   const own = () => ownExpiries({ home, foreign: inForce.foreign })
-  const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: say })
+  const expiry = openExpiryWatch({ registry: home.registry, view: home.view, own, clock: Date.now, log: log.of('renewal') })
   const reloads = openReloads({ started: config, inForce: () => inForce.config, read: options.config, prepare: prepareReload, done: reloaded, serially, record: (event) => home.audit.record(event), clock: Date.now, log: say, isEnding: () => options.signal.aborted })
   const web = stack.use(openConsole({ audit: home.audit, view: home.view, clock: Date.now }))
   const desk: DeskPorts = {
@@ -171,8 +175,8 @@ export async function serve(options: ServeOptions): Promise<void> {
     ca: { genesis: (actor) => home.genesis(actor), alone: home.alone, connected: () => broker.live(), changed: () => serially(followCas) },
     own: { expiries: own, renew: (credential) => serially(() => renew(credential)) },
     console: { access: web.access, url: () => admin.url }, reports: home.paths.reports,
-    reload: reloads.asked,
-    clock: Date.now, trace: meters.trace,
+    reload: reloads.asked, logLevels: levels,
+    clock: Date.now, trace,
   }
   const admin = await openAdminServer({
     listen: config.listen.admin,
@@ -185,7 +189,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     events: live.feed.events,
     version: options.version, status: () => ({ version: options.version, sessions: broker.sessionCount, policyGeneration: policies.inForce().policy.generation, mqtt: broker.address, sessionStore: store.health, expiring: expiry.near }),
     console: web,
-    log: say,
+    log: log.of('http'),
   })
   stack.defer(() => admin.close())
   const enrollTls = ({ key, cert, enrollAnchors }: DoorMaterial): EnrollTls => ({ key, cert, anchors: enrollAnchors })
@@ -193,22 +197,22 @@ export async function serve(options: ServeOptions): Promise<void> {
     listen: config.listen.enroll,
     tls: enrollTls(inForce.tls),
     enrollments: openEnrollments({ home, authority: organisation.authority, renewal, trust: () => inForce.trust.enrollment, rules: () => inForce.config.enroll, clock: Date.now }),
-    desk: broker.desk, audit: home.audit, log: say, trace: meters.trace,
+    desk: broker.desk, audit: home.audit, log: log.of('enroll'), trace,
   })
   stack.defer(() => enroll.close())
-  const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: say }))
+  const pki = stack.use(await openPublicPki({ home, config, organisation, genesis: home.genesis({ kind: 'system' }), clock: Date.now, log: log.of('pki') }))
   const observing = stack.use(await openObserving({
     listen: config.listen.metrics, auditExport: config.auditExport, meters, home, broker, store, expiries: own, tls: inForce.tls, closing: options.signal, clock: Date.now,
     policyGeneration: () => policies.inForce().policy.generation,
     signers: () => signers.map(({ ca, pid }) => ({ ca, up: pid !== undefined })),
-    log: say,
+    log: log.of('observe'),
   }))
   // The first lists are empty, and there when the first person asks; later ones may be long, and nobody waits for them.
   const published = pki.publish()
   if (fresh) await published
   const demo = fresh || existsSync(home.paths.demo) ? await openDemo(broker.address.port) : undefined
 
-  const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => log.error({ error: messageOf(error) }, complaint))
+  const next = (work: () => Promise<void>, complaint: string): Promise<void> => serially(work).catch((error: unknown) => say('error', { error: messageOf(error) }, complaint))
   options.onReload(reloads.unasked)
   stack.use(openUpkeep([
     { everyMs: LIFE.credentialsLookMs, work: () => renew(), complaint: 'the certificates could not be renewed' },
@@ -224,7 +228,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   }
 
   function decree(changes: readonly Decree[]): void {
-    log.error({ count: changes.length, first: changes[0] }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
+    say('error', { count: changes.length, first: changes[0] }, 'the registry cannot record what ends access: it is in force until it is recorded or the server restarts')
     standing.decree(changes)
   }
 
@@ -241,7 +245,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     try {
       return await ensureDemo(home, openDesk(desk, { kind: 'system' }), port)
     } catch (error) {
-      log.warn({ error: messageOf(error), folder: home.paths.demo }, 'no demo: remove its folder to be rid of this line')
+      say('warn', { error: messageOf(error), folder: home.paths.demo }, 'no demo: remove its folder to be rid of this line')
       return undefined
     }
   }
@@ -258,13 +262,13 @@ export async function serve(options: ServeOptions): Promise<void> {
     return () => {
       replaceTls()
       policies.replace(nextPolicy)
-      log.setLevel(nextConfig.logLevel)
       inForce = { config: nextConfig, foreign: nextForeign, trust: nextTrust, tls: nextTls }
     }
   }
 
   /** Everybody is judged by what is in force from here on. */
   function reloaded(actor: Actor): Pick<Reloaded, 'policyGeneration' | 'trustedCas'> {
+    levels.configure(inForce.config.logLevel, actor)
     broker.regrant()
     policies.note('reload', actor)
     home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: inForce.foreign.length })
@@ -283,7 +287,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     if (tls.cert === inForce.tls.cert) return
     prepareTls(tls, inForce.config.hosts)()
     inForce = { ...inForce, tls }
-    log.info({}, 'renewed: the server certificate')
+    say('info', {}, 'renewed: the server certificate')
   }
 
   /** The CAs have changed: the door's trust, the server's certificate and its chain follow. Who has a session keeps it, unless its CA is retired. */
@@ -295,7 +299,7 @@ export async function serve(options: ServeOptions): Promise<void> {
     inForce = { ...inForce, trust, tls }
     broker.regrant()
     home.audit.record({ kind: 'trust-loaded', at: Date.now(), cas: inForce.foreign.length })
-    log.info({ cas: home.registry.cas().map(({ name, state }) => `${name} ${state}`) }, 'the CAs have changed: trust and server certificate follow')
+    say('info', { cas: home.registry.cas().map(({ name, state }) => `${name} ${state}`) }, 'the CAs have changed: trust and server certificate follow')
   }
 
   /** A list that a stop of weeks has let run out is published anew before anybody is told of it. */
@@ -308,7 +312,7 @@ export async function serve(options: ServeOptions): Promise<void> {
   function warnOfRestore(): void {
     const mark = restoredMark(home.paths.home)
     const unknown = mark === undefined ? undefined : whatIsUnknown(mark)
-    if (unknown !== undefined) log.warn({ file: path.join(home.paths.home, RESTORED) }, unknown)
+    if (unknown !== undefined) say('warn', { file: path.join(home.paths.home, RESTORED) }, unknown)
   }
 
   // Devices are being served by now. But a key that cannot be opened is told of at the start, and not at the first enrollment.
@@ -322,11 +326,11 @@ export async function serve(options: ServeOptions): Promise<void> {
   await expiry.look('certificates')
   void lookWhenPublished()
   warnOfRestore()
-  log.info({ mqtt: broker.address, websocket: broker.websocket, admin: admin.url, enroll: enroll.address, devices: home.view.size.devices }, 'ready')
+  say('info', { mqtt: broker.address, websocket: broker.websocket, admin: admin.url, enroll: enroll.address, devices: home.view.size.devices }, 'ready')
 
   await ended(options.signal)
   await reloading
-  log.info({ sessions: broker.sessionCount }, 'shutting down')
+  say('info', { sessions: broker.sessionCount }, 'shutting down')
   home.audit.record({ kind: 'server-stopped', at: Date.now() })
 }
 

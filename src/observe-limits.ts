@@ -12,6 +12,8 @@ export const OBSERVE_LIMITS = {
   diskAnswerMs: 2_000,
   /** How many changes that the door does not know of are counted: more are as bad. */
   feedLookChanges: 1_000,
+  /** What one page of the audit log reads, however little in it is looked for: the next request goes on from there. */
+  auditPageBytesMax: 8 * 1024 * 1024,
   /** A token that somebody could guess would be none. */
   tokenCharsMin: 32,
   /** Receivers of the audit log: each reads it for itself. */
@@ -27,4 +29,15 @@ export const OBSERVE_LIMITS = {
   exportRetryMaxMs: 60_000,
   /** A receiver that is away is complained about so often. */
   exportComplainMs: 600_000,
+} as const
+
+/** The program's own log. */
+export const LOG_LIMITS = {
+  /** One field of a line. Messages of errors quote what somebody else sent. */
+  fieldCharsMax: 4_096,
+  /** Of one room. Whoever floods a door must not have its loop write to a terminal, only because somebody looks for something. */
+  debugLinesPerSecondMax: 500,
+  /** A level that somebody changed is back after so long, unless they say otherwise: what is said at debug fills disks, and names devices. */
+  changedMs: 15 * 60_000,
+  changedMsMax: 24 * 3_600_000,
 } as const

@@ -1,10 +1,10 @@
 // What those who watch are shown: metrics and health of the whole program, put together from its rooms and served at a door of its own.
 
 import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Broker } from './broker/broker.ts'
 import type { AuditExport } from './config/audit-export.ts'
+import { PEM_BYTES_MAX, readPlainFile, VALUE_BYTES_MAX, whyUnread } from './config/plain-file.ts'
 import type { MetricsListen } from './config.ts'
 import { SallyportError } from './core/errors.ts'
 import { judgeHealth, type Health } from './core/health.ts'
@@ -55,11 +55,13 @@ export interface ObservingPorts {
 
 /** Begins to send the audit log to those who are to have it. Failure: 'config-invalid' for a file that cannot be read. */
 function openAuditExports({ auditExport, home, clock, log }: Pick<ObservingPorts, 'auditExport' | 'home' | 'clock' | 'log'>): readonly (Exporter & { readonly receiver: string })[] {
-  return auditExport.map((target) => Object.assign(openExporter({
+  // First what can fail: what is sending already would be left behind.
+  const targets = auditExport.map((target) => ({ target, receiver: receiverOf(target) }))
+  return targets.map(({ target, receiver }) => Object.assign(openExporter({
     log: home.paths.audit,
     // A receiver that is named by another URL is another one, and gets everything.
     positionFile: path.join(home.paths.data, `audit-export-${createHash('sha256').update(target.url).digest('hex').slice(0, POSITION_CHARS)}.json`),
-    receiver: receiverOf(target), name: new URL(target.url).host, clock, chance: Math.random, say: log,
+    receiver, name: new URL(target.url).host, clock, chance: Math.random, say: log,
   }), { receiver: new URL(target.url).host }))
 }
 
@@ -73,9 +75,9 @@ function receiverOf({ protocol, host, port, url, caFile, tokenFile }: AuditExpor
 
 function fileOf(file: string, key: string): string {
   try {
-    return readFileSync(file, 'utf8')
+    return readPlainFile(file, PEM_BYTES_MAX)
   } catch (cause) {
-    throw new SallyportError('config-invalid', `The file ${file} cannot be read.`, { fix: `Check audit.export.${key} in sallyport.yaml, and who owns the file.`, cause })
+    throw new SallyportError('config-invalid', `The file ${file} cannot be read: ${whyUnread(cause)}.`, { fix: `Check audit.export.${key} in sallyport.yaml, and who owns the file.`, cause })
   }
 }
 
@@ -113,9 +115,9 @@ export async function openObserving(ports: ObservingPorts): Promise<ObserveServe
 function tokenIn(file: string): string {
   let token: string
   try {
-    token = readFileSync(file, 'utf8').trim()
+    token = readPlainFile(file, VALUE_BYTES_MAX).trim()
   } catch (cause) {
-    throw new SallyportError('config-invalid', `The token of the door for metrics cannot be read from ${file}.`, { fix: 'Check listen.metrics.tokenFile in sallyport.yaml, and who owns the file.', cause })
+    throw new SallyportError('config-invalid', `The token of the door for metrics cannot be read from ${file}: ${whyUnread(cause)}.`, { fix: 'Check listen.metrics.tokenFile in sallyport.yaml, and who owns the file.', cause })
   }
   if (token.length >= OBSERVE_LIMITS.tokenCharsMin && /^[\x21-\x7e]+$/.test(token)) return token
   throw new SallyportError('config-invalid', `The token in ${file} is not one word of at least ${OBSERVE_LIMITS.tokenCharsMin} characters.`, { fix: `Make one: openssl rand -hex 32 > ${file}` })

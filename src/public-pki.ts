@@ -17,7 +17,7 @@ import { LIFE } from './limits.ts'
 import { PKI_LIMITS } from './pki-limits.ts'
 import { openPublisher, type CrlIssuer, type PublisherPorts } from './pki/publisher.ts'
 import { openResponder, type Responder, type ResponderCredential } from './pki/responder.ts'
-import { openPkiServer, type PkiServer } from './pki/server.ts'
+import { openPkiServer, type PkiPorts, type PkiServer } from './pki/server.ts'
 import { restoredMark } from './restore.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { decodePem } from './x509/pem.ts'
@@ -30,7 +30,8 @@ export interface PublicPki extends AsyncDisposable {
   publish(): Promise<void>
 }
 
-export interface PublicPkiPorts extends Pick<PublisherPorts, 'clock' | 'log'> {
+export interface PublicPkiPorts extends Pick<PublisherPorts, 'clock'> {
+  readonly log: PublisherPorts['log'] & PkiPorts['log']
   readonly home: Pick<OpenHome, 'paths' | 'registry' | 'view' | 'authorities'>
   readonly config: Pick<Config, 'listen' | 'pki'>
   readonly organisation: Organisation

@@ -66,7 +66,8 @@ function argumentsFor({ name }: CaRecord, { registry, keyFile, passphraseFile }:
   const modules = nearestModules(source)
   const readable = [source, path.join(source, '../package.json'), PACKAGE_FILE, PROFILES_FOLDER, keyFile, passphraseFile, registry, `${registry}-wal`, `${registry}-shm`, ...modules]
   return [
-    '--permission', ...readable.map((file) => `--allow-fs-read=${file}`),
+    // By that signal Node would open a port for debuggers, and this process holds the key.
+    '--disable-sigusr1', '--permission', ...readable.map((file) => `--allow-fs-read=${file}`),
     `--max-old-space-size=${HEAP_MIB}`, `--max-semi-space-size=${YOUNG_MIB}`, '--disable-warning=ExperimentalWarning',
     path.join(source, `signer-process${path.extname(import.meta.filename)}`),
     name, registry, keyFile, passphraseFile,

@@ -40,7 +40,7 @@ const api = (http: number, sentence: string, fix: string) => row('api', 5, 0x87,
 
 /** Every reason for which Sallyport says no. A code never changes its meaning; docs/reasons.md is generated from here. */
 export const REASONS = {
-  'source-rate': source('Too many connections came from this address at once.', 'Let the clients back off with jitter; raise limits.sourceRate if many devices share one address.'),
+  'source-rate': source('Too many connections came from this address at once.', 'Let the clients back off with jitter; raise limits.sourceRatePerSecond if many devices share one address.'),
   'source-busy': source('The server holds as many unfinished handshakes as it allows.', 'Nothing on the device; it may try again. Look for an address that opens connections and says nothing.'),
 
   'tls-no-certificate': tls('The client presented no certificate.', 'Configure the device with its certificate and key (device bundle).'),
@@ -271,6 +271,7 @@ export const ADMIN_PATHS = {
   openapi: '/openapi.json',
   status: '/v1/status',
   reload: '/v1/reload',
+  logLevels: '/v1/log-levels',
   ca: '/v1/ca',
   caRotation: '/v1/ca/rotation',
   caRequest: '/v1/ca/request',
@@ -327,6 +328,7 @@ export const ADMIN_PATHS = {
   operatorCertificates: '/v1/operators/:operator/certificates',
   operatorRevoke: '/v1/operators/:operator/revoke',
   audit: '/v1/audit',
+  auditRecords: '/v1/audit/records',
   auditVerify: '/v1/audit/verify',
   reports: '/v1/reports',
   report: '/v1/reports/:report',

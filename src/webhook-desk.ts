@@ -2,10 +2,11 @@
 // registry, the secret of each in a file of its own beside the other secrets; a removed one ends at once.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { isIP } from 'node:net'
 import path from 'node:path'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
+import { PEM_BYTES_MAX, readPlainFile } from './config/plain-file.ts'
 import type { Actor } from './core/audit.ts'
 import { deny } from './core/decision.ts'
 import { failureOf } from './core/errors.ts'
@@ -54,10 +55,12 @@ interface Open {
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
 const MADE_NAME_BYTES = 4
+const UNREADABLE = 'its secret or webhooks.ca cannot be read'
 
 export function openWebhooks(ports: WebhooksPorts): Webhooks {
   const { registry, audit, clock } = ports
   const open = new Map<string, Open>()
+  const openedAt = clock()
   const stopping = new AbortController()
   const names = fewAtOnce(ports.resolve ?? systemNames, WEBHOOK_LIMITS.namesAtOnce, WEBHOOK_LIMITS.namesWaitingMax)
   // One after the other: two that make one of the same name at once would write one secret, and show two.
@@ -74,13 +77,13 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     const { caFile } = ports.rules()
     try {
       const secret = parseSecret(readSecretFile(secretFile(webhook.name)).toString('utf8'))
-      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readFileSync(caFile, 'utf8')], resolve: names })
+      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readPlainFile(caFile, PEM_BYTES_MAX)], resolve: names })
       const attempts = openAttempts({ url: webhook.url, secret, sender, clock })
       const hook = ports.tells ? openHook({ webhook, attempts, log: audit, memory: registry.deliveries, clock, chance: ports.chance ?? Math.random, warn: ports.warn }) : undefined
       open.set(webhook.name, { webhook, sender, attempts, hook })
     } catch (cause) {
       // One that cannot be signed for is not told, and keeps nobody from being served.
-      ports.warn({ webhook: webhook.name, error: cause instanceof Error ? cause.message : 'unknown' }, 'a webhook cannot be told: its secret or webhooks.ca cannot be read')
+      ports.warn({ webhook: webhook.name, error: cause instanceof Error ? cause.message : 'unknown' }, `a webhook cannot be told: ${UNREADABLE}`)
     }
   }
 
@@ -99,14 +102,16 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
 
   function opened(name: string): Open {
     const found = open.get(known(name).name)
-    if (found === undefined) throw failureOf(deny('webhook-not-found', `${name}: its secret cannot be read`))
+    if (found === undefined) throw failureOf(deny('webhook-not-found', `${name}: ${UNREADABLE}`))
     return found
   }
 
   function shown({ name, url, kinds, createdAt }: WebhookRecord): WebhookShown {
+    const isOpen = open.has(name)
     const hook = open.get(name)?.hook
+    const failing = isOpen ? hook?.failing : { since: openedAt, attempts: 0, because: UNREADABLE }
     const told = (hook?.place ?? registry.deliveries.place(name))?.number ?? 0
-    return { name, url, kinds, createdAt, told, behind: Math.max(0, audit.saved.number - told), dead: registry.deliveries.deadCount(name), ...(hook?.failing === undefined ? {} : { failing: hook.failing }) }
+    return { name, url: new URL(url).search === '' ? url : `${withoutQuery(url)}?…`, kinds, createdAt, told, behind: Math.max(0, audit.saved.number - told), dead: registry.deliveries.deadCount(name), ...(failing === undefined ? {} : { failing }) }
   }
 
   async function add({ name = randomBytes(MADE_NAME_BYTES).toString('hex'), url, kinds }: NewWebhook, actor: Actor): Promise<WebhookMade> {
@@ -122,9 +127,8 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     audit.settle()
     const secret = secretText(randomBytes(WEBHOOK_LIMITS.secretBytes))
     const webhook: WebhookRecord = { name, url: parsed.value, kinds, createdAt: clock(), from: audit.saved }
-    const { origin, pathname } = new URL(parsed.value)
     writeSecretFile(secretFile(name), `${secret}\n`)
-    const committed = await registry.commit([{ kind: 'webhook-added', webhook }], [], [{ kind: 'webhook-added', at: clock(), webhook: name, url: `${origin}${pathname}`, actor }])
+    const committed = await registry.commit([{ kind: 'webhook-added', webhook }], [], [{ kind: 'webhook-added', at: clock(), webhook: name, url: withoutQuery(parsed.value), actor }])
     if (!committed.allow) {
       rmSync(secretFile(name), { force: true })
       throw failureOf(committed)
@@ -188,6 +192,12 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
       await Promise.all([...open.keys()].map(end))
     },
   }
+}
+
+/** Receivers take tokens there: who watches, and who reads the audit log, is not told those. */
+function withoutQuery(url: string): string {
+  const { origin, pathname } = new URL(url)
+  return `${origin}${pathname}`
 }
 
 /** Of a desk that was opened without: there are none, and none can be made. */

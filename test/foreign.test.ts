@@ -1,7 +1,8 @@
 // CAs of others: which files make a trusted CA, how its name is bound to its key, and what the first sight of one of its
 // certificates writes, also when two come at once.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -32,6 +33,15 @@ const entry = (name: string, ...ders: readonly Uint8Array[]): TrustedFile => {
   writeFileSync(file, ders.map((der) => encodePem('CERTIFICATE', der)).join(''))
   return { name: name as CaName, file, enrollsOnly: false }
 }
+function pipe(name: string): string {
+  execFileSync('mkfifo', [path.join(folder, name)])
+  return path.join(folder, name)
+}
+function large(name: string): string {
+  writeFileSync(path.join(folder, name), '')
+  truncateSync(path.join(folder, name), 2 ** 33)
+  return path.join(folder, name)
+}
 const read = (...entries: readonly TrustedFile[]): readonly ForeignCa[] => readForeignCas(entries, home.registry.cas())
 
 describe('what is a trusted CA', () => {
@@ -46,6 +56,9 @@ describe('what is a trusted CA', () => {
     ['the certificate of a device', () => [entry('a', forgeLeaf(factory, 'F-1').certificate)], 'is not the certificate of a CA'],
     ['no DER', () => [entry('a', Buffer.from('factory'))], 'is not the certificate of a CA'],
     ['a file that is gone', () => [{ name: 'a' as CaName, file: path.join(folder, 'gone.pem'), enrollsOnly: false }], 'cannot be read'],
+    ['a pipe, which nobody waits for', () => [{ name: 'a' as CaName, file: pipe('a.pipe'), enrollsOnly: false }], 'cannot be read: it is not a file'],
+    ['a device without an end', () => [{ name: 'a' as CaName, file: '/dev/zero', enrollsOnly: false }], 'cannot be read: it is not a file'],
+    ['a file without an end in sight', () => [{ name: 'a' as CaName, file: large('a.large'), enrollsOnly: false }], 'cannot be read: it is larger than 1048576 bytes'],
     ['one key under two names', () => [entry('a', factory.certificate), entry('b', factory.certificate)], 'its key is that of the CA a'],
     ['our own root', () => [entry('a', home.registry.cas().find((ca) => ca.role === 'root')!.der)], 'its key is that of the CA root'],
   ])('not %s', (_, entries, message) => {

@@ -11,7 +11,7 @@ function page(): string {
   const sections = STEPS.map((step) => {
     const rows = entries.filter(([, a]) => a.step === step).map(([code, a]) => {
       const silent = step === 'source' || step === 'tls' || step === 'certificate'
-      return `| \`${code}\` | ${silent ? '—' : a.connack3} | ${silent ? '—' : hex(a.reason5)} | ${a.http} | ${a.sentence} | ${a.fix} |`
+      return `| [\`${code}\`](troubleshooting.md#${code}) | ${silent ? '—' : a.connack3} | ${silent ? '—' : hex(a.reason5)} | ${a.http} | ${a.sentence} | ${a.fix} |`
     })
     return `## ${step}\n\n| code | 3.1.1 | MQTT 5 | HTTP | what happened | what to do |\n|---|---|---|---|---|---|\n${rows.join('\n')}\n`
   })
@@ -20,7 +20,7 @@ function page(): string {
 Generated from \`src/vocabulary.ts\`; do not edit. Every refusal has one of these codes, in the audit log, in \`why\`, and where the wire
 has room for it. Steps are in the order in which a request meets them. At \`source\`, \`tls\` and \`certificate\` the connection is closed
 without one MQTT byte; a WebSocket upgrade is refused in HTTP. "3.1.1" is the CONNACK return code, "MQTT 5" the reason code in CONNACK,
-SUBACK, PUBACK, PUBREC or DISCONNECT.
+SUBACK, PUBACK, PUBREC or DISCONNECT. Each code leads to its causes, and how to confirm them.
 
 ${sections.join('\n')}`
 }

@@ -75,9 +75,9 @@ const COMPOSERS = [
   'main', 'door-material', 'cli', 'cli-verb', 'cli-policy', 'cli-live', 'cli-operator', 'commands', 'desk', 'home', 'bundle', 'demo', 'foreign', 'fleet', 'detection', 'held-sessions',
   'policies', 'policy-apply', 'policy-desk', 'policy-history',
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
-  'reloading', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
+  'reloading', 'log-levels', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request', 'device-certificates', 'enrollment-approval', 'unspent-use', 'lines', 'observing', 'upkeep',
-  'console-desk', 'ready', 'reports',
+  'console-desk', 'audit-desk', 'ready', 'reports',
   'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]
 

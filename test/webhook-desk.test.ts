@@ -4,9 +4,10 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { loadConfig } from '../src/config.ts'
-import type { DeviceId } from '../src/core/ids.ts'
+import type { CaName, DeviceId, SerialNumber } from '../src/core/ids.ts'
 import type { WebhookDesk } from '../src/core/webhook-desk.ts'
 import { WEBHOOK_LIMITS } from '../src/feed-limits.ts'
 import { openHome, type OpenHome } from '../src/home.ts'
@@ -64,7 +65,7 @@ describe('what is told', () => {
     expect(isSigned(message, secret)).toBe(true)
     expect(isSigned({ ...message, body: `${message.body} ` }, secret)).toBe(false)
     expect(message.json).toMatchObject({ type: 'refusal.refusal', data: (await home.audit.tail(1))[0] })
-    expect(message.id).toBe(`pager.${(message.json.data['sallyport'] as { seq: number }).seq}`)
+    expect(message.id).toBe(`pager_${(message.json.data['sallyport'] as { seq: number }).seq}`)
     expect(JSON.stringify([await desk.webhooks(), await desk.webhookDeliveries('pager'), await home.audit.tail(100)])).not.toContain(secret.slice(6))
   })
   test('is in the order of the log, each once, from the making of the webhook on', async () => {
@@ -159,7 +160,7 @@ describe('a receiver that does not want it', () => {
     expect(await desk.retryWebhook('pager')).toEqual({ delivered: 1, left: 1, because: 'it answered 500' })
     receiver.behave(answering(200))
     expect(await desk.retryWebhook('pager')).toEqual({ delivered: 1, left: 0 })
-    expect(receiver.received.map(({ id }) => id)).toEqual(['pager.8', 'pager.7', 'pager.9', 'pager.9'])
+    expect(receiver.received.map(({ id }) => id)).toEqual(['pager_8', 'pager_7', 'pager_9', 'pager_9'])
     expect(await desk.retryWebhook('pager')).toEqual({ delivered: 0, left: 0 })
   })
   test('more than are kept push out the oldest', async () => {
@@ -172,6 +173,43 @@ describe('a receiver that does not want it', () => {
 })
 
 describe('a receiver that is away', () => {
+  test('and refuses once when it comes back, as its proxy does that is up before it, is offered the same again', async () => {
+    const answers = [503, 503, 503, 503, 404, 204]
+    receiver.behave((message, response) => answering(answers.shift() ?? 204)(message, response))
+    await desk.addWebhook({ name: 'pager', url: receiver.url, kinds: ['refusal'] })
+    refuse('a')
+    await expect.poll(async () => (await desk.webhookDeliveries('pager')).recent[0]?.outcome, { timeout: 40_000 }).toBe('delivered')
+    expect([receiver.received.length, (await desk.webhooks())[0]!.dead]).toEqual([6, 0])
+  }, 50_000)
+  test('and says for how long, is left alone for as long', async () => {
+    receiver.behave((message, response) => answering(429, { 'retry-after': '120' })(message, response))
+    await desk.addWebhook({ name: 'pager', url: receiver.url, kinds: ['refusal'] })
+    const before = clock()
+    refuse('a')
+    await expect.poll(async () => ((await desk.webhooks())[0]!.failing?.nextAt ?? 0) - before, { timeout: 10_000 }).toBeGreaterThanOrEqual(120_000)
+  })
+  test('and much has happened that is not for it, is looked for in it without keeping the server from anything else', async () => {
+    await stop()
+    await start({ tells: false })
+    await desk.addWebhook({ name: 'pager', url: receiver.url, kinds: ['detection'] })
+    for (let round = 0; round < 20; round++) {
+      for (let i = 0; i < 2_500; i++) home.audit.record({ kind: 'admission', at: clock(), device: `d${i}` as DeviceId, clientId: 'x'.repeat(200), serial: '01' as SerialNumber, issuer: 'issuing-1' as CaName, source: { address: '192.0.2.1', port: 7 }, protocol: 5 })
+      await home.audit.flush()
+    }
+    detect('a')
+    await stop()
+    // Turns of the event loop while it is looked for: without one nobody else is served.
+    let turns = 0
+    const found = receiver.next(of('a'))
+    const watched = (async () => {
+      for (let isOver = false; !isOver; turns += 1) isOver = await Promise.race([found.then(() => true), nextTurn(false)])
+    })()
+    await start()
+    const before = turns
+    await watched
+    expect(turns - before).toBeGreaterThan(100)
+  }, 30_000)
+
   test('keeps its events for three days, and is told them when it is back', async () => {
     const { port } = receiver
     await desk.addWebhook({ name: 'pager', url: receiver.url, kinds: ['refusal'] })
@@ -193,6 +231,17 @@ describe('a receiver that is away', () => {
   }, 30_000)
 })
 
+describe('a receiver that is gone for good', () => {
+  test('is asked again after an hour and not at once, loses nothing, and the operator is told', async () => {
+    receiver.behave(answering(410))
+    await desk.addWebhook({ name: 'pager', url: receiver.url, kinds: ['refusal'] })
+    refuse('a')
+    await expect.poll(async () => ((await desk.webhooks())[0]!.failing?.nextAt ?? 0) - clock(), { timeout: 10_000 }).toBeGreaterThan(WEBHOOK_LIMITS.goneMs / 2)
+    expect(webhooks.attention()).toMatchObject([{ sentence: 'pager takes nothing: it answered 410: it wants no more messages.' }])
+    expect([receiver.received.length, (await desk.webhooks())[0]!.dead]).toEqual([1, 0])
+  })
+})
+
 describe('one bad receiver', () => {
   test('that never answers keeps no other waiting, nor the end of the server', async () => {
     await using mute = await openReceiver(() => {})
@@ -210,6 +259,8 @@ describe('one bad receiver', () => {
 describe('what an operator does', () => {
   test('a webhook is made and removed with who did it, and its secret goes with it', async () => {
     await desk.addWebhook({ name: 'pager', url: `${receiver.url}?token=of-the-receiver`, kinds: ['refusal'] })
+    expect((await desk.webhooks())[0]!.url).toBe(`${receiver.url}?…`)
+    expect(await desk.testWebhook('pager')).toMatchObject({ outcome: 'delivered' })
     const file = path.join(home.paths.local, 'webhooks/pager.secret')
     expect([statSync(file).mode & 0o777, readFileSync(file, 'utf8').startsWith('whsec_')]).toEqual([0o600, true])
     await desk.removeWebhook('pager')
@@ -220,7 +271,7 @@ describe('what an operator does', () => {
     expect(records).toContainEqual(expect.objectContaining({ event: expect.objectContaining({ action: 'webhook-added' }), user: { name: 'operator:anna' }, detail: expect.objectContaining({ webhook: 'pager', url: receiver.url }) }))
     expect(records).toContainEqual(expect.objectContaining({ event: expect.objectContaining({ action: 'webhook-removed' }) }))
     expect(JSON.stringify(records)).not.toContain('of-the-receiver')
-    expect(receiver.received).toEqual([])
+    expect(receiver.received.map(({ json }) => json.type)).toEqual(['test'])
   })
   test('a test says what became of it, and is beside the line', async () => {
     await desk.addWebhook({ name: 'pager', url: receiver.url, kinds: ['policy'] })
@@ -260,8 +311,10 @@ describe('what an operator does', () => {
     await stop()
     await start()
     expect(warned.join()).toContain('cannot be told')
+    expect((await desk.webhooks()).map(({ name, failing }) => [name, failing?.because])).toEqual([['broken', 'its secret or webhooks.ca cannot be read'], ['whole', undefined]])
+    expect(webhooks.attention()).toMatchObject([{ kind: 'webhooks', count: 1, sentence: 'broken takes nothing: its secret or webhooks.ca cannot be read.' }])
     refuse('a')
-    expect((await receiver.next(of('a'))).id).toMatch(/^whole\./)
+    expect((await receiver.next(of('a'))).id).toMatch(/^whole_/)
     await desk.removeWebhook('broken')
   })
   test('without a server everything can be looked after, and nothing is told', async () => {

@@ -10,6 +10,7 @@ import { loadConfig, type Config } from '../config.ts'
 import type { Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import { SallyportError } from '../core/errors.ts'
+import { harmless } from '../core/ids.ts'
 import { homePaths, isHome, settleRestore } from '../home.ts'
 import { EXIT, REASONS } from '../vocabulary.ts'
 
@@ -115,9 +116,9 @@ export function required<T>(decision: Decision<T>): T {
   throw new SallyportError('refused', `${sentence.replace(/\.$/, '')}${decision.detail === undefined ? '' : `: ${decision.detail}`}.`, { fix, reason: decision.reason })
 }
 
-/** Prints an answer: JSON for programs, lines for people. */
+/** Prints an answer: JSON for programs, lines for people. What a device wrote into it is shown, and obeyed by no terminal. */
 export function print(options: CommonOptions, answer: unknown, lines: () => string): void {
-  process.stdout.write(options.json === true ? `${JSON.stringify(answer, null, 2)}\n` : `${lines()}\n`)
+  process.stdout.write(`${harmless(options.json === true ? JSON.stringify(answer, null, 2) : lines())}\n`)
 }
 
 /** Columns, as wide as they need to be. */

@@ -15,11 +15,14 @@ interface ServeOptions extends CommonOptions {
 }
 
 const SAME_SIGNAL_MS = 1_000
+const ignored = (): void => {}
 
 export async function serveCommand(options: ServeOptions): Promise<void> {
   const home = homeOf(options)
   const ending = new AbortController()
-  let reload: () => Promise<void> = () => Promise.resolve()
+  // Who asks while it starts has changed what may have been read already.
+  let isAsked = false
+  let reload = async (): Promise<void> => void (isAsked = true)
   let endedAt = 0
   const end = (): void => {
     // Ctrl-C reaches the whole process group, and whoever started us passes it on: two within a moment are one. Later, it
@@ -35,6 +38,8 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
     reload().catch((error: unknown) => process.stderr.write(`sallyport: reload refused: ${error instanceof Error ? error.message : 'unknown'}\n`))
   }
   process.on('SIGHUP', onHangup)
+  // Node would open a port for debuggers, through which whoever is on this machine could read the whole memory.
+  process.on('SIGUSR1', ignored)
   // Somebody who runs `serve | head` must not take the broker down, as it would end any other command.
   for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {})
   try {
@@ -49,12 +54,14 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
       },
       onReload: (way) => {
         reload = way
+        if (isAsked) onHangup()
       },
     })
   } finally {
     process.off('SIGINT', end)
     process.off('SIGTERM', end)
     process.off('SIGHUP', onHangup)
+    process.off('SIGUSR1', ignored)
   }
 }
 

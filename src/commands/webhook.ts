@@ -25,7 +25,7 @@ export async function list(options: CommonOptions): Promise<void> {
 
 function row(webhook: WebhookShown): readonly string[] {
   const { name, behind, dead, failing, url } = webhook
-  return [name, kindsOf(webhook), String(behind), String(dead), failing === undefined ? 'well' : `${failing.because}; again ${time(failing.nextAt)}`, url]
+  return [name, kindsOf(webhook), String(behind), String(dead), failing === undefined ? 'well' : `${failing.because}; again ${failing.nextAt === undefined ? 'after a restart' : time(failing.nextAt)}`, url]
 }
 
 export async function remove(name: string, options: CommonOptions): Promise<void> {

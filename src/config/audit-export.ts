@@ -27,7 +27,7 @@ export const auditExport: Kind<readonly AuditExport[]> = {
     items: {
       type: 'object', additionalProperties: false, required: ['to'],
       properties: {
-        to: { type: 'string', pattern: '^(https|syslog\\+tls|syslog\\+tcp)://', description: FORMS },
+        to: { type: 'string', pattern: '^(https://|syslog\\+tls://|syslog\\+tcp://)[^/@#\\s]', description: FORMS },
         caFile: { type: 'string', minLength: 1, description: 'CAs that this receiver is verified by, PEM, in place of those of the machine.' },
         tokenFile: { type: 'string', minLength: 1, description: 'What https is shown as a bearer token.' },
       },

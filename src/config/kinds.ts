@@ -31,7 +31,9 @@ export interface Kind<T> {
 const HOST_NAME = /^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$/
 // A zone (fe80::1%eth0) means something on one machine only.
 export const isHost = (text: string): boolean => (isIP(text) !== 0 && !text.includes('%')) || HOST_NAME.test(text)
-const ORIGIN = '^https://[^/]+$'
+/** For editors: a name, or what has the letters of an IPv6 address. */
+const HOST_PATTERN = `${HOST_NAME.source}|^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$`
+const ORIGIN = '^https://[a-z0-9.:\\[\\]_-]+$'
 
 export function integer(min: number, max: number): Kind<number> {
   return { words: `a whole number from ${min} to ${max}`, schema: { type: 'integer', minimum: min, maximum: max }, form: 'number', read: (node, { reader, name }) => reader.integer(node, name, min, max) }
@@ -71,7 +73,7 @@ export function text(pattern: RegExp, { words, wrong, fix }: { readonly words: s
 }
 
 export const host: Kind<string> = {
-  words: 'a host name or an address', schema: { type: 'string', minLength: 1, maxLength: 253 }, form: 'text',
+  words: 'a host name or an address', schema: { type: 'string', pattern: HOST_PATTERN }, form: 'text',
   read: (node, { reader, name }) => hostOf(reader, node, name),
 }
 
@@ -115,6 +117,8 @@ export const file: Kind<string> = {
   words: 'the path of a file', schema: { type: 'string', minLength: 1 }, form: 'text',
   read(node, { reader, name, base }) {
     const said = reader.string(node, name)
+    // Nothing, as a path, is the folder that it begins at.
+    if (said === '') return reader.report(node.at, `${name} must be the path of a file, not nothing.`)
     return said === undefined ? undefined : path.resolve(base, said)
   },
 }

@@ -1,12 +1,14 @@
 // Where a value comes from: flags win over the environment, the environment over sallyport.yaml, the file over defaults. Every layer is
 // read whole: a mistake is one, whoever wins over it. All of them are reported, each with its place.
 
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { SallyportError, type SourcePosition } from '../core/errors.ts'
 import { printable } from '../core/ids.ts'
 import { describeProblem, nearest, TreeReader, type Problem, type SourceNode } from '../core/source-tree.ts'
+import { POLICY_LIMITS } from '../limits.ts'
 import { readYaml } from '../yaml-source.ts'
+import { readPlainFile, VALUE_BYTES_MAX, whyUnread } from './plain-file.ts'
 import { ENVIRONMENT_PREFIX, environmentNameOf, FROM_FILE, namesBelow, type Row, type Table } from './rows.ts'
 import type { Json } from './kinds.ts'
 
@@ -46,8 +48,6 @@ export interface LayerSources {
   readonly file?: string
 }
 
-/** Secrets and whole values; nobody writes more into one. */
-const VALUE_BYTES_MAX = 65_536
 /** Said where a secret stands. */
 const HIDDEN = '(secret)'
 /** Names that this program reads besides those of keys. */
@@ -126,9 +126,9 @@ function readFile({ table, home, file = path.join(home, CONFIG_FILE) }: LayerSou
 function textOf(file: string): string {
   if (!existsSync(file)) return ''
   try {
-    return readFileSync(file, 'utf8')
+    return readPlainFile(file, POLICY_LIMITS.documentBytesMax)
   } catch (cause) {
-    throw new SallyportError('config-invalid', `The configuration ${file} cannot be read.`, { fix: 'Check who owns it, and that it is a file.', cause })
+    throw new SallyportError('config-invalid', `The configuration ${file} cannot be read: ${whyUnread(cause)}.`, { fix: 'Check who owns it, and that it is a file.', cause })
   }
 }
 
@@ -169,11 +169,10 @@ function unknownName(name: string, known: readonly string[]): readonly string[] 
 /** As editors and `echo` leave it: with a line end, which belongs to no value. */
 function contentOf(name: string, file: string): string {
   try {
-    if (statSync(file).size <= VALUE_BYTES_MAX) return readFileSync(file, 'utf8').replace(/\r?\n$/, '')
+    return readPlainFile(file, VALUE_BYTES_MAX).replace(/\r?\n$/, '')
   } catch (cause) {
-    throw new SallyportError('config-invalid', `${name} names ${printable(file)}, which cannot be read.`, { fix: 'Check the path, and who may read the file.', cause })
+    throw new SallyportError('config-invalid', `${name} names ${printable(file)}, which cannot be read: ${whyUnread(cause)}.`, { fix: 'Name a file that holds the value and nothing else, and check who may read it.', cause })
   }
-  throw new SallyportError('config-invalid', `${name} names ${printable(file)}, which is larger than ${VALUE_BYTES_MAX} bytes.`, { fix: 'Name a file that holds the value and nothing else.' })
 }
 
 function readFlags({ table, set }: LayerSources, reader: TreeReader, take: (key: string, found: Found) => void): void {

@@ -4,6 +4,7 @@
 import { DEFAULT_ENROLL } from '../core/enroll-rules.ts'
 import { BINDING_RULES } from '../core/channel-binding.ts'
 import { parseGroupName, printable, type GroupName } from '../core/ids.ts'
+import { LOG_LEVELS } from '../core/log-levels.ts'
 import { DEFAULT_RENEWAL } from '../core/renewal.ts'
 import { BROKER_LIMITS, LIFE, X509_LIMITS } from '../limits.ts'
 import { PKI_LIMITS } from '../pki-limits.ts'
@@ -13,9 +14,6 @@ import { bytes, file, host, hosts, integer, origins, text, word, type Kind } fro
 import { optionalRow, row, type Preset, type Section, type Settings } from './rows.ts'
 import { trust } from './trust.ts'
 import { networks } from './webhooks.ts'
-
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const PORT_MAX = 65_535
 /** Keep Alive is a number of two bytes. MQTT 5 §3.1.2.10. */

@@ -136,6 +136,8 @@ export type AuditEvent =
   /** `message`: which keys changed, from what to what. */
   | Common & { readonly kind: 'config-loaded'; readonly message: string; readonly actor: Actor }
   | Common & { readonly kind: 'config-rejected'; readonly message: string }
+  /** `message`: which rooms, which level, until when. */
+  | Common & { readonly kind: 'log-level-changed'; readonly message: string; readonly actor: Actor }
   /** The detection ladder took a device to another rung, or an operator took it off. `until`: when it is left unless it is reached again. */
   | Common & { readonly kind: 'detection'; readonly device: DeviceId; readonly from: Rung; readonly to: Rung; readonly because: string; readonly signal?: Signal; readonly count?: number; readonly until?: EpochMs; readonly actor?: Actor }
   | Common & { readonly kind: 'console-link-made'; readonly actor: Actor }

@@ -6,11 +6,13 @@ import type { CsrFacts } from './certificate.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
+import type { AuditDesk } from './audit-desk.ts'
 import type { ConsoleDesk } from './console-desk.ts'
 import type { FeedDesk } from './feed-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
 import type { OperatorDesk } from './operator-desk.ts'
 import type { PolicyDesk } from './policy-desk.ts'
+import type { LogDesk } from './log-levels.ts'
 import type { WebhookDesk } from './webhook-desk.ts'
 import type { RenewalDesk } from './renewal-desk.ts'
 import type { Reloaded } from './reload.ts'
@@ -144,14 +146,14 @@ export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
   readonly expiringWithinMs?: number | undefined
 }
 
-/** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
 /**
  * `of`: those of this serial number that are this device's; a CA of others may have given the same number to somebody else. `devicesOnly`: nothing
  * that an operator or the server shows, or the CA.
  */
 export type RevocationTarget = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId; readonly devicesOnly?: true }
 
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk {
+/** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk, LogDesk, AuditDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>
@@ -178,7 +180,5 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   clearDetection(id: DeviceId): Promise<DetectionCleared>
   /** Reads configuration, policy, trust and server certificate anew: all of them or, with one mistake, none. */
   reload(): Promise<Reloaded>
-  auditTail(count: number): Promise<readonly AuditRecord[]>
-  auditVerify(): Promise<AuditVerdict>
   [Symbol.asyncDispose](): Promise<void>
 }

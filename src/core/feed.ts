@@ -53,6 +53,7 @@ const KIND_OF: Readonly<Record<AuditEvent['kind'], FeedKind>> = {
   'webhook-removed': 'server',
   'config-loaded': 'server',
   'config-rejected': 'server',
+  'log-level-changed': 'server',
   'audit-lost': 'server',
   'home-restored': 'server',
   'server-started': 'server',

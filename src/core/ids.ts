@@ -44,6 +44,14 @@ export function printable(text: string, charsMax = 64): string {
   return safe.length > charsMax ? `${safe.slice(0, charsMax)}…(${text.length} characters)` : safe
 }
 
+/** What a terminal obeys, or shows in another order than it stands: control characters but the end of a line and a tabulator, marks of direction, separators that are lines to some. */
+const OBEYED = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** A text for a terminal or a log, with everybody's letters: what a peer wrote into it moves no cursor and turns nothing round. In JSON it stays the same text. */
+export function harmless(text: string): string {
+  return text.replaceAll(OBEYED, (found) => Array.from({ length: found.length }, (_, i) => `\\u${found.charCodeAt(i).toString(16).padStart(4, '0')}`).join(''))
+}
+
 export function parseDeviceId(text: string): Decision<DeviceId> {
   return isName(text, REGISTRY_LIMITS.deviceIdCharsMax) ? allow(text as DeviceId) : deny('device-id-invalid', printable(text))
 }

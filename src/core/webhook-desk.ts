@@ -23,8 +23,8 @@ export interface WebhookShown extends Omit<WebhookRecord, 'from'> {
   readonly behind: number
   /** Messages that were given up. */
   readonly dead: number
-  /** It does not take what it is told. */
-  readonly failing?: { readonly since: EpochMs; readonly attempts: number; readonly because: string; readonly nextAt: EpochMs }
+  /** It does not take what it is told. Without `nextAt` it is told nothing before the next start. */
+  readonly failing?: { readonly since: EpochMs; readonly attempts: number; readonly because: string; readonly nextAt?: EpochMs }
 }
 
 /** One attempt. */

@@ -37,31 +37,51 @@ export interface DeadLetter {
 export type Outcome =
   | { readonly kind: 'delivered'; readonly status: number }
   | { readonly kind: 'refused'; readonly status: number; readonly because: string }
-  | { readonly kind: 'unavailable'; readonly status?: number; readonly because: string }
+  /** `againMs`: it is not to be asked before. */
+  | { readonly kind: 'unavailable'; readonly status?: number; readonly because: string; readonly againMs?: number }
 
 /** Answers that say "later", though their number says "never". */
 const LATER: readonly number[] = [408, 425, 429]
 
-/** What an answer of this status means. A redirect is followed nowhere: it could lead inside. */
-export function outcomeOf(status: number): Outcome {
+const GONE = 410
+const SECOND_MS = 1_000
+
+/** What an answer of this status means, and of its Retry-After. A redirect is followed nowhere: it could lead inside. */
+export function outcomeOf(status: number, retryAfter?: string): Outcome {
   if (status >= 200 && status < 300) return { kind: 'delivered', status }
   if (status >= 300 && status < 400) return { kind: 'unavailable', status, because: `it answered ${status}: redirects are not followed` }
+  // Standard Webhooks: it wants nothing more. Whether that is so is for a person to say: what happens meanwhile is kept as for any that is away.
+  if (status === GONE) return { kind: 'unavailable', status, because: 'it answered 410: it wants no more messages', againMs: WEBHOOK_LIMITS.goneMs }
   if (status >= 400 && status < 500 && !LATER.includes(status)) return { kind: 'refused', status, because: `it answered ${status}` }
-  return { kind: 'unavailable', status, because: `it answered ${status}` }
+  const againMs = retryAfter !== undefined && /^[0-9]{1,6}$/.test(retryAfter) ? Math.min(WEBHOOK_LIMITS.goneMs, Number(retryAfter) * SECOND_MS) : undefined
+  return { kind: 'unavailable', status, because: `it answered ${status}`, ...(againMs === undefined ? {} : { againMs }) }
 }
 
-/** What to do after this many attempts at an event of this age: again in so long, or never. `chance`: from 0 to below 1, so that many do not come at once. */
-export function nextAttempt(outcome: Exclude<Outcome, { kind: 'delivered' }>, attempts: number, ageMs: number, chance: number): { readonly inMs: number } | 'give-up' {
-  if (outcome.kind === 'refused' ? attempts >= WEBHOOK_LIMITS.refusedAttemptsMax : ageMs > WEBHOOK_LIMITS.keptMs) return 'give-up'
-  const whole = Math.min(WEBHOOK_LIMITS.retryMaxMs, WEBHOOK_LIMITS.retryFirstMs * 2 ** (attempts - 1))
-  return { inMs: Math.round(whole / 2 + (whole / 2) * chance) }
+/** Of one message: how many there were, and how many of them were refused. */
+export interface Made {
+  readonly made: number
+  readonly refused: number
 }
 
-/** Reason: webhook-url-invalid. */
+/**
+ * What to do after these attempts at an event of this age: again in so long, or never. `chance`: from 0 to below 1, so that many do not come
+ * at once. Who was away and refuses the first thing that it is offered has not refused it often: a proxy is back before what is behind it.
+ */
+export function nextAttempt(outcome: Exclude<Outcome, { kind: 'delivered' }>, { made, refused }: Made, ageMs: number, chance: number): { readonly inMs: number } | 'give-up' {
+  const isRefused = outcome.kind === 'refused'
+  if (isRefused ? refused >= WEBHOOK_LIMITS.refusedAttemptsMax : ageMs > WEBHOOK_LIMITS.keptMs) return 'give-up'
+  const whole = Math.min(WEBHOOK_LIMITS.retryMaxMs, WEBHOOK_LIMITS.retryFirstMs * 2 ** ((isRefused ? refused : made) - 1))
+  return { inMs: Math.max(isRefused ? 0 : outcome.againMs ?? 0, Math.round(whole / 2 + (whole / 2) * chance)) }
+}
+
+/** Reason: webhook-url-invalid, without the URL: what is refused is recorded, and URLs of receivers hold passwords and tokens. */
 export function parseWebhookUrl(text: string): Decision<string> {
-  const bad = (why: string): Decision<string> => deny('webhook-url-invalid', `${printable(text)}: ${why}`)
-  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !URL.canParse(text)) return bad('not a URL')
+  // What the parser of URLs would drop or turn round, another reader would not: a line break, a backslash, a slash more.
+  const isPlain = !/[\s\p{Cc}\\]/u.test(text) && /^[a-z]+:\/{2}[^/]/i.test(text)
+  if (text.length > WEBHOOK_LIMITS.urlCharsMax || !isPlain || !URL.canParse(text)) return deny('webhook-url-invalid', 'not a URL')
   const url = new URL(text)
+  // A password, a path and a query may be secrets of the receiver: the answer is shown, and stands in the audit log.
+  const bad = (why: string): Decision<string> => deny('webhook-url-invalid', `${printable(`${url.protocol}//${url.host}`)}: ${why}`)
   if (url.protocol !== 'https:') return bad('only https')
   if (url.username !== '' || url.password !== '') return bad('a user name or a password stands in it, and would stand in every log')
   if (url.hash !== '') return bad('a fragment goes nowhere')

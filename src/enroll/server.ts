@@ -71,6 +71,8 @@ const TLS_OPTIONS = {
 interface Asked {
   readonly request: IncomingMessage
   readonly response: ServerResponse
+  /** The path that is asked for, with its query. */
+  readonly target: string
   /** The client sends its body when it is told to: RFC 9110 §10.1.1. */
   readonly continues: boolean
   readonly socket: TLSSocket
@@ -124,8 +126,10 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<DoorSe
   async function serve(request: IncomingMessage, response: ServerResponse, continues: boolean): Promise<void> {
     // Of a request whose connection is gone there is no socket to ask any more.
     const socket = request.socket as TLSSocket
-    const asked: Asked = { request, response, continues, socket, source: sourceOf(socket) }
-    const publishes = publishing !== undefined && isPublish(request.url ?? '')
+    // A target may be a whole URL, as for a proxy. RFC 9112 §3.2.2.
+    const target = (request.url ?? '').replace(/^https:\/\/[^/?#]+/i, '')
+    const asked: Asked = { request, response, target, continues, socket, source: sourceOf(socket) }
+    const publishes = publishing !== undefined && isPublish(target)
     if (answering.has(socket)) {
       record(asked, deny(publishes ? 'publish-request' : 'enrollment-rate', 'several requests at once over one connection'), undefined)
       return void socket.destroy()
@@ -153,11 +157,9 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<DoorSe
 
   const known = (asked: Asked): PublishAsked => ({ ...asked, chain: chainOf(asked.socket), withinRate: () => withinRate(asked.source.address, ports.clock()) })
 
-  async function answer({ request, response, continues, socket, source }: Asked): Promise<EstAnswer> {
+  async function answer({ request, response, target: path, continues, socket, source }: Asked): Promise<EstAnswer> {
     if (!withinRate(source.address, ports.clock())) return refusal(deny('enrollment-rate'), { headers: { Connection: 'close' } })
-    const { method = '', url = '' } = request
-    // A target may be a whole URL, as for a proxy. RFC 9112 §3.2.2.
-    const path = url.replace(/^https:\/\/[^/?#]+/i, '')
+    const { method = '' } = request
     // What nobody serves has no body that anybody reads.
     const serves = operationOf(method, path, ports.enrollments).allow
     if (continues && serves) response.writeContinue()
@@ -176,11 +178,11 @@ export async function openEnrollServer(ports: EnrollServerPorts): Promise<DoorSe
     asked.response.end(body)
   }
 
-  function record({ request: { method, url }, socket, source }: Pick<Asked, 'request' | 'socket' | 'source'>, { reason, detail }: Denied, claimed: string | undefined, caller?: Caller): void {
+  function record({ request: { method, url }, target, socket, source }: Pick<Asked, 'request' | 'target' | 'socket' | 'source'>, { reason, detail }: Denied, claimed: string | undefined, caller?: Caller): void {
     const text = `${method ?? ''} ${url ?? ''}${detail === undefined ? '' : `: ${detail}`}`
     const [leaf] = chains.get(socket) ?? []
     const { presented } = presentedFacts(leaf)
-    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, ...(isPublish(url ?? '') ? { door: 'https-publish' as const } : {}), ...(caller === undefined ? {} : { device: caller.device }), detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }), ...(presented === undefined ? {} : { presented }) })
+    ports.audit.record({ kind: 'refusal', at: ports.clock(), step: REASONS[reason].step, reason, source, ...(isPublish(target) ? { door: 'https-publish' as const } : {}), ...(caller === undefined ? {} : { device: caller.device }), detail: printable(text, AUDIT_LIMITS.fieldCharsMax), ...(claimed === undefined || claimed === '' ? {} : { claimed: printable(claimed) }), ...(presented === undefined ? {} : { presented }) })
   }
 
   await listening(server, ports.listen)

@@ -2,7 +2,7 @@
 // operator is out at the next one), every refusal is audited. What a request asks for is done by a Desk.
 
 import { constants } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { createSecureContext } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
@@ -53,7 +53,7 @@ export interface AdminPorts {
   /** The console, which is served on the same port. */
   readonly console: { readonly access: ConsoleAccess; readonly files: ConsoleFiles }
   readonly events: EventSource
-  readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+  readonly log: (level: 'debug' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
 export interface AdminServer {
@@ -82,6 +82,9 @@ const SECURITY_HEADERS = {
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 } as const
+
+/** One reader takes the host of the target or the second Host, another the first: nobody who means well sends either. RFC 9112 §3.2. */
+const isAmbiguous = ({ url = '', headersDistinct }: IncomingMessage): boolean => !url.startsWith('/') || (headersDistinct['host']?.length ?? 0) > 1
 
 /** What the parser of HTTP gives up on, where it is not simply malformed. */
 const BELOW_HTTP: Readonly<Record<string, number>> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }
@@ -118,6 +121,8 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   // JSON and nothing else: what a form of a web page can send without asking (text/plain) is not even parsed.
   app.removeContentTypeParser(['text/plain', 'application/json'])
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: FastifyRequest, bytes: Buffer) => {
+    // Many send the header whether there is a body or not.
+    if (bytes.length === 0) return undefined
     const parsed = parseStrictJson(bytes)
     if (!parsed.allow) throw failureOf(parsed)
     return parsed.value
@@ -169,6 +174,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
+    if (isAmbiguous(request.raw)) return refuse(request, reply, problemOf('request-invalid'), 'a target that is no path, or a second Host')
     if (isOpen(request)) {
       const host = gate.judgeHost(request.headers)
       return host.allow ? undefined : refuse(request, reply, problemOf(host.reason), host.detail)
@@ -177,6 +183,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
   })
   // A body may take half a minute to come: what is done is done for who may have it done then.
   app.addHook('preHandler', async (request, reply) => (isOpen(request) || request.body === undefined ? undefined : admit(request, reply)))
+  app.addHook('onResponse', async (request, reply) => ports.log('debug', { method: request.method, route: request.routeOptions.url ?? '(none)', status: reply.statusCode, ms: Math.round(reply.elapsedTime), address: request.ip, operator: admitted.get(request)?.operator.name }, 'asked'))
   app.setNotFoundHandler((request, reply) => refuse(request, reply, problemOf('route-unknown'), undefined))
   app.setErrorHandler((error: unknown, request, reply) => {
     const problem = problemOfFailure(error)

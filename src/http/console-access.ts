@@ -11,8 +11,11 @@ import { printable, type EpochMs } from '../core/ids.ts'
 import type { AuditSink, Change, RegistryView } from '../core/registry.ts'
 import { fullBucket, takeToken } from '../core/token-bucket.ts'
 
-/** `__Host-`: only over TLS, for this host alone and for all of its paths, so that no other page of the machine can set it. */
-const COOKIE = '__Host-sallyport'
+/**
+ * `__Host-`: only over TLS, for this host alone and for all of its paths. Cookies know no ports: by its name the one of this server is told apart
+ * from that of another one on this machine, which would sign its user out here.
+ */
+const cookieName = ({ socket }: Visitor): string => `__Host-sallyport-${socket.localPort ?? 0}`
 const COOKIE_FLAGS = 'Path=/; Secure; HttpOnly; SameSite=Strict'
 const TRIES = { perSecond: CONSOLE_LIMITS.linkTriesPerSecond, burst: CONSOLE_LIMITS.linkTriesBurst } as const
 /** What a page says with a request that nobody asked for by hand. */
@@ -28,7 +31,7 @@ export interface ConsolePorts {
 /** Where a request comes from. */
 export interface Visitor {
   readonly headers: IncomingHttpHeaders
-  readonly socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined }
+  readonly socket: { readonly remoteAddress?: string | undefined; readonly remotePort?: number | undefined; readonly localPort?: number | undefined }
 }
 
 export interface SessionOpened {
@@ -43,14 +46,14 @@ export interface ConsoleAccess extends Disposable {
   /** Reasons: console-link-rate, -remote, -invalid. */
   open(secret: string, visitor: Visitor): Decision<SessionOpened>
   /** Does this request show a cookie of ours at all? */
-  shows(headers: IncomingHttpHeaders): boolean
+  shows(visitor: Visitor): boolean
   /** Reasons: console-session-ended, console-link-remote. It counts as being there. */
   judge(visitor: Visitor): Decision<ConsoleSession>
   sessions(): readonly ConsoleSession[]
-  /** False: there is none of this name. */
-  end(id: string, because: string, actor: Actor): boolean
-  /** Takes the cookie back from the browser. */
-  readonly clearCookie: string
+  /** With what was opened from it. False: there is none of this name. */
+  end(id: string, actor: Actor): boolean
+  /** Its own end alone. Returns the header that takes the cookie back from the browser. */
+  signOut(visitor: Visitor): string
 }
 
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex')
@@ -82,6 +85,23 @@ export function openConsoleAccess({ audit, view, clock }: ConsolePorts): Console
     const secret = secretOf()
     sessions.set(hashOf(secret), session)
     return secret
+  }
+
+  function sessionOf(visitor: Visitor): readonly [hash: string, session: Decision<ConsoleSession>] {
+    const cookie = cookieOf(visitor)
+    const hash = cookie === undefined ? '' : hashOf(cookie)
+    return [hash, judgeSession({ session: sessions.get(hash), ...facts(visitor) })]
+  }
+
+  /** Who ends a session ends whoever sits there, and what that one made meanwhile: links, and sessions that they opened. */
+  function end(id: string, actor: Actor): boolean {
+    const found = [...sessions].find(([, session]) => session.id === id)
+    if (found === undefined) return false
+    close(...found, 'an operator ended it', actor)
+    const isFrom = ({ by }: { readonly by: Actor }): boolean => by.kind === 'operator' && by.name === `${SESSION_NAME}${id}`
+    for (const [hash, link] of links) if (isFrom(link)) links.delete(hash)
+    for (const session of [...sessions.values()].filter(isFrom)) end(session.id, actor)
+    return true
   }
 
   /**
@@ -119,13 +139,11 @@ export function openConsoleAccess({ audit, view, clock }: ConsolePorts): Console
       const session: ConsoleSession = { id: randomBytes(4).toString('hex'), by: link.value.by, openedAt: now, seenAt: now, source: source.address, agent: printable(visitor.headers['user-agent'] ?? 'unknown', CONSOLE_LIMITS.agentCharsMax) }
       const cookie = keep(session)
       audit.record({ kind: 'console-session-opened', at: now, session: session.id, source, actor: sessionActor(session) })
-      return allow({ session, setCookie: `${COOKIE}=${cookie}; ${COOKIE_FLAGS}` })
+      return allow({ session, setCookie: `${cookieName(visitor)}=${cookie}; ${COOKIE_FLAGS}` })
     },
-    shows: (headers) => cookieOf(headers) !== undefined,
+    shows: (visitor) => cookieOf(visitor) !== undefined,
     judge(visitor) {
-      const cookie = cookieOf(visitor.headers)
-      const hash = cookie === undefined ? '' : hashOf(cookie)
-      const session = judgeSession({ session: sessions.get(hash), ...facts(visitor) })
+      const [hash, session] = sessionOf(visitor)
       if (!session.allow) {
         sweep()
         return session
@@ -137,18 +155,18 @@ export function openConsoleAccess({ audit, view, clock }: ConsolePorts): Console
       sweep()
       return [...sessions.values()]
     },
-    end(id, because, actor) {
-      const found = [...sessions].find(([, session]) => session.id === id)
-      if (found !== undefined) close(...found, because, actor)
-      return found !== undefined
+    end,
+    signOut(visitor) {
+      const [hash, session] = sessionOf(visitor)
+      if (session.allow) close(hash, session.value, 'somebody signed out', sessionActor(session.value))
+      return `${cookieName(visitor)}=; Max-Age=0; ${COOKIE_FLAGS}`
     },
     [Symbol.dispose]: stop,
-    clearCookie: `${COOKIE}=; Max-Age=0; ${COOKIE_FLAGS}`,
   }
 }
 
 /** The first of its name: a browser sends it once, and what comes after was put there by somebody else. */
-function cookieOf({ cookie = '' }: IncomingHttpHeaders): string | undefined {
-  if (cookie.length > CONSOLE_LIMITS.cookieBytesMax) return undefined
-  return cookie.split(';').map((pair) => pair.trim()).find((pair) => pair.startsWith(`${COOKIE}=`))?.slice(COOKIE.length + 1)
+function cookieOf(visitor: Visitor): string | undefined {
+  const name = `${cookieName(visitor)}=`
+  return visitor.headers.cookie?.split(';').map((pair) => pair.trim()).find((pair) => pair.startsWith(name))?.slice(name.length)
 }

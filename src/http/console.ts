@@ -5,9 +5,9 @@ import type { TLSSocket } from 'node:tls'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { CONSOLE_LIMITS } from '../console-limits.ts'
-import { sessionActor, sessionEnds, sessionOperator, SESSION_NAME } from '../core/console-session.ts'
+import { sessionEnds, sessionOperator, SESSION_NAME } from '../core/console-session.ts'
 import type { Decision } from '../core/decision.ts'
-import { REFRESH_HEADER, type ConsoleAccess } from './console-access.ts'
+import { REFRESH_HEADER, type ConsoleAccess, type Visitor } from './console-access.ts'
 import { CONSOLE_BASE, encodingFor, type ConsoleFile, type ConsoleFiles } from './console-files.ts'
 import type { Admitted, OperatorGate } from './operator-gate.ts'
 
@@ -43,6 +43,8 @@ export const isOpen = (request: FastifyRequest): boolean => (request.routeOption
 
 const linkShown = z.strictObject({ link: z.string().min(1).max(2 * CONSOLE_LIMITS.secretBytes) })
 
+const visitorOf = ({ headers, raw: { socket } }: FastifyRequest): Visitor => ({ headers, socket })
+
 /** Adds the routes. The host of a request is judged before any of them; operators are judged by the gate. */
 export function addConsole(app: FastifyInstance, { access, files, gate, refuse }: ConsoleRoutesPorts): void {
   const page = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
@@ -62,28 +64,26 @@ export function addConsole(app: FastifyInstance, { access, files, gate, refuse }
 
   app.get(`${CONSOLE_BASE}session`, OPEN, (request, reply) => {
     const admitted = gate.judge(request.headers, request.raw.socket as TLSSocket, request.method)
-    return reply.send(admitted.allow ? { signedIn: true, ...whoIs(admitted.value, request) } : { signedIn: false, ended: access.shows(request.headers) })
+    return reply.send(admitted.allow ? { signedIn: true, ...whoIs(admitted.value, request) } : { signedIn: false, ended: access.shows(visitorOf(request)) })
   })
   app.post(`${CONSOLE_BASE}session`, OPEN, (request, reply) => {
     const ours = gate.judgePage(request.headers, request.method)
     if (!ours.allow) return refuse(request, reply, ours)
     const shown = linkShown.safeParse(request.body)
     if (!shown.success) return refuse(request, reply, { allow: false, reason: 'request-invalid' })
-    const opened = access.open(shown.data.link, { headers: request.headers, socket: request.raw.socket })
+    const opened = access.open(shown.data.link, visitorOf(request))
     if (!opened.allow) return refuse(request, reply, opened)
     const { session, setCookie } = opened.value
     return reply.header('set-cookie', setCookie).send({ signedIn: true, via: 'link', name: session.id, role: sessionOperator(session).role, endsAt: sessionEnds(session) })
   })
   app.post(`${CONSOLE_BASE}session/end`, (request, reply) => {
-    const session = access.judge({ headers: request.headers, socket: request.raw.socket })
-    if (session.allow) access.end(session.value.id, 'somebody signed out', sessionActor(session.value))
-    return reply.header('set-cookie', access.clearCookie).send({ signedIn: false })
+    return reply.header('set-cookie', access.signOut(visitorOf(request))).send({ signedIn: false })
   })
 
-  function whoIs({ actor, operator: { name, role } }: Admitted, request: FastifyRequest): Readonly<Record<string, unknown>> {
-    const session = access.shows(request.headers) ? access.judge({ headers: { ...request.headers, [REFRESH_HEADER]: '1' }, socket: request.raw.socket }) : undefined
+  function whoIs({ actor, operator: { name, role, tenant } }: Admitted, request: FastifyRequest): Readonly<Record<string, unknown>> {
+    const session = access.shows(visitorOf(request)) ? access.judge({ headers: { ...request.headers, [REFRESH_HEADER]: '1' }, socket: request.raw.socket }) : undefined
     if (session?.allow === true && 'name' in actor && actor.name === `${SESSION_NAME}${session.value.id}`) return { via: 'link', name: session.value.id, role, endsAt: sessionEnds(session.value) }
-    return { via: 'certificate', name, role }
+    return { via: 'certificate', name, role, ...(tenant === undefined ? {} : { tenant }) }
   }
 }
 

@@ -32,7 +32,8 @@ interface Entry {
   readonly request: string
   readonly at: EpochMs
   readonly answer: Promise<KeptAnswer>
-  bytes: number
+  /** Undefined: it is under way, and not forgotten before it is done, or it would be done twice. */
+  bytes: number | undefined
 }
 
 const KEY = /^[\x21-\x7e]+$/
@@ -46,31 +47,47 @@ export function parseIdempotencyKey(header: string): Decision<string> {
 export function openIdempotency(clock: () => EpochMs): Idempotency {
   /** The oldest first. */
   const entries = new Map<string, Entry>()
-  const counts = new Map<string, number>()
+  /** Of each operator: how many, and the bytes of their answers. */
+  const held = new Map<string, { count: number; bytes: number }>()
   let bytes = 0
 
-  function forget(name: string, entry: Entry): void {
-    if (entries.get(name) !== entry) return
-    entries.delete(name)
-    bytes -= entry.bytes
-    const left = (counts.get(entry.operator) ?? 0) - 1
-    if (left > 0) counts.set(entry.operator, left)
-    else counts.delete(entry.operator)
+  function account({ operator }: Entry, count: number, size: number): void {
+    const own = held.get(operator) ?? { count: 0, bytes: 0 }
+    bytes += size
+    if (own.count + count === 0) held.delete(operator)
+    else held.set(operator, { count: own.count + count, bytes: own.bytes + size })
   }
 
-  /** What is too old goes, and then the oldest of whoever has too many. Nobody's flood makes others forget. */
+  function forget(name: string, entry: Entry): void {
+    if (entries.delete(name)) account(entry, -1, -(entry.bytes ?? 0))
+  }
+
+  /** What is too old goes, and then the oldest of whoever has too many, or the most. Nobody's flood makes others forget. */
   function makeRoom(operator: string, now: EpochMs): void {
     for (const [name, entry] of entries) {
       // Time that runs backwards keeps nothing for ever.
       if (entry.at <= now && now - entry.at < HTTP_ANSWER_LIMITS.keptMs) break
-      forget(name, entry)
+      if (entry.bytes !== undefined) forget(name, entry)
     }
-    while ((counts.get(operator) ?? 0) >= HTTP_ANSWER_LIMITS.keysPerOperatorMax) forgetOldest((entry) => entry.operator === operator)
-    while (entries.size >= HTTP_ANSWER_LIMITS.keysMax || bytes > HTTP_ANSWER_LIMITS.bytesMax) forgetOldest(() => true)
+    while ((held.get(operator)?.count ?? 0) >= HTTP_ANSWER_LIMITS.keysPerOperatorMax && forgetOldest(operator));
+    while (entries.size >= HTTP_ANSWER_LIMITS.keysMax && forgetOldest(heaviest('count')));
+    while (bytes > HTTP_ANSWER_LIMITS.bytesMax && forgetOldest(heaviest('bytes')));
   }
 
-  function forgetOldest(isMeant: (entry: Entry) => boolean): void {
-    for (const [name, entry] of entries) if (isMeant(entry)) return forget(name, entry)
+  function heaviest(by: 'count' | 'bytes'): string | undefined {
+    let found: string | undefined
+    for (const [operator, own] of held) if (own[by] > (held.get(found ?? '')?.[by] ?? 0)) found = operator
+    return found
+  }
+
+  /** False: there is none that may go. */
+  function forgetOldest(operator: string | undefined): boolean {
+    for (const [name, entry] of entries) {
+      if (entry.operator !== operator || entry.bytes === undefined) continue
+      forget(name, entry)
+      return true
+    }
+    return false
   }
 
   return {
@@ -85,13 +102,13 @@ export function openIdempotency(clock: () => EpochMs): Idempotency {
       const before = entries.get(name)
       if (before !== undefined) return before.request === digest ? allow(await before.answer) : deny('idempotency-reused')
       const answer = work()
-      const entry: Entry = { operator, request: digest, at: now, answer, bytes: 0 }
+      const entry: Entry = { operator, request: digest, at: now, answer, bytes: undefined }
       entries.set(name, entry)
-      counts.set(operator, (counts.get(operator) ?? 0) + 1)
+      account(entry, 1, 0)
       try {
         const kept = await answer
         entry.bytes = JSON.stringify(kept.body ?? null).length
-        if (entries.get(name) === entry) bytes += entry.bytes
+        account(entry, 0, entry.bytes)
         return allow(kept)
       } catch (error) {
         forget(name, entry)

@@ -95,7 +95,7 @@ export function openOperatorGate(ports: GatePorts): OperatorGate {
       if (!page.allow) return page
       const operator = judgeOperator(socket)
       // A cookie is for pages: no program has one, and no address that somebody was made to open by hand.
-      if (operator.allow || !fromPage || !ports.access.shows(headers)) return operator
+      if (operator.allow || !fromPage || !ports.access.shows({ headers, socket })) return operator
       const session = ports.access.judge({ headers, socket })
       return session.allow ? allow({ actor: sessionActor(session.value), operator: sessionOperator(session.value) }) : session
     },

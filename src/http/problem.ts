@@ -22,9 +22,13 @@ export function problemOf(reason: DenyReason, detail?: string): Problem {
   return { type: `urn:sallyport:reason:${reason}`, title: sentence, status: http, code: reason, hint: fix, ...(detail === undefined ? {} : { detail }) }
 }
 
+/** What the file system says of a disk on which nothing can be written. */
+const DISK_FAILS: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'])
+
 /** What a failure may say to the outside. */
 export function problemOfError(error: unknown): Problem {
   if (error instanceof SallyportError && error.reason !== undefined) return problemOf(error.reason, error.message)
   if (error instanceof SallyportError) return { type: `urn:sallyport:failure:${error.code}`, title: error.message, status: STATUS_OF[error.code] ?? FAILURE_STATUS, code: error.code, ...(error.fix === undefined ? {} : { hint: error.fix }) }
+  if (error instanceof Error && 'code' in error && DISK_FAILS.has(error.code)) return { type: 'urn:sallyport:failure:internal', title: 'The server could not write to its disk; its log says what.', status: FAILURE_STATUS, code: 'internal', hint: 'Look for a full or failing disk.' }
   return { type: 'urn:sallyport:failure:internal', title: 'The server failed to do this; its log says why.', status: FAILURE_STATUS, code: 'internal' }
 }

@@ -12,6 +12,7 @@ import { RENEWAL_ROUTES, TOKEN_ROUTES } from './enrollment-routes.ts'
 import { OPERATOR_ROUTES } from './operator-routes.ts'
 import { POLICY_ROUTES } from './policy-routes.ts'
 import { RELOAD_ROUTES } from './reload-routes.ts'
+import { LOG_ROUTES } from './log-routes.ts'
 import * as requests from './requests.ts'
 import { route, type RouteTable } from './route.ts'
 import { WEBHOOK_ROUTES } from './webhook-routes.ts'
@@ -41,6 +42,12 @@ const AUDIT_ROUTES = {
     query: requests.auditQuery, answer: answers.auditTail, example: { query: 'count=100' },
     act: async ({ desk, query: { count } }) => ({ items: await desk.auditTail(count ?? AUDIT_TAIL_DEFAULT) }),
   }),
+  auditRecords: route({
+    method: 'GET', path: ADMIN_PATHS.auditRecords, role: 'viewer', tag: 'audit',
+    summary: 'Lists all records of the audit log, newest first, in pages. A page may be short, and even empty, and not be the last.',
+    query: requests.auditRecordsQuery, answer: answers.auditPage, example: { query: 'action=device-changed&limit=100' },
+    act: ({ desk, query }) => desk.auditRecords(query),
+  }),
   auditVerify: route({
     method: 'POST', path: ADMIN_PATHS.auditVerify, role: 'viewer', tag: 'audit',
     summary: 'Verifies the chain of the audit log, from its first record on.',
@@ -52,6 +59,7 @@ const AUDIT_ROUTES = {
 export const ROUTES = {
   ...SERVER_ROUTES,
   ...RELOAD_ROUTES,
+  ...LOG_ROUTES,
   ...DEVICE_ROUTES,
   ...CERTIFICATE_ROUTES,
   ...TOKEN_ROUTES,

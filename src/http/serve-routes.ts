@@ -1,6 +1,7 @@
 // The route table, served: each request is read by the schemas of its row, done, and answered. Who asks has been judged before.
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { HTTP_WORK_LIMITS } from '../http-limits.ts'
 import { allow, deny, type Decision } from '../core/decision.ts'
 import type { Desk } from '../core/desk.ts'
 import type { EventStreams, Listening } from './event-stream.ts'
@@ -60,6 +61,8 @@ async function handle(row: AnyRoute, request: FastifyRequest, reply: FastifyRepl
   }
   if ('open' in row) return reply.type(row.media).send(await row.open({ ...asked, body: {} }))
   const body = parse(row.body ?? NOTHING, request.body)
+  // A connection on which nothing comes for half a minute is closed; but here it is for us to say something.
+  request.raw.socket.setTimeout(HTTP_WORK_LIMITS.workMs)
   const work = () => answerOf(row, { ...asked, body })
   const header = textOf(request.headers['idempotency-key'])
   // What only reads may be done twice.

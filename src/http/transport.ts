@@ -2,6 +2,7 @@
 // it does not know.
 
 import { Agent, request } from 'node:https'
+import { HTTP_WORK_LIMITS } from '../http-limits.ts'
 import { HTTP_LIMITS } from '../limits.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { Method } from './route.ts'
@@ -60,6 +61,8 @@ export function openTransport({ url, key, cert, ca }: AdminCredential): Transpor
         response.on('error', (cause) => reject(unreachable(url, cause)))
         response.on('end', () => resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }))
       })
+      // Who has it whole is at work. Who has not even greeted is not.
+      sent.on('finish', () => sent.setTimeout(HTTP_WORK_LIMITS.workMs))
       sent.on('timeout', () => sent.destroy(new Error('no answer in time')))
       sent.on('error', (cause: NodeJS.ErrnoException) => reject(unreachable(url, cause)))
       sent.end(text)

@@ -17,7 +17,7 @@ const webhook = z.strictObject({
   name: z.string(), url: z.string(), kinds: kinds.meta({ description: 'All, where none are named.' }), createdAt: anInstant,
   told: z.number().int().meta({ description: 'The last record of the audit log that it was told, or that was not for it.' }),
   behind: aCount, dead: aCount,
-  failing: z.strictObject({ since: anInstant, attempts: aCount, because: z.string(), nextAt: anInstant }).exactOptional(),
+  failing: z.strictObject({ since: anInstant, attempts: aCount, because: z.string(), nextAt: anInstant.exactOptional() }).exactOptional(),
 }).meta({ id: 'Webhook' })
 const attempt = z.strictObject({
   at: anInstant, number: z.number().int().exactOptional(), attempt: z.number().int(), outcome: z.enum(['delivered', 'refused', 'unavailable']), status: z.number().int().exactOptional(), because: z.string().exactOptional(), ms: aDuration,

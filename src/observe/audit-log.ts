@@ -13,7 +13,7 @@ import { chainLine, type ChainHead } from './chain.ts'
 import { detectionOf, placeOf, recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
 import { cutTo, openFile, reconcile, writeAt } from './log-file.ts'
-import { backwards, readOn, verifyAuditFile, type PlacedRecord } from './read-back.ts'
+import { backwards, isLineEnd, pageBack, readOn, verifyAuditFile, type PageBack, type PlacedRecord } from './read-back.ts'
 
 /** What the registry remembers of the log, and the events that wait for it. */
 export interface AuditOutboxPort {
@@ -36,8 +36,11 @@ export interface WrittenRecord {
 export interface AuditLog extends AuditSink {
   /** Everything recorded so far is on disk when it resolves, as far as the disk lets it. */
   flush(): Promise<void>
+  /** Reads all of it, one reading at a time: whoever asks while one goes on shares the next one with all who do. */
   verify(): Promise<AuditVerdict>
   tail(count: number): Promise<readonly AuditRecord[]>
+  /** A page of the records before this place, newest first; from the end where none is named. Undefined: no record ends there. */
+  page(before: number | undefined, limit: number, pick: (record: AuditRecord, line: string) => boolean): Promise<PageBack<AuditRecord> | undefined>
   /** Newest first. */
   refusals(device: string, limit: number): Promise<readonly RefusalSeen[]>
   /** Newest first. */
@@ -237,6 +240,19 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
   let saved: LogPlace = { number: outbox.head().records, offset: outbox.head().bytes }
   const saving = new Set<() => void>()
 
+  let reading: Promise<unknown> = Promise.resolve()
+  let askedFor: Promise<AuditVerdict> | undefined
+
+  async function verifyNext(): Promise<AuditVerdict> {
+    await reading
+    askedFor = undefined
+    write()
+    saveHeadNow()
+    const verdict = verifyAuditFile(file, { ...outbox.head(), bytesNow: bytes })
+    reading = verdict.catch(() => {})
+    return verdict
+  }
+
   const stopWaiting = outbox.onWaiting(takeOutbox)
   takeOutbox()
   // Counted refusals are written even when nothing follows them.
@@ -262,11 +278,18 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       if (!isHeadSaved()) syncNow()
       return Promise.resolve()
     },
-    async verify() {
+    async page(before, limit, pick) {
+      if (closed) return { items: [] }
       write()
-      saveHeadNow()
-      return verifyAuditFile(file, { ...outbox.head(), bytesNow: bytes })
+      if (before !== undefined && !isLineEnd(descriptor, before, bytes)) return undefined
+      holders += 1
+      try {
+        return await pageBack(descriptor, before ?? bytes, limit, (record, line) => (pick(record, line) ? record : undefined))
+      } finally {
+        release()
+      }
     },
+    verify: () => (askedFor ??= verifyNext()),
     tail: async (count) => (await read(count, (record) => record)).toReversed(),
     refusals: (device, limit) => read(limit, (record) => refusalOf(record, device)),
     detections: (device, limit) => read(limit, (record) => detectionOf(record, device)),

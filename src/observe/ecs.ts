@@ -66,6 +66,7 @@ const CATEGORY: Readonly<Record<AuditEvent['kind'], string>> = {
   'trust-loaded': 'configuration',
   'config-loaded': 'configuration',
   'config-rejected': 'configuration',
+  'log-level-changed': 'configuration',
   detection: 'intrusion_detection',
   'console-link-made': 'authentication',
   'console-session-opened': 'authentication',

@@ -82,7 +82,8 @@ export function openMetrics(version: string): Metrics {
     set('sallyport_audit_writable', Number(writable))
     set('sallyport_session_store_healthy', Number(from.sessionStoreOk()))
     for (const { ca, up } of from.signers()) set('sallyport_signer_up', Number(up), { ca })
-    for (const { receiver, behind } of from.auditExports()) set('sallyport_audit_export_behind_bytes', behind, { receiver })
+    // Two receivers of one name: the one that is further behind is what somebody has to know of.
+    for (const { receiver, behind } of from.auditExports().toSorted((a, b) => a.behind - b.behind)) set('sallyport_audit_export_behind_bytes', behind, { receiver })
     // A certificate that is there no longer must not go on being told of.
     for (const name of EXPIRIES) gauges.get(name)?.reset()
     for (const { kind, name, notAfter } of from.expiries()) {

@@ -22,7 +22,7 @@ export interface PkiPorts {
   readonly publisher: Pick<Publisher, 'file'>
   readonly responder: Pick<Responder, 'answer'>
   readonly clock: () => EpochMs
-  readonly log: (level: 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
+  readonly log: (level: 'debug' | 'warn' | 'error', facts: Readonly<Record<string, unknown>>, message: string) => void
 }
 
 export interface PkiServer extends AsyncDisposable {
@@ -64,6 +64,9 @@ export async function openPkiServer(ports: PkiPorts): Promise<PkiServer> {
   }
 
   const server = createServer({ maxHeaderSize: PKI_LIMITS.pathBytesMax, headersTimeout: PKI_LIMITS.headerMs, requestTimeout: PKI_LIMITS.requestMs, keepAliveTimeout: PKI_LIMITS.idleMs, connectionsCheckingInterval: PKI_LIMITS.headerMs }, (request, response) => {
+    // Asked now: a request whose body was not read to its end has no socket any more when its answer is out.
+    const address = request.socket.remoteAddress
+    response.once('finish', () => ports.log('debug', { method: request.method, path: request.url, status: response.statusCode, address }, 'asked'))
     void (async () => {
       try {
         await answerTo(request, response)

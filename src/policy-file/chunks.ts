@@ -16,8 +16,8 @@ export type TreeChunk = { readonly kind: 'top'; readonly file: string; readonly 
 const NODES_PER_CHUNK = 2_500
 
 export function* packTree(file: string, tree: SourceNode): Generator<TreeChunk> {
-  if (tree.kind !== 'map') return yield { kind: 'top', file, json: JSON.stringify(pack(tree)) }
-  yield { kind: 'top', file, json: JSON.stringify(pack({ ...tree, entries: tree.entries.map((entry) => (SECTION_KEYS.includes(entry.key) ? { ...entry, value: emptied(entry.value) } : entry)) })) }
+  yield { kind: 'top', file, json: JSON.stringify(pack(withoutSections(tree))) }
+  if (tree.kind !== 'map') return
   for (const [entry, { key, value }] of tree.entries.entries()) {
     if (!SECTION_KEYS.includes(key)) continue
     if (value.kind === 'list') for (const items of chunked(value.items, sizeOf)) yield { kind: 'more', entry, json: JSON.stringify(pack({ ...value, items })) }
@@ -25,11 +25,23 @@ export function* packTree(file: string, tree: SourceNode): Generator<TreeChunk> 
   }
 }
 
+/** A tree whose sections are empty. */
+export function withoutSections(tree: SourceNode): SourceNode {
+  return tree.kind === 'map' ? { ...tree, entries: tree.entries.map((entry) => (SECTION_KEYS.includes(entry.key) ? { ...entry, value: emptied(entry.value) } : entry)) } : tree
+}
+
+/** What stands in the sections of a tree, each a rule or the like. */
+export function partsOf(tree: SourceNode): readonly SourceNode[] {
+  const sections = tree.kind === 'map' ? tree.entries.filter(({ key }) => SECTION_KEYS.includes(key)) : []
+  return sections.flatMap(({ value }) => (value.kind === 'list' ? value.items : value.kind === 'map' ? value.entries.map((entry) => entry.value) : []))
+}
+
 function emptied(node: SourceNode): SourceNode {
   return node.kind === 'list' ? { ...node, items: [] } : node.kind === 'map' ? { ...node, entries: [] } : node
 }
 
-function sizeOf(node: SourceNode): number {
+/** Values in it, itself included. */
+export function sizeOf(node: SourceNode): number {
   if (node.kind === 'scalar') return 1
   return node.kind === 'list' ? node.items.reduce((sum, item) => sum + sizeOf(item), 1) : node.entries.reduce((sum, { value }) => sum + sizeOf(value), 1)
 }

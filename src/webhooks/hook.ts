@@ -1,7 +1,7 @@
 // One webhook: reads the audit log from its own place on, and tells its receiver one record after the other, each until it has been
 // taken or is given up. It waits for nobody else, and nobody waits for it.
 
-import { setTimeout as wait } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as wait } from 'node:timers/promises'
 import { WEBHOOK_LIMITS } from '../feed-limits.ts'
 import type { AuditRecord } from '../core/desk.ts'
 import type { EpochMs } from '../core/ids.ts'
@@ -53,6 +53,8 @@ export function openHook(ports: HookPorts): Hook {
   async function run(): Promise<void> {
     while (!signal.aborted) {
       try {
+        // What is not for this receiver costs no time of its own: without this a long log would be read without a turn for anybody else.
+        await nextTurn()
         const page = log.readOn(place)
         if (page === undefined) startAnew()
         else if (page.length === 0) await more()
@@ -79,14 +81,15 @@ export function openHook(ports: HookPorts): Hook {
     const { kind, at } = headingOf(record)
     if (webhook.kinds.length > 0 && !webhook.kinds.includes(kind)) return moveTo(behind)
     const message = recordMessage(webhook.name, behind.number, line)
-    for (let attempts = 1; !signal.aborted; attempts++) {
+    for (let attempts = 1, refused = 0; !signal.aborted; attempts++) {
       const { outcome } = await ports.attempts.send(message, attempts, signal)
       if (signal.aborted) return undefined
       if (outcome.kind === 'delivered') {
         failing = undefined
         return moveTo(behind)
       }
-      const next = nextAttempt(outcome, attempts, clock() - at, ports.chance())
+      if (outcome.kind === 'refused') refused += 1
+      const next = nextAttempt(outcome, { made: attempts, refused }, clock() - at, ports.chance())
       if (next === 'give-up') {
         memory.bury(webhook.name, { number: behind.number, line, at: clock(), attempts, because: outcome.because }, behind)
         ports.warn({ webhook: webhook.name, record: behind.number, because: outcome.because }, 'a message of a webhook was given up: sallyport webhook deliveries')

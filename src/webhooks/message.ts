@@ -1,5 +1,6 @@
 // A message as a receiver gets it: a body, and headers that say which message it is, when it was sent, and by whom (Standard Webhooks
-// 1.0: webhook-id, webhook-timestamp, webhook-signature). Sent again, it has the same id: a receiver knows what it has seen.
+// 1.0: webhook-id, webhook-timestamp, webhook-signature). Sent again, it has the same id: a receiver knows what it has seen. There is no dot
+// in it: one stands between id, time and body where they are signed.
 
 import { createHmac } from 'node:crypto'
 import type { AuditRecord } from '../core/desk.ts'
@@ -29,11 +30,11 @@ export function headingOf(record: AuditRecord): { readonly kind: FeedKind; reado
 /** A record of the audit log as a message. Its line is JSON and stays as it is. */
 export function recordMessage(webhook: string, number: number, line: string): Message {
   const { kind, action, at } = headingOf(JSON.parse(line) as AuditRecord)
-  return { id: `${webhook}.${number}`, number, body: `{"type":${JSON.stringify(`${kind}.${action}`)},"timestamp":${JSON.stringify(new Date(at).toISOString())},"data":${line}}` }
+  return { id: `${webhook}_${number}`, number, body: `{"type":${JSON.stringify(`${kind}.${action}`)},"timestamp":${JSON.stringify(new Date(at).toISOString())},"data":${line}}` }
 }
 
 export function testMessage(webhook: string, at: EpochMs): Message {
-  return { id: `${webhook}.test.${at}`, body: JSON.stringify({ type: 'test', timestamp: new Date(at).toISOString(), data: { webhook, message: 'Somebody has asked for this message, to see whether it arrives.' } }) }
+  return { id: `${webhook}_test_${at}`, body: JSON.stringify({ type: 'test', timestamp: new Date(at).toISOString(), data: { webhook, message: 'Somebody has asked for this message, to see whether it arrives.' } }) }
 }
 
 export function headersOf({ id, body }: Message, secret: Uint8Array, now: EpochMs): Readonly<Record<string, string>> {

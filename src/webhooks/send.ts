@@ -1,5 +1,5 @@
 // One attempt: a POST over TLS to an address that is judged when it is connected to. It follows nothing, believes nothing of the answer
-// but its status, and is over within its time whatever the other side does.
+// but its status and how long it wants to be left alone, and is over within its time whatever the other side does.
 
 import { Agent, request } from 'node:https'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
@@ -26,7 +26,7 @@ const STOPPED = 'the server stopped'
 const unavailable = (because: string): Outcome => ({ kind: 'unavailable', because })
 
 export function openSender({ addresses, ca, resolve = systemNames, answerMs = WEBHOOK_LIMITS.answerMs }: SenderPorts): Sender {
-  // Connections are kept: the next message goes the same way. What one leads to was judged when it was made. The second is for a test.
+  // Connections are kept: the next message goes the same way. The second is for a test.
   const agent = new Agent({ keepAlive: true, maxSockets: 2, maxCachedSessions: 0, ...(ca === undefined ? {} : { ca: [...getCACertificates('default'), ...ca] }) })
 
   /** A name that leads inside is refused whatever it led to a moment ago: what is judged here is what is connected to. */
@@ -49,7 +49,7 @@ export function openSender({ addresses, ca, resolve = systemNames, answerMs = WE
     const literal = isIP(host) === 0 ? undefined : addresses().judge(host)
     if (literal?.allow === false) return Promise.resolve(unavailable(`${host} is internal`))
     const sent = request(url, { method: 'POST', agent, lookup, headers, maxHeaderSize: WEBHOOK_LIMITS.headerBytesMax }, (response) => {
-      settle(outcomeOf(response.statusCode ?? 0))
+      settle(outcomeOf(response.statusCode ?? 0, response.headers['retry-after']))
       let bytes = 0
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length
@@ -67,6 +67,8 @@ export function openSender({ addresses, ca, resolve = systemNames, answerMs = WE
     signal.addEventListener('abort', onAbort, { once: true })
     sent.on('socket', (socket: Socket) => {
       if (socket.connecting) socket.once('connect', () => judgeSocket(socket))
+      // It stands since an earlier message, and what was allowed then may not be now.
+      else judgeSocket(socket)
     })
     sent.on('error', (cause: NodeJS.ErrnoException) => stop(cause.code === undefined ? cause.message : `${cause.message} (${cause.code})`))
     sent.once('close', () => {
@@ -78,7 +80,7 @@ export function openSender({ addresses, ca, resolve = systemNames, answerMs = WE
     return promise
   }
 
-  /** The last word before the handshake: whatever the look-up said, this is where the connection goes. */
+  /** The last word before anything is said: whatever the look-up said, this is where the connection goes. */
   function judgeSocket(socket: Socket): void {
     const { remoteAddress } = socket
     if (remoteAddress === undefined || !addresses().judge(remoteAddress).allow) socket.destroy(new Error(`${remoteAddress ?? 'the address'} is internal`))

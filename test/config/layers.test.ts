@@ -1,6 +1,7 @@
 // Every key from every layer: who wins, where a value comes from, and that what is wrong is named wherever it stands.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -126,8 +127,9 @@ describe('what is wrong is named, and where', () => {
     [{ SALLYPORT_ENROLL_SERVER_KEYS: 'yes' }, 'SALLYPORT_ENROLL_SERVER_KEYS: enroll.serverKeys must be refused or allowed, not yes.'],
     [{ SALLYPORT_ORGANISATION: 'a\u001B[31m' }, String.raw`organisation: "a\u{1b}[31m" cannot stand in a certificate.`],
     [{ SALLYPORT_LISTEN_METRICS_HOST: '0.0.0.0' }, 'SALLYPORT_LISTEN_METRICS_HOST: listen.metrics: 0.0.0.0 is not loopback'],
-    [{ SALLYPORT_ORGANISATION_FILE: '/nowhere/at/all' }, 'SALLYPORT_ORGANISATION_FILE names /nowhere/at/all, which cannot be read.'],
-    [{ SALLYPORT_ORGANISATION_FILE: '/dev' }, 'SALLYPORT_ORGANISATION_FILE names /dev, which cannot be read.'],
+    [{ SALLYPORT_ORGANISATION_FILE: '/nowhere/at/all' }, 'SALLYPORT_ORGANISATION_FILE names /nowhere/at/all, which cannot be read: ENOENT.'],
+    [{ SALLYPORT_ORGANISATION_FILE: '/dev' }, 'SALLYPORT_ORGANISATION_FILE names /dev, which cannot be read: it is not a file.'],
+    [{ SALLYPORT_ORGANISATION_FILE: '/dev/zero' }, 'SALLYPORT_ORGANISATION_FILE names /dev/zero, which cannot be read: it is not a file.'],
     [{ SALLYPORT_ORGANISATION: 'A', SALLYPORT_ORGANISATION_FILE: '/etc/hostname' }, 'SALLYPORT_ORGANISATION_FILE: SALLYPORT_ORGANISATION is set, too.'],
     [{ SALLYPORT_DETECTION_DENIALS_OBSERVE: '700' , SALLYPORT_DETECTION_DENIALS_THROTTLE: '600' }, 'SALLYPORT_DETECTION_DENIALS_THROTTLE: detection.denials.throttle is lower than a rung before it.'],
   ])('%j', (environment, message) => {
@@ -141,9 +143,22 @@ describe('what is wrong is named, and where', () => {
     ['constructor=1', '--set constructor: there is no such key.'],
     ['__proto__.x=1', 'there is no such key.'],
     ['=1', 'there is no such key.'],
+    ['policy=', '--set policy: policy must be the path of a file, not nothing.'],
+    ['listen.metrics.tokenFile=', 'must be the path of a file, not nothing.'],
     ['listen.mqtt.port=x=y', 'must be a whole number'],
   ])('--set %s', (set, message) => {
     expect(refusalOf({}, { set: [set] })).toContain(message)
+  })
+
+  test('a pipe is waited for by nobody, and is no value; as the configuration it is none either', () => {
+    for (const name of ['pipe', 'sallyport.yaml']) execFileSync('mkfifo', [path.join(home, name)])
+    expect(refusalOf({ SALLYPORT_ORGANISATION_FILE: path.join(home, 'pipe') })).toContain('cannot be read: it is not a file')
+    expect(refusalOf({})).toContain('sallyport.yaml cannot be read: it is not a file')
+  })
+
+  test('a configuration that is larger than anybody writes is not read', () => {
+    truncateSync(put('sallyport.yaml', ''), 2 ** 33)
+    expect(refusalOf({})).toContain('sallyport.yaml cannot be read: it is larger than')
   })
 
   test('a value that is larger than anybody writes is not read', () => {

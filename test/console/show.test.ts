@@ -23,7 +23,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     expect(page.url()).toBe(`${desk.url}/console/`)
     const [cookie, ...more] = await context.cookies()
     expect(more).toEqual([])
-    expect(cookie).toMatchObject({ name: '__Host-sallyport', httpOnly: true, secure: true, sameSite: 'Strict', path: '/', expires: -1 })
+    expect(cookie).toMatchObject({ name: `__Host-sallyport-${new URL(desk.url).port}`, httpOnly: true, secure: true, sameSite: 'Strict', path: '/', expires: -1 })
     const other = await desk.context()
     const late = await other.newPage()
     await late.goto(printed)

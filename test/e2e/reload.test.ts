@@ -1,8 +1,8 @@
 // A reload as an operator asks for it: what can be changed while it runs is changed, for whoever connects from then on; what cannot is named;
 // and what is wrong is refused with its place, in the answer of the command.
 
-import { spawn } from 'node:child_process'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import tls from 'node:tls'
 import mqttPacket from 'mqtt-packet'
@@ -109,6 +109,15 @@ describe('what is wrong', () => {
     expect(reload().status).toBe(0)
   })
 
+  test('a pipe in the place of a file is refused, and devices are served meanwhile', async () => {
+    execFileSync('mkfifo', [path.join(program.home, 'factory.pem')])
+    configure('trust: [{ name: factory, file: factory.pem }]\n')
+    expect(reload()).toMatchObject({ status: 78, stderr: expect.stringContaining('factory.pem cannot be read: it is not a file') as string })
+    expect(await connack()).toMatchObject({ serverKeepAlive: 1_200 })
+    configure('')
+    expect(reload().status).toBe(0)
+  })
+
   test.skipIf(!has('curl'))('fifty that ask at once, with curl and the operator certificate, are all answered', async () => {
     const operator = path.join(program.home, 'certs/local/operator')
     const ask = (): Promise<string> => new Promise((resolve) => {
@@ -134,4 +143,15 @@ test('without a server there is nothing to reload, and the configuration is look
   rmSync(path.join(fresh.home, 'sallyport.yaml'))
   expect(fresh.run('config', 'check')).toMatchObject({ status: 0, stdout: 'sallyport.yaml: nothing is wrong.\n' })
   expect(fresh.run('config', 'show', 'lisen')).toMatchObject({ status: 2, stderr: expect.stringContaining('Did you mean listen?') as string })
+})
+
+test('who asks by a signal while the server starts is heard when it has', { timeout: 60_000 }, async () => {
+  await using fresh = new Program()
+  const served = fresh.serve()
+  await expect.poll(() => existsSync(path.join(fresh.home, 'data')), { timeout: 20_000, interval: 5 }).toBe(true)
+  const ended = fresh.stop('SIGHUP')
+  await served
+  await expect.poll(() => fresh.output, { timeout: 20_000 }).toContain('"msg":"reloaded: configuration, policy')
+  process.kill(fresh.endpoints.pid, 'SIGTERM')
+  expect(await ended).toBe(0)
 })

@@ -39,7 +39,7 @@ test('kill -9 in between loses nothing, changes no order, and repeats only what 
   const added = (): readonly string[] => [...new Map(receiver.received.filter(({ json }) => json.type === 'registry.device-added').map((each) => [each.id, (each.json.data['device'] as { id: string }).id])).values()]
   await expect.poll(() => added().length, { timeout: 20_000 }).toBe(MOMENTS.length * DEVICES)
   expect(added()).toEqual(Array.from({ length: made }, (_, i) => `k${i}`))
-  const numbers = [...new Set(receiver.received.map(({ id }) => id))].map((id) => Number(id.split('.')[1]))
+  const numbers = [...new Set(receiver.received.map(({ id }) => id))].map((id) => Number(id.split('_')[1]))
   expect(numbers).toEqual(numbers.toSorted((a, b) => a - b))
   expect(receiver.received.every((message) => isSigned(message, secret))).toBe(true)
   expect(program.json('audit', 'verify')).toMatchObject({ intact: true })

@@ -82,6 +82,13 @@ test.each([
   expect(house.home.registry.tokens({ limit: 500 }).items).toHaveLength(tokens)
 })
 
+test.each([1, 999, 1_000])('a claim of %i ms would be over before its certificate is: it is refused as a request, and nothing is made; one of three seconds is made', async (lifeMs) => {
+  const tokens = house.home.registry.tokens({ limit: 500 }).items.length
+  await expect(desk.createClaim({ ...TOKEN, lifeMs }, makeCsr(newKey(), 'claim'))).rejects.toMatchObject({ code: 'refused', reason: 'request-invalid' })
+  expect(house.home.registry.tokens({ limit: 500 }).items).toHaveLength(tokens)
+  expect((await desk.createClaim({ ...TOKEN, lifeMs: 3_000 }, makeCsr(newKey(), 'claim'))).certificate).toContain('BEGIN CERTIFICATE')
+})
+
 test('who is no operator is told nothing', async () => {
   const device = await house.device('nosy-1')
   for (const path of ['/v1/journal', '/v1/tokens']) expect((await ask(admin.url, house.root, { path, credential: device })).status).toBe(403)

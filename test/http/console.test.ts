@@ -54,9 +54,9 @@ describe('the link', () => {
     expect([second.status, codeOf(second)]).toEqual([401, 'console-link-invalid'])
   })
 
-  test('gives a cookie that no script reads, no other site sends, and no other host sets', async () => {
+  test('A15: gives a cookie that no script reads, no other site sends, and no other host sets', async () => {
     const answer = await open(await secret())
-    expect(String(answer.headers['set-cookie'])).toMatch(/^__Host-sallyport=[A-Za-z0-9_-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict$/)
+    expect(String(answer.headers['set-cookie'])).toMatch(/^__Host-sallyport-\d+=[A-Za-z0-9_-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict$/)
     expect(answer.headers['cache-control']).toBe('no-store')
   })
 
@@ -110,7 +110,7 @@ describe('the link', () => {
     expect(log).toContain('console-link-made')
     expect(log).toContain('console-session-opened')
     expect(log).not.toContain(link)
-    expect(log).not.toContain(String(cookie).slice('__Host-sallyport='.length, 40))
+    expect(log).not.toContain(/=([\w-]{43});/.exec(String(cookie))?.[1])
   })
 })
 
@@ -137,7 +137,7 @@ describe('a session', () => {
   test('ends when its operator signs out, and the cookie is taken back', async () => {
     const cookie = await signIn()
     const ended = await withCookie(cookie, { method: 'POST', path: '/console/session/end', body: '{}' })
-    expect(String(ended.headers['set-cookie'])).toMatch(/^__Host-sallyport=; Max-Age=0; Path=\/; Secure; HttpOnly; SameSite=Strict$/)
+    expect(String(ended.headers['set-cookie'])).toMatch(/^__Host-sallyport-\d+=; Max-Age=0; Path=\/; Secure; HttpOnly; SameSite=Strict$/)
     expect(codeOf(await withCookie(cookie))).toBe('console-session-ended')
   })
 
@@ -172,8 +172,9 @@ describe('a session', () => {
 
   test('does not outlive the server', async () => {
     const cookie = await signIn()
+    const { port } = new URL(admin.url)
     admin = await house.openAdmin()
-    expect(codeOf(await withCookie(cookie))).toBe('console-session-ended')
+    expect(codeOf(await withCookie(cookie.replace(port, new URL(admin.url).port)))).toBe('console-session-ended')
   })
 
   test('makes room when there are too many: the one that was idle longest ends', async () => {
@@ -187,8 +188,38 @@ describe('a session', () => {
     expect((await withCookie(cookies[1] ?? '')).status).toBe(200)
   })
 
-  test.each(['__Host-sallyport=', '__Host-sallyport=x', 'sallyport=x', `__Host-sallyport=${'x'.repeat(5_000)}`])('a cookie that is none of ours opens nothing: %s', async (cookie) => {
-    expect([401, 403]).toContain((await withCookie(cookie)).status)
+  test.each(['__Host-sallyport-PORT=', '__Host-sallyport-PORT=x', 'sallyport-PORT=x', '__Host-sallyport=x', `__Host-sallyport-PORT=${'x'.repeat(5_000)}`])('a cookie that is none of ours opens nothing: %s', async (cookie) => {
+    expect([401, 403]).toContain((await withCookie(cookie.replace('PORT', new URL(admin.url).port))).status)
+  })
+
+  test('does not end when its user signs in to another server of this machine, whose cookies the browser sends here, too', async () => {
+    const mine = await signIn()
+    const first = admin
+    admin = await house.openAdmin()
+    const other = await signIn()
+    // A browser keeps one of each name, and sends all of a host to each of its ports; also those of programs that have nothing to do with us.
+    const jar = new Map([mine, other, `big=${'x'.repeat(6_000)}`].map((pair) => pair.split('=') as [string, string]))
+    const cookie = [...jar].map((pair) => pair.join('=')).join('; ')
+    expect((await withCookie(cookie)).status).toBe(200)
+    admin = first
+    expect((await withCookie(cookie)).status).toBe(200)
+  })
+
+  test('that an operator ends takes along what was opened from it; who signs out ends alone', async () => {
+    const linkOf = async (cookie: string): Promise<string> => String((await withCookie(cookie, { method: 'POST', path: '/v1/console/links', body: '{}' })).json()['url']).split('#link=')[1] ?? ''
+    const sessionOf = async (link: string): Promise<string> => String((await open(link)).headers['set-cookie']).split(';')[0] ?? ''
+    const stolen = await signIn()
+    const second = await sessionOf(await linkOf(stolen))
+    const third = await sessionOf(await linkOf(second))
+    const waiting = await linkOf(stolen)
+    const id = String((await withCookie(stolen, { path: '/console/session' })).json()['name'])
+    const [bystander, leaving] = [await signIn(), await signIn()]
+    const stays = await sessionOf(await linkOf(leaving))
+    await withCookie(leaving, { method: 'POST', path: '/console/session/end', body: '{}' })
+    expect((await asked({ method: 'POST', path: `/v1/console/sessions/${id}/end`, body: '{}', credential: house.operator })).status).toBe(200)
+    for (const ended of [stolen, second, third, leaving]) expect(codeOf(await withCookie(ended))).toBe('console-session-ended')
+    expect(codeOf(await open(waiting))).toBe('console-link-invalid')
+    for (const kept of [bystander, stays]) expect((await withCookie(kept)).status).toBe(200)
   })
 })
 

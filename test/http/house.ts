@@ -20,6 +20,7 @@ import { openHome, type OpenHome } from '../../src/home.ts'
 import { openAdminServer } from '../../src/http/admin.ts'
 import { openConsole } from '../../src/console-desk.ts'
 import { loadPolicy, needPolicy, readTexts } from '../../src/policy-file.ts'
+import { openLogLevels } from '../../src/log-levels.ts'
 import { openPolicies, type Policies, type PoliciesPorts } from '../../src/policies.ts'
 import { STARTER_POLICY } from '../../src/starter.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
@@ -88,6 +89,7 @@ export async function openHouse(): Promise<House> {
   const admins: AdminServer[] = []
   const feed = openFeed({ audit: home.audit, clock, log: () => {} })
   await feed.restored
+  const logLevels = openLogLevels({ log: { setLevels: () => {} }, configured: 'info', record: (event) => home.audit.record(event), clock })
   const live: LivePorts = { feed: () => Promise.resolve(feed), running: undefined, memory: {} }
   const desk = (sessions?: SessionsPort): Desk =>
     openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, ...(sessions === undefined ? {} : { sessions }) }, { kind: 'local' })
@@ -123,7 +125,7 @@ export async function openHouse(): Promise<House> {
       const admin: AdminServer = await openAdminServer({
         listen: { host: '127.0.0.1', port: 0 }, hosts: [], view: home.view, audit: home.audit, clock,
         tls: { key: file('server/key.pem'), cert: file('server/cert.pem'), anchors: [root] },
-        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }), console: { access: web.access, url: () => admin.url } }, actor),
+        deskFor: (actor) => openDesk({ registry: home.registry, view: home.view, audit: home.audit, authority: organisation.authority, policies, ca: home, live, clock, reload: () => Promise.resolve({ policyGeneration: 1, trustedCas: 0, changed: [], atNextStart: [] }), logLevels, console: { access: web.access, url: () => admin.url } }, actor),
         version: '0.0.0',
         status: () => ({ version: '0.0.0' }),
         console: web,
@@ -141,6 +143,7 @@ export async function openHouse(): Promise<House> {
     async [Symbol.asyncDispose]() {
       for (const admin of admins) await admin.close()
       feed[Symbol.dispose]()
+      logLevels[Symbol.dispose]()
       await home[Symbol.asyncDispose]()
       rmSync(folder, { recursive: true, force: true })
     },

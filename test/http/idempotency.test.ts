@@ -69,6 +69,35 @@ describe('the memory of answers', () => {
     expect(answers.size).toBeLessThanOrEqual(9)
   })
 
+  test('whoever has the largest answers forgets its own, and not those of others', async () => {
+    const answers = openIdempotency(() => 0)
+    const work = counter()
+    await answers.once(asked({ operator: 'bob' }), work.work)
+    const large = 'x'.repeat(HTTP_ANSWER_LIMITS.bytesMax / 8)
+    for (let i = 0; i < 40; i++) await answers.once(asked({ key: `k${i}` }), () => Promise.resolve({ status: 200, body: large }))
+    await answers.once(asked({ operator: 'bob' }), work.work)
+    expect(work.done).toBe(1)
+  })
+
+  test('what is under way is done once, whatever its operator sends meanwhile, and when the clock goes back', async () => {
+    let now = 1
+    const answers = openIdempotency(() => now)
+    const gate = Promise.withResolvers<void>()
+    let done = 0
+    const slow = async (): Promise<KeptAnswer> => {
+      done += 1
+      await gate.promise
+      return { status: 200, body: done }
+    }
+    const first = answers.once(asked(), slow)
+    for (let i = 0; i <= HTTP_ANSWER_LIMITS.keysPerOperatorMax; i++) await answers.once(asked({ key: `k${i}` }), () => Promise.resolve({ status: 200, body: '' }))
+    now = 0
+    const second = answers.once(asked(), slow)
+    gate.resolve()
+    expect(await Promise.all([first, second])).toMatchObject([{ value: { body: 1 } }, { value: { body: 1 } }])
+    expect(answers.size).toBeLessThanOrEqual(HTTP_ANSWER_LIMITS.keysPerOperatorMax)
+  })
+
   test.each([['a key', 'abc-123', true], ['one in quotes', '"abc"', true], ['255 characters', 'x'.repeat(255), true], ['256', 'x'.repeat(256), false], ['nothing', '', false], ['quotes around nothing', '""', false], ['a space', 'a b', false], ['two headers', 'a, b', false]])('%s', (_, header, isOne) => {
     expect(parseIdempotencyKey(header).allow).toBe(isOne)
   })

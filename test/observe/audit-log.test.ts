@@ -294,6 +294,34 @@ describe('floods', () => {
   })
 })
 
+describe('verifying', () => {
+  test('a log that many ask about is read by one after the other: who asks meanwhile shares the next reading, which has what was recorded by then', async () => {
+    const log = await openLog()
+    log.record(eventOf('d-1'))
+    const first = log.verify()
+    await new Promise(setImmediate)
+    log.record(eventOf('d-2'))
+    const later = Array.from({ length: 50 }, () => log.verify())
+    expect(new Set(later).size).toBe(1)
+    expect([(await first).records, (await later[0])?.records]).toEqual([1, 2])
+    expect(await log.verify()).toEqual({ intact: true, records: 2 })
+  })
+
+  test('gives others their turn every few milliseconds', async () => {
+    const log = await openLog()
+    for (let i = 0; i < 4_000; i++) log.record(refusal(`d-${i}`, { detail: 'x'.repeat(400) }))
+    await log.flush()
+    let turns = 0
+    let turn = setImmediate(function next() {
+      turns += 1
+      turn = setImmediate(next)
+    })
+    expect((await log.verify()).intact).toBe(true)
+    clearImmediate(turn)
+    expect(turns).toBeGreaterThan(log.size.bytes / (128 * 1_024))
+  })
+})
+
 describe('reading backwards', () => {
   test('finds the last records and the last refusals of a device across the borders of what is read at once', async () => {
     const log = await openLog()

@@ -1,4 +1,6 @@
-import { mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { constants, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 import { OBSERVE_LIMITS } from '../../src/observe-limits.ts'
@@ -32,4 +34,26 @@ test('fifty who ask at once cost one write', async () => {
   using folder = temporary()
   const probe = openDiskProbe(folder.at('probe'), () => 0)
   expect(new Set(await Promise.all(Array.from({ length: 50 }, async () => (await probe()).ok)))).toEqual(new Set([true]))
+})
+
+test('a disk that hangs is no disk, is asked once, and is one again when it answers', { timeout: 20_000 }, async () => {
+  using folder = temporary()
+  const file = folder.at('probe')
+  // Whoever opens a pipe for writing waits until somebody reads, as long as that may take: nothing else hangs so on demand.
+  execFileSync('mkfifo', [file])
+  let now = 0
+  const probe = openDiskProbe(file, () => now)
+  const hung = { ok: false, problem: `no answer within ${OBSERVE_LIMITS.diskAnswerMs} ms` }
+  expect(await Promise.all([probe(), probe(), probe()])).toEqual([hung, hung, hung])
+  now = OBSERVE_LIMITS.diskProbeMs
+  expect(await probe()).toEqual(hung)
+  // One reader lets go whoever waits: had each question begun a write of its own, they would all read as one here.
+  {
+    await using reader = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
+    const heard = Buffer.alloc(8)
+    await expect.poll(async () => (await reader.read(heard, 0, 8)).bytesRead).toBe(1)
+  }
+  rmSync(file)
+  now = 2 * OBSERVE_LIMITS.diskProbeMs
+  await expect.poll(probe).toEqual({ ok: true })
 })

@@ -16,7 +16,7 @@ beforeAll(async () => {
   const sources: MetricSources = {
     traffic: house.traffic, sessions: () => house.broker.sessionCount, devices: () => house.home.view.size.devices, policyGeneration: () => 7,
     audit: () => ({ records: 1, bytes: 2, waiting: 3, writable: true }), sessionStoreOk: () => true, signers: () => [{ ca: 'issuing-1', up: false }],
-    auditExports: () => [{ receiver: 'siem', behind: 5 }],
+    auditExports: () => [{ receiver: 'siem', behind: 5 }, { receiver: 'siem', behind: 0 }],
     expiries: () => [{ kind: 'server', name: 'server', notBefore: 0, notAfter: 1_800_000_000_000 }, { kind: 'crl', name: 'crl issuing-1', notBefore: 0, notAfter: 1_700_000_000_000 }],
   }
   metrics.read(sources)

@@ -50,6 +50,18 @@ describe('what is compiled in the background', () => {
     expect([failure.code, failure.at]).toEqual(['policy-invalid', { file: 'policy.d/b.yaml', line: 1, column: 5 }])
   })
 
+  test('is not taken in where a part of it is larger than any rule: who asks about such a policy must not hold up the messages', async () => {
+    const names = Array.from({ length: POLICY_LIMITS.shareNamesMax }, (_, i) => `"s${i}"`).join(', ')
+    const entries = Array.from({ length: POLICY_LIMITS.patternsPerRuleMax }, (_, i) => `{ topic: "t/${i}/#", qos: 1, wildcard: contain, share: [${names}] }`).join(', ')
+    const largest = yaml(`version: 1\ngrants:\n  - { id: r, to: any, publish: [${Array.from({ length: POLICY_LIMITS.patternsPerRuleMax }, (_, i) => `{ topic: "u/${i}", qos: 1, retain: true, maxBytes: 1KiB, rate: 5/s }`).join(', ')}], subscribe: [${entries}] }\n`)
+    expect((await compileInBackground([largest], 1)).document.grants).toHaveLength(1)
+    const values = Array.from({ length: POLICY_LIMITS.valuesPerRuleMax + 1 }, (_, i) => `k${i}: 1`).join(', ')
+    for (const text of [`{ ${values} }\n`, `version: 1\ngrants:\n  - { ${values} }\n`, `version: 1\ngroups: { g: { ${values} } }\n`, `version: 1\nonDeny: { ${values} }\n`]) {
+      const failure = await failureOf(compileInBackground([yaml(text)], 1))
+      expect(failure.message).toMatch(/^policy.yaml:\d+:\d+: there are more than 100000 values in this\. No rule needs as many\.$/)
+    }
+  })
+
   test('of no files grants nothing', async () => {
     expect((await compileInBackground([], 3)).document.grants).toEqual([])
   })

@@ -9,7 +9,7 @@ import { readPolicy } from '../../src/policy-file.ts'
 import { said } from './both-forms.ts'
 
 const MANUAL = readFileSync(path.resolve(import.meta.dirname, '../../docs/policy.md'), 'utf8')
-const README = readFileSync(path.resolve(import.meta.dirname, '../../README.md'), 'utf8')
+const TASKS = readFileSync(path.resolve(import.meta.dirname, '../../docs/tasks.md'), 'utf8')
 
 /** The blocks of code in this language that are a policy. */
 const blocksOf = (page: string, language: string, begin: RegExp): readonly string[] => [...page.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].filter(([, word, text = '']) => word === language && begin.test(text)).map(([, , text = '']) => text)
@@ -33,10 +33,10 @@ describe('the manual', () => {
   })
 })
 
-describe('the README', () => {
+describe('the page of tasks', () => {
   test('shows one policy in both forms', () => {
-    const [yaml = ''] = blocksOf(README, 'yaml', /^version: 1/)
-    const [lines = ''] = blocksOf(README, '', /^group sensors/)
+    const [yaml = ''] = blocksOf(TASKS, 'yaml', /^version: 1/)
+    const [lines = ''] = blocksOf(TASKS, '', /^group sensors/)
     const withoutIds = (document: PolicyDocument): unknown => said({ ...document, grants: document.grants.map((rule) => ({ ...rule, id: '' })), deny: document.deny.map((rule) => ({ ...rule, id: '' })) })
     expect(documentOf('p.yaml', yaml).grants).toHaveLength(1)
     expect(withoutIds(documentOf('p.policy', lines))).toEqual(withoutIds(documentOf('p.yaml', yaml)))

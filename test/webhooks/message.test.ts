@@ -16,7 +16,7 @@ test('a secret comes back as it was written', () => {
 test('a record is in it unchanged, with what it is and when it was; its id is that of the record', () => {
   const line = '{"@timestamp":"2027-01-15T08:00:00.000Z","event":{"action":"device-added"},"device":{"id":"ü\\u2028"},"sallyport":{"seq":7}}'
   const message = recordMessage('pager', 7, line)
-  expect([message.id, message.number]).toEqual(['pager.7', 7])
+  expect([message.id, message.number]).toEqual(['pager_7', 7])
   expect(message.body).toBe(`{"type":"registry.device-added","timestamp":"2027-01-15T08:00:00.000Z","data":${line}}`)
   expect(recordMessage('pager', 7, line)).toEqual(message)
   expect(Number(headersOf(message, Buffer.alloc(32), 0)['content-length'])).toBe(Buffer.byteLength(message.body))

@@ -59,7 +59,7 @@ describe('what came of it', () => {
   })
 })
 
-describe('an address that is internal', () => {
+describe('A05: an address that is internal', () => {
   test.each(['https://127.0.0.1:1/', 'https://2130706433:1/', 'https://0x7f.1:1/', 'https://017700000001:1/', 'https://127.1:1/', 'https://[::1]:1/', 'https://[::ffff:127.0.0.1]:1/', 'https://[::ffff:7f00:1]:1/', 'https://169.254.169.254/latest/meta-data/', 'https://10.0.0.1/', 'https://[fe80::1]/', 'https://[64:ff9b::7f00:1]/', 'https://[2002:7f00:1::]/', 'https://0/', 'https://100.64.0.1/'])('%s is not connected to', async (url) => {
     expect(await send(url, { allowed: [] })).toMatchObject({ kind: 'unavailable', because: expect.stringContaining('internal') })
   })
@@ -87,6 +87,17 @@ describe('an address that is internal', () => {
     expect(await one.send(url, HEADERS, '{}', new AbortController().signal)).toEqual({ kind: 'delivered', status: 200 })
     expect(await one.send(url, HEADERS, '{}', new AbortController().signal)).toMatchObject({ kind: 'unavailable', because: expect.stringContaining('127.0.0.3') })
     expect(asked).toBe(2)
+  })
+  test('that was allowed is not written to any longer over a connection that stands', async () => {
+    const rules = [...LOOPBACK]
+    const one = openSender({ addresses: () => openAddresses(rules), ca: [receiver.ca], resolve: leadsTo('127.0.0.1') })
+    open.push(one)
+    const url = `https://hooks.test:${receiver.port}/`
+    const before = receiver.received.length
+    expect(await one.send(url, HEADERS, '{}', new AbortController().signal)).toEqual({ kind: 'delivered', status: 204 })
+    rules.length = 0
+    expect(await one.send(url, HEADERS, '{}', new AbortController().signal)).toMatchObject({ kind: 'unavailable', because: expect.stringContaining('internal') })
+    expect(receiver.received.length).toBe(before + 1)
   })
   test('is not reached by a redirect: it is not followed', async () => {
     await using inside = await openReceiver()

@@ -74,6 +74,7 @@ export function openPosting(ports: PostingPorts): Posting {
   const byDevice = new Map<DeviceId, Set<Line>>()
   let last = 0
   let open = 0
+  let doorsGone = 0
   let onEnd: (caller: CallerId) => void = () => {}
   /** Those that wait to be looked at, the one that waits for longest first. */
   const line = new Set<Line>()
@@ -85,7 +86,10 @@ export function openPosting(ports: PostingPorts): Posting {
     const judged = judgeShown(leaf, () => chain, failure, broker)
     if (!judged.allow) return strange(source, purposeOf(chain, judged), leaf)
     const peer = judged.value
+    const doors = doorsGone
     const seen = await sight(peer)
+    // The door that asked is gone meanwhile, with its connections: nobody would ever say that this one is.
+    if (doors !== doorsGone) return deny('publish-busy')
     if (!seen.allow) return unfit(peer, source, seen)
     const speaker: Speaker = { peer, connection: { source: source.address, tls }, held: undefined }
     const may = judgeNew(speaker)
@@ -277,6 +281,7 @@ export function openPosting(ports: PostingPorts): Posting {
   return {
     introduce, publish, gone,
     allGone() {
+      doorsGone += 1
       line.clear()
       lines.clear()
       byDevice.clear()

@@ -24,6 +24,8 @@ export interface PublishPorts {
 export interface PublishAsked {
   readonly request: IncomingMessage
   readonly response: ServerResponse
+  /** Path and query, without the host. */
+  readonly target: string
   readonly socket: TLSSocket
   readonly source: Source
   readonly chain: readonly Uint8Array[]
@@ -51,7 +53,7 @@ export function openPublishDoor(ports: PublishPorts): PublishDoor {
     const caller = await callerOf(asked)
     if (!caller.allow) return caller.denied
     if (request.method !== 'POST') return refuse(asked, deny('publish-request', 'another method than POST'), { status: 405, headers: { Allow: 'POST' } })
-    const post = parsePublish(request.url ?? '', request.headers)
+    const post = parsePublish(asked.target, request.headers)
     if (!post.allow) return refuse(asked, post)
     const payload = await payloadOf(asked, caller.value.device, ports.packetBytesMax())
     if (!payload.allow) return refuse(asked, payload)

@@ -12,7 +12,7 @@ export type PostAsked = Omit<Post, 'payload'>
 
 const ROOT = '/topics'
 
-/** Is this a request to publish, whatever is wrong with it? `target` stands in the request line. */
+/** Is this a request to publish, whatever is wrong with it? `target` stands in the request line, behind the host where there is one. */
 export function isPublish(target: string): boolean {
   return target === ROOT || target.startsWith(`${ROOT}/`) || target.startsWith(`${ROOT}?`)
 }

@@ -48,7 +48,7 @@ export function openExporter(ports: ExporterPorts): Exporter {
   async function step(): Promise<boolean> {
     try {
       const batch = await readBatch(log, position, OBSERVE_LIMITS.exportBatchBytesMax)
-      if (batch === undefined) return false
+      if (batch === undefined || closing.signal.aborted) return false
       await receiver.deliver(batch)
       position = batch.next
       savePosition(positionFile, position)

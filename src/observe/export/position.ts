@@ -40,8 +40,8 @@ export interface Batch {
  */
 export async function readBatch(log: string, from: ExportPosition, bytesMax: number): Promise<Batch | undefined> {
   await using file = await open(log, 'r')
-  const at = (await continues(file, from)) ? from.bytes : 0
   const { size } = await file.stat()
+  const at = await behindHole(file, (await continues(file, from)) ? from.bytes : 0, size)
   for (let bytes = Math.min(bytesMax, size - at); bytes > 0; bytes = Math.min(bytes * 2, size - at)) {
     const chunk = await piece(file, at, bytes)
     const end = chunk.lastIndexOf(LINE_BREAK) + 1
@@ -53,6 +53,19 @@ export async function readBatch(log: string, from: ExportPosition, bytesMax: num
     if (at + bytes >= size) return undefined
   }
   return undefined
+}
+
+const HOLE_BYTES = 1024 * 1024
+
+/** A log that somebody has emptied while it was written (copytruncate) is zeros up to where it is gone on with: not read into memory to look for a line. */
+async function behindHole(file: FileHandle, from: number, size: number): Promise<number> {
+  if (from >= size || (await piece(file, from, 1))[0] !== 0) return from
+  const zeros = Buffer.alloc(HOLE_BYTES)
+  for (let at = from; at < size; at += HOLE_BYTES) {
+    const bytes = await piece(file, at, Math.min(HOLE_BYTES, size - at))
+    if (!bytes.equals(zeros.subarray(0, bytes.length))) return at + bytes.findIndex((byte) => byte !== 0)
+  }
+  return size
 }
 
 /** Where a record ends, the hash that it ends with. */

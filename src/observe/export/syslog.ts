@@ -37,6 +37,8 @@ export function openSyslog({ host, port, tls }: SyslogPorts): Receiver {
   async function connected(): Promise<Socket> {
     if (connection?.writable === true) return connection
     const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ host, port, servername: host, ...tls })
+    // From its first moment on: whoever ends must not wait for a receiver that never shakes hands.
+    connection = socket
     await new Promise<void>((resolve, reject) => {
       socket.setTimeout(OBSERVE_LIMITS.exportAnswerMs, () => socket.destroy(new Error('no answer in time')))
       socket.once('error', reject)
@@ -45,7 +47,6 @@ export function openSyslog({ host, port, tls }: SyslogPorts): Receiver {
     })
     // A quiet log is no fault; what it says is nobody's business here, and unread it would fill up.
     socket.setTimeout(0).on('error', () => {}).resume()
-    connection = socket
     return socket
   }
 

@@ -2,6 +2,7 @@
 // what is stored. node:sqlite's types stay in this folder.
 
 import { closeSync, existsSync, openSync, statSync } from 'node:fs'
+import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { SallyportError } from '../../core/errors.ts'
 import { REGISTRY_LIMITS } from '../../limits.ts'
@@ -67,7 +68,7 @@ export function corrupt(file: string, what: string, cause?: unknown, kind: Datab
   return new SallyportError('database-corrupt', `${kind.name} ${file} is damaged: ${what}.`, { fix: kind.damagedFix, cause })
 }
 
-/** Whatever SQLite or the file system threw, as the failure that an operator reads. */
+/** Whatever SQLite or the file system threw, as the failure that an operator reads: of what fails while the server runs, without the folder, since it is told to whoever asked. */
 export function databaseFailure(file: string, error: unknown, kind: DatabaseKind = REGISTRY): SallyportError {
   if (error instanceof SallyportError) return error
   // The file system's own errors have no result code of SQLite; here they all mean that the file cannot be opened.
@@ -86,12 +87,12 @@ export function databaseFailure(file: string, error: unknown, kind: DatabaseKind
       return new SallyportError('internal', `Another process holds ${file}.`, { fix: 'Find out which other program has it open; Sallyport needs it alone.', cause: error })
     case SQLITE.full:
     case SQLITE.ioError:
-      return new SallyportError('internal', `The file ${file} could not be written (${messageOf(error)}).`, {
+      return new SallyportError('internal', `The file ${path.basename(file)} could not be written (${messageOf(error)}).`, {
         fix: 'Look for a full or failing disk. Nothing was acknowledged that is not stored.',
         cause: error,
       })
     default:
-      return new SallyportError('internal', `${kind.name} ${file} failed (${messageOf(error)}).`, { cause: error })
+      return new SallyportError('internal', `${kind.name} ${path.basename(file)} failed (${messageOf(error)}).`, { cause: error })
   }
 }
 

@@ -226,6 +226,20 @@ describe('a CA of others', () => {
     expect(outcome(await door.post(leaf, '/topics/t/P-1/x'))).toBe('401 tls-untrusted-issuer')
     door.house.policy(HOUSE_POLICY)
   })
+
+  test('whose device is seen for the first time while the thread of the door ends leaves no connection behind that nobody has', async () => {
+    const works = forgeIntermediate(forgeRoot('Works'), 'Works')
+    door.house.policy(HOUSE_POLICY.replace('version: 1', `version: 1\nidentity:\n  - { ca: works, device: "\${cert.subject.CN}", idPattern: "^W-[0-9]+$", groups: ["sensors"], register: auto }`))
+    door.house.trustAlso('works', works.certificate)
+    const { desk } = door.house.broker
+    const shown = { chain: [forgeLeaf(works, 'W-1').certificate, works.certificate], failure: undefined, source: { address: '127.0.0.1', port: 1 }, tls: '1.3' } as const
+    const orphan = desk.introduce(shown)
+    desk.allGone()
+    expect(await orphan).toMatchObject({ allow: false, reason: 'publish-busy' })
+    expect(await desk.introduce(shown)).toMatchObject({ allow: true, value: { device: 'W-1' } })
+    desk.allGone()
+    door.house.policy(HOUSE_POLICY)
+  })
 })
 
 describe('HTTP', () => {
@@ -256,6 +270,13 @@ describe('HTTP', () => {
     ['an encoding that nobody knows', ['Transfer-Encoding: xchunked']], ['a header over two lines', ['X: a', ' b']], ['a header without an end', ['X: a\rY: b']],
   ])('%s is no request', async (_, lines) => {
     expect(statuses(await raw(sensor, head('/topics/t/sensor/x', ...lines), 'x'))).toEqual(['400'])
+  })
+
+  test('a target in absolute form, as for a proxy, is a target (RFC 9112 §3.2.2); of another scheme it is none', async () => {
+    const coming = heard('absolute')
+    expect(statuses(await raw(sensor, head('https://localhost:8443/topics/t/sensor/x?qos=1', 'Content-Length: 8', 'Connection: close'), 'absolute'))).toEqual(['200'])
+    await coming
+    expect(statuses(await raw(sensor, head('ftp://localhost/topics/t/sensor/x', 'Content-Length: 0', 'Connection: close')))).toEqual(['404'])
   })
 
   test('a request of HTTP/1.0 is answered, and its connection ends', async () => {

@@ -1,6 +1,6 @@
 // The audit log on its way to somebody else: real sockets, real TLS, real files; receivers that are away, slow, broken, or lie.
 
-import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, closeSync, existsSync, openSync, readFileSync, rmSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { createServer as createHttpsServer } from 'node:https'
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net'
 import { createServer as createTlsServer } from 'node:tls'
@@ -106,6 +106,23 @@ describe('a receiver gets every record, in order', () => {
     expect(again.lines).toEqual(all)
   })
 
+  test('a log that somebody has emptied while it is written (copytruncate) has a hole, and what comes behind it is sent', { timeout: 30_000 }, async () => {
+    const receiver = played()
+    await using exporter = start(receiver)
+    written(3)
+    await receiver.until(3)
+    while (exporter.sent === 0) await new Promise((resolve) => setImmediate(resolve))
+    truncateSync(log, 0)
+    const { line, head: next } = chainLine({ '@timestamp': '2026-11-28T12:00:00.000Z', n: 4 }, head, undefined)
+    head = next
+    // Whoever writes goes on at its place: here after half a gigabyte, of which the disk has nothing.
+    const descriptor = openSync(log, 'r+')
+    writeSync(descriptor, `${line}\n`, 2 ** 29)
+    closeSync(descriptor)
+    const [last] = written(1)
+    await receiver.until(5)
+    expect(receiver.lines.slice(3)).toEqual([line, last])
+  })
   test('a line that is being written waits until it is whole', async () => {
     const [line] = written(1)
     appendFileSync(log, line!.slice(0, 40))
@@ -268,5 +285,55 @@ describe('over syslog', () => {
     expect(recordsOf(receiver.messages())).toEqual([...all, ...all])
     while (exporter.sent === 0) await new Promise((resolve) => setImmediate(resolve))
     expect(existsSync(folder.at('position.json'))).toBe(true)
+  })
+})
+
+describe('the end of the server', () => {
+  /** Takes connections, and says nothing. */
+  async function mute(): Promise<AsyncDisposable & { readonly port: number; readonly connected: Promise<void> }> {
+    const sockets: Socket[] = []
+    const { promise: connected, resolve } = Promise.withResolvers<void>()
+    const server = createTcpServer((socket) => {
+      sockets.push(socket.on('error', () => {}))
+      resolve()
+    })
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+    return {
+      port: (server.address() as AddressInfo).port, connected,
+      async [Symbol.asyncDispose]() {
+        for (const socket of sockets) socket.destroy()
+        await new Promise((closed) => server.close(closed))
+      },
+    }
+  }
+
+  test.each<[string, (port: number) => Receiver]>([
+    ['HTTPS', (port) => openHttps({ url: `https://127.0.0.1:${port}/`, ca: undefined, token: undefined })],
+    ['syslog over TLS', (port) => openSyslog({ host: '127.0.0.1', port, tls: {} })],
+  ])('does not wait for a receiver that never shakes hands (%s)', async (_, open) => {
+    await using receiver = await mute()
+    written(1)
+    const exporter = start(open(receiver.port))
+    await receiver.connected
+    const began = performance.now()
+    await exporter[Symbol.asyncDispose]()
+    expect(performance.now() - began).toBeLessThan(2_000)
+    expect([exporter.sent, said]).toEqual([0, []])
+  })
+
+  test('begins no connection that nobody would end any more', async () => {
+    await using receiver = await mute()
+    written(1)
+    const exporter = start(openHttps({ url: `https://127.0.0.1:${receiver.port}/`, ca: undefined, token: undefined }))
+    const began = performance.now()
+    await exporter[Symbol.asyncDispose]()
+    expect(performance.now() - began).toBeLessThan(2_000)
+  })
+
+  test('does not wait for a name that is being looked up', async () => {
+    written(1)
+    const exporter = start(openSyslog({ host: 'nowhere.invalid', port: 1, tls: undefined }))
+    await exporter[Symbol.asyncDispose]()
+    expect(exporter.sent).toBe(0)
   })
 })
