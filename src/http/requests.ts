@@ -95,8 +95,8 @@ export const massRevocation = z.strictObject({
     .refine((choice) => Object.values(choice).some((value) => value !== undefined), 'say what to revoke'),
   reason: z.enum(REASON_NAMES),
   dryRun: z.boolean(),
-  atMost: z.number().int().min(0).optional(),
-})
+  atMost: z.number().int().min(0).optional().meta({ description: 'What a dry run has counted. Without a dry run it must be said.' }),
+}).refine(({ dryRun, atMost }) => dryRun || atMost !== undefined, 'say how many at most, as a dry run counts them')
 
 export const limit = z.coerce.number<number>().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */
