@@ -15,7 +15,7 @@ import { failureOf, SallyportError } from './core/errors.ts'
 import { expiringSoon } from './core/expiry.ts'
 import type { CaName, DeviceId, EpochMs, SerialNumber } from './core/ids.ts'
 import type { CaRecord, CertificateRecord, Registry, RegistryView } from './core/registry.ts'
-import { judgeStep, planStep, rotationOf, type CaFacts, type Rotation, type RotationStep } from './core/rotation.ts'
+import { judgeStep, planStep, ROTATION_STEPS, rotationOf, type CaFacts, type Rotation, type RotationStep } from './core/rotation.ts'
 import { CA_LIFE_LIMITS } from './ca-limits.ts'
 import { parseCertificate } from './x509/certificate.ts'
 import { encodeUnit } from './x509/names.ts'
@@ -219,7 +219,7 @@ export function openCaDesk(ports: CaDeskPorts, actor: Actor): CaDesk {
       for (const ca of cas) uses.push(await useOf(ca, cas, sessions.get(ca.name) ?? 0))
       const own = cas.filter(({ state }) => state !== 'retired').map(({ name, der }) => ({ certificate: name, notAfter: notAfterOf(der) }))
       return {
-        next: rotation.next, nextDoes: DOES[rotation.next], crossSigning: rotation.crossSigning, cas: uses,
+        next: rotation.next, nextDoes: DOES[rotation.next], steps: ROTATION_STEPS.map((step) => ({ step, does: DOES[step] })), crossSigning: rotation.crossSigning, cas: uses,
         serverIssuer: (issuerOfServer(cas, registry.crossCertificates())?.name ?? rotation.current.name),
         rootKeys: cas.filter((ca) => ca.role === 'root' && isInForce(ca) && isKeyHere(ports.genesis(actor), ca)).map(({ name }) => name),
         expiring: expiringSoon(own, clock()),

@@ -23,6 +23,8 @@ export const CONSOLE_LIMITS = {
   /** Files of the console, and the bytes of one: a folder that was mistaken for it is not read into memory. */
   filesMax: 64,
   fileBytesMax: 2 * 1024 * 1024,
+  /** Lines of a policy that are laid against each other while somebody types: more would hold the event loop for longer than a frame. The command line has no such bound. */
+  lintLinesMax: 2_000,
   /** Reports of the simulator: how many are listed, and how large one may be. */
   reportsMax: 200,
   reportBytesMax: 16 * 1024 * 1024,

@@ -3,12 +3,13 @@
 
 import type { DenyReason, RevocationReason } from './vocabulary.ts'
 import { chainOf, rootsInForce } from './ca/chains.ts'
+import { openAuditDesk } from './audit-desk.ts'
 import { openCaDesk, type CaDeskPorts } from './ca-desk.ts'
 import type { Authority } from './ca/issue.ts'
 import type { Actor, AuditEvent } from './core/audit.ts'
 import type { CsrFacts } from './core/certificate.ts'
 import { allow, type Decision } from './core/decision.ts'
-import type { AuditRecord, AuditVerdict, CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, RevocationTarget, Why } from './core/desk.ts'
+import type { CaShown, Desk, DetectionCleared, DeviceAdded, DetectionSeen, DeviceDescription, Enrolled, NewDevice, RefusalSeen, Revocation, RevocationTarget, Why } from './core/desk.ts'
 import { describedDevice, distinctGroups, nextDeviceState, type Device, type DeviceAction } from './core/device.ts'
 import { judgeEnrollment } from './core/enrollment.ts'
 import { failureOf, SallyportError } from './core/errors.ts'
@@ -59,8 +60,9 @@ export interface DecreesPort {
 
 export interface AuditPort {
   flush(): Promise<void>
-  verify(): Promise<AuditVerdict>
-  tail(count: number): Promise<readonly AuditRecord[]>
+  readonly verify: AuditLog['verify']
+  readonly tail: AuditLog['tail']
+  readonly page: AuditLog['page']
   refusals(device: DeviceId, limit: number): Promise<readonly RefusalSeen[]>
   detections(device: DeviceId, limit: number): Promise<readonly DetectionSeen[]>
   readonly degraded: AuditLog['degraded']
@@ -327,14 +329,7 @@ export function openDesk(ports: DeskPorts, actor: Actor): Desk {
     ...openLogDesk(ports.logLevels, actor),
     ...openEnrollmentDesk({ registry, authority: ports.authority, clock }, actor),
     ...openOperatorDesk({ registry, authority: ports.authority, clock }, actor),
-    auditTail: async (count) => {
-      await audit.flush()
-      return audit.tail(count)
-    },
-    auditVerify: async () => {
-      await audit.flush()
-      return audit.verify()
-    },
+    ...openAuditDesk(audit),
     [Symbol.asyncDispose]: () => Promise.resolve(),
   }
 }

@@ -42,6 +42,12 @@ export const STREAM_LIMITS = {
   listenersPerOperatorMax: 200,
   /** Of one listener, beyond what the network has taken. Whoever reads more slowly lags behind in the memory that all share, until it has left that. */
   waitingBytesMax: 64 * 1024,
+  /** Of a busy fleet events are told together, so many times a second at most; after a quiet moment the first is told at once. */
+  gatherMs: 50,
+  /** In a storm they are told sooner. */
+  gatherEventsMax: 64,
+  /** So many are written to between two messages. */
+  listenersPerTurn: 16,
   /** More often than a silent connection is closed. */
   heartbeatMs: 10 * SECOND,
   /** After a change of the registry, whoever listens is judged within this time. */

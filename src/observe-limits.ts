@@ -12,6 +12,8 @@ export const OBSERVE_LIMITS = {
   diskAnswerMs: 2_000,
   /** How many changes that the door does not know of are counted: more are as bad. */
   feedLookChanges: 1_000,
+  /** What one page of the audit log reads, however little in it is looked for: the next request goes on from there. */
+  auditPageBytesMax: 8 * 1024 * 1024,
   /** A token that somebody could guess would be none. */
   tokenCharsMin: 32,
   /** Receivers of the audit log: each reads it for itself. */

@@ -1,16 +1,19 @@
 // The policy's part of the desk over an open home: what is asked about the policy in force, or about one that is not, and
 // the way to another one. It gathers devices and sessions; every judgement is core's.
 
+import { CONSOLE_LIMITS } from './console-limits.ts'
 import { deny } from './core/decision.ts'
 import type { Device } from './core/device.ts'
 import { failureOf } from './core/errors.ts'
 import type { DeviceId, EpochMs } from './core/ids.ts'
 import type { Applied, ApplyRequest, DiffQuery, ExplainQuestion, FleetPart, HistoryShown, LintPart, LintQuery, OfPolicy, PolicyDesk, PolicyDiff, PolicyShown, PolicyText, WhoCan, WhoCanItem, WhoCanQuery } from './core/policy-desk.ts'
 import { compilePolicy, type CompiledPolicy } from './core/policy/compile.ts'
+import type { PolicyDocument } from './core/policy/document.ts'
 import { diffDocuments, type RuleChange } from './core/policy/diff.ts'
 import { explain, isOpen, type Explanation } from './core/policy/explain.ts'
 import { openFleetDiff, openFleetTally, type DeviceDiff, type FleetDiff, type HeldSession } from './core/policy/fleet-diff.ts'
 import { grantsFor } from './core/policy/grants.ts'
+import { inPlace, lintPolicy } from './core/policy/lint.ts'
 import { openFleetLint } from './core/policy/lint-fleet.ts'
 import { ask, questionOf, type Asked, type Question } from './core/policy/question.ts'
 import { relevantTo } from './core/policy/relevant.ts'
@@ -47,6 +50,9 @@ export interface PolicyMemory {
 
 /** One is compared with another. */
 const POLICIES_REMEMBERED = 2
+
+const linesOf = ({ grants, deny: denied }: PolicyDocument): number =>
+  grants.reduce((sum, { publish, subscribe, will }) => sum + publish.length + subscribe.length + will.length, 0) + denied.reduce((sum, { publish, subscribe, receive }) => sum + publish.length + subscribe.length + receive.length, 0)
 
 /** When nobody says how many devices are listed. */
 const LISTED = 100
@@ -106,10 +112,13 @@ export function openPolicyDesk(ports: PolicyDeskPorts): PolicyDesk {
     return { generation: generation(), ...walked, allowed, rules: Object.fromEntries(rules), items }
   }
 
-  async function lintFleet({ files, after }: LintQuery): Promise<LintPart> {
-    const lint = openFleetLint(await policyOf({ files }))
+  async function lintFleet({ files, after, fleet = true }: LintQuery): Promise<LintPart> {
+    const policy = await policyOf({ files })
+    const lint = openFleetLint(policy)
+    const findings = after === undefined && linesOf(policy.document) <= CONSOLE_LIMITS.lintLinesMax ? { findings: inPlace(lintPolicy(policy.document, clock())) } : {}
+    if (!fleet) return { generation: generation(), devices: 0, ...findings, idle: [], unknown: [] }
     const walked = await walkFleet(ports, after, (device) => lint.add(principalOf(ports, device, { now: clock() })))
-    return { generation: generation(), ...walked, ...lint.part() }
+    return { generation: generation(), ...walked, ...findings, ...lint.part() }
   }
 
   async function diffPolicy(query: DiffQuery): Promise<PolicyDiff> {

@@ -328,6 +328,7 @@ export const ADMIN_PATHS = {
   operatorCertificates: '/v1/operators/:operator/certificates',
   operatorRevoke: '/v1/operators/:operator/revoke',
   audit: '/v1/audit',
+  auditRecords: '/v1/audit/records',
   auditVerify: '/v1/audit/verify',
   reports: '/v1/reports',
   report: '/v1/reports/:report',

@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { CONSOLE_LIMITS } from '../src/console-limits.ts'
 import type { Desk } from '../src/core/desk.ts'
 import { SallyportError } from '../src/core/errors.ts'
 import type { CaName } from '../src/core/ids.ts'
@@ -167,8 +168,16 @@ describe('diff', () => {
 })
 
 describe('lint of the fleet', () => {
+  test('says what the text alone shows, at its line; of a text that is too long for that it says nothing', async () => {
+    const all = files('version: 1\ngrants:\n  - { id: all, to: any, publish: ["#"] }\n')
+    for (const through of [desk, remote]) expect((await through.lintFleet({ files: all, fleet: false })).findings).toMatchObject([{ code: 'grant-everything-to-any', severity: 'error', rule: 'all', at: { file: 'other.yaml', line: 3 } }])
+    const long = files(`version: 1\ngrants:\n${Array.from({ length: CONSOLE_LIMITS.lintLinesMax + 1 }, (_, index) => `  - { id: r${index}, to: any, publish: ["a/${index}"] }\n`).join('')}`)
+    expect(await desk.lintFleet({ files: long, fleet: false })).toEqual({ generation: expect.any(Number), devices: 0, idle: [], unknown: [] })
+  })
+
   test('knows who is concerned by a rule, and which variables are not known', async () => {
     const odd = files('version: 1\ngrants: [ { id: nobody, to: { group: pumps } }, { id: some, to: any, publish: ["t/${device.attr.model}"] } ]\n')
+    for (const through of [desk, remote]) expect(await through.lintFleet({ files: odd, fleet: false })).toEqual({ generation: expect.any(Number), devices: 0, findings: [], idle: [], unknown: [] })
     for (const through of [desk, remote]) expect(await through.lintFleet({ files: odd })).toMatchObject({ idle: ['nobody'], unknown: [{ rule: 'some', variable: 'device.attr.model', devices: FLEET + 1, examples: { length: 3 } }], devices: FLEET + 1 })
   })
 })

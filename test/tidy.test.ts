@@ -77,7 +77,7 @@ const COMPOSERS = [
   'ca-desk', 'enrollment-desk', 'claim-desk', 'operator-desk', 'certificate-door', 'enrollments', 'renewal', 'renewal-desk', 'renewal-hints', 'expiry', 'public-pki', 'mass-revocation', 'shipped-profiles', 'signing', 'signer-process',
   'reloading', 'log-levels', 'cli-config', 'backup', 'restore', 'restore-swap', 'restore-replay',
   'est-request', 'device-certificates', 'enrollment-approval', 'unspent-use', 'lines', 'observing', 'upkeep',
-  'console-desk', 'ready', 'reports',
+  'console-desk', 'audit-desk', 'ready', 'reports',
   'feed', 'feed-desk', 'connections', 'overview', 'live', 'webhook-desk',
 ]
 

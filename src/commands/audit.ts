@@ -1,9 +1,10 @@
-// sallyport audit tail | verify.
+// sallyport audit tail | list | verify.
 
 import { SallyportError } from '../core/errors.ts'
 import { EXIT } from '../vocabulary.ts'
+import type { AuditRecord } from '../core/desk.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
-import { print, withDesk, type CommonOptions } from './context.ts'
+import { print, table, withDesk, type CommonOptions } from './context.ts'
 
 export async function tail(options: CommonOptions & { readonly count: string }): Promise<void> {
   const count = Number(options.count)
@@ -12,6 +13,35 @@ export async function tail(options: CommonOptions & { readonly count: string }):
     const items = await desk.auditTail(count)
     print(options, { items }, () => items.map((record) => JSON.stringify(record)).join('\n'))
   })
+}
+
+interface ListOptions extends CommonOptions {
+  readonly action?: string
+  readonly device?: string
+  readonly find?: string
+  readonly after?: string
+  readonly limit?: string
+}
+
+export async function list(options: ListOptions): Promise<void> {
+  await withDesk(options, async (desk) => {
+    const page = await desk.auditRecords({ action: options.action, device: options.device, q: options.find, after: options.after, limit: options.limit === undefined ? undefined : Number(options.limit) })
+    print(options, page, () => {
+      const rows = page.items.length === 0 ? 'No record of this part of the log fits.' : table([['RECORD', 'TIME', 'WHAT', 'WHO', 'ABOUT', 'WORDS'], ...page.items.map(rowOf)])
+      return page.next === undefined ? rows : `${rows}\nmore: --after ${page.next}`
+    })
+  })
+}
+
+function rowOf(record: AuditRecord): readonly string[] {
+  const at = (outer: string, inner: string): string => {
+    const part = record[outer]
+    const found: unknown = typeof part === 'object' && part !== null ? new Map<string, unknown>(Object.entries(part)).get(inner) : undefined
+    return typeof found === 'string' || typeof found === 'number' ? String(found) : ''
+  }
+  const first = (...words: readonly string[]): string => words.find((word) => word !== '') ?? ''
+  const time = record['@timestamp']
+  return [at('sallyport', 'seq'), typeof time === 'string' ? time : '', at('event', 'action'), first(at('user', 'full_name'), at('user', 'name')), first(at('device', 'id'), at('detail', 'claimed')), first(at('event', 'reason'), at('detail', 'text'))]
 }
 
 export async function verify(options: CommonOptions): Promise<void> {

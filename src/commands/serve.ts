@@ -20,7 +20,9 @@ const ignored = (): void => {}
 export async function serveCommand(options: ServeOptions): Promise<void> {
   const home = homeOf(options)
   const ending = new AbortController()
-  let reload: () => Promise<void> = () => Promise.resolve()
+  // Who asks while it starts has changed what may have been read already.
+  let isAsked = false
+  let reload = async (): Promise<void> => void (isAsked = true)
   let endedAt = 0
   const end = (): void => {
     // Ctrl-C reaches the whole process group, and whoever started us passes it on: two within a moment are one. Later, it
@@ -52,6 +54,7 @@ export async function serveCommand(options: ServeOptions): Promise<void> {
       },
       onReload: (way) => {
         reload = way
+        if (isAsked) onHangup()
       },
     })
   } finally {

@@ -2,6 +2,7 @@
 // who watches is told.
 
 import { useCallback, useEffect, useRef, useState } from 'preact/hooks'
+import { noteServerTime } from './clock.ts'
 import { onEvents, type EventKind } from './live.ts'
 import { makeStore } from './store.ts'
 
@@ -23,6 +24,8 @@ class Refused extends Error {
 
 /** Set when an answer says that nobody is signed in any longer. */
 export const signedOut = makeStore(false)
+/** Counts the answers that say that the role is not enough: what is offered was right once, and is so no longer. */
+export const roleDoubted = makeStore(0)
 const ENDED: ReadonlySet<string> = new Set(['console-session-ended', 'console-link-remote', 'operator-required'])
 /** A request that takes longer is given up: a page says so and does not wait for ever. */
 const ANSWER_MS = 30_000
@@ -46,6 +49,7 @@ export async function ask<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: 
     if (signal?.aborted === true) throw error
     throw new Refused({ status: 0, code: 'unreachable', title: 'The server does not answer.', hint: 'Look whether it runs, and whether this machine still reaches it.' })
   }
+  noteServerTime(response.headers.get('date'))
   return await answered<T>(response)
 }
 
@@ -55,6 +59,7 @@ async function answered<T>(response: Response): Promise<T> {
   if (response.ok) return (text === '' ? undefined : JSON.parse(text)) as T
   const problem = problemOf(response.status, text)
   if (ENDED.has(problem.code)) signedOut.set(true)
+  if (problem.code === 'role-insufficient' || problem.code === 'tenant-insufficient') roleDoubted.set(roleDoubted.get() + 1)
   throw new Refused(problem)
 }
 

@@ -4,19 +4,23 @@ import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { ask, signedOut, useData } from './api.ts'
 import { installKeys, KEYS } from './keys.ts'
-import { isLive } from './live.ts'
+import { clockBehind } from './clock.ts'
+import { stream } from './live.ts'
 import { Dialog } from './parts/dialog.tsx'
 import { State } from './parts/shown.tsx'
 import { devicePath, go, Link, usePlace } from './router.tsx'
 import { healthOf, placeOf } from './sentences.ts'
 import type { Session, Status } from './shapes.ts'
 import { useStore } from './store.ts'
-import { exact } from './words.ts'
+import { duration, exact } from './words.ts'
 
 const RAIL = [
   ['/', 'Overview'], ['/devices', 'Devices'], ['/connections', 'Connections'], ['/refusals', 'Refusals'], ['/enrollment', 'Enrollment'], ['/policy', 'Policy'],
   ['/certificates', 'Certificates'], ['/reports', 'Reports'], ['/audit', 'Audit'], ['/settings', 'Settings'],
 ] as const
+
+/** What there is for an operator of a tenant. */
+const OF_A_TENANT: readonly string[] = ['/devices', '/connections', '/refusals', '/enrollment', '/certificates']
 
 export interface FrameProps {
   readonly session: Session
@@ -27,21 +31,29 @@ export function Frame({ session, children }: FrameProps): JSX.Element {
   const { path } = usePlace()
   const [help, setHelp] = useState(false)
   useEffect(() => installKeys({ help: () => setHelp(true), go }), [])
-  // In a narrow window the rail is a line that is longer than the window.
-  useEffect(() => document.querySelector('.rail [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' }), [path])
+  const content = useRef<HTMLElement>(null)
+  const before = useRef(path)
+  useEffect(() => {
+    // In a narrow window the rail is a line that is longer than the window.
+    document.querySelector('.rail [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' })
+    // What had the focus went with the page before: who reads with ears or keys goes on at the new one, and not at the top of all.
+    if (before.current !== path && (document.activeElement === null || document.activeElement === document.body)) content.current?.focus({ preventScroll: true })
+    before.current = path
+  }, [path])
+  const rail = RAIL.filter(([to]) => session.tenant === undefined || OF_A_TENANT.includes(to))
   return (
     <div class="frame">
       <a class="skip" href="#content">Skip to the content</a>
       <nav class="rail" aria-label="Pages">
         <p class="mark" aria-hidden="true">Sallyport</p>
-        <ul>{RAIL.map(([to, word]) => <li key={to}><Link to={to} current={to === '/' ? path === '/' : path === to || path.startsWith(`${to}/`)}>{word}</Link></li>)}</ul>
+        <ul>{rail.map(([to, word]) => <li key={to}><Link to={to} current={to === '/' ? path === '/' : path === to || path.startsWith(`${to}/`)}>{word}</Link></li>)}</ul>
       </nav>
       <header class="top">
         <Search />
-        <Health />
+        {session.tenant === undefined ? <Health /> : <p class="health quiet">Tenant {session.tenant}</p>}
         <Who session={session} onHelp={() => setHelp(true)} />
       </header>
-      <main id="content" tabIndex={-1}>{children}</main>
+      <main id="content" ref={content} tabIndex={-1}><Notices />{children}</main>
       {help && <Help onClose={() => setHelp(false)} />}
     </div>
   )
@@ -80,9 +92,24 @@ async function exists(id: string): Promise<boolean> {
   }
 }
 
+/** A clock that is wrong by less bothers nobody. */
+const SKEW_TOLD_MS = 120_000
+
+/** What is wrong with this page itself: that it is out of reach of the server, or that the clock here is wrong. */
+function Notices(): JSX.Element {
+  const state = useStore(stream)
+  const behind = useStore(clockBehind)
+  return (
+    <div role="status" class="notices">
+      {state === 'broken' && <p><State tone="bad">The connection to the server is broken. This page shows how things were, and tries again by itself.</State></p>}
+      {Math.abs(behind) >= SKEW_TOLD_MS && <p><State tone="soon">The clock of this machine is {duration(behind)} {behind > 0 ? 'behind' : 'ahead of'} the server's. Times on this page go by the server's.</State></p>}
+    </div>
+  )
+}
+
 function Health(): JSX.Element {
   const { data, problem } = useData<Status>('/v1/status', ['ca', 'server', 'policy'])
-  const live = useStore(isLive)
+  const live = useStore(stream) === 'live'
   if (problem !== undefined) return <p class="health"><State tone="bad">{problem.title.replace(/\.$/, '')}</State></p>
   if (data === undefined) return <p class="health"><State tone="idle">Asking the server</State></p>
   const [tone, sentence] = healthOf(data)
@@ -99,7 +126,7 @@ function Who({ session, onHelp }: { readonly session: Session; readonly onHelp: 
       <button type="button" class="small" onClick={onHelp} aria-label="Keys">?</button>
       {session.via === 'link'
         ? <button type="button" class="small" title={session.endsAt === undefined ? undefined : `This session ends at ${exact(session.endsAt)} if nobody does anything`} onClick={() => void signOut()}>Sign out</button>
-        : <span class="quiet" title="Signed in by certificate">{session.name}, {session.role}</span>}
+        : <span class="quiet" title="Signed in by certificate">{session.name}, {session.role}{session.tenant === undefined ? '' : ` of ${session.tenant}`}</span>}
     </div>
   )
 }

@@ -2,7 +2,7 @@
 // that each can be laid before somebody and asked whether it is true.
 
 import { quoted } from './shell.ts'
-import type { FleetCounts, Overview, PolicyFile, Status, Token } from './shapes.ts'
+import type { FleetCounts, Overview, PolicyFile, PolicyLint, Status, Token } from './shapes.ts'
 import { count, type Tone } from './words.ts'
 import { REASONS } from '../vocabulary.ts'
 
@@ -23,9 +23,13 @@ export function healthOf(status: Status): readonly [Tone, string] {
   return ['good', 'Serving']
 }
 
-export function truthOf({ devices, connected, refused }: Pick<Overview, 'devices' | 'connected' | 'refused'>): string {
-  if (devices.total === 0) return 'No device is registered yet.'
-  return `${connected.devices.toLocaleString('en-US')} of ${count(devices.total, 'device')} connected; ${refused.hour === 0 ? 'nobody' : count(refused.hour, 'connection')} refused in the last hour.`
+/** The line of truth in its parts: a number comes with the page of what it counts. */
+export function truthOf({ devices, connected, refused }: Pick<Overview, 'devices' | 'connected' | 'refused'>): readonly (readonly [words: string, to?: string])[] {
+  if (devices.total === 0) return [['No device is registered yet.']]
+  return [
+    [connected.devices.toLocaleString('en-US'), '/connections'], [' of '], [count(devices.total, 'device'), '/devices'], [' connected; '],
+    [refused.hour === 0 ? 'nobody' : count(refused.hour, 'connection'), '/refusals'], [' refused in the last hour.'],
+  ]
 }
 
 /** A sentence within another one: without its full stop, and small where it does not begin with a name. */
@@ -80,10 +84,25 @@ export interface Mark {
   readonly isError: boolean
 }
 
+const fileOf = (named: string, files: readonly PolicyFile[]): string | undefined => files.find(({ name }) => named === name || named.endsWith(`/${name}`))?.name
+
+/** What a look at the text found, at its lines. */
+export function marksOf({ findings = [] }: PolicyLint, files: readonly PolicyFile[]): readonly Mark[] {
+  return findings.flatMap(({ at, message, rule, severity }) => {
+    const file = fileOf(at.file, files)
+    return file === undefined ? [] : [{ file, line: at.line, message: `${rule}: ${message}`, isError: severity === 'error' }]
+  })
+}
+
+/** What was tried when it was refused for this, as the policy is asked about it; undefined where it was no question of topics. */
+export function triedIn(reason: string): 'publish' | 'subscribe' | 'receive' | 'will' | undefined {
+  return (['publish', 'subscribe', 'receive', 'will'] as const).find((action) => reason.startsWith(`${action}-`))
+}
+
 /** The places that a complaint names. */
 export function marksIn({ title, detail = '' }: { readonly title: string; readonly detail?: string }, files: readonly PolicyFile[]): readonly Mark[] {
   return [...`${title}\n${detail}`.matchAll(MARKED)].flatMap(([, named = '', line, message = '']) => {
-    const file = files.find(({ name }) => named === name || named.endsWith(`/${name}`))
-    return file === undefined ? [] : [{ file: file.name, line: Number(line), message: message.trim() === '' ? title : message.trim(), isError: true }]
+    const file = fileOf(named, files)
+    return file === undefined ? [] : [{ file, line: Number(line), message: message.trim() === '' ? title : message.trim(), isError: true }]
   })
 }

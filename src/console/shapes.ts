@@ -4,7 +4,7 @@
 export interface Page<T> { readonly items: readonly T[]; readonly next?: string }
 export interface Position { readonly file: string; readonly line: number; readonly column?: number }
 
-export interface Session { readonly signedIn: boolean; readonly ended?: boolean; readonly via?: 'certificate' | 'link'; readonly name?: string; readonly role?: string; readonly endsAt?: number }
+export interface Session { readonly signedIn: boolean; readonly ended?: boolean; readonly via?: 'certificate' | 'link'; readonly name?: string; readonly role?: string; readonly tenant?: string; readonly endsAt?: number }
 export interface Status { readonly version: string; readonly sessions: number; readonly policyGeneration: number; readonly sessionStore: { readonly ok: boolean }; readonly expiring: readonly { readonly certificate?: string; readonly name?: string; readonly notAfter: number }[] }
 
 export interface Device { readonly id: string; readonly tenant: string; readonly groups: readonly string[]; readonly attributes: Readonly<Record<string, string>>; readonly state: string; readonly createdAt: number; readonly revision: number; readonly hold?: { readonly since: number; readonly from: string; readonly because: string } }
@@ -40,6 +40,7 @@ export interface OnRung { readonly device: string; readonly rung: string; readon
 export interface Expiring { readonly kind: string; readonly name: string; readonly serial?: string; readonly notBefore: number; readonly notAfter: number; readonly nextWaits?: boolean }
 export interface ExpiringPage extends Page<Expiring> { readonly counted?: { readonly devices: number; readonly own: number } }
 
+export interface PolicyLint { readonly findings?: readonly { readonly severity: 'error' | 'warning'; readonly rule: string; readonly at: Position; readonly message: string }[] }
 export interface PolicyFile { readonly name: string; readonly text: string }
 export interface Policy { readonly generation: number; readonly sha256: string; readonly files: readonly PolicyFile[]; readonly edited: boolean }
 export interface PolicyVersion { readonly generation: number; readonly at: number; readonly actor: { readonly kind: string; readonly name?: string }; readonly because: string; readonly of?: number; readonly sha256: string; readonly kept: boolean }
@@ -53,7 +54,7 @@ export interface WhoCan { readonly generation: number; readonly devices: number;
 
 export interface Ca { readonly name: string; readonly role: string; readonly state: string; readonly subject: string; readonly sha256: string; readonly notAfter: number; readonly pem: string; readonly ids?: readonly string[] }
 export interface CaUse { readonly name: string; readonly role: string; readonly state: string; readonly since: number; readonly notAfter: number; readonly root?: string; readonly certificates: number; readonly only: number; readonly others: number; readonly sessions: number }
-export interface CaRotation { readonly next: string; readonly nextDoes: string; readonly crossSigning: string; readonly cas: readonly CaUse[]; readonly serverIssuer: string; readonly rootKeys: readonly string[]; readonly expiring: readonly { readonly certificate: string; readonly notAfter: number }[] }
+export interface CaRotation { readonly next: string; readonly nextDoes: string; readonly steps: readonly { readonly step: string; readonly does: string }[]; readonly crossSigning: string; readonly cas: readonly CaUse[]; readonly serverIssuer: string; readonly rootKeys: readonly string[]; readonly expiring: readonly { readonly certificate: string; readonly notAfter: number }[] }
 export interface Rotated { readonly step: string; readonly outcome: string; readonly told: readonly string[]; readonly breaks: readonly string[]; readonly breaksCount: number; readonly sessionsClosed: number; readonly revoked: number; readonly next: string }
 
 export type AuditRecord = Readonly<Record<string, unknown>>
@@ -61,6 +62,9 @@ export interface AuditVerdict { readonly intact: boolean; readonly records: numb
 export interface ConsoleSession { readonly id: string; readonly openedAt: number; readonly seenAt: number; readonly endsAt: number; readonly source: string; readonly agent: string }
 
 export interface Operator { readonly name: string; readonly role: string; readonly tenant?: string; readonly createdAt: number; readonly revokedAt?: number; readonly certificates: readonly { readonly serial: string; readonly notAfter: number }[] }
+export interface OperatorCertified { readonly name: string; readonly role: string; readonly certificate: string; readonly chain: readonly string[]; readonly root: string; readonly notAfter: number }
+export interface WebhookMade { readonly webhook: Webhook; readonly secret: string }
+export interface WebhookRetried { readonly delivered: number; readonly left: number; readonly because?: string }
 export interface Webhook { readonly name: string; readonly url: string; readonly kinds: readonly string[]; readonly told: number; readonly behind: number; readonly dead: number; readonly failing?: { readonly since: number; readonly attempts: number; readonly because: string; readonly nextAt?: number } }
 export interface WebhookAttempt { readonly at: number; readonly number?: number; readonly attempt: number; readonly outcome: string; readonly status?: number; readonly because?: string; readonly ms: number }
-export interface WebhookDeliveries { readonly recent: readonly WebhookAttempt[]; readonly dead: readonly { readonly id?: number; readonly number?: number; readonly because?: string }[] }
+export interface WebhookDeliveries { readonly recent: readonly WebhookAttempt[]; readonly dead: readonly { readonly id: number; readonly number: number; readonly at: number; readonly attempts: number; readonly because: string }[] }

@@ -31,6 +31,13 @@ export function ago(at: number, now: number): string {
   return past > 0 ? `${duration(past)} ago` : `in ${duration(past)}`
 }
 
+const SHORT: Readonly<Record<string, string>> = { second: 's', minute: 'min', hour: 'h', day: 'd', month: 'mo', year: 'y' }
+
+/** The same for a narrow column: "3 h ago", "in 30 d". */
+export function agoShort(at: number, now: number): string {
+  return ago(at, now).replace(/([\d,]+) (\w+?)s?(?= ago$|$)/, (_, number: string, unit: string) => `${number} ${SHORT[unit] ?? unit}`)
+}
+
 /** The exact time, in UTC as everything that the program writes. */
 export function exact(at: number): string {
   const date = new Date(at)

@@ -35,6 +35,8 @@ export interface CaRotation {
   readonly next: RotationStep
   /** What the next step does, as a sentence. */
   readonly nextDoes: string
+  /** All steps in their order, and what each does; giving it up is the last of them. */
+  readonly steps: readonly { readonly step: RotationStep; readonly does: string }[]
   readonly crossSigning: CrossSigning
   readonly cas: readonly CaUse[]
   /** The CA that the server's own certificate is of. */

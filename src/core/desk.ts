@@ -6,6 +6,7 @@ import type { CsrFacts } from './certificate.ts'
 import type { OnRung } from './detection/ladder.ts'
 import type { Device, DeviceAction, DeviceState } from './device.ts'
 import type { CaDesk } from './ca-desk.ts'
+import type { AuditDesk } from './audit-desk.ts'
 import type { ConsoleDesk } from './console-desk.ts'
 import type { FeedDesk } from './feed-desk.ts'
 import type { EnrollmentDesk } from './enrollment-desk.ts'
@@ -152,7 +153,7 @@ export interface DeviceListQuery extends Omit<DeviceQuery, 'expiring'> {
 export type RevocationTarget = { readonly device: DeviceId } | { readonly serial: SerialNumber; readonly of?: DeviceId; readonly devicesOnly?: true }
 
 /** Refusals are thrown as SallyportError('refused' | 'not-found', …) with their DenyReason: an operator asked for success. */
-export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk, LogDesk {
+export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, OperatorDesk, FeedDesk, WebhookDesk, ConsoleDesk, ReportsDesk, LogDesk, AuditDesk {
   addDevice(device: NewDevice): Promise<Device>
   /** At most `batchRows` of them; results in their order. It throws when one failed that was not refused: what became of the others is then not known. */
   addDevices(devices: readonly NewDevice[]): Promise<readonly DeviceAdded[]>
@@ -179,7 +180,5 @@ export interface Desk extends PolicyDesk, CaDesk, EnrollmentDesk, RenewalDesk, O
   clearDetection(id: DeviceId): Promise<DetectionCleared>
   /** Reads configuration, policy, trust and server certificate anew: all of them or, with one mistake, none. */
   reload(): Promise<Reloaded>
-  auditTail(count: number): Promise<readonly AuditRecord[]>
-  auditVerify(): Promise<AuditVerdict>
   [Symbol.asyncDispose](): Promise<void>
 }

@@ -8,6 +8,7 @@ import type { ConnectionFacts } from './policy/conditions.ts'
 import type { RuleChange } from './policy/diff.ts'
 import type { Explanation } from './policy/explain.ts'
 import type { DeviceDiff, FleetCounts } from './policy/fleet-diff.ts'
+import type { Finding } from './policy/lint.ts'
 import type { FleetLintPart } from './policy/lint-fleet.ts'
 import type { Asked } from './policy/question.ts'
 
@@ -91,9 +92,15 @@ export interface FleetPart extends Scanned {
   readonly items: readonly DeviceDiff[]
 }
 
-export interface LintQuery extends OfPolicy, Range {}
+export interface LintQuery extends OfPolicy, Range {
+  /** False: the text alone, and no device is asked. */
+  readonly fleet?: boolean | undefined
+}
 
-export interface LintPart extends Scanned, FleetLintPart {}
+export interface LintPart extends Scanned, FleetLintPart {
+  /** What the text alone shows, in the order of its lines; told with the first range. Absent, too, where the policy is too long for that. */
+  readonly findings?: readonly (Omit<Finding, 'code'> & { readonly code: string })[]
+}
 
 /** Why a policy came into force: found at a start, reloaded after an edit, applied, taken back. */
 export const BECAUSE = ['start', 'reload', 'apply', 'rollback'] as const

@@ -14,7 +14,7 @@ const ORGANISATION = {
   policy: refused, policyHistory: refused, applyPolicy: refused, diffPolicy: refused, whoCan: refused, lintFleet: refused,
   admitManufacturer: refused, orderRenewal: refused, renewalOrders: refused, endRenewalOrder: refused, expiring: refused, renewOwn: refused,
   operators: refused, addOperator: refused, certifyOperator: refused, changeOperatorRole: refused, revokeOperator: refused,
-  auditTail: refused, auditVerify: refused, reload: refused, logLevels: refused, changeLogLevel: refused, resetLogLevels: refused, overview: refused,
+  auditTail: refused, auditRecords: refused, auditVerify: refused, reload: refused, logLevels: refused, changeLogLevel: refused, resetLogLevels: refused, overview: refused,
   webhooks: refused, addWebhook: refused, removeWebhook: refused, testWebhook: refused, webhookDeliveries: refused, retryWebhook: refused,
   reports: refused, report: refused, makeConsoleLink: refused, consoleSessions: refused, endConsoleSession: refused,
 } as const satisfies Partial<Desk>

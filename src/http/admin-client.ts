@@ -86,6 +86,7 @@ export function openAdminClient(credential: AdminCredential): Desk {
     webhookDeliveries: (name) => api.webhookDeliveries({ webhook: name }),
     retryWebhook: (name, letter) => api.retryWebhook({ webhook: name, letter }),
     auditTail: async (count) => (await api.auditTail({ count })).items,
+    auditRecords: (query) => api.auditRecords(query),
     auditVerify: () => api.auditVerify(),
     reports: async () => (await api.reports()).items,
     report: (name) => api.report({ report: name }),

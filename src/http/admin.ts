@@ -2,7 +2,7 @@
 // operator is out at the next one), every refusal is audited. What a request asks for is done by a Desk.
 
 import { constants } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type IncomingMessage } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import { createSecureContext } from 'node:tls'
 import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
@@ -82,6 +82,9 @@ const SECURITY_HEADERS = {
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
 } as const
+
+/** One reader takes the host of the target or the second Host, another the first: nobody who means well sends either. RFC 9112 §3.2. */
+const isAmbiguous = ({ url = '', headersDistinct }: IncomingMessage): boolean => !url.startsWith('/') || (headersDistinct['host']?.length ?? 0) > 1
 
 /** What the parser of HTTP gives up on, where it is not simply malformed. */
 const BELOW_HTTP: Readonly<Record<string, number>> = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }
@@ -171,6 +174,7 @@ export async function openAdminServer(ports: AdminPorts): Promise<AdminServer> {
 
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(SECURITY_HEADERS)
+    if (isAmbiguous(request.raw)) return refuse(request, reply, problemOf('request-invalid'), 'a target that is no path, or a second Host')
     if (isOpen(request)) {
       const host = gate.judgeHost(request.headers)
       return host.allow ? undefined : refuse(request, reply, problemOf(host.reason), host.detail)

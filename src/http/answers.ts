@@ -84,6 +84,7 @@ export const massRevoked = z.strictObject({ dryRun: z.boolean(), certificates: a
 /** ECS field names, as they stand in data/audit.ndjson. */
 const auditRecord = z.record(z.string(), z.unknown()).meta({ id: 'AuditRecord', description: 'A record of data/audit.ndjson: ECS field names.' })
 export const auditTail = z.strictObject({ items: z.array(auditRecord) }).meta({ id: 'AuditTail' })
+export const auditPage = z.strictObject({ items: z.array(auditRecord), next: z.string().exactOptional() }).meta({ id: 'AuditPage' })
 export const auditVerdict = z.strictObject({ intact: z.boolean(), records: aCount, firstBad: z.strictObject({ line: z.number(), problem: z.string() }).exactOptional() }).meta({ id: 'AuditVerdict' })
 export const openapi = z.record(z.string(), z.unknown()).meta({ id: 'OpenApi', description: 'An OpenAPI document.' })
 export const status = z.record(z.string(), z.unknown()).meta({ id: 'Status' })

@@ -29,7 +29,7 @@ export const CERTIFICATE_ROUTES = {
   revoke: route({
     method: 'POST', path: ADMIN_PATHS.revocations, role: 'operator', tenants: 'own', tag: 'certificates',
     summary: 'Revokes a certificate, or all of a device. Their sessions are closed when this is answered.',
-    body: requests.revocation, answer: answers.revoked, reasons: ['device-not-found', 'certificate-not-found', 'certificate-purpose', 'state-transition'],
+    body: requests.revocation, answer: answers.revoked, reasons: ['device-not-found', 'certificate-not-found', 'certificate-purpose', 'last-admin', 'state-transition'],
     example: { body: { device: 'pump-17', reason: 'keyCompromise' } },
     act: ({ desk, body: { reason, ...target } }) => desk.revoke(target, reason),
   }),

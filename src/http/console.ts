@@ -80,10 +80,10 @@ export function addConsole(app: FastifyInstance, { access, files, gate, refuse }
     return reply.header('set-cookie', access.signOut(visitorOf(request))).send({ signedIn: false })
   })
 
-  function whoIs({ actor, operator: { name, role } }: Admitted, request: FastifyRequest): Readonly<Record<string, unknown>> {
+  function whoIs({ actor, operator: { name, role, tenant } }: Admitted, request: FastifyRequest): Readonly<Record<string, unknown>> {
     const session = access.shows(visitorOf(request)) ? access.judge({ headers: { ...request.headers, [REFRESH_HEADER]: '1' }, socket: request.raw.socket }) : undefined
     if (session?.allow === true && 'name' in actor && actor.name === `${SESSION_NAME}${session.value.id}`) return { via: 'link', name: session.value.id, role, endsAt: sessionEnds(session.value) }
-    return { via: 'certificate', name, role }
+    return { via: 'certificate', name, role, ...(tenant === undefined ? {} : { tenant }) }
   }
 }
 

@@ -49,7 +49,7 @@ export const DEVICE_ROUTES = {
     method: 'POST', path: ADMIN_PATHS.deviceEnroll, role: 'operator', tenants: 'own', tag: 'devices',
     summary: 'Issues a certificate for the key of a request; asked again for the same key, it answers the same.',
     params, body: requests.enrollment, answer: answers.enrolled,
-    reasons: ['device-not-found', 'device-suspended', 'device-retired', 'csr-malformed', 'csr-signature-invalid', 'csr-name-mismatch', 'key-weak', 'key-in-use', 'key-not-reported', 'certificates-limit', 'ca-name-outside', 'issuance-unavailable'],
+    reasons: ['device-not-found', 'device-suspended', 'device-quarantined', 'device-retired', 'csr-malformed', 'csr-signature-invalid', 'csr-name-mismatch', 'key-weak', 'key-in-use', 'key-not-reported', 'certificates-limit', 'ca-name-outside', 'issuance-unavailable'],
     example: { body: { csr: EXAMPLE_CSR } },
     act: ({ desk, params: { id }, body: { csr } }) => desk.enroll(id, csr),
   }),

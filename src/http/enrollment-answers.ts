@@ -62,6 +62,7 @@ export const caList = listOf(z.strictObject({ name: aCa, role: z.enum(['root', '
 export const caRotation = z.strictObject({
   next: rotationStep,
   nextDoes: z.string(),
+  steps: z.array(z.strictObject({ step: rotationStep, does: z.string() })),
   crossSigning: z.enum(['not-needed', 'impossible', 'open', 'done']),
   cas: z.array(z.strictObject({ name: aCa, role: z.enum(['root', 'issuing']), state: z.enum(CA_STATES), since: anInstant, notAfter: anInstant, root: aCa.exactOptional(), certificates: aCount, only: aCount, devices: z.array(aDevice), others: aCount, sessions: aCount })),
   serverIssuer: aCa,

@@ -30,7 +30,7 @@ export const TOKEN_ROUTES = {
   createTokens: route({
     method: 'POST', path: ADMIN_PATHS.tokens, role: 'operator', tenants: 'own', tag: 'enrollment', bodyBytesMax: HTTP_LIMITS.bulkBodyBytesMax,
     summary: 'Makes enrollment tokens, all of them or none. The secrets are shown now and never again.',
-    body: requests.newTokens, answer: answers.tokensMade, reasons: ['request-invalid', 'group-invalid'],
+    body: requests.newTokens, answer: answers.tokensMade, reasons: ['device-not-found'],
     example: { body: { tokens: [EXAMPLE_TOKEN] } },
     act: async ({ desk, body: { tokens } }) => ({ items: await desk.createTokens(tokens) }),
   }),
@@ -50,7 +50,7 @@ export const TOKEN_ROUTES = {
   suspendToken: route({
     method: 'POST', path: ADMIN_PATHS.tokenSuspension, role: 'operator', tenants: 'own', tag: 'enrollment',
     summary: 'Refuses a token from now on, or no longer.',
-    params: ofToken, body: claimRequests.suspension, answer: answers.token, reasons: ['token-not-found', 'token-revoked'],
+    params: ofToken, body: claimRequests.suspension, answer: answers.token, reasons: ['token-not-found', 'state-transition'],
     example: { body: { suspended: true } },
     act: ({ desk, params: { token }, body: { suspended } }) => desk.suspendToken(token, suspended),
   }),

@@ -60,14 +60,18 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
   const listeners = new Set<Listener>()
   let judging: NodeJS.Timeout | undefined
 
-  const stopFollowing = source.follow((event) => {
+  /** Whose turn to be told is to come. */
+  const turns = new Set<Listener>()
+  let turn: NodeJS.Immediate | undefined
+  let round: NodeJS.Timeout | undefined
+  let [roundAt, gathered] = [Number.NEGATIVE_INFINITY, 0]
+
+  // What happens within some hundredths of a second is told together: a write costs more than what is written.
+  const stopFollowing = source.follow(() => {
     if (listeners.size === 0) return
-    const text = Buffer.from(wordsOf(event))
-    for (const listener of listeners) {
-      if (listener.full || listener.ending !== undefined) continue
-      if (listener.told === event.id - 1) tell(listener, event, text)
-      else pump(listener)
-    }
+    gathered += 1
+    if (gathered >= STREAM_LIMITS.gatherEventsMax) tellAll()
+    else round ??= setTimeout(tellAll, Math.max(0, roundAt + STREAM_LIMITS.gatherMs - performance.now()))
   })
   // However many changes there are, everybody is judged a few times a second at most.
   const stopWatching = view.onChange(() => {
@@ -88,13 +92,29 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
     for (const listener of listeners) if (listener.ending === undefined && !listener.isAllowed()) end(listener, 'this operator may listen no longer')
   }
 
-  function push({ body, ending }: Listener, text: Buffer): boolean {
-    return ending === undefined && !body.destroyed && body.push(text)
+  /** Whoever waits for its turn still, hears then what came meanwhile. */
+  function tellAll(): void {
+    clearTimeout(round)
+    round = undefined
+    roundAt = performance.now()
+    gathered = 0
+    for (const listener of listeners) turns.add(listener)
+    turn ??= setImmediate(tellSome)
   }
 
-  function tell(listener: Listener, event: FeedEvent, text: Buffer): void {
-    listener.told = event.id
-    if (listener.hears(event)) listener.full = !push(listener, text)
+  /** Hundreds of writes in one turn of the event loop would hold up every message. */
+  function tellSome(): void {
+    let told = 0
+    for (const listener of turns) {
+      if (told++ === STREAM_LIMITS.listenersPerTurn) break
+      turns.delete(listener)
+      pump(listener)
+    }
+    turn = turns.size === 0 ? undefined : setImmediate(tellSome)
+  }
+
+  function push({ body, ending }: Listener, text: Buffer): boolean {
+    return ending === undefined && !body.destroyed && body.push(text)
   }
 
   /** Goes on where it stopped reading. What it has not read waits where it waits for all: who falls out of that is too slow. */
@@ -103,10 +123,14 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
       const missed = source.after({ id: listener.told })
       if (missed === undefined) return end(listener, 'the events were read too slowly')
       if (missed.length === 0) return
+      const room = STREAM_LIMITS.waitingBytesMax - listener.body.readableLength
+      let words = ''
       for (const event of missed) {
-        tell(listener, event, Buffer.from(wordsOf(event)))
-        if (listener.full) break
+        listener.told = event.id
+        if (listener.hears(event)) words += wordsOf(event)
+        if (words.length >= room) break
       }
+      if (words !== '') listener.full = !push(listener, Buffer.from(words))
     }
   }
 
@@ -134,6 +158,7 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
     const forget = (): void => {
       clearTimeout(listener.ending)
       listeners.delete(listener)
+      turns.delete(listener)
       body.destroy()
     }
     body.once('close', forget)
@@ -163,6 +188,8 @@ export function openEventStreams({ source, view, heartbeatMs = STREAM_LIMITS.hea
     [Symbol.dispose]() {
       clearInterval(beating)
       clearTimeout(judging)
+      clearTimeout(round)
+      clearImmediate(turn)
       stopFollowing()
       stopWatching()
       for (const { body } of listeners) body.destroy()

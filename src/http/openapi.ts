@@ -10,6 +10,8 @@ type Json = Readonly<Record<string, unknown>>
 
 /** What any request may be refused for, whatever it asks. */
 const ALWAYS: readonly DenyReason[] = ['request-invalid', 'operator-required', 'operator-revoked', 'certificate-expired', 'certificate-revoked', 'certificate-superseded', 'certificate-unrecorded', 'console-session-ended', 'console-link-remote', 'role-insufficient', 'tenant-insufficient', 'host-not-allowed']
+/** The same of one that changes something, too: somebody else was quicker, or the registry takes nothing now. */
+const ALWAYS_CHANGING: readonly DenyReason[] = [...ALWAYS, 'idempotency-reused', 'revision-conflict', 'registry-unavailable']
 /** What is wrong with a body before anything of it is read: the same code, by the statuses that HTTP has for it. */
 const UNREAD = { 413: 'It is larger than this operation takes.', 415: 'It is not application/json.' } as const
 
@@ -28,7 +30,8 @@ export function openApiOf(table: RouteTable, version: string): Json {
   const paths: Record<string, Record<string, unknown>> = {}
   const schemaOf = openSchemas(schemas)
   const problemRef = schemaOf(problem, 'output')
-  const responses = Object.fromEntries(byStatus(ALWAYS).map(([status, codes]) => [`Refused${status}`, refusalOf(codes, problemRef)]))
+  const shared = (name: string, reasons: readonly DenyReason[]): Json => Object.fromEntries(byStatus(reasons).map(([status, codes]) => [`${name}${status}`, refusalOf(codes, problemRef)]))
+  const responses = { ...shared('Refused', ALWAYS), ...shared('Unchanged', ALWAYS_CHANGING) }
   for (const [name, row] of Object.entries(table)) {
     const path = row.path.replaceAll(/:(\w+)/g, '{$1}')
     paths[path] = { ...paths[path], [row.method.toLowerCase()]: operationOf(name, row, schemaOf, problemRef) }
@@ -64,7 +67,7 @@ function operationOf(name: string, row: AnyRoute, schemaOf: SchemaOf, problemRef
     responses: {
       ...answersOf(row, schemaOf),
       ...(body === undefined ? {} : Object.fromEntries(Object.keys(UNREAD).map((status) => [status, { $ref: `#/components/responses/Unread${status}` }]))),
-      ...refusalsOf(reasonsOf(row), problemRef),
+      ...refusalsOf(row, problemRef),
     },
   }
 }
@@ -74,7 +77,6 @@ function reasonsOf(row: AnyRoute): readonly DenyReason[] {
   const fields = [row.params, row.query, 'body' in row ? row.body : undefined].flatMap((schema) => (schema === undefined ? [] : refusedWithin(z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }))))
   return [
     ...(row.reasons ?? []), ...fields,
-    ...(row.method === 'GET' ? [] : ['idempotency-reused' as const]),
     ...(row.conditional === undefined ? [] : ['precondition-failed' as const]),
   ]
 }
@@ -118,9 +120,11 @@ const unread = (problemRef: Json): Json => Object.fromEntries(Object.entries(UNR
 const failed = (problemRef: Json): Json => ({ description: 'A failure of the server, or a refusal of another kind; the code says which.', content: { [PROBLEM_MEDIA_TYPE]: { schema: problemRef } } })
 
 /** By status: what any request may be refused for, and what this one may be besides. */
-function refusalsOf(reasons: readonly DenyReason[], problemRef: Json): Json {
-  const own = new Set(reasons.filter((reason) => !ALWAYS.includes(reason)).map((reason) => REASONS[reason].http))
-  const answers = byStatus([...ALWAYS, ...reasons]).map(([status, codes]): [string, unknown] => [String(status), own.has(status) ? refusalOf(codes, problemRef) : { $ref: `#/components/responses/Refused${status}` }])
+function refusalsOf(row: AnyRoute, problemRef: Json): Json {
+  const [name, always] = row.method === 'GET' ? ['Refused', ALWAYS] as const : ['Unchanged', ALWAYS_CHANGING] as const
+  const reasons = reasonsOf(row)
+  const own = new Set(reasons.filter((reason) => !always.includes(reason)).map((reason) => REASONS[reason].http))
+  const answers = byStatus([...always, ...reasons]).map(([status, codes]): [string, unknown] => [String(status), own.has(status) ? refusalOf(codes, problemRef) : { $ref: `#/components/responses/${name}${status}` }])
   return { ...Object.fromEntries(answers), default: { $ref: '#/components/responses/Failed' } }
 }
 

@@ -75,6 +75,7 @@ export const OPERATIONS: Readonly<Record<string, OperationFacts>> = {
   changeOperatorRole: ['POST', '/v1/operators/:operator/role', 'body'],
   revokeOperator: ['POST', '/v1/operators/:operator/revoke', 'query'],
   auditTail: ['GET', '/v1/audit', 'query'],
+  auditRecords: ['GET', '/v1/audit/records', 'query'],
   auditVerify: ['POST', '/v1/audit/verify', 'query'],
   reports: ['GET', '/v1/reports', 'query'],
   report: ['GET', '/v1/reports/:report', 'query'],

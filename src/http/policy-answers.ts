@@ -46,6 +46,7 @@ export const whoCan = z.strictObject({
 
 export const lintPart = z.strictObject({
   ...scanned,
+  findings: z.array(z.strictObject({ code: z.string(), severity: z.enum(['error', 'warning']), rule: z.string(), at: aPosition, message: z.string(), devices: aCount.exactOptional(), examples: z.array(aDevice).exactOptional() })).exactOptional(),
   idle: z.array(z.string()),
   unknown: z.array(z.strictObject({ rule: z.string(), variable: z.string(), effect: z.enum(['grant-absent', 'deny-widened']), devices: aCount, examples: z.array(aDevice) })),
 }).meta({ id: 'LintPart' })

@@ -37,6 +37,6 @@ const range = { after: z.string().max(NAME_CHARS_MAX).optional(), limit: z.numbe
 export const question = z.strictObject({ device: deviceId, clientId: z.string().max(CLIENT_ID_CHARS_MAX).optional(), ...asked, ...circumstances, ...ofPolicy })
 export const whoCan = z.strictObject({ ...asked, ...circumstances, ...ofPolicy, ...range })
 export const diff = z.strictObject({ ...ofPolicy, ...range, from: z.union([files, generation]).optional(), to: generation.optional(), fleet: z.boolean().optional() })
-export const lint = z.strictObject({ ...ofPolicy, ...range })
+export const lint = z.strictObject({ ...ofPolicy, ...range, fleet: z.boolean().optional() })
 export const apply = z.strictObject({ ...ofPolicy, rollback: generation.optional(), base: z.number().int().min(0).optional(), sha256: z.string().regex(/^[0-9a-f]{64}$/).optional(), dryRun: z.boolean().optional(), force: z.boolean().optional() })
   .refine((request) => request.files === undefined || request.rollback === undefined, 'either files or rollback')

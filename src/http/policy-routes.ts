@@ -53,7 +53,7 @@ export const POLICY_ROUTES = {
   }),
   lintFleet: route({
     method: 'POST', path: ADMIN_PATHS.policyLint, role: 'viewer', tag: 'policy', bodyBytesMax,
-    summary: 'Finds rules that concern no device, and variables that devices do not have, a part of the fleet at a time.',
+    summary: 'Finds what a policy says and hardly ever means, rules that concern no device, and variables that devices do not have, a part of the fleet at a time.',
     body: requests.lint, answer: answers.lintPart,
     act: ({ desk, body }) => desk.lintFleet(body),
   }),

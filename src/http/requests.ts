@@ -95,8 +95,8 @@ export const massRevocation = z.strictObject({
     .refine((choice) => Object.values(choice).some((value) => value !== undefined), 'say what to revoke'),
   reason: z.enum(REASON_NAMES),
   dryRun: z.boolean(),
-  atMost: z.number().int().min(0).optional(),
-})
+  atMost: z.number().int().min(0).optional().meta({ description: 'What a dry run has counted. Without a dry run it must be said.' }),
+}).refine(({ dryRun, atMost }) => dryRun || atMost !== undefined, 'say how many at most, as a dry run counts them')
 
 export const limit = z.coerce.number<number>().int().min(1).max(REGISTRY_LIMITS.pageSizeMax).optional()
 /** A cursor is what a page before this one said, nothing that anybody writes. */
@@ -121,6 +121,7 @@ export const pageQuery = z.strictObject({ after, limit })
 export const enrollmentQuery = z.strictObject({ after, limit, state: z.enum(ENROLLMENT_STATES).optional() })
 export const certificateQuery = z.strictObject({ after, limit, device: deviceId.optional(), state: z.enum(CERTIFICATE_STATES).optional(), profile: z.enum(PROFILE_NAMES).optional(), through: tokenName.optional() })
 export const auditQuery = z.strictObject({ count: limit })
+export const auditRecordsQuery = z.strictObject({ after, limit, action: z.string().max(64).optional(), device: z.string().max(256).optional(), q: z.string().max(256).optional() })
 /** Of the console, as it is listed. */
 export const sessionId = z.string().regex(/^[0-9a-f]{8}$/)
 export const reportName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\.json$/)

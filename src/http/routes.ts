@@ -42,6 +42,12 @@ const AUDIT_ROUTES = {
     query: requests.auditQuery, answer: answers.auditTail, example: { query: 'count=100' },
     act: async ({ desk, query: { count } }) => ({ items: await desk.auditTail(count ?? AUDIT_TAIL_DEFAULT) }),
   }),
+  auditRecords: route({
+    method: 'GET', path: ADMIN_PATHS.auditRecords, role: 'viewer', tag: 'audit',
+    summary: 'Lists all records of the audit log, newest first, in pages. A page may be short, and even empty, and not be the last.',
+    query: requests.auditRecordsQuery, answer: answers.auditPage, example: { query: 'action=device-changed&limit=100' },
+    act: ({ desk, query }) => desk.auditRecords(query),
+  }),
   auditVerify: route({
     method: 'POST', path: ADMIN_PATHS.auditVerify, role: 'viewer', tag: 'audit',
     summary: 'Verifies the chain of the audit log, from its first record on.',

@@ -13,7 +13,7 @@ import { chainLine, type ChainHead } from './chain.ts'
 import { detectionOf, placeOf, recordOf, refusalOf } from './ecs.ts'
 import { openFloodGate } from './flood.ts'
 import { cutTo, openFile, reconcile, writeAt } from './log-file.ts'
-import { backwards, readOn, verifyAuditFile, type PlacedRecord } from './read-back.ts'
+import { backwards, isLineEnd, pageBack, readOn, verifyAuditFile, type PageBack, type PlacedRecord } from './read-back.ts'
 
 /** What the registry remembers of the log, and the events that wait for it. */
 export interface AuditOutboxPort {
@@ -39,6 +39,8 @@ export interface AuditLog extends AuditSink {
   /** Reads all of it, one reading at a time: whoever asks while one goes on shares the next one with all who do. */
   verify(): Promise<AuditVerdict>
   tail(count: number): Promise<readonly AuditRecord[]>
+  /** A page of the records before this place, newest first; from the end where none is named. Undefined: no record ends there. */
+  page(before: number | undefined, limit: number, pick: (record: AuditRecord, line: string) => boolean): Promise<PageBack<AuditRecord> | undefined>
   /** Newest first. */
   refusals(device: string, limit: number): Promise<readonly RefusalSeen[]>
   /** Newest first. */
@@ -275,6 +277,17 @@ export async function openAuditLog({ file, outbox, clock }: { readonly file: str
       write()
       if (!isHeadSaved()) syncNow()
       return Promise.resolve()
+    },
+    async page(before, limit, pick) {
+      if (closed) return { items: [] }
+      write()
+      if (before !== undefined && !isLineEnd(descriptor, before, bytes)) return undefined
+      holders += 1
+      try {
+        return await pageBack(descriptor, before ?? bytes, limit, (record, line) => (pick(record, line) ? record : undefined))
+      } finally {
+        release()
+      }
     },
     verify: () => (askedFor ??= verifyNext()),
     tail: async (count) => (await read(count, (record) => record)).toReversed(),

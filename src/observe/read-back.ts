@@ -7,6 +7,7 @@ import type { AuditRecord, AuditVerdict } from '../core/desk.ts'
 import type { LogPlace } from '../core/webhook.ts'
 import { WEBHOOK_LIMITS } from '../feed-limits.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
+import { OBSERVE_LIMITS } from '../observe-limits.ts'
 import { EMPTY_HEAD, followLine } from './chain.ts'
 
 export const LINE_BREAK = 0x0a
@@ -74,6 +75,48 @@ export async function backwards<T>(descriptor: number, end: number, limit: numbe
     await nextTurn()
   }
   return picked
+}
+
+/** Records before a place of the log, newest first, and the place before which the next page begins; absent at its start. */
+export interface PageBack<T> {
+  readonly items: readonly T[]
+  readonly next?: number
+}
+
+/** Is this the end of a line, or of the log? Whoever names any other place has made it up, or the log is another one. */
+export function isLineEnd(descriptor: number, at: number, end: number): boolean {
+  return Number.isSafeInteger(at) && at >= 0 && at <= end && (at === 0 || readRange(descriptor, at - 1, at)[0] === LINE_BREAK)
+}
+
+/**
+ * A page of the records before `to` for which `pick` says something. However little is found, it reads no more at a time than
+ * OBSERVE_LIMITS.auditPageBytesMax: a page may be short, and even empty, and not be the last.
+ */
+export async function pageBack<T>(descriptor: number, to: number, limit: number, pick: (record: AuditRecord, line: string) => T | undefined): Promise<PageBack<T>> {
+  const items: T[] = []
+  const floor = Math.max(0, to - OBSERVE_LIMITS.auditPageBytesMax)
+  let end = to
+  while (end > floor) {
+    // Whatever the length that a line may have, one is in it whole.
+    const from = Math.max(0, end - READ_BYTES - AUDIT_LIMITS.lineBytesMax)
+    const chunk = readRange(descriptor, from, end)
+    const first = from === 0 ? 0 : chunk.indexOf(LINE_BREAK) + 1
+    // One line is longer than that: it is no record of ours, and nothing is read beyond it.
+    if (first === chunk.length) return { items }
+    let lineEnd = chunk.length - 1
+    while (lineEnd >= first) {
+      const lineStart = lineEnd === first ? first : Math.max(first, chunk.lastIndexOf(LINE_BREAK, lineEnd - 1) + 1)
+      const line = chunk.subarray(lineStart, lineEnd).toString('utf8')
+      const record = line === '' ? undefined : parseLine(line)
+      const found = record && pick(record, line)
+      if (found !== undefined) items.push(found)
+      lineEnd = lineStart - 1
+      if (items.length >= limit) return from + lineStart > 0 ? { items, next: from + lineStart } : { items }
+    }
+    end = from + first
+    await nextTurn()
+  }
+  return end > 0 ? { items, next: end } : { items }
 }
 
 /** A record, and the place behind it. */

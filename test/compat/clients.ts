@@ -1,14 +1,15 @@
 // The clients of MQTT, one row each: how it is run, what it is prepared with, and which refusals it keeps to itself.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import path from 'node:path'
-import { connectAsync } from 'mqtt'
 import { client, has, type Program } from '../e2e/program.ts'
-import { argumentsOf, debianVersion, missingFile, packageVersion, PACKAGES, ran, succeed, withoutInsides, type RealClient, type Shown, type Task } from './stage.ts'
+import { speakOver } from './hand-made.ts'
+import { argumentsOf, debianVersion, missingFile, openBackend, packageVersion, PACKAGES, ran, succeed, withoutInsides, type RealClient, type Shown, type Task } from './stage.ts'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const at = (name: string): string => path.join(import.meta.dirname, 'programs', name)
+const UNASKED = 'its node does not look at the SUBACK'
 const NO_WORD = 'MQTT 3.1.1 has no word for it: the message is acknowledged and dropped'
 
 /** Built once for a run of the tests. */
@@ -56,8 +57,7 @@ async function mqttCli(task: Task): Promise<Shown> {
 
 /** The service at the other end: it answers whatever the device sends. */
 async function withAzureBackend(task: Task, run: () => Promise<Shown>): Promise<Shown> {
-  const file = (name: string): Buffer => readFileSync(path.join(task.home, 'demo/demo-backend', name))
-  const backend = await connectAsync(`mqtts://localhost:${task.port}`, { clientId: 'demo-backend', ca: file('ca.pem'), cert: file('device.pem'), key: file('device.key') }, false)
+  const backend = await openBackend(task)
   try {
     backend.on('message', (topic, payload) => {
       const id = topic.split('/')[1] ?? ''
@@ -102,7 +102,8 @@ export const CLIENTS: readonly RealClient[] = [
     name: 'MQTT.js command line', slug: 'mqtt-cli', versions: ['3.1.1'], isTool: true, missing: has('timeout') ? undefined : 'timeout',
     version: () => packageVersion('mqtt', ROOT),
     run: mqttCli,
-    plain: withoutInsides,
+    // Its own goodbye may meet a socket that the server, which has heard DISCONNECT, has closed.
+    plain: (output) => withoutInsides(output.replaceAll(/^Error: read ECONNRESET\b.*$/gm, '')),
     silent: { '3.1.1 a topic without grant': NO_WORD },
   },
   {
@@ -121,6 +122,27 @@ export const CLIENTS: readonly RealClient[] = [
       return task.action === 'exchange' ? withAzureBackend(task, run) : run()
     },
     ownRefusals: ['no certificate'],
+    silent: { '3.1.1 a filter without grant': 'it does not look at the SUBACK; the message never comes', '3.1.1 a topic without grant': NO_WORD },
+  },
+  {
+    name: 'Node-RED', slug: 'node-red', versions: ['3.1.1', '5'],
+    missing: PACKAGES === undefined ? 'its npm package' : undefined,
+    version: () => packageVersion('node-red'),
+    run: (task) => ran(process.execPath, [at('node-red.cjs'), ...argumentsOf(task)]),
+    silent: { '3.1.1 a filter without grant': UNASKED, '5 a filter without grant': UNASKED, '3.1.1 a topic without grant': NO_WORD },
+  },
+  {
+    name: 'openssl s_client, MQTT by hand', slug: 'openssl', versions: ['3.1.1'], missing: has('openssl') ? undefined : 'openssl',
+    version: () => / (\d+\.\d+)/.exec(spawnSync('openssl', ['version'], { encoding: 'utf8' }).stdout)?.[1] ?? '',
+    run: (task) => speakOver('openssl', ['s_client', '-connect', `localhost:${task.port}`, '-CAfile', task.ca, '-verify_return_error', '-verify_hostname', 'localhost', '-quiet', ...(task.cert === '' ? [] : ['-cert', task.cert, '-cert_chain', path.join(task.folder, 'chain.pem'), '-key', task.key])], task),
+    plain: (output) => output.split('\n').filter((line) => !/^(depth=|verify return:|Can't use SSL_get_servername)/.test(line)).join('\n'),
+    silent: { '3.1.1 a topic without grant': NO_WORD },
+  },
+  {
+    name: 'gnutls-cli, MQTT by hand', slug: 'gnutls', versions: ['3.1.1'], missing: has('gnutls-cli') ? undefined : 'gnutls-bin',
+    version: () => /gnutls-cli ([\d.]+)/.exec(spawnSync('gnutls-cli', ['--version'], { encoding: 'utf8' }).stdout)?.[1] ?? '',
+    run: (task) => speakOver('gnutls-cli', ['--x509cafile', task.ca, '--logfile', path.join(task.folder, 'gnutls.log'), ...(task.cert === '' ? [] : ['--x509certfile', task.cert, '--x509keyfile', task.key]), '-p', String(task.port), 'localhost'], task, path.join(task.folder, 'gnutls.log')),
+    plain: (output) => output.split('\n').filter((line) => /^\*\*\*|return code/.test(line)).join('\n'),
     silent: { '3.1.1 a topic without grant': NO_WORD },
   },
   {

@@ -13,7 +13,7 @@ import { parseCLI, startVitest } from 'vitest/node'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const PACKAGES = path.join(import.meta.dirname, 'packages')
-const TESTS = [import.meta.resolve('./speaking.compat.ts')]
+const TESTS = [import.meta.resolve('./speaking.compat.ts'), import.meta.resolve('./bridge.compat.ts'), import.meta.resolve('./tools.compat.ts')]
 const INSTALL_MS = 300_000
 
 /** The folder with the clients that npm has, installed; undefined where it cannot be. */

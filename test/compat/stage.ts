@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { connectAsync, type MqttClient } from 'mqtt'
 import { client, Program } from '../e2e/program.ts'
 
 export type Version = '3.1.1' | '5'
@@ -128,7 +129,7 @@ export async function ran(command: string, args: readonly string[]): Promise<Sho
 }
 
 /** What a program of ours prints on its way; the rest is what the library has handed on. */
-const PROGRESS = /^(connected.*|subscribed|published|on_publish|granted|done|received .*)$/
+const PROGRESS = /^(connected.*|subscribed|published|on_publish|granted|done|no answer|received .*)$/
 
 /** Stacks and the insides of objects. */
 export const withoutInsides = (output: string): string => output.split('\n').filter((line) => !/^[ \t}\]]/.test(line)).join('\n')
@@ -142,6 +143,15 @@ export function plain({ output }: Shown, task: Task): string {
       .replaceAll(task.folder, 'bundle').replaceAll(String(task.port), 'PORT').replaceAll(task.clientId, 'ID')
       .replaceAll(/\b[0-9A-F]{12,16}:(?=error:)/g, '').replaceAll(/ \(_ssl\.c:\d+\)|:\.\.\/.*\.c:\d+(?=:)/g, '').trimEnd())
     .join('\n')
+}
+
+/** The next message that it is sent: topic and text. */
+export const nextMessage = (of: MqttClient): Promise<readonly [string, string]> => new Promise((resolve) => void of.once('message', (topic, payload) => resolve([topic, payload.toString()])))
+
+/** The service that hears all devices and commands each, as the first start makes it. */
+export function openBackend({ home, port }: Pick<Task, 'home' | 'port'>): Promise<MqttClient> {
+  const file = (name: string): Buffer => readFileSync(path.join(home, 'demo/demo-backend', name))
+  return connectAsync(`mqtts://localhost:${port}`, { clientId: 'demo-backend', ca: file('ca.pem'), cert: file('device.pem'), key: file('device.key') }, false)
 }
 
 /** Where the npm clients are installed; undefined where they are not. */

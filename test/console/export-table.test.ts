@@ -8,7 +8,7 @@ import { csv, json } from '../../src/console/export-table.ts'
 const COLUMNS = [{ head: 'id', value: ({ id }: { id: string }) => id }]
 const cellOf = (text: string): string => parse(csv(COLUMNS, [{ id: text }]))[1]?.[0] ?? ''
 
-describe('a cell of CSV', () => {
+describe('A08: a cell of CSV', () => {
   test.each(['=1+1', '+1', '-1', '@SUM(A1)', '\t=1', '\r=1', '\n=1', ' =1', '  -cmd|x', '＝1', '\u0000=1', '-'])('that begins like a formula is text: %j', (text) => {
     expect(cellOf(text)).toBe(`'${text}`)
   })

@@ -1,7 +1,7 @@
 // Every page of the console in a real browser: whether everybody can read it (WCAG AA), in light and in dark, wide and narrow; the
 // keys; the filters; the files; and a hundred thousand devices.
 //
-// With TEST_PICTURES=FOLDER the pictures of all pages are written there.
+// With TEST_PICTURES=FOLDER the pictures of all pages are written there; `npm run pictures` makes those of docs/console.md anew.
 
 import { mkdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -12,6 +12,8 @@ import { hasChromium, openDesk, settled, type Desk } from './browser.ts'
 import { openFleet } from './fleet.ts'
 
 const PICTURES = process.env['TEST_PICTURES']
+/** Those of the documents have the plain name. */
+const pictureOf = (folder: string, name: string, scheme: string, width: number): string => path.join(folder, scheme === 'light' && width === 1280 ? `${name}.png` : `${name}-${scheme}-${width}.png`)
 const AA = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']
 
 const PAGES = [
@@ -59,7 +61,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
       if (wide > 0 || found.length > 0) wrong.push({ name, wide, found })
       if (PICTURES !== undefined) {
         mkdirSync(PICTURES, { recursive: true })
-        await page.screenshot({ path: path.join(PICTURES, `${name}-${scheme}-${width}.png`), fullPage: width < 500 })
+        await page.screenshot({ path: pictureOf(PICTURES, name, scheme, width), fullPage: width < 500 })
       }
     }
     for (const [name, at] of PAGES) {
@@ -79,7 +81,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     await out.goto(`${desk.url}/console/`)
     await out.getByRole('heading', { name: 'Sign in to Sallyport' }).waitFor()
     expect(await violations(out)).toEqual([])
-    if (PICTURES !== undefined) await out.screenshot({ path: path.join(PICTURES, `login-${scheme}-${width}.png`) })
+    if (PICTURES !== undefined) await out.screenshot({ path: pictureOf(PICTURES, 'login', scheme, width) })
     await context.close()
     expect(wrong).toEqual([])
     expect(visit.complaints).toEqual([])
@@ -181,7 +183,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     await using visit = await desk.signedIn()
     await visit.visit('/enrollment')
     await visit.page.getByText('asks for a certificate').waitFor()
-    await visit.page.getByRole('button', { name: 'Approve' }).click()
+    await visit.page.getByRole('button', { name: 'Approve line-3' }).click()
     await visit.page.getByText('Nobody waits.', { exact: false }).waitFor()
     expect(desk.program.run('enrollment', 'list', '--state', 'approved').stdout).toContain('line-3')
   })

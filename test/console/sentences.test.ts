@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { commandIn, disconnects, healthOf, inside, marksIn, placeOf, sentenceOf, standingOf, truthOf } from '../../src/console/sentences.ts'
+import { commandIn, disconnects, healthOf, inside, marksIn, marksOf, placeOf, sentenceOf, standingOf, triedIn, truthOf } from '../../src/console/sentences.ts'
 import { REASONS } from '../../src/vocabulary.ts'
 
 const NOBODY = { devices: 10, concerned: 0, losing: 0, gaining: 0, shutOut: 0, letIn: 0, sessionsEnding: 0, subscriptionsLost: 0 }
@@ -19,9 +19,10 @@ describe('the search', () => {
 
 test('the line of truth counts what there is', () => {
   const counts = { devices: { total: 4_200, byState: {} }, connected: { devices: 4_182, sessions: 4_190 }, refused: { hour: 3, day: 9, byReason: [] } }
-  expect(truthOf(counts)).toBe('4,182 of 4,200 devices connected; 3 connections refused in the last hour.')
-  expect(truthOf({ ...counts, refused: { ...counts.refused, hour: 0 } })).toBe('4,182 of 4,200 devices connected; nobody refused in the last hour.')
-  expect(truthOf({ ...counts, devices: { total: 0, byState: {} } })).toBe('No device is registered yet.')
+  const said = (data: Parameters<typeof truthOf>[0]): string => truthOf(data).map(([words]) => words).join('')
+  expect(said(counts)).toBe('4,182 of 4,200 devices connected; 3 connections refused in the last hour.')
+  expect(said({ ...counts, refused: { ...counts.refused, hour: 0 } })).toBe('4,182 of 4,200 devices connected; nobody refused in the last hour.')
+  expect(said({ ...counts, devices: { total: 0, byState: {} } })).toBe('No device is registered yet.')
 })
 
 test('the health says the worst thing first', () => {
@@ -80,4 +81,14 @@ test('a complaint marks the lines that it names, of files that are there', () =>
   expect(marksIn({ title: 'The policy has 2 problems.', detail: 'policy.yaml:12:3: unknown key "publsh"\nother.yaml:1: x\npolicy.yaml:14: twice' }, files)).toEqual([
     { file: 'policy.yaml', line: 12, message: 'unknown key "publsh"', isError: true }, { file: 'policy.yaml', line: 14, message: 'twice', isError: true },
   ])
+})
+
+test('what is found in a text is marked at its lines, as a mistake or as what is hardly ever meant', () => {
+  const at = { file: 'policy.yaml', line: 3, column: 5 }
+  expect(marksOf({ findings: [{ severity: 'error', rule: 'r', at, message: 'm' }, { severity: 'warning', rule: 'w', at: { ...at, file: 'gone.yaml' }, message: 'm' }] }, [{ name: 'policy.yaml', text: '' }])).toEqual([{ file: 'policy.yaml', line: 3, message: 'r: m', isError: true }])
+  expect(marksOf({}, [])).toEqual([])
+})
+
+test('a refusal about a topic says what was tried, and any other one says nothing', () => {
+  expect(['publish-not-granted', 'subscribe-denied', 'receive-not-granted', 'will-not-granted', 'publisher', 'certificate-expired'].map(triedIn)).toEqual(['publish', 'subscribe', 'receive', 'will', undefined, undefined])
 })

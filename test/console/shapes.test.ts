@@ -17,10 +17,10 @@ export type Compared = [
   Fits<shapes.Overview, Answer<'overview'>>, Fits<shapes.ConnectionPage, Answer<'connections'>>, Fits<shapes.RefusalPage, Answer<'refusals'>>, Fits<shapes.RefusalDetail, Answer<'refusal'>>,
   Fits<shapes.DeviceSessions, Answer<'deviceSessions'>>, Fits<shapes.DeviceTopics, Answer<'deviceTopics'>>, Fits<shapes.CertificateLife, Item<'deviceTimeline'>>,
   Fits<shapes.Token, Item<'tokens'>>, Fits<shapes.TokenMade, Item<'createTokens'>>, Fits<shapes.Enrollment, Item<'enrollments'>>, Fits<shapes.OnRung, Item<'detections'>>,
-  Fits<shapes.ExpiringPage, Answer<'expiring'>>, Fits<shapes.Policy, Answer<'policy'>>, Fits<shapes.PolicyHistory, Answer<'policyHistory'>>, Fits<shapes.PolicyDiff, Answer<'diffPolicy'>>,
+  Fits<shapes.ExpiringPage, Answer<'expiring'>>, Fits<shapes.Policy, Answer<'policy'>>, Fits<shapes.PolicyLint, Answer<'lintFleet'>>, Fits<shapes.PolicyHistory, Answer<'policyHistory'>>, Fits<shapes.PolicyDiff, Answer<'diffPolicy'>>,
   Fits<shapes.Applied, Answer<'applyPolicy'>>, Fits<shapes.Explanation, Answer<'explain'>>, Fits<shapes.WhoCan, Answer<'whoCan'>>, Fits<shapes.Ca, Item<'cas'>>, Fits<shapes.CaRotation, Answer<'caRotation'>>,
   Fits<shapes.Rotated, Answer<'rotateCa'>>, Fits<shapes.AuditVerdict, Answer<'auditVerify'>>, Fits<shapes.ConsoleSession, Item<'consoleSessions'>>, Fits<shapes.Operator, Item<'operators'>>,
-  Fits<shapes.Webhook, Item<'webhooks'>>, Fits<shapes.WebhookAttempt, Answer<'testWebhook'>>, Fits<shapes.WebhookDeliveries, Answer<'webhookDeliveries'>>,
+  Fits<shapes.OperatorCertified, Answer<'addOperator'>>, Fits<shapes.WebhookMade, Answer<'addWebhook'>>, Fits<shapes.WebhookRetried, Answer<'retryWebhook'>>, Fits<shapes.Webhook, Item<'webhooks'>>, Fits<shapes.WebhookAttempt, Answer<'testWebhook'>>, Fits<shapes.WebhookDeliveries, Answer<'webhookDeliveries'>>,
 ]
 
 test('the comparison compares: another type does not fit', () => {

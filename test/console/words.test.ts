@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { ago, bytes, count, duration, exact, expiry, grouped, toneOfExpiry } from '../../src/console/words.ts'
+import { ago, agoShort, bytes, count, duration, exact, expiry, grouped, toneOfExpiry } from '../../src/console/words.ts'
 
 const T = Date.parse('2026-11-28T02:10:00Z')
 const [MINUTE, HOUR, DAY] = [60_000, 3_600_000, 86_400_000]
@@ -30,6 +30,10 @@ describe('words for numbers', () => {
   test('one is singular, none and many are plural, thousands are set apart', () => {
     expect([count(1, 'device'), count(0, 'device'), count(4_182, 'device')]).toEqual(['1 device', '0 devices', '4,182 devices'])
     expect(duration(1_000)).toBe('1 second')
+  })
+
+  test('in a column a time is short', () => {
+    expect([24_000, 3 * 60_000, 4 * 3_600_000, 1_000, -30 * 86_400_000, 5_000 * 86_400_000].map((past) => agoShort(T, T + past))).toEqual(['24 s ago', '3 min ago', '4 h ago', 'just now', 'in 30 d', '13 y ago'])
   })
 
   test('bytes have the unit that reads well', () => {

@@ -20,7 +20,7 @@ async function hangUp(): Promise<void> {
   await expect.poll(() => program.output.split('"msg":"reloaded').length, { timeout: 20_000, interval: 50 }).toBe(before + 1)
 }
 
-describe('another admin has shut the machine out', () => {
+describe('A17: another admin has shut the machine out', () => {
   beforeEach(async () => {
     program = new Program()
     await program.serve()
@@ -61,7 +61,7 @@ const LIBRARY = process.platform === 'linux' ? readdirSync('/usr/lib').flatMap((
   }
 })[0] : undefined
 
-describe.skipIf(LIBRARY === undefined)('the certificate has expired (needs libfaketime)', () => {
+describe.skipIf(LIBRARY === undefined)('A17: the certificate has expired (needs libfaketime)', () => {
   let setClock: (offset: string) => void
   let folder: string
   beforeEach(async () => {

@@ -78,7 +78,7 @@ describe('elsewhere', () => {
     }
   })
 
-  test('tells a prober without the token whether it is ready, and not why', async () => {
+  test('A16: tells a prober without the token whether it is ready, and not why', async () => {
     expect(await ask('/readyz')).toEqual({ status: 200, text: 'ready\n' })
     expect(await ask('/healthz')).toEqual({ status: 200, text: 'alive\n' })
     expect((await ask('/readyz', { authorization: `Bearer ${TOKEN}` })).text).toContain('"sessions"')

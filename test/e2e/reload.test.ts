@@ -2,7 +2,7 @@
 // and what is wrong is refused with its place, in the answer of the command.
 
 import { execFileSync, spawn } from 'node:child_process'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import tls from 'node:tls'
 import mqttPacket from 'mqtt-packet'
@@ -143,4 +143,15 @@ test('without a server there is nothing to reload, and the configuration is look
   rmSync(path.join(fresh.home, 'sallyport.yaml'))
   expect(fresh.run('config', 'check')).toMatchObject({ status: 0, stdout: 'sallyport.yaml: nothing is wrong.\n' })
   expect(fresh.run('config', 'show', 'lisen')).toMatchObject({ status: 2, stderr: expect.stringContaining('Did you mean listen?') as string })
+})
+
+test('who asks by a signal while the server starts is heard when it has', { timeout: 60_000 }, async () => {
+  await using fresh = new Program()
+  const served = fresh.serve()
+  await expect.poll(() => existsSync(path.join(fresh.home, 'data')), { timeout: 20_000, interval: 5 }).toBe(true)
+  const ended = fresh.stop('SIGHUP')
+  await served
+  await expect.poll(() => fresh.output, { timeout: 20_000 }).toContain('"msg":"reloaded: configuration, policy')
+  process.kill(fresh.endpoints.pid, 'SIGTERM')
+  expect(await ended).toBe(0)
 })

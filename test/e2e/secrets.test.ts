@@ -179,9 +179,9 @@ async function operatorsLive(): Promise<void> {
   const page = { ...json, origin: new URL(admin()).origin, 'sec-fetch-site': 'same-origin' }
   const session = await ask({ url: admin(), at: '/console/session', method: 'POST', headers: page, body: JSON.stringify({ link }) })
   expect(session.status).toBe(200)
-  secret('the cookie of a session', /__Host-sallyport=([^;]+)/.exec(session.cookie)?.[1] ?? '')
+  secret('the cookie of a session', /__Host-[^=]+=([^;]+)/.exec(session.cookie)?.[1] ?? '')
   await ask({ url: admin(), at: '/v1/devices', headers: { ...page, cookie: session.cookie.split(';')[0] ?? '' } })
-  for (const cookie of [word(), word()]) await ask({ url: admin(), at: '/v1/devices', headers: { ...page, cookie: `__Host-sallyport=${secret('a cookie that is none of ours', cookie)}` } })
+  for (const cookie of [word(), word()]) await ask({ url: admin(), at: '/v1/devices', headers: { ...page, cookie: `${session.cookie.split('=')[0] ?? ''}=${secret('a cookie that is none of ours', cookie)}` } })
   await ask({ url: admin(), at: '/console/session', method: 'POST', headers: page, body: JSON.stringify({ link: secret('a link that is none', word()) }) })
   // Who is mistaken about the door, and shows what belongs elsewhere.
   await ask({ url: admin(), at: '/v1/status', headers: { authorization: `Bearer ${secret('a token of elsewhere', word())}` } })

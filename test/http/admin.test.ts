@@ -38,7 +38,7 @@ function expectProblem(answer: Answered, status: number, code: string): void {
   expect(answer.text).not.toContain(house.folder)
 }
 
-describe('who gets in', () => {
+describe('A01: who gets in', () => {
   test('the operator of the first start', async () => {
     expect((await asked({})).status).toBe(200)
   })
@@ -141,7 +141,7 @@ describe('who gets in', () => {
   })
 })
 
-describe('web pages', () => {
+describe('A03, A04, A15: web pages', () => {
   test.each(['evil.example', 'evil.example:9443', 'localhost.evil.example', '127.0.0.1.evil.example:9443', '[::1].evil.example', 'localhost@evil.example'])('the host %j is not ours', async (host) => {
     expectProblem(await asked({ headers: { host } }), 421, 'host-not-allowed')
   })
@@ -180,7 +180,7 @@ describe('web pages', () => {
   })
 })
 
-describe('hostile requests', () => {
+describe('A06, A10, A11: hostile requests', () => {
   test.each([
     ['GET', '/v1'], ['GET', '/v1/devices/'], ['GET', '/v2/devices'], ['DELETE', '/v1/devices/sensor-1'], ['PUT', '/v1/devices'], ['HEAD', '/v1/status'], ['OPTIONS', '/v1/status'],
     ['GET', '/v1/devices/sensor-1%2f..%2f..'], ['POST', '/v1/status'], ['GET', `/v1/devices/${'x'.repeat(200)}`],

@@ -54,7 +54,7 @@ describe('the link', () => {
     expect([second.status, codeOf(second)]).toEqual([401, 'console-link-invalid'])
   })
 
-  test('gives a cookie that no script reads, no other site sends, and no other host sets', async () => {
+  test('A15: gives a cookie that no script reads, no other site sends, and no other host sets', async () => {
     const answer = await open(await secret())
     expect(String(answer.headers['set-cookie'])).toMatch(/^__Host-sallyport-\d+=[A-Za-z0-9_-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict$/)
     expect(answer.headers['cache-control']).toBe('no-store')

@@ -119,7 +119,7 @@ describe('what is told', () => {
     expect(kinds.told.filter(({ data }) => data?.['device'] !== undefined).map(({ event }) => event)).toEqual(['detection', 'detection'])
     expect(device.told.filter(({ data }) => data?.['device'] !== undefined).map(({ event, data }) => [event, (data!['device'] as { id: string }).id])).toEqual([['refusal', 'only-1'], ['detection', 'only-1']])
   })
-  test('what a peer has written cannot begin an event of its own', async () => {
+  test('A09: what a peer has written cannot begin an event of its own', async () => {
     const ear = await listen('?kinds=refusal')
     house.home.audit.record({ kind: 'refusal', at: Date.now(), step: 'api', reason: 'request-invalid', detail: 'a\n\nevent: registry\ndata: {"forged":true}\r\u2028', clientId: '\r\nid: 999999', device: 'hostile' as DeviceId })
     await ear.next(of('hostile'))
@@ -175,7 +175,7 @@ describe('after a break', () => {
   })
 })
 
-describe('who may listen', () => {
+describe('A14: who may listen', () => {
   test('nobody without a certificate, and no device', async () => {
     expect((await ask(admin.url, house.root, { path: '/v1/events' })).status).toBe(403)
     expect((await ask(admin.url, house.root, { path: '/v1/events', credential: await house.device('ear-1') })).status).toBe(403)
@@ -228,7 +228,7 @@ describe('an operator of a tenant', () => {
   })
 })
 
-describe('many', () => {
+describe('A14: many', () => {
   test('two hundred hear the same, and the one beyond what may listen is refused until one goes', async () => {
     const ears = await Promise.all(Array.from({ length: STREAM_LIMITS.listenersPerOperatorMax }, () => listen()))
     const refused = await ask(admin.url, house.root, { path: '/v1/events', credential: house.operator })
@@ -242,7 +242,7 @@ describe('many', () => {
   })
 })
 
-describe('a slow reader', () => {
+describe('A14: a slow reader', () => {
   const event = (id: number): FeedEvent => ({ id, mark: undefined, kind: 'registry', device: undefined, line: JSON.stringify({ id, text: 'x'.repeat(1_000) }) })
   const listening = { operator: 'o', isAllowed: () => true, signal: new AbortController().signal }
   const small = { countMax: 100, bytesMax: 1e9 }
@@ -270,6 +270,39 @@ describe('a slow reader', () => {
     await once(slow, 'end')
     expect(chunks.join('')).toMatch(/event: end\ndata: {"because":"the events were read too slowly"}\n\n$/)
     expect(streams.size).toBe(1)
+  })
+  test('is not what a quick one waits for: of a storm it hears each event once, in order, in few pieces', async () => {
+    const ring = openEventRing()
+    using streams = openEventStreams({ source: ring, view })
+    const chunks: string[] = []
+    streams.open(listening).on('data', (chunk: Buffer) => chunks.push(chunk.toString()))
+    await expect.poll(() => chunks.length).toBe(1)
+    for (let id = 1; id <= 40; id++) {
+      ring.add(event(id))
+      await Promise.resolve()
+    }
+    const told = (): readonly number[] => [...chunks.join('').matchAll(/^id: (\d+)\nevent: registry/gm)].map(([, id]) => Number(id))
+    await expect.poll(() => told()).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
+    expect(chunks.length).toBeLessThan(6)
+  })
+  test('and a crowd of quick ones hold nobody up: a few are written to in each turn', async () => {
+    const ring = openEventRing()
+    using streams = openEventStreams({ source: ring, view })
+    let [greeted, heard] = [0, 0]
+    for (let n = 0; n < 100; n++) {
+      streams.open(listening).on('data', (chunk: Buffer) => {
+        greeted += Number(chunk.includes('event: ready'))
+        heard += Number(chunk.includes('event: registry'))
+      })
+    }
+    await expect.poll(() => greeted).toBe(100)
+    ring.add(event(1))
+    let most = 0
+    for (let before = 0; heard < 100; before = heard) {
+      await new Promise(setImmediate)
+      most = Math.max(most, heard - before)
+    }
+    expect([heard, most <= STREAM_LIMITS.listenersPerTurn]).toEqual([100, true])
   })
   test('that is only a little behind misses nothing', async () => {
     const ring = openEventRing(small)

@@ -45,7 +45,7 @@ describe('methods', () => {
   })
 })
 
-describe('paths', () => {
+describe('A06: paths', () => {
   test.each(['//v1/status', '/v1//status', '/v1/status/', '/V1/status', '/v1/devices/../status', '/v1/%2e%2e/status', '/v1/devices/%2e%2e/status', '/v1/status%00', '/v1/status;x=1', '/v1/status/..;/status', '/./v1/status', '/v1/status%2f', '/%2fv1/status', '\\v1\\status', '/v1/devices/plain/../../status'])('%s is no route', async (path) => {
     expect(['404 route-unknown', '400 request-invalid', '400 device-id-invalid']).toContain(await outcome({ path }))
   })
@@ -60,7 +60,7 @@ describe('paths', () => {
   })
 })
 
-describe('filters', () => {
+describe('A12: filters', () => {
   const found = async (query: string): Promise<readonly string[]> => ((await asked({ path: `/v1/devices?${query}` })).json()['items'] as readonly { readonly id: string }[]).map(({ id }) => id)
 
   test('a part of an id is found in whatever case; a wildcard is a letter like any other', async () => {
@@ -83,7 +83,7 @@ describe('filters', () => {
   })
 })
 
-describe('cursors of every list', () => {
+describe('A12: cursors of every list', () => {
   const lists = Object.values(ROUTES).filter(({ method, query }) => method === 'GET' && query !== undefined && 'shape' in query && 'after' in (query.shape as object))
 
   test.each(lists.map(({ path }) => path))('%s takes any text for a cursor, and answers a page', async (path) => {
@@ -96,7 +96,7 @@ describe('cursors of every list', () => {
   })
 })
 
-describe('numbers', () => {
+describe('A11: numbers', () => {
   const patch = (body: string): Promise<string> => outcome({ method: 'PATCH', path: '/v1/devices/plain', body })
 
   test.each(['1e400', '-1', '0', '1.5', '12345678901234567890', '9007199254740993', '"1"', 'true', '[1]', 'null'])('the revision %s is none', async (revision) => {
@@ -109,12 +109,12 @@ describe('numbers', () => {
   })
 })
 
-test('many are revoked at once only when it is said how many, or that it is a dry run', async () => {
+test('A13: many are revoked at once only when it is said how many, or that it is a dry run', async () => {
   const many = (body: object): Promise<string> => outcome({ method: 'POST', path: '/v1/revocations/many', body: JSON.stringify({ choice: { group: 'nobody' }, reason: 'keyCompromise', ...body }) })
   expect([await many({}), await many({ dryRun: true }), await many({ choice: {}, dryRun: true })]).toEqual(['400 request-invalid', '200', '400 request-invalid'])
 })
 
-test('no answer to anything of this holds a stack, a path of this machine, or a name of what it is made of', async () => {
+test('A16: no answer to anything of this holds a stack, a path of this machine, or a name of what it is made of', async () => {
   for (const request of [{ path: '/v1/devices/%00' }, { method: 'POST', path: '/v1/devices', body: '{' }, { method: 'POST', path: '/v1/policy', body: '{"files":[{"name":"x","text":": : :"}]}' }, { path: '/v1/certificates/00' }] satisfies Asked[]) {
     const { text, headers } = await asked(request)
     expect(text).not.toMatch(/node_modules|\.ts:\d|fastify|zod|FST_|sqlite/i)

@@ -113,6 +113,7 @@ const REQUESTS: Readonly<Record<keyof typeof ROUTES, (target: Target) => Sent>> 
   webhookDeliveries: () => ({ path: { webhook: 'nobody' } }),
   retryWebhook: () => ({ path: { webhook: 'nobody' } }),
   auditTail: () => ({ query: 'count=1' }),
+  auditRecords: () => ({ query: 'limit=1' }),
   auditVerify: () => ({}),
   reports: () => ({}),
   report: () => ({ path: { report: 'run.json' } }),
@@ -157,7 +158,7 @@ async function everybody(): Promise<readonly Who[]> {
   return Promise.all([undefined, ACME].flatMap((tenant) => ROLES.map(async (role): Promise<Who> => ({ role, ...(tenant === undefined ? {} : { tenant }), credential: await house.operatorAs(role, tenant) }))))
 }
 
-test('the table of outcomes', { timeout: 120_000 }, async () => {
+test('A02: the table of outcomes', { timeout: 120_000 }, async () => {
   const people = await everybody()
   const lines = ['route | asked by viewer | operator | admin | viewer of acme, about acme | about another | operator of acme, about acme | about another | admin of acme, about acme | about another', '---|---|---|---|---|---|---|---|---|---']
   for (const name of Object.keys(ROUTES) as (keyof typeof ROUTES)[]) {
@@ -170,7 +171,7 @@ test('the table of outcomes', { timeout: 120_000 }, async () => {
   await expect(`${lines.join('\n')}\n`).toMatchFileSnapshot('roles.table.md')
 })
 
-test('a list of a tenant holds what is of it, and nothing else; that of the organisation holds both', async () => {
+test('A02: a list of a tenant holds what is of it, and nothing else; that of the organisation holds both', async () => {
   const [mine, other] = [await targetOf(ACME), await targetOf(DEFAULT_TENANT)]
   const [viewer, all] = [await house.operatorAs('viewer', ACME), await house.operatorAs('viewer')]
   const listed = async (path: string, field: string, credential: Credential): Promise<readonly unknown[]> => {
@@ -204,7 +205,7 @@ test('an operator who is given another role has it at the next request, and one 
   expect(await adding()).toBe('403 certificate-revoked')
 })
 
-test('the last admin goes neither by its certificate, nor by its role, nor as an operator; the one before it does', async () => {
+test('A17: the last admin goes neither by its certificate, nor by its role, nor as an operator; the one before it does', async () => {
   await using alone = await openHouse()
   const desk = alone.desk()
   const first = 'operator' as OperatorName

@@ -72,6 +72,29 @@ describe('the certificate of an operator', () => {
   })
 })
 
+test('of six admins who end each other in every way at once one is left who can do everything, and whoever was ended can do nothing', { timeout: 60_000 }, async () => {
+  await using alone = await openHouse()
+  const { url } = await alone.openAdmin()
+  const post = async (who: Credential, path: string, body: unknown): Promise<string> => {
+    const answer = await ask(url, alone.root, { method: 'POST', path, credential: who, body: JSON.stringify(body) })
+    return answer.status < 300 ? 'done' : String(answer.json()['code'])
+  }
+  const people = [{ name: 'operator', credential: alone.operator }]
+  for (const name of ['a', 'b', 'c', 'd', 'e']) {
+    const key = newKey()
+    const made = await alone.desk().addOperator({ name: name as OperatorName, role: 'admin', csr: makeCsr(key, name) })
+    people.push({ name, credential: { cert: made.certificate + made.chain.join(''), key: key.export({ type: 'pkcs8', format: 'pem' }).toString(), serial: made.serial } })
+  }
+  await Promise.all(people.flatMap(({ credential: by }) => people.flatMap(({ name, credential: { serial } }) => [
+    post(by, `/v1/operators/${name}/revoke`, {}), post(by, `/v1/operators/${name}/role`, { role: 'viewer' }), post(by, '/v1/revocations', { serial, reason: 'superseded' }),
+  ])))
+  const can = await Promise.all(people.map(async ({ name, credential }) => ({ name, outcome: await post(credential, '/v1/operators', { name: `by-${name}`, role: 'viewer', csr: makeCsr(newKey(), '') }) })))
+  const full = (await alone.desk().operators({})).items.filter(({ role, revokedAt, certificates }) => role === 'admin' && revokedAt === undefined && certificates.length > 0).map(({ name }) => String(name))
+  expect(full.length).toBeGreaterThan(0)
+  expect(can.filter(({ outcome }) => outcome === 'done').map(({ name }) => name).toSorted()).toEqual(full.toSorted())
+  expect(await alone.desk().auditVerify()).toMatchObject({ intact: true })
+})
+
 describe('when all connections are taken', () => {
   const begin = async (who?: Credential): Promise<tls.TLSSocket> => {
     const { hostname, port } = new URL(admin.url)

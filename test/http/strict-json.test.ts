@@ -23,7 +23,7 @@ test('whatever the bytes are, it answers, and reads nothing that JSON.parse does
   }), { numRuns: 2_000 })
 })
 
-describe('each beside the nearest that is read', () => {
+describe('A10, A11: each beside the nearest that is read', () => {
   test.each([
     ['a key twice', '{"id":"a","id":"b"}', '{"id":"a","ID":"b"}'],
     ['a key twice, once in escapes', String.raw`{"id":"a","\u0069d":"b"}`, String.raw`{"id":"a","\u0069e":"b"}`],

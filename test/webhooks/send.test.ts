@@ -59,7 +59,7 @@ describe('what came of it', () => {
   })
 })
 
-describe('an address that is internal', () => {
+describe('A05: an address that is internal', () => {
   test.each(['https://127.0.0.1:1/', 'https://2130706433:1/', 'https://0x7f.1:1/', 'https://017700000001:1/', 'https://127.1:1/', 'https://[::1]:1/', 'https://[::ffff:127.0.0.1]:1/', 'https://[::ffff:7f00:1]:1/', 'https://169.254.169.254/latest/meta-data/', 'https://10.0.0.1/', 'https://[fe80::1]/', 'https://[64:ff9b::7f00:1]/', 'https://[2002:7f00:1::]/', 'https://0/', 'https://100.64.0.1/'])('%s is not connected to', async (url) => {
     expect(await send(url, { allowed: [] })).toMatchObject({ kind: 'unavailable', because: expect.stringContaining('internal') })
   })

@@ -1,19 +1,22 @@
 // The audit log, newest first: what happened, who did it, to what; and whether the chain of the log is whole.
 
 import type { JSX } from 'preact'
-import { useState } from 'preact/hooks'
-import { ask, problemFrom, useData, type Problem } from '../api.ts'
-import { csv, json } from '../export-table.ts'
+import { useEffect, useState } from 'preact/hooks'
+import { ask, problemFrom, type Problem } from '../api.ts'
 import { Dialog } from '../parts/dialog.tsx'
-import { save } from '../parts/export.tsx'
+import { Export } from '../parts/export.tsx'
 import { Filters, TextFilter } from '../parts/filters.tsx'
+import { usePages } from '../parts/pages-of.ts'
 import { Rows, type Column } from '../parts/rows.tsx'
 import { Cli, Empty, Head, State, Time, Trouble, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link, usePlace } from '../router.tsx'
-import type { AuditRecord, AuditVerdict } from '../shapes.ts'
+import { EVENT_KINDS } from '../live.ts'
+import { listCommand } from '../shell.ts'
+import type { AuditRecord, AuditVerdict, Page } from '../shapes.ts'
 import { exact, spelled } from '../words.ts'
 
-const SHOWN_MAX = 1_000
+const FILTERS = ['q', 'action', 'device'] as const
+const PAGE = 200
 
 /** A field inside of others, where it is a text or a number. */
 function fieldOf(record: AuditRecord, ...path: readonly string[]): string | undefined {
@@ -24,7 +27,15 @@ function fieldOf(record: AuditRecord, ...path: readonly string[]): string | unde
 const timeOf = (record: AuditRecord): number => Date.parse(fieldOf(record, '@timestamp') ?? '')
 const sequenceOf = (record: AuditRecord): string => fieldOf(record, 'sallyport', 'seq') ?? ''
 const aboutOf = (record: AuditRecord): string | undefined => fieldOf(record, 'device', 'id') ?? fieldOf(record, 'detail', 'claimed') ?? fieldOf(record, 'x509', 'serial_number') ?? fieldOf(record, 'detail', 'token') ?? fieldOf(record, 'detail', 'ca')
-const wordsOf = (record: AuditRecord): string => [(fieldOf(record, 'message') ?? fieldOf(record, 'event', 'reason'))?.replace(/\.$/, ''), fieldOf(record, 'detail', 'text')].filter((part) => part !== undefined).join(': ')
+const said = (...parts: readonly (string | undefined)[]): readonly string[] => parts.filter((part) => part !== undefined)
+/** What was said of it; of a change, which one it was. */
+function wordsOf(record: AuditRecord): string {
+  const words = said((fieldOf(record, 'message') ?? fieldOf(record, 'event', 'reason'))?.replace(/\.$/, ''), fieldOf(record, 'detail', 'text')).join(': ')
+  return words === '' ? said(...['action', 'state', 'revocation_reason', 'operator', 'role', 'tenant'].map((name) => fieldOf(record, 'detail', name))).join(', ') : words
+}
+
+/** An operator by name, not by the serial of the certificate. */
+const whoOf = (record: AuditRecord): string | undefined => fieldOf(record, 'user', 'full_name') ?? fieldOf(record, 'user', 'name')
 
 const EXPORTED = [
   { head: 'seq', value: sequenceOf }, { head: 'time', value: (record: AuditRecord) => exact(timeOf(record)) }, { head: 'what', value: (record: AuditRecord) => fieldOf(record, 'event', 'action') },
@@ -33,29 +44,39 @@ const EXPORTED = [
 
 export function Audit(): JSX.Element {
   const { query } = usePlace()
-  const { data, problem, reload } = useData<{ readonly items: readonly AuditRecord[] }>(`/v1/audit?count=${SHOWN_MAX}`, ['connection', 'refusal', 'registry', 'detection', 'policy', 'ca', 'server'])
+  const asked = FILTERS.flatMap((name): [string, string][] => (query.get(name) === null ? [] : [[name, query.get(name) ?? '']]))
+  const path = `/v1/audit/records?${new URLSearchParams([...asked, ['limit', String(PAGE)]]).toString()}`
+  const { rows, problem, loading, more, reload } = usePages<AuditRecord, Page<AuditRecord>>(path, EVENT_KINDS)
   const [open, setOpen] = useState<AuditRecord>()
-  const wanted = (query.get('q') ?? '').toLowerCase()
-  const rows = (data?.items ?? []).filter((record) => wanted === '' || JSON.stringify(record).toLowerCase().includes(wanted)).toReversed()
   const columns: readonly Column<AuditRecord>[] = [
-    { head: 'Time', width: '124px', narrow: '106px', cell: (record) => <button type="button" class="plain-link" data-row="" onClick={() => setOpen(record)}><Time at={timeOf(record)} /></button> },
+    { head: 'Time', width: '104px', narrow: '84px', cell: (record) => <button type="button" class="plain-link" data-row="" onClick={() => setOpen(record)}><Time at={timeOf(record)} short /></button> },
     { head: 'What', width: 'minmax(120px, 2fr)', cell: (record) => <State tone={fieldOf(record, 'event', 'outcome') === 'failure' ? 'bad' : 'idle'}>{spelled(fieldOf(record, 'event', 'action') ?? 'unknown')}</State> },
-    { head: 'Who', width: 'minmax(90px, 2fr)', wide: true, cell: (record) => <span class="mono">{fieldOf(record, 'user', 'name')}</span> },
+    { head: 'Who', width: 'minmax(90px, 2fr)', wide: true, cell: (record) => <span class="mono" title={fieldOf(record, 'user', 'name')}>{whoOf(record)}</span> },
     { head: 'About', width: 'minmax(90px, 2fr)', cell: (record) => { const device = fieldOf(record, 'device', 'id'); return device === undefined ? <span class="mono">{aboutOf(record)}</span> : <Link to={devicePath(device)} class="mono">{device}</Link> } },
     { head: 'Words', width: 'minmax(120px, 5fr)', wide: true, cell: (record) => <span title={wordsOf(record)}>{wordsOf(record)}</span> },
   ]
   return (
     <>
-      <Head title="Audit" actions={<><Verify /><button type="button" onClick={() => save('audit.csv', csv(EXPORTED, rows), 'text/csv')}>Export CSV</button><button type="button" onClick={() => save('audit.json', json(rows), 'application/json')}>Export JSON</button></>}>The last {SHOWN_MAX.toLocaleString('en-US')} records. All of them stand in data/audit.ndjson.</Head>
-      <Filters><TextFilter name="q" label="Search these" /></Filters>
+      <Head title="Audit" actions={<><Verify /><Export path={path} name="audit" columns={EXPORTED} /></>}>Everything that was done and refused, newest first, as it stands in data/audit.ndjson.</Head>
+      <Filters>
+        <TextFilter name="q" label="Search" />
+        <TextFilter name="action" label="What, as device-changed" />
+        <TextFilter name="device" label="Device" />
+      </Filters>
+      <Cli command={listCommand('audit', query, { q: 'find', action: 'action', device: 'device' })} />
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
-      {data === undefined && problem === undefined && <Waiting />}
-      {data !== undefined && rows.length === 0 && <Empty>No record fits.</Empty>}
-      {rows.length > 0 && <Rows label="Audit records, newest first" columns={columns} rows={rows} keyOf={sequenceOf} />}
-      <Cli command="sallyport audit tail --count 20" />
+      {loading && <Waiting />}
+      {!loading && rows.length === 0 && problem === undefined && (more === undefined ? <Empty>No record fits.</Empty> : <Older more={more} />)}
+      {rows.length > 0 && <Rows label="Audit records, newest first" columns={columns} rows={rows} keyOf={sequenceOf} more={more} />}
       {open !== undefined && <Dialog title={`Record ${sequenceOf(open)}`} onClose={() => setOpen(undefined)}><pre class="record" tabIndex={0}>{JSON.stringify(open, null, 2)}</pre><div class="actions"><button type="button" onClick={() => setOpen(undefined)}>Close</button></div></Dialog>}
     </>
   )
+}
+
+/** Nothing of the newest part fits: what is older is looked through, part by part. */
+function Older({ more }: { readonly more: () => void }): JSX.Element {
+  useEffect(more)
+  return <p class="quiet" role="status">Nothing of the newest records fits. Looking through older ones…</p>
 }
 
 function Verify(): JSX.Element {

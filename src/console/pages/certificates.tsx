@@ -11,23 +11,23 @@ import { Rotation } from '../parts/rotation.tsx'
 import { Rows, type Column } from '../parts/rows.tsx'
 import { Cli, Empty, Facts, Head, State, Time, Trouble, useNow, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link, usePlace } from '../router.tsx'
-import { command } from '../shell.ts'
+import { command, listCommand } from '../shell.ts'
+import { useTenant } from '../who.tsx'
 import type { Certificate, Page } from '../shapes.ts'
 import { CERTIFICATE_TONES, exact, expiry, grouped, toneOfExpiry } from '../words.ts'
 
-const FILTERS = ['device', 'state', 'profile'] as const
+const FILTERS = ['device', 'state', 'profile', 'through'] as const
 const PAGE = 500
 
 export function Certificates(): JSX.Element {
   const { query } = usePlace()
   const serial = query.get('serial')
+  const isOfAll = useTenant() === undefined
   return (
     <>
       <Head title="Certificates" />
       {serial !== null && <One serial={serial} />}
-      <Authorities />
-      <Rotation />
-      <Expiries />
+      {isOfAll && <><Authorities /><Rotation /><Expiries /></>}
       <Issued query={query} />
     </>
   )
@@ -80,19 +80,21 @@ function Issued({ query }: { readonly query: URLSearchParams }): JSX.Element {
     { head: 'For', width: 'minmax(100px, 2fr)', cell: ({ device, profile }) => (device === undefined ? profile : <Link to={devicePath(device)} class="mono">{device}</Link>) },
     { head: 'State', width: 'minmax(110px, 1fr)', cell: ({ state, notAfter }) => (state === 'active' && notAfter <= now ? <State tone="bad">expired</State> : <State tone={CERTIFICATE_TONES[state] ?? 'idle'}>{state}</State>) },
     { head: 'Issuer', width: 'minmax(90px, 1fr)', wide: true, cell: ({ issuer }) => issuer },
-    { head: 'Ends', width: 'minmax(100px, 1fr)', wide: true, cell: ({ notAfter, state }) => (state === 'active' ? <span class={`state ${toneOfExpiry(notAfter, now)}`}><Time at={notAfter} /></span> : <Time at={notAfter} />) },
+    { head: 'Ends', width: 'minmax(100px, 1fr)', wide: true, cell: ({ notAfter, state }) => (state === 'active' ? <span class={`state ${toneOfExpiry(notAfter, now)}`}><Time at={notAfter} short /></span> : <Time at={notAfter} short />) },
   ]
   return (
     <section aria-labelledby="issued">
       <div class="head"><h2 id="issued">Issued</h2><div class="actions"><Export path={path} name="certificates" columns={EXPORTED} /></div></div>
       <Filters>
         <TextFilter name="device" label="Device" />
+        <TextFilter name="through" label="Came through token" />
         <Choice name="state" label="State" all="Every state" options={Object.keys(CERTIFICATE_TONES).map((state) => [state, state])} />
         <Choice name="profile" label="Profile" all="Every profile" options={['device', 'operator', 'server', 'claim', 'ocsp-responder'].map((profile) => [profile, profile])} />
       </Filters>
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading && <Waiting />}
       {!loading && rows.length === 0 && problem === undefined && <Empty>No certificate fits these filters.</Empty>}
+      {query.get('profile') === null && <Cli command={listCommand('cert', query, { device: 'device', state: 'state', through: 'token' })} />}
       {rows.length > 0 && <Rows label="Certificates" columns={columns} rows={rows} keyOf={({ issuer, serial }) => `${issuer} ${serial}`} more={more} />}
     </section>
   )

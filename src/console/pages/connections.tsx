@@ -8,13 +8,14 @@ import { Export } from '../parts/export.tsx'
 import { Choice, Filters, TextFilter } from '../parts/filters.tsx'
 import { usePages } from '../parts/pages-of.ts'
 import { Rows, type Column } from '../parts/rows.tsx'
-import { Empty, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
+import { Cli, Empty, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link, usePlace } from '../router.tsx'
-import { command } from '../shell.ts'
+import { command, listCommand } from '../shell.ts'
 import type { Connection, ConnectionPage } from '../shapes.ts'
+import { useMay } from '../who.tsx'
 import { bytes, count, exact } from '../words.ts'
 
-const FILTERS = ['q', 'group', 'listener'] as const
+const FILTERS = ['q', 'group', 'device', 'listener'] as const
 const PAGE = 200
 
 const EXPORTED = [
@@ -32,6 +33,7 @@ const EXPORTED = [
 
 export function Connections(): JSX.Element {
   const { query } = usePlace()
+  const may = useMay('operator')
   const [ending, setEnding] = useState<Connection>()
   const asked = FILTERS.flatMap((name): [string, string][] => (query.get(name) === null ? [] : [[name, query.get(name) ?? '']]))
   const path = `/v1/connections?${new URLSearchParams([...asked, ['limit', String(PAGE)]]).toString()}`
@@ -40,11 +42,11 @@ export function Connections(): JSX.Element {
     { head: 'Device', width: 'minmax(130px, 3fr)', cell: ({ device }) => <Link to={devicePath(device)} class="mono" row>{device}</Link> },
     { head: 'Client id', width: 'minmax(110px, 3fr)', wide: true, cell: ({ clientId }) => <span class="mono">{clientId}</span> },
     { head: 'From', width: 'minmax(100px, 2fr)', cell: ({ address }) => <span class="mono">{address}</span> },
-    { head: 'Since', width: '124px', wide: true, cell: ({ since }) => <Time at={since} /> },
+    { head: 'Since', width: '124px', wide: true, cell: ({ since }) => <Time at={since} short /> },
     { head: 'Speaks', width: 'minmax(130px, 2fr)', wide: true, cell: ({ protocol, tls, cipher }) => <span title={cipher}>{protocol === 5 ? 'MQTT 5' : 'MQTT 3.1.1'}, TLS {tls}</span> },
     { head: 'In', width: '90px', number: true, wide: true, cell: ({ bytesIn }) => bytes(bytesIn) },
     { head: 'Out', width: '90px', number: true, wide: true, cell: ({ bytesOut }) => bytes(bytesOut) },
-    { head: 'Action', width: '64px', cell: (connection) => <button type="button" class="small" aria-label={`End the connection of ${connection.device}`} onClick={() => setEnding(connection)}>End…</button> },
+    ...(may ? [{ head: 'Action', width: '64px', cell: (connection: Connection) => <button type="button" class="small" aria-label={`End the connection of ${connection.device}`} onClick={() => setEnding(connection)}>End…</button> }] : []),
   ]
   return (
     <>
@@ -54,6 +56,7 @@ export function Connections(): JSX.Element {
         <TextFilter name="group" label="Group" />
         <Choice name="listener" label="Door" all="Every door" options={[['mqtt', 'MQTT'], ['websocket', 'WebSocket']]} />
       </Filters>
+      <Cli command={listCommand('connection', query, { q: 'find', group: 'group', device: 'device', listener: 'listener' })} />
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading && <Waiting />}
       {!loading && rows.length === 0 && problem === undefined && <Empty>{asked.length > 0 ? 'No session fits these filters.' : 'Nobody is connected. When a device was turned away, its reason stands under Refusals.'}</Empty>}

@@ -6,7 +6,7 @@ import { useData } from '../api.ts'
 import { HOW_WORDS, whoOf } from '../parts/refusal-rows.tsx'
 import { Cli, Facts, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
 import { devicePath, Link } from '../router.tsx'
-import { commandIn, inside } from '../sentences.ts'
+import { commandIn, inside, triedIn } from '../sentences.ts'
 import type { RefusalDetail } from '../shapes.ts'
 import { count, expiry, grouped, STEP_WORDS } from '../words.ts'
 
@@ -34,6 +34,7 @@ function Whole(refusal: RefusalDetail): JSX.Element {
   const [name, how] = whoOf(refusal)
   const known = how === 'device' ? name : undefined
   const command = commandIn(fix, known, topic)
+  const tried = triedIn(reason)
   return (
     <>
       <p class="truth">Refused: {inside(sentence)}{presented?.notAfter !== undefined && reason === 'certificate-expired' ? `: it ${expiry(presented.notAfter, at)}` : ''}, <Time at={at} />.</p>
@@ -45,7 +46,7 @@ function Whole(refusal: RefusalDetail): JSX.Element {
           </ol>
         </section>
         <div>
-          <section aria-labelledby="fix"><h2 id="fix">What to do</h2><p>{fix}</p>{command !== undefined && <Cli command={command} />}{known !== undefined && <p><Link to={devicePath(known)}>Open {known}</Link></p>}</section>
+          <section aria-labelledby="fix"><h2 id="fix">What to do</h2><p>{fix}</p>{command !== undefined && <Cli command={command} />}{known !== undefined && <p><Link to={devicePath(known)}>Open {known}</Link></p>}{known !== undefined && topic !== undefined && tried !== undefined && <p><Link to={`/policy?${new URLSearchParams({ device: known, does: tried, topic }).toString()}`}>Ask the policy: may it {tried === 'will' ? 'have this Will' : tried} there, and who may?</Link></p>}</section>
           <section aria-labelledby="facts">
             <h2 id="facts">What was seen</h2>
             <Facts rows={[

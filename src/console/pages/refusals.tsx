@@ -5,8 +5,9 @@ import { Export } from '../parts/export.tsx'
 import { Choice, Filters, TextFilter } from '../parts/filters.tsx'
 import { usePages } from '../parts/pages-of.ts'
 import { RefusalRows, whoOf } from '../parts/refusal-rows.tsx'
-import { Empty, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
+import { Cli, Empty, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
 import { usePlace } from '../router.tsx'
+import { listCommand } from '../shell.ts'
 import type { Reach, Refusal, RefusalPage as Shown } from '../shapes.ts'
 import { exact, STEP_WORDS } from '../words.ts'
 import { REASONS } from '../../vocabulary.ts'
@@ -44,6 +45,7 @@ export function Refusals(): JSX.Element {
         <TextFilter name="device" label="Device" />
         <TextFilter name="address" label="Address" />
       </Filters>
+      <Cli command={listCommand('refusal', query, { q: 'find', step: 'step', reason: 'reason', device: 'device', address: 'address' })} />
       {problem !== undefined && <Trouble problem={problem} retry={reload} />}
       {loading ? <Waiting /> : rows.length === 0 && problem === undefined ? <Empty>{asked.size === 0 ? 'Nobody was refused, as far back as this server remembers.' : 'No refusal fits these filters.'}</Empty> : <RefusalRows rows={rows} more={more} />}
       {first !== undefined && more === undefined && <Reached reach={first.reach} />}

@@ -7,6 +7,7 @@ import { Confirm } from '../parts/dialog.tsx'
 import { Operators } from '../parts/operators.tsx'
 import { Webhooks } from '../parts/webhooks.tsx'
 import { Cli, Empty, Head, Time, Trouble, Waiting } from '../parts/shown.tsx'
+import { For } from '../who.tsx'
 import type { ConsoleSession } from '../shapes.ts'
 
 export function Settings(): JSX.Element {
@@ -14,7 +15,7 @@ export function Settings(): JSX.Element {
     <>
       <Head title="Settings" />
       <Operators />
-      <Sessions />
+      <For role="admin"><Sessions /></For>
       <Webhooks />
     </>
   )

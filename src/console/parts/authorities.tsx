@@ -61,5 +61,5 @@ const RENEWS_ITSELF: ReadonlySet<string> = new Set(['crl', 'ocsp-responder', 'se
 function Ending({ kind, name, notBefore, notAfter, nextWaits, now }: Expiring & { readonly now: number }): JSX.Element {
   const left = (notAfter - now) / (notAfter - notBefore)
   const tone: Tone = notAfter <= now ? 'bad' : RENEWS_ITSELF.has(kind) && left > 1 / 4 ? 'good' : 'soon'
-  return <><State tone={tone}>{OWN_WORDS[kind] ?? kind}</State> {kind === 'device' ? <Link to={devicePath(name)} class="mono" row>{name}</Link> : <span class="mono">{name}</span>} <Time at={notAfter}>{expiry(notAfter, now)}</Time>{nextWaits === true && <span class="quiet"> (its next one waits for its first use)</span>}</>
+  return <><State tone={tone}>{OWN_WORDS[kind] ?? kind}</State> {kind === 'device' ? <Link to={devicePath(name)} class="mono" row>{name}</Link> : <span class="mono">{name}</span>} {kind === 'crl' && <>made <Time at={notBefore} />, the next one due before it </>}<Time at={notAfter}>{expiry(notAfter, now)}</Time>{nextWaits === true && <span class="quiet"> (its next one waits for its first use)</span>}</>
 }

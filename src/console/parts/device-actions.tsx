@@ -8,7 +8,9 @@ import { disconnects } from '../sentences.ts'
 import { command } from '../shell.ts'
 import type { Device, DeviceWithCertificates } from '../shapes.ts'
 import { REVOCATION_REASONS } from '../../vocabulary.ts'
+import { useMay, useTenant } from '../who.tsx'
 import { Confirm } from './dialog.tsx'
+import { EditDevice } from './edit-device.tsx'
 
 export interface DeviceActionsProps {
   readonly device: DeviceWithCertificates
@@ -33,13 +35,18 @@ const STATE_ACTIONS: Readonly<Record<string, Action>> = {
 }
 const DISCONNECTS: ReadonlySet<string> = new Set(['suspend', 'retire'])
 
-export function DeviceActions({ device, sessions, onDone }: DeviceActionsProps): JSX.Element {
+export function DeviceActions({ device, sessions, onDone }: DeviceActionsProps): JSX.Element | null {
+  const may = useMay('operator')
+  const isOfAll = useTenant() === undefined
   const [asking, setAsking] = useState<string>()
   const close = (): void => setAsking(undefined)
   const action = asking === undefined ? undefined : STATE_ACTIONS[asking]
   const inForce = device.certificates.some(({ state }) => state === 'active' || state === 'issued')
+  if (!may) return null
   return (
     <>
+      {device.state !== 'retired' && <button type="button" onClick={() => setAsking('edit')}>Edit…</button>}
+      {inForce && isOfAll && <button type="button" onClick={() => setAsking('renew')}>Renew…</button>}
       {Object.entries(STATE_ACTIONS).flatMap(([name, { verb, from, danger }]) => (from.includes(device.state) ? [<button key={name} type="button" class={danger === true ? 'danger' : undefined} onClick={() => setAsking(name)}>{verb}…</button>] : []))}
       {inForce && <button type="button" class="danger" onClick={() => setAsking('revoke')}>Revoke…</button>}
       {asking !== undefined && action !== undefined && (
@@ -51,8 +58,20 @@ export function DeviceActions({ device, sessions, onDone }: DeviceActionsProps):
           <p>{DISCONNECTS.has(asking) && `${disconnects(sessions)} `}{action.what}</p>
         </Confirm>
       )}
+      {asking === 'edit' && <EditDevice device={device} onDone={onDone} onClose={close} />}
+      {asking === 'renew' && <Renew id={device.id} sessions={sessions} onClose={close} />}
       {asking === 'revoke' && <Revoke target={{ device: device.id }} name={device.id} sessions={sessions} onDone={onDone} onClose={close} />}
     </>
+  )
+}
+
+/** The device makes its next key itself; it is only told that it is time. */
+function Renew({ id, sessions, onClose }: { readonly id: string; readonly sessions: number | undefined; readonly onClose: () => void }): JSX.Element {
+  return (
+    <Confirm title={`Ask ${id} for a new key and certificate`} verb="Ask it" cli={command('cert', 'renew', '--device', id)} onClose={onClose}
+      act={() => ask('POST', '/v1/renewals', { choice: { device: id }, overMs: 0, dryRun: false })}>
+      <p>{sessions === 0 ? 'It is told when it connects' : 'It is told now'}, on $device/{id}/certificate/renew/hint, and renews by itself. Nothing is disconnected: its certificate of today stays good until the next one is used.</p>
+    </Confirm>
   )
 }
 

@@ -38,11 +38,13 @@ export interface ConfirmProps {
   /** It must be typed before anything happens. */
   readonly typed?: string
   readonly danger?: boolean
+  /** It does not close by itself when it is done: what comes of it is shown in its place. */
+  readonly keep?: boolean
   readonly act: () => Promise<unknown>
   readonly onClose: () => void
 }
 
-export function Confirm({ title, children, verb, cli, typed, danger = false, act, onClose }: ConfirmProps): JSX.Element {
+export function Confirm({ title, children, verb, cli, typed, danger = false, keep = false, act, onClose }: ConfirmProps): JSX.Element {
   const [text, setText] = useState('')
   const [busy, setBusy] = useState(false)
   const [problem, setProblem] = useState<Problem>()
@@ -52,7 +54,7 @@ export function Confirm({ title, children, verb, cli, typed, danger = false, act
     setBusy(true)
     try {
       await act()
-      onClose()
+      if (!keep) onClose()
     } catch (error) {
       setProblem(problemFrom(error))
       setBusy(false)

@@ -7,6 +7,7 @@ import { devicePath, Link } from '../router.tsx'
 import { command } from '../shell.ts'
 import type { OnRung } from '../shapes.ts'
 import { SIGNALS } from '../../vocabulary.ts'
+import { For } from '../who.tsx'
 import { Confirm } from './dialog.tsx'
 import { Empty, Head, State, Time, Trouble, Waiting } from './shown.tsx'
 
@@ -31,7 +32,7 @@ export function Ladder(): JSX.Element {
             <p><Link to={devicePath(finding.device)} class="mono" row>{finding.device}</Link> <State tone={finding.rung === 'observe' ? 'soon' : 'bad'}>{finding.rung}</State> <span class="quiet">{RUNG_WORDS[finding.rung]}, since <Time at={finding.since} />{finding.until !== undefined && <>; it ends <Time at={finding.until} /></>}</span></p>
             <p>{finding.because}</p>
             {fixOf(finding.signal) !== undefined && <p>{fixOf(finding.signal)}</p>}
-            <p><button type="button" onClick={() => setClearing(finding)}>Take it off the ladder…</button></p>
+            <For role="operator"><p><button type="button" onClick={() => setClearing(finding)}>Take it off the ladder…</button></p></For>
           </li>
         ))}
       </ul>

@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks'
 import { ask } from '../api.ts'
 import { devicePath, go } from '../router.tsx'
 import { command } from '../shell.ts'
+import { For } from '../who.tsx'
 import { Confirm } from './dialog.tsx'
 
 export function NewDevice({ onDone }: { readonly onDone: () => void }): JSX.Element {
@@ -20,7 +21,7 @@ export function NewDevice({ onDone }: { readonly onDone: () => void }): JSX.Elem
   }
   return (
     <>
-      <button type="button" class="primary" onClick={() => setOpen(true)}>Register a device…</button>
+      <For role="operator"><button type="button" class="primary" onClick={() => setOpen(true)}>Register a device…</button></For>
       {open && (
         <Confirm title="Register a device" verb="Register" act={add} onClose={() => setOpen(false)} {...(cli === undefined ? {} : { cli })}>
           <label class="field">Device id<input value={id} required maxLength={64} pattern="[A-Za-z0-9][A-Za-z0-9_.\-]*" onInput={(event) => setId(event.currentTarget.value)} autocomplete="off" spellcheck={false} class="mono" /></label>

@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks'
 import { ask } from '../api.ts'
 import { command } from '../shell.ts'
 import type { TokenMade } from '../shapes.ts'
+import { For } from '../who.tsx'
 import { exact } from '../words.ts'
 import { Confirm, Dialog } from './dialog.tsx'
 import { CopyButton } from './shown.tsx'
@@ -30,7 +31,7 @@ export function NewToken({ onDone }: { readonly onDone: () => void }): JSX.Eleme
   const cli = command('token', 'create', isPattern ? '--pattern' : '--id', target, '--expires', life, ...(uses === '1' ? [] : ['--uses', uses]), '--approve', approve, ...(register ? ['--register'] : []))
   return (
     <>
-      <button type="button" class="primary" onClick={() => setOpen(true)}>Make a token…</button>
+      <For role="operator"><button type="button" class="primary" onClick={() => setOpen(true)}>Make a token…</button></For>
       {open && (
         <Confirm title="Make a token" verb="Make it" act={create} onClose={() => setOpen(false)} {...(target === '' ? {} : { cli })}>
           <label class="field">For this device id, or a pattern as sensor-*<input value={target} required maxLength={64} onInput={(event) => setTarget(event.currentTarget.value)} autocomplete="off" spellcheck={false} class="mono" /></label>

@@ -63,7 +63,7 @@ export function usePages<Row, Answer extends Page<Row>>(path: string, kinds: rea
   const more = useCallback(() => {
     const { next, path: of } = latest.current
     if (next !== undefined && of === path && busy.current === undefined) void fetchPage(next)
-  }, [fetchPage, path])
+  }, [fetchPage, path, state.next])
   const isCurrent = state.path === path
   return {
     rows: state.rows, first: isCurrent ? state.first : undefined, problem: isCurrent ? state.problem : undefined,

@@ -5,16 +5,17 @@ import type { JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { ask, problemFrom, type Problem } from '../api.ts'
 import { devicePath, Link } from '../router.tsx'
-import { marksIn, sentenceOf, type Mark } from '../sentences.ts'
+import { sentenceOf } from '../sentences.ts'
 import type { Applied, FleetCounts, Policy, PolicyDiff, PolicyFile, RuleChange } from '../shapes.ts'
+import { useMay } from '../who.tsx'
 import { Confirm } from './dialog.tsx'
+import { Changes } from './policy-changes.tsx'
 import { Trouble } from './shown.tsx'
 
 export interface ApplyProps {
   readonly policy: Policy
   /** The edit; undefined where there is none. */
   readonly files: readonly PolicyFile[] | undefined
-  readonly onMarks: (marks: readonly Mark[]) => void
   readonly onDiscard: () => void
   readonly onApplied: () => void
 }
@@ -27,7 +28,8 @@ interface Compared {
   readonly devices: readonly string[]
 }
 
-export function Apply({ policy, files, onMarks, onDiscard, onApplied }: ApplyProps): JSX.Element | null {
+export function Apply({ policy, files, onDiscard, onApplied }: ApplyProps): JSX.Element | null {
+  const may = useMay('admin')
   const [compared, setCompared] = useState<Compared>()
   const [problem, setProblem] = useState<Problem>()
   const [busy, setBusy] = useState(false)
@@ -37,17 +39,14 @@ export function Apply({ policy, files, onMarks, onDiscard, onApplied }: ApplyPro
     setCompared(undefined)
     setProblem(undefined)
   }, [text])
-  if (files === undefined) return <p class="quiet">Edit the text to see what a change would mean. Nothing comes into force before you say so.</p>
+  if (files === undefined) return <p class="quiet">Edit the text to see what a change would mean. {may ? 'Nothing comes into force before you say so.' : 'Putting it in force is for an admin.'}</p>
   const compare = async (): Promise<void> => {
     setBusy(true)
     setProblem(undefined)
     try {
       setCompared(await compareWith(files))
-      onMarks([])
     } catch (error) {
-      const found = problemFrom(error)
-      setProblem(found)
-      onMarks(marksIn(found, files))
+      setProblem(problemFrom(error))
     }
     setBusy(false)
   }
@@ -60,9 +59,10 @@ export function Apply({ policy, files, onMarks, onDiscard, onApplied }: ApplyPro
       <div class="actions">
         <button type="button" class="primary" disabled={busy} onClick={() => void compare()}>{busy ? 'Comparing…' : 'What would it change?'}</button>
         <button type="button" onClick={onDiscard}>Discard the edit</button>
-        {compared !== undefined && compared.changes.length > 0 && <button type="button" class="danger" onClick={() => setAsking(true)}>Put it in force…</button>}
+        {may && compared !== undefined && compared.changes.length > 0 && <button type="button" class="danger" onClick={() => setAsking(true)}>Put it in force…</button>}
       </div>
-      {problem !== undefined && <Trouble problem={problem} />}
+      {problem !== undefined && problem.code !== 'policy-invalid' && <Trouble problem={problem} />}
+      {problem?.code === 'policy-invalid' && <p class="state bad" role="alert"><span aria-hidden="true">■</span> It is no policy yet: see the findings at its lines.</p>}
       {compared !== undefined && <Meaning {...compared} />}
       {asking && compared !== undefined && (
         <Confirm title="Put this policy in force" verb="Put it in force" danger act={apply} onClose={() => setAsking(false)}>
@@ -102,14 +102,7 @@ function Meaning({ changes, counts, devices }: Compared): JSX.Element {
   return (
     <div role="status">
       <p>{sentenceOf(counts)}</p>
-      <ul class="lines">
-        {changes.map((change) => (
-          <li key={`${change.kind} ${change.id}`}>
-            <p>{change.kind} <span class="mono">{change.id}</span> {change.change}</p>
-            <pre class="diff">{change.removed.map((line) => <del key={line}>{`- ${line}\n`}</del>)}{change.added.map((line) => <ins key={line}>{`+ ${line}\n`}</ins>)}</pre>
-          </li>
-        ))}
-      </ul>
+      <Changes changes={changes} />
       {devices.length > 0 && <p>{devices.length < (counts?.concerned ?? 0) ? 'Some of those it concerns: ' : 'It concerns '}{devices.map((device, index) => <span key={device}>{index > 0 && ', '}<Link to={devicePath(device)} class="mono">{device}</Link></span>)}</p>}
     </div>
   )

@@ -1,7 +1,7 @@
 // Questions to the policy, or to an edit of it that is not in force: may this device do this, and by which line; and who may.
 
 import type { JSX } from 'preact'
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { ask, problemFrom, type Problem } from '../api.ts'
 import { devicePath, Link } from '../router.tsx'
 import { command } from '../shell.ts'
@@ -20,14 +20,27 @@ export interface TryProps {
   readonly files: readonly PolicyFile[] | undefined
 }
 
-export function TryIt({ files, device: given }: TryProps & { readonly device: string }): JSX.Element {
-  const [device, setDevice] = useState(given)
-  const [action, setAction] = useState<string>('publish')
-  const [topic, setTopic] = useState('')
+/** What the address asks: a refusal leads here with all of it, a device with its name. */
+export interface AskedThere {
+  readonly device: string
+  readonly does: string
+  readonly topic: string
+}
+
+export function TryIt({ files, asked }: TryProps & { readonly asked: AskedThere }): JSX.Element {
+  const [device, setDevice] = useState(asked.device)
+  const [action, setAction] = useState<string>(ACTIONS.find((name) => name === asked.does) ?? 'publish')
+  const [topic, setTopic] = useState(asked.topic)
   const [answer, setAnswer] = useState<Explanation>()
   const [problem, setProblem] = useState<Problem>()
-  const submit = async (event: Event): Promise<void> => {
+  useEffect(() => {
+    if (asked.device !== '' && asked.topic !== '') void put()
+  }, [])
+  const submit = (event: Event): void => {
     event.preventDefault()
+    void put()
+  }
+  const put = async (): Promise<void> => {
     try {
       setAnswer(await ask<Explanation>('POST', '/v1/policy/explain', { device, [action]: topic, ...(files === undefined ? {} : { files }) }))
       setProblem(undefined)
@@ -39,7 +52,7 @@ export function TryIt({ files, device: given }: TryProps & { readonly device: st
   return (
     <section aria-labelledby="try">
       <h2 id="try">Try it{files === undefined ? '' : ', with the edit'}</h2>
-      <form onSubmit={(event) => void submit(event)} class="fields">
+      <form onSubmit={submit} class="fields">
         <label class="field">Device<input value={device} required onInput={(event) => setDevice(event.currentTarget.value)} autocomplete="off" spellcheck={false} class="mono" /></label>
         <label class="field">Does<select value={action} onChange={(event) => setAction(event.currentTarget.value)}>{ACTIONS.map((name) => <option key={name}>{name}</option>)}</select></label>
         <label class="field">Topic<input value={topic} required onInput={(event) => setTopic(event.currentTarget.value)} autocomplete="off" spellcheck={false} class="mono" /></label>
@@ -57,9 +70,9 @@ export function TryIt({ files, device: given }: TryProps & { readonly device: st
   )
 }
 
-export function WhoMay({ files }: TryProps): JSX.Element {
-  const [action, setAction] = useState<string>('publish')
-  const [topic, setTopic] = useState('')
+export function WhoMay({ files, asked }: TryProps & { readonly asked: Pick<AskedThere, 'does' | 'topic'> }): JSX.Element {
+  const [action, setAction] = useState<string>(ACTIONS.find((name) => name === asked.does) ?? 'publish')
+  const [topic, setTopic] = useState(asked.topic)
   const [answer, setAnswer] = useState<WhoCan>()
   const [problem, setProblem] = useState<Problem>()
   const submit = async (event: Event): Promise<void> => {

@@ -19,7 +19,7 @@ export function whoOf({ device, claimed, presented, clientId, address }: Pick<Re
 export const HOW_WORDS = { device: '', claims: 'claims to be ', presents: 'presented ', calls: 'calls itself ', from: 'from ' } as const
 
 const COLUMNS: readonly Column<Refusal>[] = [
-  { head: 'Time', width: '124px', narrow: '106px', cell: ({ at, id }) => <Link to={`/refusals/${id}`} row><Time at={at} /></Link> },
+  { head: 'Time', width: '104px', narrow: '84px', cell: ({ at, id }) => <Link to={`/refusals/${id}`} row><Time at={at} short /></Link> },
   {
     head: 'Who', width: 'minmax(110px, 2fr)', narrow: 'minmax(0, 2fr)',
     cell: (refusal) => {

@@ -32,6 +32,9 @@ const ROW_PX = 36
 const SPARE = 12
 const NARROW = '(max-width: 760px)'
 
+/** The least width of a column holds where there is room: on a narrow screen a text is cut off before the page is wider than its window. */
+const yielding = (width: string): string => width.replace(/^minmax\(\d+px/, 'minmax(0')
+
 function useNarrow(): boolean {
   const [narrow, setNarrow] = useState(() => matchMedia(NARROW).matches)
   useEffect(() => {
@@ -48,7 +51,7 @@ export function Rows<Row>({ label, columns, rows, keyOf, more, total }: RowsProp
   const [seen, setSeen] = useState({ first: 0, last: 60 })
   const narrow = useNarrow()
   const shown = columns.filter(({ wide }) => !(narrow && wide === true))
-  const tracks = shown.map((column) => (narrow ? column.narrow ?? column.width : column.width)).join(' ')
+  const tracks = shown.map((column) => (narrow ? column.narrow ?? yielding(column.width) : column.width)).join(' ')
   useEffect(() => {
     const look = (): void => {
       const top = body.current?.getBoundingClientRect().top ?? 0
@@ -71,6 +74,7 @@ export function Rows<Row>({ label, columns, rows, keyOf, more, total }: RowsProp
   const nearEnd = seen.last + SPARE >= rows.length
   useEffect(() => {
     if (nearEnd) more?.()
+    // A page may bring no row, and not be the last: `more` is another one after each.
   }, [nearEnd, rows.length, more])
   const visible = rows.slice(seen.first, seen.last)
   return (

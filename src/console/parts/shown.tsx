@@ -3,20 +3,22 @@
 import type { ComponentChildren, JSX } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { Problem } from '../api.ts'
+import { clockBehind, serverNow } from '../clock.ts'
 import { makeStore, useStore } from '../store.ts'
-import { ago, exact, type Tone } from '../words.ts'
+import { ago, agoShort, exact, type Tone } from '../words.ts'
 
-/** One clock for all relative times: they go on together. */
-const now = makeStore(Date.now())
+/** One clock for all relative times: they go on together, by the time of the server. */
+const now = makeStore(serverNow())
 const TICK_MS = 10_000
-setInterval(() => now.set(Date.now()), TICK_MS)
+setInterval(() => now.set(serverNow()), TICK_MS)
+clockBehind.watch(() => now.set(serverNow()))
 export const useNow = (): number => useStore(now)
 
-/** Relative, with the exact time for who points at it, and for machines. */
-export function Time({ at, children }: { readonly at: number; readonly children?: ComponentChildren }): JSX.Element {
-  const current = useNow()
+/** Relative, with the exact time for who points at it, and for machines. `short`: for a column. */
+export function Time({ at, short = false, children }: { readonly at: number; readonly short?: boolean; readonly children?: ComponentChildren }): JSX.Element {
+  const current = Math.max(useNow(), serverNow())
   const told = exact(at)
-  return <time dateTime={told === 'unknown' ? undefined : new Date(at).toISOString()} title={told}>{children ?? ago(at, Math.max(current, Date.now()))}</time>
+  return <time dateTime={told === 'unknown' ? undefined : new Date(at).toISOString()} title={told}>{children ?? (short ? agoShort(at, current) : ago(at, current))}</time>
 }
 
 const SHAPES: Readonly<Record<Tone, string>> = { good: '●', soon: '▲', bad: '■', idle: '○' }

@@ -4,6 +4,7 @@ import type { ComponentChildren, JSX } from 'preact'
 import { useState } from 'preact/hooks'
 import { Link } from '../router.tsx'
 import type { Certificate, CertificateLife } from '../shapes.ts'
+import { For } from '../who.tsx'
 import { CERTIFICATE_TONES, expiry, grouped, toneOfExpiry } from '../words.ts'
 import { Revoke } from './device-actions.tsx'
 import { State, Time, useNow } from './shown.tsx'
@@ -30,7 +31,7 @@ export function Timeline({ certificates, lives, onDone }: TimelineProps): JSX.El
             <li key={`${issuer} ${serial}`}>
               <p>
                 <Link to={`/certificates?serial=${serial}`} class="mono">{grouped(serial)}</Link> <State tone={inForce ? toneOfExpiry(notAfter, now) : CERTIFICATE_TONES[state] ?? 'idle'}>{inForce && notAfter <= now ? 'expired' : state}</State> <span class="quiet">from {issuer}</span>
-                {inForce && <> <button type="button" class="small" onClick={() => setRevoking(serial)}>Revoke this one…</button></>}
+                {inForce && <For role="operator"> <button type="button" class="small" onClick={() => setRevoking(serial)}>Revoke this one…</button></For>}
               </p>
               <ul class="steps">{stepsOf(certificate, lives?.find((life) => life.serial === serial && life.issuer === issuer)).map(([at, words]) => <li key={String(at)}>{words} <Time at={at} /></li>)}</ul>
               {inForce && <p class={notAfter <= now ? 'state bad' : 'quiet'}><Time at={notAfter}>{expiry(notAfter, now)}</Time></p>}

@@ -2,7 +2,7 @@
 // it goes out, and comes in again. node-red.cjs ACTION VERSION HOST PORT CA CERT KEY CLIENT-ID TOPIC; CERT and KEY may be empty.
 // COMPAT_PACKAGES is where Node-RED is installed; its folder is the one of the certificate authority's file, with the client id.
 'use strict'
-const { mkdtempSync, writeFileSync } = require('node:fs')
+const { mkdtempSync, readFileSync, writeFileSync } = require('node:fs')
 const http = require('node:http')
 const { createRequire } = require('node:module')
 const path = require('node:path')
@@ -14,13 +14,14 @@ const TIMEOUT_MS = 15_000
 const SILENCE_MS = 3_000
 const folder = mkdtempSync(path.join(path.dirname(ca), 'node-red-'))
 
+/** The nodes that docs/clients.md has for this, with the files and names of here. */
+const page = readFileSync(path.join(__dirname, '../../../docs/clients.md'), 'utf8')
+const [tls, broker] = JSON.parse(/```json\n([\s\S]+?)```/.exec(page)[1])
+
 /** As the editor exports it. */
 const flows = [
-  { id: 'tls', type: 'tls-config', certType: 'files', ca, cert, key, certname: '', caname: '', keyname: '', servername: '', verifyservercert: true, alpnprotocol: '' },
-  {
-    id: 'broker', type: 'mqtt-broker', name: 'sallyport', broker: host, port, tls: 'tls', usetls: true, clientid: clientId, protocolVersion: version === '5' ? '5' : '4',
-    autoConnect: true, keepalive: '60', cleansession: true, autoUnsubscribe: true, birthTopic: '', closeTopic: '', willTopic: '',
-  },
+  { ...tls, ca, cert, key },
+  { ...broker, broker: host, port, clientid: clientId, protocolVersion: version === '5' ? '5' : '4' },
   { id: 'flow', type: 'tab', label: 'flow' },
   { id: 'asked', z: 'flow', x: 100, y: 100, type: 'http in', url: '/say', method: 'post', wires: [['out', 'answer']] },
   { id: 'answer', z: 'flow', x: 100, y: 100, type: 'http response', statusCode: '204', wires: [] },
