@@ -77,8 +77,11 @@ function unknownReasons(page: Page): readonly string[] {
   return inlineCode(page).filter(({ code }) => /^[a-z]+(-[a-z0-9]+)+$/.test(code) && FIRST_WORDS.has(code.split('-')[0] ?? '') && !Object.hasOwn(REASONS, code) && !OTHER_WORDS.has(code) && !BINDINGS.includes(code)).map(({ number, code }) => at(page, number, code))
 }
 
+/** In C are the names of the header of a bundle. */
+const notC = (page: Page): Page['lines'] => page.lines.filter(({ fence }) => fence !== 'c')
+
 function unknownMetrics(page: Page): readonly string[] {
-  return page.lines.flatMap(({ number, text }) => [...text.matchAll(/\bsallyport_[a-z_]+[a-z]\b(?![./(-])/g)].map(([name]) => name).filter((name) => !Object.hasOwn(METRICS, name.replace(/_(bucket|sum|count)$/, '')) && !Object.hasOwn(METRICS, name)).map((name) => at(page, number, name)))
+  return notC(page).flatMap(({ number, text }) => [...text.matchAll(/\bsallyport_[a-z_]+[a-z]\b(?![./(-])/g)].map(([name]) => name).filter((name) => !Object.hasOwn(METRICS, name.replace(/_(bucket|sum|count)$/, '')) && !Object.hasOwn(METRICS, name)).map((name) => at(page, number, name)))
 }
 
 const KEYS = new Set([...Object.keys(TABLE), ...Object.keys(SECTIONS)])
@@ -90,7 +93,7 @@ const OTHER_VARIABLES = /^SALLYPORT_LOG_LEVL$/
 function unknownKeys(page: Page): readonly string[] {
   const keys = page.lines.flatMap(({ number, text }) => [...text.matchAll(/(?<![\w./$-])([a-z]+)((?:\.[a-zA-Z]+)+)(?![\w/(])/g)].map((found) => ({ number, top: found[1] ?? '', key: found[0] })))
   const wrong = keys.filter(({ top, key }) => TOPS.has(top) && !KEYS.has(key) && ![...KEYS].some((known) => known.startsWith(`${key}.`)) && key !== 'tls.createServer' && !/\.(ts|md|yaml|json|ndjson|db|cjs|test|example|org|tsx|pem|key|csv|log|sh|js|conf|html)$/.test(key))
-  const variables = page.lines.flatMap(({ number, text }) => [...text.matchAll(/\bSALLYPORT_[A-Z_]*[A-Z]\b/g)].map(([name]) => ({ number, name })))
+  const variables = notC(page).flatMap(({ number, text }) => [...text.matchAll(/\bSALLYPORT_[A-Z_]*[A-Z]\b/g)].map(([name]) => ({ number, name })))
   return [...wrong.map(({ number, key }) => at(page, number, key)), ...variables.filter(({ name }) => !VARIABLES.has(name.replace(/_FILE$/, '')) && !VARIABLES.has(name) && !OTHER_VARIABLES.test(name)).map(({ number, name }) => at(page, number, name))]
 }
 
