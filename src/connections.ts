@@ -1,6 +1,7 @@
 // Who is connected, as an operator asks for it: pages over the sessions of the running broker, and the way to end one. A walk through
 // all of them looks at names only; what costs something is read of those that are shown.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Broker, LiveSession } from './broker/broker.ts'
 import type { Actor } from './core/audit.ts'
 import { deny } from './core/decision.ts'
@@ -18,7 +19,7 @@ export interface ConnectionsPorts {
 }
 
 export interface Connections {
-  page(query: ConnectionQuery): ConnectionPage
+  page(query: ConnectionQuery): Promise<ConnectionPage>
   of(device: DeviceId): readonly (ConnectionShown & { readonly filters: readonly string[] })[]
   /** Reason: connection-not-found. */
   end(id: string, actor: Actor, tenant?: TenantId): Promise<ConnectionEnded>
@@ -27,13 +28,15 @@ export interface Connections {
 }
 
 export function openConnections({ broker, view, audit, clock }: ConnectionsPorts): Connections {
-  function page(query: ConnectionQuery): ConnectionPage {
+  async function page(query: ConnectionQuery): Promise<ConnectionPage> {
     const limit = query.limit ?? FEED_LIMITS.pageDefault
     const fits = fitting(query, view)
     let first: LiveSession[] = []
-    let matched = 0
+    let [matched, walked] = [0, 0]
     let horizon: string | undefined
     for (const session of broker.live(query.device)) {
+      // Between some hundreds of them messages have their turn. Who comes or goes meanwhile is on this page, or on the next look.
+      if (++walked % FEED_LIMITS.walkedAtOnceMax === 0) await nextTurn()
       if (!fits(session)) continue
       matched += 1
       if (query.after !== undefined && session.key <= query.after) continue
@@ -53,7 +56,7 @@ export function openConnections({ broker, view, audit, clock }: ConnectionsPorts
 
   return {
     page,
-    of: (device) => [...broker.live(device)].toSorted(byKey).map((session) => ({ ...shown(session), filters: session.subscriptions.map(({ filter }) => filter) })),
+    of: (device) => [...broker.live(device)].toSorted(byKey).map((session) => ({ ...shown(session), filters: session.held().map(({ filter }) => filter) })),
     async end(id, actor, tenant) {
       for (const session of broker.live()) {
         if (String(session.number) !== id || (tenant !== undefined && session.tenant !== tenant)) continue
@@ -93,6 +96,6 @@ function shown(session: LiveSession): ConnectionShown {
   const { cipher, keepAliveSeconds, kept, queued, inFlight, bytesIn, bytesOut, packetsIn } = session.detail()
   return {
     id: String(number), device, clientId, address: source.address, port: source.port, listener, since, protocol, tls: connection.tls, cipher, keepAliveSeconds, kept,
-    subscriptions: session.subscriptions.length, queued, inFlight, issuer, serial, notAfter, bytesIn, bytesOut, packetsIn,
+    subscriptions: session.held().length, queued, inFlight, issuer, serial, notAfter, bytesIn, bytesOut, packetsIn,
   }
 }

@@ -91,7 +91,7 @@ export function openFeedDesk(ports: FeedDeskPorts, actor: Actor): FeedDesk {
   }
 
   return {
-    connections: async (query) => running?.connections.page(query) ?? { items: [], matched: 0 },
+    connections: async (query) => (await running?.connections.page(query)) ?? { items: [], matched: 0 },
     async endConnection(id, tenant) {
       if (running === undefined) throw failureOf(deny('connection-not-found', id))
       return running.connections.end(id, actor, tenant)

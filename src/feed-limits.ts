@@ -12,6 +12,8 @@ export const FEED_LIMITS = {
   /** A page of refusals or connections. */
   pageMax: 500,
   pageDefault: 100,
+  /** Sessions that are looked at in one turn of the event loop, for whoever asks who is connected. */
+  walkedAtOnceMax: 500,
   /** Similar refusals are one row; so many rows are listed, the most frequent first. */
   groupsMax: 200,
   /** Of those that are similar to one refusal, so many are listed. */

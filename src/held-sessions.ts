@@ -9,7 +9,7 @@ import { certificateOf, once, principalOf, type FleetPorts, type FleetPrincipal 
 
 export interface HeldSessionsPorts {
   readonly fleet: FleetPorts
-  readonly broker: { live(device?: DeviceId): Iterable<PrincipalSession & Pick<LiveSession, 'key' | 'subscriptions'>> }
+  readonly broker: { live(device?: DeviceId): Iterable<PrincipalSession & Pick<LiveSession, 'key' | 'held'>> }
   readonly store: Pick<SessionStore, 'siblings' | 'session'>
   readonly clock: () => EpochMs
 }
@@ -24,7 +24,7 @@ export function openHeldSessions({ fleet, broker, store, clock }: HeldSessionsPo
     const away = (await store.siblings(`${device.tenant}/${device.id}`)).filter(({ key, subscriptions }) => !connected.has(key) && subscriptions > 0)
     const kept = await Promise.all(away.map(async ({ key }) => ({ key, session: await store.session(key) })))
     return [
-      ...live.map((session) => ({ principal: connectedAs(device, session, clock()), isConnected: true, subscriptions: session.subscriptions })),
+      ...live.map((session) => ({ principal: connectedAs(device, session, clock()), isConnected: true, subscriptions: session.held() })),
       // Its connection was judged while there was one, and so was the time.
       ...kept.map(({ key, session }) => ({ principal: principalOf(fleet, device, { clientId: clientIdOf(key) }), isConnected: false, subscriptions: session?.subscriptions ?? [] })),
     ]

@@ -152,6 +152,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     let because: string | undefined
     for (let after = letter === undefined ? 0 : letter - 1, more = true; more && because === undefined; ) {
       const page = registry.deliveries.dead(name, after).filter(({ id }) => letter === undefined || id === letter)
+      if (letter !== undefined && page.length === 0) throw failureOf(deny('webhook-not-found', `${name} has no letter ${letter}`))
       for (const dead of page) {
         const { outcome } = await attempts.send(recordMessage(name, dead.number, dead.line), dead.attempts + 1, stopping.signal)
         if (outcome.kind !== 'delivered') {

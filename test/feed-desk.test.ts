@@ -17,7 +17,7 @@ let desk: Desk
 let feed: Feed
 const store = openMemorySessions()
 const ACME = 'acme' as TenantId
-const nobodyConnected: Connections = { page: () => ({ items: [], matched: 0 }), of: () => [], end: () => Promise.reject(new Error('nobody')), counted: () => ({ devices: 0, sessions: 0 }) }
+const nobodyConnected: Connections = { page: () => Promise.resolve({ items: [], matched: 0 }), of: () => [], end: () => Promise.reject(new Error('nobody')), counted: () => ({ devices: 0, sessions: 0 }) }
 
 beforeAll(async () => {
   house = await openHouse()

@@ -9,7 +9,7 @@ import { device } from './core/facts.ts'
 const NOW = 1_800_000_000_000
 const OWNER = device('d')
 const key = (clientId: string) => sessionKey(OWNER.tenant, OWNER.id, clientId)
-const live = (clientId: string) => ({ key: key(clientId), device: OWNER.id, clientId, issuer: 'f' as CaName, leaf: new Uint8Array([1]), connection: { source: '10.0.0.1', tls: '1.2' }, subscriptions: [{ filter: 'a', qos: 1 }] }) as const
+const live = (clientId: string) => ({ key: key(clientId), device: OWNER.id, clientId, issuer: 'f' as CaName, leaf: new Uint8Array([1]), connection: { source: '10.0.0.1', tls: '1.2' }, held: () => [{ filter: 'a', qos: 1 } as const] }) as const
 const subscription = (filter: string) => ({ filter, qos: 2, noLocal: false, retainAsPublished: false, retainHandling: 0, identifier: undefined }) as const
 
 test('connected ones come first, with their connection and their own CA; of a session that is both, only the connection counts', async () => {

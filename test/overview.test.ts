@@ -58,7 +58,7 @@ describe('what waits for a person', () => {
     expect(await waiting({ detections: () => Promise.resolve([{ device: 'pump' as DeviceId } as OnRung]) })).toMatchObject([{ kind: 'detection', sentence: 'pump is on the detection ladder.' }])
   })
   test('a store or a log that cannot be written', async () => {
-    const connections = { page: () => ({ items: [], matched: 0 }), of: () => [], end: () => Promise.reject(new Error('no')), counted: () => ({ devices: 0, sessions: 0 }) }
+    const connections = { page: () => Promise.resolve({ items: [], matched: 0 }), of: () => [], end: () => Promise.reject(new Error('no')), counted: () => ({ devices: 0, sessions: 0 }) }
     const store = (ok: boolean): OverviewPorts['running'] => ({ connections, store: { siblings: () => Promise.resolve([]), session: () => Promise.resolve(undefined), health: ok ? { ok } : { ok, problem: 'disk full' } } })
     expect(await waiting({ running: store(false) })).toMatchObject([{ kind: 'session-store', sentence: 'The session store cannot be written: disk full.' }])
     expect(await waiting({ running: store(true) })).toEqual([])

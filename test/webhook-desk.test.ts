@@ -162,6 +162,7 @@ describe('a receiver that does not want it', () => {
     expect(await desk.retryWebhook('pager')).toEqual({ delivered: 1, left: 0 })
     expect(receiver.received.map(({ id }) => id)).toEqual(['pager_8', 'pager_7', 'pager_9', 'pager_9'])
     expect(await desk.retryWebhook('pager')).toEqual({ delivered: 0, left: 0 })
+    await expect(desk.retryWebhook('pager', 2)).rejects.toMatchObject({ reason: 'webhook-not-found', message: expect.stringContaining('pager has no letter 2') as string })
   })
   test('more than are kept push out the oldest', async () => {
     await desk.addWebhook({ name: 'pager', url: receiver.url, kinds: ['policy'] })

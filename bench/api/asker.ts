@@ -3,7 +3,7 @@
 // came of it.
 
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { request as requestPlain, type IncomingMessage } from 'node:http'
 import { Agent, request } from 'node:https'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -13,6 +13,7 @@ import type { OperatorFiles } from './house.ts'
 export interface Ask {
   readonly name: string
   readonly method: 'GET' | 'POST'
+  /** Or a whole URL. */
   readonly path: string
   readonly body?: unknown
 }
@@ -30,6 +31,7 @@ export interface Asked {
   /** Answers that were none of 2xx. */
   readonly refused: number
   readonly bytes: number
+  readonly count: number
   readonly p50Ms: number
   readonly p99Ms: number
   readonly byName: Readonly<Record<string, { readonly count: number; readonly p50Ms: number; readonly p99Ms: number }>>
@@ -43,7 +45,9 @@ const taken = new Map<string, number[]>(asks.map(({ name }) => [name, []]))
 let [refused, bytes] = [0, 0]
 
 async function ask({ method, path, body }: Ask): Promise<void> {
-  const sent = request(new URL(path, url), { agent, method, headers: body === undefined ? {} : { 'content-type': 'application/json' } })
+  const at = new URL(path, url)
+  // Metrics are plain HTTP on this machine.
+  const sent = at.protocol === 'http:' ? requestPlain(at) : request(at, { agent, method, headers: body === undefined ? {} : { 'content-type': 'application/json' } })
   sent.end(body === undefined ? undefined : JSON.stringify(body))
   const [answer] = (await once(sent, 'response')) as [IncomingMessage]
   answer.on('data', (chunk: Buffer) => (bytes += chunk.length))

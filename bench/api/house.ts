@@ -45,6 +45,20 @@ export interface OperatorFiles {
 export function operatorOf(home: string): OperatorFiles {
   const local = path.join(home, 'certs/local')
   const read = (name: string): string => readFileSync(path.join(local, name), 'utf8')
-  const { admin } = JSON.parse(readFileSync(path.join(home, 'data/endpoints.json'), 'utf8')) as { readonly admin: { readonly url: string } }
+  const { admin } = endpointsOf(home)
   return { url: admin.url, key: read('operator/key.pem'), cert: read('operator/cert.pem'), ca: read('root.pem') }
+}
+
+interface Endpoints {
+  readonly admin: { readonly url: string }
+  readonly metrics: { readonly url: string }
+}
+
+function endpointsOf(home: string): Endpoints {
+  return JSON.parse(readFileSync(path.join(home, 'data/endpoints.json'), 'utf8')) as Endpoints
+}
+
+/** Where metrics are read. */
+export function metricsOf(home: string): string {
+  return endpointsOf(home).metrics.url
 }

@@ -13,7 +13,7 @@ import { cpuMsOf, spread } from '../process-cpu.ts'
 import { openServers, type Served } from '../servers.ts'
 import type { Ask, Asked, AskPlan } from './asker.ts'
 import { costsOf } from './costs.ts'
-import { openHouse, operatorOf } from './house.ts'
+import { metricsOf, openHouse, operatorOf } from './house.ts'
 import { partFlags, three, until } from './part.ts'
 import { seededId } from './seed.ts'
 
@@ -40,6 +40,7 @@ function reads(): readonly Ask[] {
     get('devices, found nowhere', '/v1/devices?limit=100&q=nowhere'),
     get('devices, group and state', '/v1/devices?limit=100&group=line-3&state=suspended'),
     get('devices, ending soon', `/v1/devices?limit=100&expiringWithinMs=${7 * 86_400_000}`),
+    get('devices, a page of the console', '/v1/devices?limit=200'),
     get('device', `/v1/devices/speaker-${7 % SIZE.connected}`),
     get('connections', '/v1/connections?limit=100'),
     get('connections, part of the id', '/v1/connections?limit=100&q=speaker-77'),
@@ -127,7 +128,7 @@ function report(what: string, stretches: readonly Stretch[], calm: readonly Stre
   console.log(`  in times the stretch before it: p50 ${ratio((s) => s.p50Ms)} ×, p99 ${ratio((s) => s.p99Ms)} × (wanted: < 1.1)`)
   const asked = stretches.flatMap((s) => s.asked)
   const refused = asked.reduce((sum, a) => sum + a.refused, 0)
-  console.log(`  the API meanwhile: ${three(stretches.map((s) => s.asked.reduce((sum, a) => sum + a.perSecond, 0)), 0)} answers a second, p50 ${three(asked.map((a) => a.p50Ms), 1)} ms, p99 ${three(asked.map((a) => a.p99Ms), 1)} ms, ${refused} refused`)
+  console.log(`  the API meanwhile: ${three(stretches.map((s) => s.asked.reduce((sum, a) => sum + a.perSecond, 0)), 0)} answers a second, p50 ${three(asked.map((a) => a.p50Ms), 1)} ms, p99 ${three(asked.map((a) => a.p99Ms), 1)} ms, ${(asked.reduce((sum, a) => sum + a.bytes, 0) / Math.max(1, asked.reduce((sum, a) => sum + a.count, 0)) / 1_000).toFixed(1)} kB each, ${refused} refused`)
   for (const name of new Set(asked.flatMap((a) => Object.keys(a.byName)))) {
     const each = asked.flatMap((a) => a.byName[name] ?? [])
     console.log(`    ${name.padEnd(30)} p50 ${spread(each.map((e) => e.p50Ms)).median.toFixed(1)}, p99 ${spread(each.map((e) => e.p99Ms)).median.toFixed(1)} ms`)
@@ -150,12 +151,13 @@ try {
   const reading: AskPlan = { operator, asks: reads(), perSecond: READS_PER_SECOND, connections: CONNECTIONS }
   for (const { name, msEach } of await costsOf(served, operator, reads(), flags.quick ? 5 : COST_ROUNDS)) console.log(`  of the loop that carries messages, ${name.padEnd(30)} ${msEach.toFixed(2)} ms`)
   const writing: AskPlan = { operator, asks: writes(), perSecond: WRITES_PER_SECOND, connections: 1 }
+  const scraping: AskPlan = { operator, asks: [{ name: 'scrape', method: 'GET', path: `${metricsOf(house.home)}/metrics` }], perSecond: 1, connections: 1 }
   // What is not compiled yet is slow, and is nobody's figure.
-  await stretch(room, [reading, writing])
-  const seen: Record<'calm' | 'reads' | 'writes', Stretch[]> = { calm: [], reads: [], writes: [] }
-  const calmOf: Record<'reads' | 'writes', Stretch[]> = { reads: [], writes: [] }
+  await stretch(room, [reading, writing, scraping])
+  const seen: Record<'calm' | 'reads' | 'writes' | 'scrapes', Stretch[]> = { calm: [], reads: [], writes: [], scrapes: [] }
+  const calmOf: Record<'reads' | 'writes' | 'scrapes', Stretch[]> = { reads: [], writes: [], scrapes: [] }
   for (let round = 0; round < SIZE.rounds; round++) {
-    for (const [name, plans] of [['reads', [reading]], ['writes', [reading, writing]]] as const) {
+    for (const [name, plans] of [['reads', [reading]], ['writes', [reading, writing]], ['scrapes', [scraping]]] as const) {
       const calm = await stretch(room, [])
       seen.calm.push(calm)
       calmOf[name].push(calm)
@@ -167,6 +169,7 @@ try {
   report('nobody', seen.calm, seen.calm)
   report(`${READS_PER_SECOND} reads/s`, seen.reads, calmOf.reads)
   report(`and ${WRITES_PER_SECOND} writes/s`, seen.writes, calmOf.writes)
+  report('1 scrape/s', seen.scrapes, calmOf.scrapes)
 } finally {
   servers.killAll()
 }

@@ -7,7 +7,6 @@ import type { Source } from '../core/audit.ts'
 import type { Decision, Denied } from '../core/decision.ts'
 import type { PublishDesk } from '../core/https-publish.ts'
 import type { DeviceId } from '../core/ids.ts'
-import type { HeldFilter } from '../core/policy/narrowing.ts'
 import type { Change } from '../core/registry.ts'
 import { openEngine } from './engine/engine.ts'
 import { openListener, type Listener, type SecureConnection, type Service, type TlsMaterial } from './listener.ts'
@@ -48,10 +47,10 @@ export interface Broker {
   close(): Promise<void>
 }
 
-/** A connected session, for whoever asks what a policy would mean to it. */
-export interface LiveSession extends Pick<Session, 'key' | 'tenant' | 'device' | 'clientId' | 'issuer' | 'serial' | 'notAfter' | 'leaf' | 'protocol' | 'number' | 'since' | 'listener' | 'source' | 'connection' | 'detail' | 'end'> {
-  readonly subscriptions: readonly HeldFilter[]
-}
+/** A connected session, for whoever asks what a policy would mean to it. Thousands are walked through for one page: it is the session itself, of which no more than this is seen. */
+export type LiveSession = Pick<Session, 'key' | 'tenant' | 'device' | 'clientId' | 'issuer' | 'serial' | 'notAfter' | 'leaf' | 'protocol' | 'number' | 'since' | 'listener' | 'source' | 'connection' | 'held' | 'detail' | 'end'>
+
+const MS_A_SECOND = 1_000
 
 export async function openBroker(ports: BrokerPorts): Promise<Broker> {
   const sessions = openSessionTable()
@@ -147,7 +146,7 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     regrant: () => engine.renewAll(),
     *live(device) {
       for (const session of device === undefined ? sessions.all() : sessions.ofDevice(device)) {
-        if (session.ending === undefined) yield liveOf(session)
+        if (session.ending === undefined) yield session
       }
     },
     async close() {
@@ -159,20 +158,6 @@ export async function openBroker(ports: BrokerPorts): Promise<Broker> {
     },
   }
 }
-
-/** What costs something is read by whoever wants it: a walk through all sessions does not. */
-function liveOf(session: Session): LiveSession {
-  const { key, tenant, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection } = session
-  return {
-    key, tenant, device, clientId, issuer, serial, notAfter, leaf, protocol, number, since, listener, source, connection,
-    get subscriptions() {
-      return session.held()
-    },
-    detail: () => session.detail(),
-    end: (reason, by) => session.end(reason, by),
-  }
-}
-const MS_A_SECOND = 1_000
 
 /** Whose sessions a change concerns. */
 function concerned(change: Change): SessionMatch | undefined {

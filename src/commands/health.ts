@@ -18,13 +18,14 @@ export async function health(options: CommonOptions): Promise<void> {
   const url = (await endpointsOf(home))?.metrics?.url
   if (url === undefined) throw new SallyportError('unreachable', `No server runs in ${home}.`, { fix: `Start it: sallyport serve --home ${home}` })
   const found = await ask(new URL('/readyz', url), home)
-  print(options, found, () => [found.ready ? 'ready' : 'NOT READY', '', table(found.checks.map(({ check, status, sentence }) => [status, check, sentence]))].join('\n'))
+  const answer = found.ready ? 'ready' : 'NOT READY'
+  print(options, found, () => found.checks.length === 0 ? `${answer}\n\nMore is said to who has the token of the server: listen.metrics.tokenFile of this configuration is not that.` : [answer, '', table(found.checks.map(({ check, status, sentence }) => [status, check, sentence]))].join('\n'))
   if (!found.ready) process.exitCode = EXIT.failed
 }
 
 function ask(url: URL, home: string): Promise<Health> {
-  const { tokenFile } = configOf(home).listen.metrics
-  const headers = tokenFile === undefined ? {} : { authorization: `Bearer ${readText(tokenFile).trim()}` }
+  const token = url.protocol === 'https:' ? tokenOf(home) : undefined
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
   const options = { headers, timeout: OBSERVE_LIMITS.requestMs }
   const unreachable = (why: string): SallyportError => new SallyportError('unreachable', `The server at ${url.origin} does not say how it is (${why}).`, { fix: 'Look at its log.' })
   return new Promise((resolve, reject) => {
@@ -38,6 +39,7 @@ function ask(url: URL, home: string): Promise<Health> {
       response.once('end', () => {
         const parsed = healthSchema.safeParse(jsonOf(text))
         if (parsed.success) resolve(parsed.data)
+        else if (text === READY[response.statusCode ?? 0]) resolve({ ready: response.statusCode === 200, checks: [] })
         else reject(unreachable(`it answered ${response.statusCode}`))
       })
     })
@@ -45,6 +47,19 @@ function ask(url: URL, home: string): Promise<Health> {
     sent.once('error', (error: NodeJS.ErrnoException) => reject(unreachable(error.code ?? error.message)))
     sent.end()
   })
+}
+
+/** What the door says to who has no token. */
+const READY: Readonly<Record<number, string>> = { 200: 'ready\n', 503: 'not ready\n' }
+
+/** A file that was changed for the worse since the start is nothing that is wrong with the server. */
+function tokenOf(home: string): string | undefined {
+  try {
+    const { tokenFile } = configOf(home).listen.metrics
+    return tokenFile === undefined ? undefined : readText(tokenFile).trim()
+  } catch {
+    return undefined
+  }
 }
 
 function jsonOf(text: string): unknown {

@@ -70,7 +70,7 @@ async function withAzureBackend(task: Task, run: () => Promise<Shown>): Promise<
   }
 }
 
-export const CLIENTS: readonly RealClient[] = [
+const CLIENTS: readonly RealClient[] = [
   {
     name: 'mosquitto_pub and mosquitto_sub', slug: 'mosquitto', versions: ['3.1.1', '5'], isTool: true,
     missing: has('mosquitto_pub') && has('mosquitto_sub') ? undefined : 'mosquitto-clients',
@@ -161,3 +161,8 @@ export const CLIENTS: readonly RealClient[] = [
     silent: { '3.1.1 a topic without grant': NO_WORD },
   },
 ]
+
+/** Two halves of about the same length, which run side by side. */
+const SDKS = ['aws-iot', 'azure-iot', 'node-red', 'mqttjs']
+export const SDK_CLIENTS = CLIENTS.filter(({ slug }) => SDKS.includes(slug))
+export const OTHER_CLIENTS = CLIENTS.filter(({ slug }) => !SDKS.includes(slug))

@@ -13,7 +13,7 @@ import { parseCLI, startVitest } from 'vitest/node'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const PACKAGES = path.join(import.meta.dirname, 'packages')
-const TESTS = [import.meta.resolve('./speaking.compat.ts'), import.meta.resolve('./bridge.compat.ts'), import.meta.resolve('./tools.compat.ts')]
+const TESTS = [import.meta.resolve('./sdks.compat.ts'), import.meta.resolve('./others.compat.ts'), import.meta.resolve('./bridge.compat.ts'), import.meta.resolve('./tools.compat.ts')]
 const INSTALL_MS = 300_000
 
 /** The folder with the clients that npm has, installed; undefined where it cannot be. */
@@ -47,8 +47,8 @@ const vitest = await startVitest('test', filter, {
   config: false,
   watch: false,
   include: TESTS.map((url) => path.relative(ROOT, fileURLToPath(url))),
-  // Each file has a server of its own, and clients have deadlines of their own.
-  fileParallelism: false,
+  // Each has servers of its own; more at a time would meet the deadlines that clients have.
+  maxWorkers: 2,
   pool: 'forks',
   testTimeout: 60_000,
   hookTimeout: 120_000,

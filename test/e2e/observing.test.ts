@@ -44,6 +44,14 @@ describe('on loopback, as it comes', () => {
     expect([well.status, well.stdout]).toEqual([0, expect.stringMatching(/^ready\n\nok {2}running /)])
     expect(program.json('health')).toMatchObject({ ready: true })
   })
+
+  test('a configuration that somebody has broken since makes no server ill that runs by the old one', () => {
+    const file = path.join(program.home, 'sallyport.yaml')
+    const before = readFileSync(file, 'utf8')
+    writeFileSync(file, 'listn: [\n')
+    expect(program.run('health')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^ready\n\nok {2}running /) as string, stderr: '' })
+    writeFileSync(file, before)
+  })
 })
 
 describe('elsewhere', () => {
@@ -86,6 +94,15 @@ describe('elsewhere', () => {
 
   test('sallyport health finds the token where the configuration says', () => {
     expect(program.run('health')).toMatchObject({ status: 0, stderr: '' })
+  })
+
+  test('sallyport health without the token says whether it is ready, and that there is more', () => {
+    const file = path.join(program.home, 'sallyport.yaml')
+    const before = readFileSync(file, 'utf8')
+    writeFileSync(file, '')
+    expect(program.run('health')).toEqual({ status: 0, stdout: expect.stringMatching(/^ready\n\nMore is said to who has the token/) as string, stderr: '' })
+    expect(program.json('health')).toEqual({ ready: true, checks: [] })
+    writeFileSync(file, before)
   })
 })
 

@@ -251,7 +251,7 @@ test('no secret is in what commands say, but those that are asked to show it', (
 
 test('no secret is in an answer: problems, lists, the document, metrics, health', () => {
   expect(answers.length).toBeGreaterThan(20)
-  for (const answer of answers) expect([answer.slice(0, 120), foundIn(answer, ({ name }) => name === 'what a webhook has in its query' && answer.includes('"items"'))]).toEqual([answer.slice(0, 120), []])
+  for (const answer of answers) expect([answer.slice(0, 120), foundIn(answer)]).toEqual([answer.slice(0, 120), []])
 })
 
 test('no secret is in the audit log, in spans, and in what receivers of both are sent', async () => {

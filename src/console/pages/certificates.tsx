@@ -17,7 +17,7 @@ import type { Certificate, Page } from '../shapes.ts'
 import { CERTIFICATE_TONES, exact, expiry, grouped, toneOfExpiry } from '../words.ts'
 
 const FILTERS = ['device', 'state', 'profile', 'through'] as const
-const PAGE = 500
+const PAGE = 200
 
 export function Certificates(): JSX.Element {
   const { query } = usePlace()

@@ -16,7 +16,7 @@ import { DEVICE_TONES, exact } from '../words.ts'
 const STATES = ['pending', 'active', 'suspended', 'quarantined', 'retired'] as const
 const FILTERS = ['q', 'state', 'group', 'attribute', 'expiringWithinMs'] as const
 const DAY_MS = 86_400_000
-const PAGE = 500
+const PAGE = 200
 
 const attributesOf = ({ attributes }: Device): string => Object.entries(attributes).map(([name, value]) => `${name}=${value}`).join(' ')
 

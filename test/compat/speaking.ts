@@ -4,13 +4,13 @@
 
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { CLIENTS } from './clients.ts'
-import { lastReason, openCompatProgram, plain, REFUSALS, register, succeed, type Refusal, type Shown, type Task, type Version } from './stage.ts'
+import { lastReason, openCompatProgram, plain, REFUSALS, register, succeed, type RealClient, type Refusal, type Shown, type Task, type Version } from './stage.ts'
 import type { Program } from '../e2e/program.ts'
 
 const idOf = (slug: string, version: Version, suffix = ''): string => `${slug}-${version.replaceAll('.', '')}${suffix}`
 
-for (const real of CLIENTS) {
+/** The tests of one client. */
+export function describeClient(real: RealClient): void {
   describe.skipIf(real.missing !== undefined)(`${real.name}${real.missing === undefined ? '' : ` (needs ${real.missing})`}`, () => {
     let program: Program
     let folderOf: (id: string) => string
