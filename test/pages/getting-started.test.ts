@@ -9,6 +9,9 @@ import { difference, readPage, runPage } from './page.ts'
 
 const TOOLS = ['mosquitto_pub', 'openssl', 'curl', 'bash'].every((tool) => has(tool))
 
+/** Dozens of programs are started one after the other, on a machine that may have other work. */
+const PAGE_MS = 300_000
+
 describe.skipIf(!TOOLS)('docs/getting-started.md (needs mosquitto-clients, openssl, curl and bash)', () => {
   let folder = ''
   beforeAll(() => {
@@ -19,5 +22,5 @@ describe.skipIf(!TOOLS)('docs/getting-started.md (needs mosquitto-clients, opens
   test('its commands do what it says', async () => {
     const steps = readPage('docs/getting-started.md')
     expect(difference(steps, await runPage(steps, { folder }))).toBeUndefined()
-  })
+  }, PAGE_MS)
 })

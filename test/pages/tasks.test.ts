@@ -8,6 +8,9 @@ import { difference, readPage, runPage } from './page.ts'
 
 const TOOLS = ['mosquitto_pub', 'openssl', 'bash', 'curl', 'pki'].every((tool) => has(tool))
 
+/** Dozens of programs are started one after the other, on a machine that may have other work. */
+const PAGE_MS = 300_000
+
 describe.skipIf(!TOOLS)('docs/tasks.md (needs mosquitto-clients, openssl, curl, strongswan-pki and bash)', () => {
   let program: Program
   beforeAll(async () => {
@@ -20,5 +23,5 @@ describe.skipIf(!TOOLS)('docs/tasks.md (needs mosquitto-clients, openssl, curl, 
   test('its commands do what it says', async () => {
     const steps = readPage('docs/tasks.md')
     expect(difference(steps, await runPage(steps, { folder: program.home }))).toBeUndefined()
-  })
+  }, PAGE_MS)
 })
