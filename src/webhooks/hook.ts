@@ -94,6 +94,8 @@ export function openHook(ports: HookPorts): Hook {
         memory.bury(webhook.name, { number: behind.number, line, at: clock(), attempts, because: outcome.because }, behind)
         ports.warn({ webhook: webhook.name, record: behind.number, because: outcome.because }, 'a message of a webhook was given up: sallyport webhook deliveries')
         place = saved = behind
+        // It is not tried again: what is said of it now stands with the letter.
+        failing = undefined
         return undefined
       }
       failing = { since: failing?.since ?? clock(), attempts, because: outcome.because, nextAt: clock() + next.inMs }

@@ -140,7 +140,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     expect(visit.complaints).toEqual([])
   })
 
-  test('a webhook is added, tested, its dead letters are seen and sent again; its secret is shown once', { timeout: 60_000 }, async () => {
+  test('a webhook is added, tested, its dead letters are seen and sent again; its secret is shown once', { timeout: 180_000 }, async () => {
     await using visit = await desk.signedIn()
     const { page } = visit
     await visit.visit('/settings')
@@ -162,6 +162,20 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     receiver.behave(answering(410))
     await page.getByRole('button', { name: 'Test webhook pager' }).click()
     await page.getByText('status 410', { exact: false }).waitFor()
+
+    // What is refused five times is given up, and kept until somebody sends it again.
+    receiver.behave(answering(400))
+    expect(desk.program.run('device', 'add', 'told-1').status).toBe(0)
+    await expect.poll(() => desk.program.run('webhook', 'list').stdout, { timeout: 90_000, interval: 1_000 }).toMatch(/pager +registry +0 +1 +well/)
+    await visit.visit('/settings')
+    await page.getByText('1 message given up').waitFor()
+    await page.getByRole('button', { name: 'Deliveries of webhook pager' }).click()
+    receiver.behave(answering(204))
+    await page.getByRole('dialog').getByRole('button', { name: /^Send record [\d,]+ again$/ }).click()
+    await page.getByText('1 message taken, 0 left.').waitFor()
+    expect(receiver.received.at(-1)?.body).toContain('told-1')
+    await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click()
+    await page.getByText('takes what it is told').waitFor()
     expect(visit.complaints).toEqual([])
   })
 

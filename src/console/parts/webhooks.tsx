@@ -47,7 +47,13 @@ export function Webhooks(): JSX.Element {
       </ul>
       <Cli command="sallyport webhook list" />
       {adding && <NewWebhook onDone={reload} onClose={() => setAdding(false)} />}
-      {open?.what === 'deliveries' && <Deliveries name={open.name} onClose={() => setOpen(undefined)} />}
+      {open?.what === 'deliveries' && (
+        <Deliveries name={open.name}
+          onClose={() => {
+            setOpen(undefined)
+            reload()
+          }} />
+      )}
       {open?.what === 'remove' && (
         <Confirm title={`Remove webhook ${open.name}`} verb="Remove" danger cli={command('webhook', 'remove', open.name)} onClose={() => setOpen(undefined)}
           act={async () => {
