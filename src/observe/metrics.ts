@@ -1,6 +1,7 @@
 // Metrics for Prometheus. Events and times are counted as they come; everything else is read when somebody asks. The types of the
 // client library stop here.
 
+import { readdir } from 'node:fs/promises'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 import type { AuditEvent } from '../core/audit.ts'
 import type { OwnExpiry } from '../core/expiry.ts'
@@ -45,7 +46,7 @@ export function openMetrics(version: string): Metrics {
     else if (type === 'gauge') gauges.set(name, new Gauge(options))
     else histograms.set(name, new Histogram({ ...options, buckets: [...SECONDS] }))
   }
-  collectDefaultMetrics({ register })
+  collectProcess(register)
   const add = (name: MetricName, labels: Labels = {}, by = 1): void => counters.get(name)?.inc(labels, by)
   const set = (name: MetricName, value: number, labels: Labels = {}): void => gauges.get(name)?.set(labels, value)
   set('sallyport_build_info', 1, { version })
@@ -102,6 +103,24 @@ export function openMetrics(version: string): Metrics {
       return register.metrics()
     },
   }
+}
+
+/** Lists of every socket and timer, made on the thread of the messages for a number that nobody looks at. */
+const LISTS = ['nodejs_active_handles', 'nodejs_active_handles_total', 'nodejs_active_resources', 'nodejs_active_resources_total', 'nodejs_active_requests', 'nodejs_active_requests_total']
+const OPEN_FDS = 'process_open_fds'
+const DESCRIPTORS = '/proc/self/fd'
+
+/** What Prometheus' libraries tell of every process. What grows with the connections must not hold up their messages. */
+function collectProcess(register: Registry): void {
+  collectDefaultMetrics({ register })
+  for (const name of LISTS) register.removeSingleMetric(name)
+  if (register.getSingleMetric(OPEN_FDS) === undefined) return
+  register.removeSingleMetric(OPEN_FDS)
+  const gauge: Gauge = new Gauge({
+    name: OPEN_FDS, help: 'Number of open file descriptors.', registers: [register],
+    // Of ten thousand the kernel makes the list in some hundredths of a second: elsewhere. The one that it is read by is none of them.
+    collect: async (): Promise<void> => gauge.set((await readdir(DESCRIPTORS)).length - 1),
+  })
 }
 
 const MS_A_SECOND = 1_000

@@ -1,5 +1,6 @@
 // What a scrape says, against a broker that real clients use: every number has a cause that is made here.
 
+import { closeSync, existsSync, openSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { newTraffic } from '../../src/core/traffic.ts'
@@ -38,6 +39,23 @@ async function grown(work: () => Promise<unknown>): Promise<Readonly<Record<stri
 }
 
 describe('a scrape', () => {
+  test('tells of the process what every process tells, and makes no list of its sockets and timers', async () => {
+    const text = await metrics.text()
+    expect(text).toMatch(/^process_cpu_seconds_total \d/m)
+    expect(text).toMatch(/^nodejs_eventloop_lag_p99_seconds \d/m)
+    expect(text).not.toContain('nodejs_active_')
+  })
+
+  test.skipIf(!existsSync('/proc/self/fd'))('counts open file descriptors (needs /proc)', async () => {
+    const open = async (): Promise<number> => Number(/^process_open_fds (\d+)$/m.exec(await metrics.text())?.[1])
+    const before = await open()
+    const files = Array.from({ length: 200 }, () => openSync('/dev/null', 'r'))
+    const meanwhile = await open()
+    for (const file of files) closeSync(file)
+    // A socket of a test before may close in the same moment.
+    expect(meanwhile - before).toBeGreaterThan(150)
+  })
+
   test('counts what a device does, by QoS, and its bytes', async () => {
     const device = await house.device('one')
     const by = await grown(async () => {
