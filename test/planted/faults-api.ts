@@ -15,7 +15,7 @@ export const API_FAULTS: readonly Fault[] = [
   },
   {
     id: 'tenants-see-everything', side: 'ca', cases: [], tests: [ROLES, { file: 'test/http/roles.test.ts', name: 'a list of a tenant' }],
-    edits: [{ file: 'src/http/admin.ts', find: 'return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant)', replace: 'return who.operator.tenant === undefined ? desk : limitToTenant(desk, who.operator.tenant) && desk' }],
+    edits: [{ file: 'src/http/admin.ts', find: 'return tenant === undefined ? desk : limitToTenant(desk, tenant)', replace: 'return tenant === undefined ? desk : limitToTenant(desk, tenant) && desk' }],
   },
   {
     id: 'last-admin-goes', side: 'ca', cases: [], tests: [{ file: 'test/http/roles.test.ts', name: 'the last admin goes' }],
