@@ -52,7 +52,7 @@ export const FAULTS: readonly Fault[] = [
   {
     id: 'registry-skipped-on-resumption', side: 'broker', cases: ['T11'],
     edits: [
-      { file: 'src/broker/peer.ts', find: 'return judgeRecorded(record, leaf, sha256, ports)', replace: '{ const judged = judgeRecorded(record, leaf, sha256, ports); return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() }) : judged }' },
+      { file: 'src/broker/peer.ts', find: 'return judgeShown(presented.raw, () => presentedChain(presented), verificationFailure(socket), ports)', replace: 'const judged = judgeShown(presented.raw, () => presentedChain(presented), verificationFailure(socket), ports)\n  return judged.allow ? allow({ ...judged.value, resumed: socket.isSessionReused() } as Peer) : judged' },
       { file: 'src/broker/engine/connect.ts', find: 'const standing = { now, record: ports.view.certificate(peer.issuer, peer.serial),', replace: "const recorded = ports.view.certificate(peer.issuer, peer.serial)\n      const standing = { now, record: (peer as any).resumed ? { ...recorded, state: 'active' } as any : recorded," },
     ],
   },
@@ -291,7 +291,7 @@ export const FAULTS: readonly Fault[] = [
     edits: [{ file: 'src/ca/issue.ts', find: 'const committed = await ports.registry.commit(', replace: 'const committed = { allow: true } as any\n    void ports.registry.commit(' }],
   },
   {
-    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 8 }],
+    id: 'token-used-up-afterwards', side: 'ca', cases: [], tests: [{ file: 'test/faults/issuance.fault.ts', name: 'enrollment with a token', points: 20 }],
     edits: [
       { file: 'src/ca/issue.ts', find: '[...along.changes, ...ends.map(', replace: '[...ends.map(' },
       { file: 'src/ca/issue.ts', find: 'return committed.allow ? allow({ record: issued, der }) : committed', replace: 'if (along.changes.length > 0) await ports.registry.commit(along.changes, [], [])\n    return committed.allow ? allow({ record: issued, der }) : committed' },
