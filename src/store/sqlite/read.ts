@@ -101,7 +101,8 @@ export function prepareReader(db: DatabaseSync): Reader {
   const body = db.prepare('SELECT der FROM certificates JOIN certificate_bodies USING (number) WHERE issuer = ? AND serial = ?')
   const plan = db.prepare('SELECT plan FROM certificates JOIN certificate_plans USING (number) WHERE issuer = ? AND serial = ?')
   const cas = prepareTuples(db, `SELECT ${CA_COLUMNS} FROM cas ORDER BY created_at, name`)
-  const crosses = prepareTuples(db, "SELECT issuer, serial, spki_sha256, not_after, der FROM certificates JOIN certificate_bodies USING (number) WHERE profile IN ('root', 'issuing') AND state = 'active' ORDER BY number")
+  // By name: left to itself SQLite walks through every certificate in force, a hundred thousand for each scrape of the metrics.
+  const crosses = prepareTuples(db, "SELECT issuer, serial, spki_sha256, not_after, der FROM certificates INDEXED BY certificates_of_cas JOIN certificate_bodies USING (number) WHERE profile IN ('root', 'issuing') AND state = 'active' ORDER BY number")
   const feed = db.prepare('SELECT sequence, change FROM feed WHERE sequence > ? ORDER BY sequence LIMIT ?')
   const last = db.prepare('SELECT max(sequence) AS sequence FROM feed')
   const allDevices = prepareTuples(db, `SELECT ${DEVICE_COLUMNS} FROM devices WHERE id > ? ORDER BY id LIMIT ?`)
