@@ -165,7 +165,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     for (const options of [{ will: { topic: `state/${MARKUP}`, payload: Buffer.from(MARKUP), qos: 1 as const, retain: false } }, { properties: { userProperties: { [MARKUP]: MARKUP } } }, { username: MARKUP, password: Buffer.from(MARKUP) }, { servername: 'a<img src=x>.example' }]) {
       await connectDevice(port, 'xss-1', bundle, options).then((more) => more.publishAsync('t/xss-1/a', MARKUP, { qos: 1, properties: { userProperties: { [MARKUP]: MARKUP }, contentType: MARKUP, responseTopic: 't/xss-1/r' } }).then(() => more.endAsync(true), () => more.endAsync(true)), () => undefined)
     }
-    const { enroll } = program.endpoints as unknown as { enroll: { port: number } }
+    const { enroll } = program.endpoints
     spawnSync('curl', ['-s', '--cacert', `${program.home}/certs/local/root.pem`, '-A', MARKUP, '-u', `${MARKUP}:${MARKUP}`, '-H', 'content-type: application/pkcs10', '--data-binary', MARKUP, `https://localhost:${enroll.port}/.well-known/est/simpleenroll`])
     spawnSync('curl', ['-s', '-k', '--path-as-is', '-A', MARKUP, '-H', `Host: ${MARKUP}`, `${desk.url}/v1/${encodeURIComponent(MARKUP)}`])
     spawnSync('curl', ['-s', '-k', '-A', MARKUP, `${desk.url}/v1/devices?q=<img>`])

@@ -63,7 +63,7 @@ export async function openFleet(program: Program): Promise<AsyncDisposable> {
 function askToEnroll(program: Program, id: string, token: string): void {
   const folder = path.join(program.home, 'field')
   mkdirSync(folder, { recursive: true })
-  const { enroll } = program.endpoints as unknown as { enroll: { port: number } }
+  const { enroll } = program.endpoints
   const shell = `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj /CN=${id} -outform DER -out line.der && \
     curl -s --cacert ${path.join(program.home, 'certs/local/root.pem')} -u "${id}:${token}" -H 'Content-Type: application/pkcs10' --data-binary @line.der https://localhost:${enroll.port}/.well-known/est/simpleenroll`
   spawnSync('sh', ['-c', shell], { cwd: folder })

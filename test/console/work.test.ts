@@ -183,7 +183,7 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     await using visit = await desk.signedIn()
     const { page } = visit
     const { token } = desk.program.json('token', 'create', '--pattern', 'many-*', '--register', '--approve', 'operator', '--uses', '50') as { readonly token: string }
-    const { enroll } = desk.program.endpoints as unknown as { enroll: { port: number } }
+    const { enroll } = desk.program.endpoints
     for (const id of ['many-1', 'many-2', 'many-3']) execFileSync('sh', ['-c', `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout k.pem -subj /CN=${id} -outform DER -out m.der 2>/dev/null && curl -s --cacert certs/local/root.pem -u "${id}:${token}" -H 'Content-Type: application/pkcs10' --data-binary @m.der https://localhost:${enroll.port}/.well-known/est/simpleenroll`], { cwd: desk.program.home })
     await visit.visit('/enrollment')
     await page.getByRole('button', { name: 'Approve all 3…' }).click()

@@ -14,6 +14,7 @@ export interface Endpoints {
   readonly mqtt: { readonly host: string; readonly port: number }
   readonly websocket?: { readonly host: string; readonly port: number }
   readonly admin: { readonly url: string }
+  readonly enroll: { readonly host: string; readonly port: number }
   readonly pki: { readonly host: string; readonly port: number }
   readonly metrics: { readonly url: string }
 }

@@ -1,22 +1,5 @@
 // docs/api.md: the admin API with curl, as the page shows it.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { has, Program } from '../e2e/program.ts'
-import { difference, readPage, runPage } from './page.ts'
+import { pageBesideServer } from './beside-server.ts'
 
-const TOOLS = ['curl', 'openssl', 'jq', 'bash'].every((tool) => has(tool))
-
-describe.skipIf(!TOOLS)('docs/api.md (needs curl, openssl, jq and bash)', () => {
-  let program: Program
-  beforeAll(async () => {
-    program = new Program()
-    await program.serve()
-  })
-  afterAll(() => program[Symbol.asyncDispose]())
-
-  test('its commands do what it says', async () => {
-    const steps = readPage('docs/api.md')
-    const ran = await runPage(steps, { folder: program.home, environment: { SALLYPORT_HOME: program.home } })
-    expect(difference(steps, ran)).toBeUndefined()
-  })
-})
+pageBesideServer('docs/api.md', { tools: ['curl', 'openssl', 'jq', 'bash'], needs: 'curl, openssl, jq and bash' })

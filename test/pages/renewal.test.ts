@@ -1,22 +1,5 @@
 // docs/renewal.md: a device renews over MQTT with other people's clients, as the page shows it.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { has, Program } from '../e2e/program.ts'
-import { difference, readPage, runPage } from './page.ts'
+import { pageBesideServer } from './beside-server.ts'
 
-const TOOLS = ['mosquitto_pub', 'mosquitto_rr', 'openssl', 'bash'].every((tool) => has(tool))
-
-describe.skipIf(!TOOLS)('docs/renewal.md (needs mosquitto-clients, openssl and bash)', () => {
-  let program: Program
-  beforeAll(async () => {
-    program = new Program()
-    await program.serve()
-  })
-  afterAll(() => program[Symbol.asyncDispose]())
-
-  test('its commands do what it says', async () => {
-    const steps = readPage('docs/renewal.md')
-    const ran = await runPage(steps, { folder: program.home, environment: { SALLYPORT_HOME: program.home } })
-    expect(difference(steps, ran)).toBeUndefined()
-  })
-})
+pageBesideServer('docs/renewal.md', { tools: ['mosquitto_pub', 'mosquitto_rr', 'openssl', 'bash'], needs: 'mosquitto-clients, openssl and bash' })
