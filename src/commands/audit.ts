@@ -2,9 +2,11 @@
 
 import { SallyportError } from '../core/errors.ts'
 import { EXIT } from '../vocabulary.ts'
+import { fieldAt } from '../core/audit-desk.ts'
 import type { AuditRecord } from '../core/desk.ts'
 import { AUDIT_LIMITS } from '../limits.ts'
 import { print, table, withDesk, type CommonOptions } from './context.ts'
+import { limitOf } from './page.ts'
 
 export async function tail(options: CommonOptions & { readonly count: string }): Promise<void> {
   const count = Number(options.count)
@@ -25,7 +27,7 @@ interface ListOptions extends CommonOptions {
 
 export async function list(options: ListOptions): Promise<void> {
   await withDesk(options, async (desk) => {
-    const page = await desk.auditRecords({ action: options.action, device: options.device, q: options.find, after: options.after, limit: options.limit === undefined ? undefined : Number(options.limit) })
+    const page = await desk.auditRecords({ action: options.action, device: options.device, q: options.find, after: options.after, limit: limitOf(options.limit) })
     print(options, page, () => {
       const rows = page.items.length === 0 ? 'No record of this part of the log fits.' : table([['RECORD', 'TIME', 'WHAT', 'WHO', 'ABOUT', 'WORDS'], ...page.items.map(rowOf)])
       return page.next === undefined ? rows : `${rows}\nmore: --after ${page.next}`
@@ -34,11 +36,7 @@ export async function list(options: ListOptions): Promise<void> {
 }
 
 function rowOf(record: AuditRecord): readonly string[] {
-  const at = (outer: string, inner: string): string => {
-    const part = record[outer]
-    const found: unknown = typeof part === 'object' && part !== null ? new Map<string, unknown>(Object.entries(part)).get(inner) : undefined
-    return typeof found === 'string' || typeof found === 'number' ? String(found) : ''
-  }
+  const at = (outer: string, inner: string): string => fieldAt(record, outer, inner) ?? ''
   const first = (...words: readonly string[]): string => words.find((word) => word !== '') ?? ''
   const time = record['@timestamp']
   return [at('sallyport', 'seq'), typeof time === 'string' ? time : '', at('event', 'action'), first(at('user', 'full_name'), at('user', 'name')), first(at('device', 'id'), at('detail', 'claimed')), first(at('event', 'reason'), at('detail', 'text'))]

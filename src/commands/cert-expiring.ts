@@ -7,7 +7,7 @@ import type { ExpiringPage, ExpiringShown } from '../core/renewal-desk.ts'
 import { EXPIRY_LIMITS } from '../renewal-limits.ts'
 import { EXIT } from '../vocabulary.ts'
 import { print, required, table, time, withDesk, type CommonOptions } from './context.ts'
-import { limitOf } from './device.ts'
+import { limitOf } from './page.ts'
 import { readDuration } from './duration.ts'
 
 interface ExpiringOptions extends CommonOptions {

@@ -6,7 +6,7 @@ import { CERTIFICATE_STATES } from '../core/registry.ts'
 import { REVOCATION_REASONS, type RevocationReason } from '../vocabulary.ts'
 import { confirm, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
 import { isMany, revokeMany, type ManyOptions } from './cert-revoke-many.ts'
-import { limitOf } from './device.ts'
+import { limitOf } from './page.ts'
 
 interface ListOptions extends CommonOptions {
   readonly device?: string

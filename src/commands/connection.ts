@@ -4,7 +4,9 @@ import { isIP } from 'node:net'
 import { parseDeviceId, parseGroupName } from '../core/ids.ts'
 import { SallyportError } from '../core/errors.ts'
 import { LISTENERS, type ConnectionShown } from '../core/feed-desk.ts'
+import { FEED_LIMITS } from '../feed-limits.ts'
 import { confirm, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
+import { limitOf } from './page.ts'
 
 export interface ListOptions extends CommonOptions {
   readonly device?: string
@@ -24,7 +26,7 @@ export async function list(options: ListOptions): Promise<void> {
     device: options.device === undefined ? undefined : required(parseDeviceId(options.device)),
     group: options.group === undefined ? undefined : required(parseGroupName(options.group)),
     listener: LISTENERS.find((name) => name === options.listener),
-    limit: options.limit === undefined ? undefined : Number(options.limit),
+    limit: limitOf(options.limit, FEED_LIMITS.pageMax),
   }
   await withDesk(options, async (desk) => {
     const page = await desk.connections(query)

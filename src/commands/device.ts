@@ -8,12 +8,12 @@ import type { Desk, DeviceDescription, NewDevice } from '../core/desk.ts'
 import { DEVICE_STATES, parseAttributes, type DeviceAction } from '../core/device.ts'
 import { SallyportError } from '../core/errors.ts'
 import { DEFAULT_TENANT, parseDeviceId, parseGroupName, parseTenantId, printable, type DeviceId } from '../core/ids.ts'
-import { REGISTRY_LIMITS } from '../limits.ts'
 import { EXPIRY_LIMITS } from '../renewal-limits.ts'
 import type { BundleFormat } from './bundle-format.ts'
 import { chosenPassword, madePassword, newPasswordSecret } from './bundle-password.ts'
 import { configOf, confirm, endpointsOf, print, readText, required, table, time, withDesk, type CommonOptions } from './context.ts'
 import { readDuration } from './duration.ts'
+import { limitOf } from './page.ts'
 
 interface AddOptions extends CommonOptions {
   readonly group?: readonly string[]
@@ -97,14 +97,6 @@ interface ListOptions extends CommonOptions {
   readonly state?: string
   readonly after?: string
   readonly limit?: string
-}
-
-/** The limit of a page, as a number that the registry takes. */
-export function limitOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const limit = Number(text)
-  if (!Number.isInteger(limit) || limit < 1 || limit > REGISTRY_LIMITS.pageSizeMax) throw new SallyportError('usage', `--limit takes a number from 1 to ${REGISTRY_LIMITS.pageSizeMax}.`)
-  return limit
 }
 
 export async function list(options: ListOptions): Promise<void> {

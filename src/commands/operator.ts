@@ -15,7 +15,7 @@ import { decodePem } from '../x509/pem.ts'
 import { encodeKeyStore } from '../x509/pkcs12.ts'
 import { chosenPassword, madePassword, newPasswordSecret, type BundlePassword } from './bundle-password.ts'
 import { confirm, print, required, table, time, withDesk, type CommonOptions } from './context.ts'
-import { limitOf } from './device.ts'
+import { limitOf } from './page.ts'
 
 interface BundleOptions extends CommonOptions {
   readonly out?: string

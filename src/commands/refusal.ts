@@ -4,7 +4,9 @@ import { SallyportError } from '../core/errors.ts'
 import type { RefusalShown } from '../core/feed-desk.ts'
 import type { PathState } from '../core/handshake-path.ts'
 import { REASONS, STEPS, type DenyReason } from '../vocabulary.ts'
+import { FEED_LIMITS } from '../feed-limits.ts'
 import { print, table, time, withDesk, type CommonOptions } from './context.ts'
+import { limitOf } from './page.ts'
 
 export interface ListOptions extends CommonOptions {
   readonly step?: string
@@ -25,7 +27,7 @@ export async function list(options: ListOptions): Promise<void> {
       const groups = await desk.refusalGroups(filter)
       return print(options, groups, () => (groups.items.length === 0 ? NOBODY : table([['TIMES', 'WHO', 'STEP', 'REASON', 'LAST', 'ID'], ...groups.items.map((group) => [String(group.count), whoOf(group), group.step, group.reason, time(group.last), String(group.id)])])))
     }
-    const page = await desk.refusals({ ...filter, after: options.after, limit: options.limit === undefined ? undefined : Number(options.limit) })
+    const page = await desk.refusals({ ...filter, after: options.after, limit: limitOf(options.limit, FEED_LIMITS.pageMax) })
     return print(options, page, () => {
       if (page.items.length === 0) return NOBODY
       const rows = table([['ID', 'TIME', 'WHO', 'STEP', 'REASON', 'TIMES'], ...page.items.map((refusal) => [String(refusal.id), time(refusal.at), whoOf(refusal), refusal.step, refusal.reason, String(refusal.count)])])

@@ -7,7 +7,7 @@ import { parsePattern, type EnrollmentState, type TokenTarget } from '../core/to
 import { TOKEN_LIMITS } from '../enrollment-limits.ts'
 import { networkOf } from '../policy-file.ts'
 import { print, required, table, time, withDesk, type CommonOptions } from './context.ts'
-import { limitOf } from './device.ts'
+import { limitOf } from './page.ts'
 import { readDuration } from './duration.ts'
 import { admitManufacturer, createClaim, proofOf, proofText, targetText, type ProofOptions } from './token-proof.ts'
 

@@ -29,14 +29,16 @@ export function fitsQuery({ action, device, q }: AuditQuery): (record: AuditReco
   // As JSON writes it: lines without it are not even looked into.
   const written = wanted === undefined ? undefined : JSON.stringify(wanted).slice(1, -1)
   return (record, line) =>
-    (action === undefined || textAt(record, 'event', 'action') === action)
-    && (device === undefined || textAt(record, 'device', 'id') === device || textAt(record, 'detail', 'claimed') === device)
+    (action === undefined || fieldAt(record, 'event', 'action') === action)
+    && (device === undefined || fieldAt(record, 'device', 'id') === device || fieldAt(record, 'detail', 'claimed') === device)
     && (wanted === undefined || written === undefined || (line.toLowerCase().includes(written) && says(record, wanted)))
 }
 
-function textAt(record: AuditRecord, outer: string, inner: string): unknown {
+/** The field `outer.inner` of a record, where it is one word or number. */
+export function fieldAt(record: AuditRecord, outer: string, inner: string): string | undefined {
   const part = record[outer]
-  return typeof part === 'object' && part !== null && Object.hasOwn(part, inner) ? Object.entries(part).find(([name]) => name === inner)?.[1] : undefined
+  const found: unknown = typeof part === 'object' && part !== null ? new Map<string, unknown>(Object.entries(part)).get(inner) : undefined
+  return typeof found === 'string' || typeof found === 'number' ? String(found) : undefined
 }
 
 /** Does one of its values have this text? The names of fields are ours, and nobody looks for them. Records are a few levels deep. */
