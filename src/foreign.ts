@@ -5,7 +5,8 @@
 import type { Peer } from './broker/peer.ts'
 import { recordCas } from './ca/genesis.ts'
 import type { Config } from './config.ts'
-import { PEM_BYTES_MAX, readPlainFile, whyUnread } from './config/plain-file.ts'
+import { CONFIG_LIMITS } from './config-limits.ts'
+import { readPlainFile, whyUnread } from './config/plain-file.ts'
 import type { AuditEvent } from './core/audit.ts'
 import { allow, deny, type Decision } from './core/decision.ts'
 import { SallyportError } from './core/errors.ts'
@@ -54,7 +55,7 @@ export function readForeignCas(trust: Config['trust'], recorded: readonly Pick<C
 
 function textOf(file: string, invalid: (problem: string) => SallyportError): string {
   try {
-    return readPlainFile(file, PEM_BYTES_MAX)
+    return readPlainFile(file, CONFIG_LIMITS.pemBytesMax)
   } catch (cause) {
     throw invalid(`${file} cannot be read: ${whyUnread(cause)}.`)
   }

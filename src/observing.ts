@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import path from 'node:path'
 import type { Broker } from './broker/broker.ts'
 import type { AuditExport } from './config/audit-export.ts'
-import { PEM_BYTES_MAX, readPlainFile, VALUE_BYTES_MAX, whyUnread } from './config/plain-file.ts'
+import { CONFIG_LIMITS } from './config-limits.ts'
+import { readPlainFile, whyUnread } from './config/plain-file.ts'
 import type { MetricsListen } from './config.ts'
 import { SallyportError } from './core/errors.ts'
 import { judgeHealth, type Health } from './core/health.ts'
@@ -75,7 +76,7 @@ function receiverOf({ protocol, host, port, url, caFile, tokenFile }: AuditExpor
 
 function fileOf(file: string, key: string): string {
   try {
-    return readPlainFile(file, PEM_BYTES_MAX)
+    return readPlainFile(file, CONFIG_LIMITS.pemBytesMax)
   } catch (cause) {
     throw new SallyportError('config-invalid', `The file ${file} cannot be read: ${whyUnread(cause)}.`, { fix: `Check audit.export.${key} in sallyport.yaml, and who owns the file.`, cause })
   }
@@ -115,7 +116,7 @@ export async function openObserving(ports: ObservingPorts): Promise<ObserveServe
 function tokenIn(file: string): string {
   let token: string
   try {
-    token = readPlainFile(file, VALUE_BYTES_MAX).trim()
+    token = readPlainFile(file, CONFIG_LIMITS.valueBytesMax).trim()
   } catch (cause) {
     throw new SallyportError('config-invalid', `The token of the door for metrics cannot be read from ${file}: ${whyUnread(cause)}.`, { fix: 'Check listen.metrics.tokenFile in sallyport.yaml, and who owns the file.', cause })
   }

@@ -6,7 +6,8 @@ import { rmSync } from 'node:fs'
 import { isIP } from 'node:net'
 import path from 'node:path'
 import { readSecretFile, writeSecretFile } from './ca/key-file.ts'
-import { PEM_BYTES_MAX, readPlainFile } from './config/plain-file.ts'
+import { CONFIG_LIMITS } from './config-limits.ts'
+import { readPlainFile } from './config/plain-file.ts'
 import type { Actor } from './core/audit.ts'
 import { deny } from './core/decision.ts'
 import { failureOf } from './core/errors.ts'
@@ -77,7 +78,7 @@ export function openWebhooks(ports: WebhooksPorts): Webhooks {
     const { caFile } = ports.rules()
     try {
       const secret = parseSecret(readSecretFile(secretFile(webhook.name)).toString('utf8'))
-      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readPlainFile(caFile, PEM_BYTES_MAX)], resolve: names })
+      const sender = openSender({ addresses: () => openAddresses(ports.rules().allow), ca: caFile === undefined ? undefined : [readPlainFile(caFile, CONFIG_LIMITS.pemBytesMax)], resolve: names })
       const attempts = openAttempts({ url: webhook.url, secret, sender, clock })
       const hook = ports.tells ? openHook({ webhook, attempts, log: audit, memory: registry.deliveries, clock, chance: ports.chance ?? Math.random, warn: ports.warn }) : undefined
       open.set(webhook.name, { webhook, sender, attempts, hook })

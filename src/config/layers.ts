@@ -8,7 +8,8 @@ import { printable } from '../core/ids.ts'
 import { describeProblem, nearest, TreeReader, type Problem, type SourceNode } from '../core/source-tree.ts'
 import { POLICY_LIMITS } from '../limits.ts'
 import { readYaml } from '../yaml-source.ts'
-import { readPlainFile, VALUE_BYTES_MAX, whyUnread } from './plain-file.ts'
+import { CONFIG_LIMITS } from '../config-limits.ts'
+import { readPlainFile, whyUnread } from './plain-file.ts'
 import { ENVIRONMENT_PREFIX, environmentNameOf, FROM_FILE, namesBelow, type Row, type Table } from './rows.ts'
 import type { Json } from './kinds.ts'
 
@@ -169,7 +170,7 @@ function unknownName(name: string, known: readonly string[]): readonly string[] 
 /** As editors and `echo` leave it: with a line end, which belongs to no value. */
 function contentOf(name: string, file: string): string {
   try {
-    return readPlainFile(file, VALUE_BYTES_MAX).replace(/\r?\n$/, '')
+    return readPlainFile(file, CONFIG_LIMITS.valueBytesMax).replace(/\r?\n$/, '')
   } catch (cause) {
     throw new SallyportError('config-invalid', `${name} names ${printable(file)}, which cannot be read: ${whyUnread(cause)}.`, { fix: 'Name a file that holds the value and nothing else, and check who may read it.', cause })
   }

@@ -3,10 +3,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { SallyportError } from '../core/errors.ts'
 
-/** A value, or a token. */
-export const VALUE_BYTES_MAX = 65_536
-/** All CAs that a machine trusts fit in. */
-export const PEM_BYTES_MAX = 1_048_576
 const PIECE_BYTES = 65_536
 
 /**
