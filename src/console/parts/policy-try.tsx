@@ -27,27 +27,31 @@ export interface AskedThere {
   readonly topic: string
 }
 
+/** A question, and the answer to it or what is wrong with it: of the last one that was put. */
+function useQuestion<T>(askIt: (question: object) => Promise<T>): { readonly answer: T | undefined; readonly problem: Problem | undefined; readonly put: (question: object) => Promise<void> } {
+  const [said, setSaid] = useState<{ readonly answer?: T; readonly problem?: Problem }>({})
+  const put = async (question: object): Promise<void> => {
+    try {
+      setSaid({ answer: await askIt(question) })
+    } catch (error) {
+      setSaid({ problem: problemFrom(error) })
+    }
+  }
+  return { answer: said.answer, problem: said.problem, put }
+}
+
 export function TryIt({ files, asked }: TryProps & { readonly asked: AskedThere }): JSX.Element {
   const [device, setDevice] = useState(asked.device)
   const [action, setAction] = useState<string>(ACTIONS.find((name) => name === asked.does) ?? 'publish')
   const [topic, setTopic] = useState(asked.topic)
-  const [answer, setAnswer] = useState<Explanation>()
-  const [problem, setProblem] = useState<Problem>()
+  const { answer, problem, put } = useQuestion((question) => ask<Explanation>('POST', '/v1/policy/explain', question))
+  const explain = (): void => void put({ device, [action]: topic, ...(files === undefined ? {} : { files }) })
   useEffect(() => {
-    if (asked.device !== '' && asked.topic !== '') void put()
+    if (asked.device !== '' && asked.topic !== '') explain()
   }, [])
   const submit = (event: Event): void => {
     event.preventDefault()
-    void put()
-  }
-  const put = async (): Promise<void> => {
-    try {
-      setAnswer(await ask<Explanation>('POST', '/v1/policy/explain', { device, [action]: topic, ...(files === undefined ? {} : { files }) }))
-      setProblem(undefined)
-    } catch (error) {
-      setAnswer(undefined)
-      setProblem(problemFrom(error))
-    }
+    explain()
   }
   return (
     <section aria-labelledby="try">
@@ -73,22 +77,15 @@ export function TryIt({ files, asked }: TryProps & { readonly asked: AskedThere 
 export function WhoMay({ files, asked }: TryProps & { readonly asked: Pick<AskedThere, 'does' | 'topic'> }): JSX.Element {
   const [action, setAction] = useState<string>(ACTIONS.find((name) => name === asked.does) ?? 'publish')
   const [topic, setTopic] = useState(asked.topic)
-  const [answer, setAnswer] = useState<WhoCan>()
-  const [problem, setProblem] = useState<Problem>()
-  const submit = async (event: Event): Promise<void> => {
+  const { answer, problem, put } = useQuestion((question) => ask<WhoCan>('POST', '/v1/policy/who-can', question))
+  const submit = (event: Event): void => {
     event.preventDefault()
-    try {
-      setAnswer(await ask<WhoCan>('POST', '/v1/policy/who-can', { [action]: topic, limit: 50, ...(files === undefined ? {} : { files }) }))
-      setProblem(undefined)
-    } catch (error) {
-      setAnswer(undefined)
-      setProblem(problemFrom(error))
-    }
+    void put({ [action]: topic, limit: 50, ...(files === undefined ? {} : { files }) })
   }
   return (
     <section aria-labelledby="who-may">
       <h2 id="who-may">Who may</h2>
-      <form onSubmit={(event) => void submit(event)} class="fields">
+      <form onSubmit={submit} class="fields">
         <label class="field">Do<select value={action} onChange={(event) => setAction(event.currentTarget.value)}>{ACTIONS.map((name) => <option key={name}>{name}</option>)}</select></label>
         <label class="field">Topic<input value={topic} required onInput={(event) => setTopic(event.currentTarget.value)} autocomplete="off" spellcheck={false} class="mono" /></label>
         <button type="submit" class="primary">Ask</button>
