@@ -26,8 +26,9 @@ interface ListOptions extends CommonOptions {
 }
 
 export async function list(options: ListOptions): Promise<void> {
+  const limit = limitOf(options.limit)
   await withDesk(options, async (desk) => {
-    const page = await desk.auditRecords({ action: options.action, device: options.device, q: options.find, after: options.after, limit: limitOf(options.limit) })
+    const page = await desk.auditRecords({ action: options.action, device: options.device, q: options.find, after: options.after, limit })
     print(options, page, () => {
       const rows = page.items.length === 0 ? 'No record of this part of the log fits.' : table([['RECORD', 'TIME', 'WHAT', 'WHO', 'ABOUT', 'WORDS'], ...page.items.map(rowOf)])
       return page.next === undefined ? rows : `${rows}\nmore: --after ${page.next}`

@@ -22,12 +22,13 @@ export interface ListOptions extends CommonOptions {
 export async function list(options: ListOptions): Promise<void> {
   if (options.reason !== undefined && !Object.hasOwn(REASONS, options.reason)) throw new SallyportError('usage', `${options.reason} is not a reason.`, { fix: 'They are listed in docs/reasons.md.' })
   const filter = { step: STEPS.find((step) => step === options.step), reason: options.reason as DenyReason | undefined, device: options.device, address: options.address, q: options.find }
+  const limit = limitOf(options.limit, FEED_LIMITS.pageMax)
   await withDesk(options, async (desk) => {
     if (options.groups === true) {
       const groups = await desk.refusalGroups(filter)
       return print(options, groups, () => (groups.items.length === 0 ? NOBODY : table([['TIMES', 'WHO', 'STEP', 'REASON', 'LAST', 'ID'], ...groups.items.map((group) => [String(group.count), whoOf(group), group.step, group.reason, time(group.last), String(group.id)])])))
     }
-    const page = await desk.refusals({ ...filter, after: options.after, limit: limitOf(options.limit, FEED_LIMITS.pageMax) })
+    const page = await desk.refusals({ ...filter, after: options.after, limit })
     return print(options, page, () => {
       if (page.items.length === 0) return NOBODY
       const rows = table([['ID', 'TIME', 'WHO', 'STEP', 'REASON', 'TIMES'], ...page.items.map((refusal) => [String(refusal.id), time(refusal.at), whoOf(refusal), refusal.step, refusal.reason, String(refusal.count)])])

@@ -3,6 +3,8 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { homePaths } from '../../src/home.ts'
+import { lockHome } from '../../src/store/sqlite/lock.ts'
 import { EXIT } from '../../src/vocabulary.ts'
 import { sallyport, temporary } from './shell.ts'
 
@@ -23,88 +25,96 @@ async function expectSentence(line: string, code: number, sentence: string): Pro
   expect({ status, stdout }).toEqual({ status: code, stdout: '' })
 }
 
-// What opens the home takes its lock, and is not run beside anything else.
-describe.concurrent('what was not meant is answered with a suggestion', () => {
-  test.each([
-    ['devcie list', EXIT.usage, "unknown command 'devcie'\n(Did you mean device?)"],
-    ['device lst', EXIT.usage, "unknown command 'lst'\n(Did you mean list?)"],
-    ['device list --jsno', EXIT.usage, "unknown option '--jsno'\n(Did you mean --json?)"],
-    ['device', EXIT.usage, 'Usage: sallyport device'],
-    ['device show', EXIT.usage, "missing required argument 'id'"],
-    ['device add a b', EXIT.usage, 'too many arguments'],
-    ['device add', EXIT.usage, "missing required argument 'id'"],
-    ['device add a-2 --attr model', EXIT.usage, '--attr takes name=value'],
-    ['device add a-2 --attr m=1 --attr m=2', EXIT.usage, 'given twice'],
-    ['device bundle a-1', EXIT.usage, "required option '--out <path>' not specified"],
-    ['device list --limit 1001', EXIT.usage, 'from 1 to 1000'],
-    ['audit list --limit all', EXIT.usage, '--limit takes a number from 1 to 1000'],
-    ['audit list --limit 0', EXIT.usage, '--limit takes a number from 1 to 1000'],
-    ['connection list --limit 501', EXIT.usage, '--limit takes a number from 1 to 500'],
-    ['refusal list --limit 1.5', EXIT.usage, '--limit takes a number from 1 to 500'],
-    ['device list --state asleep', EXIT.usage, '--state takes one of pending, active'],
-    ['cert revoke --reason keyCompromise', EXIT.usage, 'Name what to revoke'],
-    ['cert revoke --device a-1 --serial 00', EXIT.usage, 'Name what to revoke'],
-    ['cert revoke --device a-1 --reason badluck', EXIT.usage, '--reason takes one of unspecified, keyCompromise'],
-    ['cert revoke --device a-1 --reason certificateHold', EXIT.usage, 'sallyport device suspend ID'],
-    ['cert revoke --group sensors --device a-1', EXIT.usage, '--device and --serial stand alone'],
-    ['cert revoke --issued-after yesterday', EXIT.usage, '--issued-after takes a time'],
-    ['cert revoke --device a-1 --dry-run', EXIT.usage, '--dry-run is for'],
-    ['policy explain --device a-1', EXIT.usage, 'Ask exactly one thing: --publish, --subscribe, --receive, --will, --connect'],
-    ['policy explain --device a-1 --publish a --qos 3', EXIT.usage, 'Allowed choices are 0, 1, 2'],
-    ['audit tail --count 0', EXIT.usage, '--count takes a number'],
-    ['serve --ports random', EXIT.usage, 'Allowed choices are auto, configured'],
-    ['doctor connect --cert a --key b --port 0', EXIT.notFound, 'There is no file a'],
-    ['device import gone.csv', EXIT.notFound, 'There is no file gone.csv'],
-    ['policy check gone.yaml', EXIT.notFound, 'There is no policy file'],
-    ['cert show zz', EXIT.refused, 'serial number zz'],
-    ['device set a-1', EXIT.usage, 'Say what to set: --group, --no-groups, --attr or --unset'],
-    ['device set a-1 --no-groups --group b', EXIT.usage, 'say opposite things'],
-    ['device set a-1 --attr model=x --unset model', EXIT.usage, 'both name model'],
-    ['device set a-1 --attr model=x --attr model=y', EXIT.usage, 'An attribute is given twice'],
-    ['device set a-1 --attr model', EXIT.usage, '--attr takes name=value'],
-    ['device set a-1 --unset model --revision 0', EXIT.usage, '--revision takes the revision'],
-    ['device set a-1 --group a+b', EXIT.refused, 'This is not a group name'],
-    ['device add a-1 --tenant a+b', EXIT.refused, 'tenant a+b'],
-    ['ca init --import-cert x.pem', EXIT.usage, 'needs both --import-cert and --import-key'],
-  ])('%s', expectSentence)
-
-  test('every verb explains itself, with an example', async () => {
-    const { stdout } = await sallyport(['--help'])
-    expect(stdout).toContain('Commands:')
-    for (const verb of ['serve', 'ca init', 'ca show', 'ca rotate', 'ca rotate status', 'ca csr', 'device add', 'device set', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device quarantine', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy schema', 'policy explain', 'policy export mosquitto', 'policy import mosquitto', 'policy import emqx', 'policy import aws', 'detection list', 'detection clear', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
-      const help = await sallyport([...words(verb), '--help'])
-      expect(help.status, verb).toBe(0)
-      expect(help.stdout, verb).toMatch(new RegExp(`Example:\\n {2}sallyport ${verb}`))
-      expect(help.stdout, verb).toContain('--home <dir>')
-      expect(help.stdout, verb).toContain('--json')
-    }
+// A mistake is told before the home is opened: nobody waits for a lock, or for a server that starts, to hear of a typing error.
+describe.concurrent('before the home is opened, in which somebody else works:', () => {
+  let lock: Disposable | undefined
+  beforeAll(() => {
+    lock = lockHome(homePaths(home).lock)
   })
-})
+  afterAll(() => lock?.[Symbol.dispose]())
 
-describe.concurrent('hostile names', () => {
-  const NAMES: readonly (readonly [string, string])[] = [
-    ['a path', '../../etc/passwd'], ['__proto__', '__proto__'], ['a wildcard', 'a+b'], ['all topics', '#'], ['a level', 'a/b'], ['a Cyrillic look-alike', 'аdmin'],
-    ['an escape sequence', 'a\u001b[2Jb'], ['a line break', 'a\nb'], ['an invisible joiner', 'a\u200db'], ['64 kB', 'x'.repeat(65_536)], ['nothing', ''],
-  ]
-  async function expectNoDevice(args: readonly string[]): Promise<void> {
-    const { status, stdout, stderr } = await sallyport(args, { home })
-    expect({ status, stdout }, args.join(' ').slice(0, 80)).toEqual({ status: EXIT.refused, stdout: '' })
-    expect(stderr).toContain('This is not a device id')
-    expect(stderr).not.toMatch(/[^\x20-\x7e\n…]/)
-    expect(stderr.length).toBeLessThan(1_000)
-  }
+  describe.concurrent('what was not meant is answered with a suggestion', () => {
+    test.each([
+      ['devcie list', EXIT.usage, "unknown command 'devcie'\n(Did you mean device?)"],
+      ['device lst', EXIT.usage, "unknown command 'lst'\n(Did you mean list?)"],
+      ['device list --jsno', EXIT.usage, "unknown option '--jsno'\n(Did you mean --json?)"],
+      ['device', EXIT.usage, 'Usage: sallyport device'],
+      ['device show', EXIT.usage, "missing required argument 'id'"],
+      ['device add a b', EXIT.usage, 'too many arguments'],
+      ['device add', EXIT.usage, "missing required argument 'id'"],
+      ['device add a-2 --attr model', EXIT.usage, '--attr takes name=value'],
+      ['device add a-2 --attr m=1 --attr m=2', EXIT.usage, 'given twice'],
+      ['device bundle a-1', EXIT.usage, "required option '--out <path>' not specified"],
+      ['device list --limit 1001', EXIT.usage, 'from 1 to 1000'],
+      ['audit list --limit all', EXIT.usage, '--limit takes a number from 1 to 1000'],
+      ['audit list --limit 0', EXIT.usage, '--limit takes a number from 1 to 1000'],
+      ['connection list --limit 501', EXIT.usage, '--limit takes a number from 1 to 500'],
+      ['refusal list --limit 1.5', EXIT.usage, '--limit takes a number from 1 to 500'],
+      ['device list --state asleep', EXIT.usage, '--state takes one of pending, active'],
+      ['cert revoke --reason keyCompromise', EXIT.usage, 'Name what to revoke'],
+      ['cert revoke --device a-1 --serial 00', EXIT.usage, 'Name what to revoke'],
+      ['cert revoke --device a-1 --reason badluck', EXIT.usage, '--reason takes one of unspecified, keyCompromise'],
+      ['cert revoke --device a-1 --reason certificateHold', EXIT.usage, 'sallyport device suspend ID'],
+      ['cert revoke --group sensors --device a-1', EXIT.usage, '--device and --serial stand alone'],
+      ['cert revoke --issued-after yesterday', EXIT.usage, '--issued-after takes a time'],
+      ['cert revoke --device a-1 --dry-run', EXIT.usage, '--dry-run is for'],
+      ['policy explain --device a-1', EXIT.usage, 'Ask exactly one thing: --publish, --subscribe, --receive, --will, --connect'],
+      ['policy explain --device a-1 --publish a --qos 3', EXIT.usage, 'Allowed choices are 0, 1, 2'],
+      ['audit tail --count 0', EXIT.usage, '--count takes a number'],
+      ['serve --ports random', EXIT.usage, 'Allowed choices are auto, configured'],
+      ['doctor connect --cert a --key b --port 0', EXIT.notFound, 'There is no file a'],
+      ['device import gone.csv', EXIT.notFound, 'There is no file gone.csv'],
+      ['policy check gone.yaml', EXIT.notFound, 'There is no policy file'],
+      ['cert show zz', EXIT.refused, 'serial number zz'],
+      ['device set a-1', EXIT.usage, 'Say what to set: --group, --no-groups, --attr or --unset'],
+      ['device set a-1 --no-groups --group b', EXIT.usage, 'say opposite things'],
+      ['device set a-1 --attr model=x --unset model', EXIT.usage, 'both name model'],
+      ['device set a-1 --attr model=x --attr model=y', EXIT.usage, 'An attribute is given twice'],
+      ['device set a-1 --attr model', EXIT.usage, '--attr takes name=value'],
+      ['device set a-1 --unset model --revision 0', EXIT.usage, '--revision takes the revision'],
+      ['device set a-1 --group a+b', EXIT.refused, 'This is not a group name'],
+      ['device add a-1 --tenant a+b', EXIT.refused, 'tenant a+b'],
+      ['ca init --import-cert x.pem', EXIT.usage, 'needs both --import-cert and --import-key'],
+    ])('%s', expectSentence)
 
-  test.each(NAMES)('%s is no device id, and is not printed raw', (_, name) => expectNoDevice(['device', 'add', name]))
+    test('every verb explains itself, with an example', async () => {
+      const { stdout } = await sallyport(['--help'])
+      expect(stdout).toContain('Commands:')
+      for (const verb of ['serve', 'ca init', 'ca show', 'ca rotate', 'ca rotate status', 'ca csr', 'device add', 'device set', 'device list', 'device show', 'device bundle', 'device enroll', 'device suspend', 'device resume', 'device quarantine', 'device retire', 'cert list', 'cert show', 'cert revoke', 'policy check', 'policy schema', 'policy explain', 'policy export mosquitto', 'policy import mosquitto', 'policy import emqx', 'policy import aws', 'detection list', 'detection clear', 'why', 'audit tail', 'audit verify', 'doctor', 'doctor connect']) {
+        const help = await sallyport([...words(verb), '--help'])
+        expect(help.status, verb).toBe(0)
+        expect(help.stdout, verb).toMatch(new RegExp(`Example:\\n {2}sallyport ${verb}`))
+        expect(help.stdout, verb).toContain('--home <dir>')
+        expect(help.stdout, verb).toContain('--json')
+      }
+    })
+  })
 
-  test.each([
-    ['device', 'show', '../x'], ['device', 'suspend', '../x'], ['device', 'set', '../x', '--no-groups'], ['device', 'bundle', '../x', '--out', 'x'], ['why', '../x'], ['detection', 'clear', '../x'], ['cert', 'revoke', '--device', '../x'], ['cert', 'list', '--device', '../x'],
-    ['policy', 'explain', '--device', '../x', '--publish', 'a'],
-  ])('%s %s refuses it, too', (...args) => expectNoDevice(args))
+  describe.concurrent('hostile names', () => {
+    const NAMES: readonly (readonly [string, string])[] = [
+      ['a path', '../../etc/passwd'], ['__proto__', '__proto__'], ['a wildcard', 'a+b'], ['all topics', '#'], ['a level', 'a/b'], ['a Cyrillic look-alike', 'аdmin'],
+      ['an escape sequence', 'a\u001b[2Jb'], ['a line break', 'a\nb'], ['an invisible joiner', 'a\u200db'], ['64 kB', 'x'.repeat(65_536)], ['nothing', ''],
+    ]
+    async function expectNoDevice(args: readonly string[]): Promise<void> {
+      const { status, stdout, stderr } = await sallyport(args, { home })
+      expect({ status, stdout }, args.join(' ').slice(0, 80)).toEqual({ status: EXIT.refused, stdout: '' })
+      expect(stderr).toContain('This is not a device id')
+      expect(stderr).not.toMatch(/[^\x20-\x7e\n…]/)
+      expect(stderr.length).toBeLessThan(1_000)
+    }
 
-  test('hostile groups and attributes are refused by their own names', async () => {
-    expect((await sallyport(['device', 'add', 'a-3', '--group', 'a/b'], { home })).stderr).toContain('This is not a group name')
-    expect((await sallyport(['device', 'add', 'a-3', '--attr', '__proto__=x'], { home })).stderr).toContain('An attribute name or value is not accepted')
-    expect((await sallyport(['device', 'add', 'a-3', '--attr', 'm=a/#'], { home })).stderr).toContain('An attribute name or value is not accepted')
+    test.each(NAMES)('%s is no device id, and is not printed raw', (_, name) => expectNoDevice(['device', 'add', name]))
+
+    test.each([
+      ['device', 'show', '../x'], ['device', 'suspend', '../x'], ['device', 'set', '../x', '--no-groups'], ['device', 'bundle', '../x', '--out', 'x'], ['why', '../x'], ['detection', 'clear', '../x'], ['cert', 'revoke', '--device', '../x'], ['cert', 'list', '--device', '../x'],
+      ['policy', 'explain', '--device', '../x', '--publish', 'a'],
+    ])('%s %s refuses it, too', (...args) => expectNoDevice(args))
+
+    test('hostile groups and attributes are refused by their own names', async () => {
+      expect((await sallyport(['device', 'add', 'a-3', '--group', 'a/b'], { home })).stderr).toContain('This is not a group name')
+      expect((await sallyport(['device', 'add', 'a-3', '--attr', '__proto__=x'], { home })).stderr).toContain('An attribute name or value is not accepted')
+      expect((await sallyport(['device', 'add', 'a-3', '--attr', 'm=a/#'], { home })).stderr).toContain('An attribute name or value is not accepted')
+    })
   })
 })
 
