@@ -208,8 +208,12 @@ describe.skipIf(!hasChromium)('with Chromium', () => {
     await visit.visit('/certificates')
     expect(await page.getByRole('main').textContent()).toContain('factory')
     await visit.visit('/audit')
-    for (const row of (await page.locator('.rows .body .plain-link').all()).slice(0, 40)) {
-      await row.click()
+    const rows = Number(await page.getByRole('table').getAttribute('aria-rowcount'))
+    const last = rows === -1 ? 41 : Math.min(41, rows)
+    expect(last).toBeGreaterThan(20)
+    // By their place in the list: of a long one only those in sight are in the page.
+    for (let place = 2; place <= last; place++) {
+      await page.locator(`.rows [aria-rowindex="${place}"] .plain-link`).click()
       await page.getByRole('dialog').waitFor()
       await page.keyboard.press('Escape')
       await page.getByRole('dialog').waitFor({ state: 'detached' })
