@@ -1,7 +1,21 @@
-// Bounds of the admin API beyond those of a request, with units in their names and the attack that each one stops.
+// Bounds of the HTTP doors and of the admin API, with units in their names and the attack that each one stops.
 
-const MINUTE = 60_000
-const MiB = 1024 * 1024
+const SECOND = 1_000
+const MINUTE = 60 * SECOND
+const KiB = 1024
+const MiB = 1024 * KiB
+
+/** The HTTP doors. */
+export const HTTP_LIMITS = {
+  bodyBytesMax: 64 * KiB,
+  /** A page of devices to register at once. */
+  bulkBodyBytesMax: 2 * MiB,
+  /** The files of a policy, or of two that are compared. */
+  policyBodyBytesMax: 20 * MiB,
+  headerMs: 10 * SECOND,
+  requestMs: 30 * SECOND,
+  connectionsMax: 256,
+} as const
 
 /** Answers that are kept for requests that are sent twice. Some hold a secret: they are kept no longer than a client retries. */
 export const HTTP_ANSWER_LIMITS = {

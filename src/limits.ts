@@ -105,6 +105,9 @@ export const BROKER_LIMITS = {
   rateAccountsPerSweep: 5_000,
   /** A change of policy concerns all sessions at once: how long they are judged anew before everybody else has a turn. */
   renewSliceMs: 8,
+  /** Once a second each connection is looked at: for how long before everybody else has a turn, and how many between two looks at the clock. */
+  walkSliceMs: 1,
+  walkStepsAtOnce: 32,
   /** Kept sessions that are looked at together when the policy has changed, and retained messages. */
   absentPageSessions: 100,
   retainedPageMessages: 100,
@@ -307,18 +310,6 @@ export const AUDIT_LIMITS = {
   tailRecordsMax: 1_000,
   /** A line that never ends: the verifier gives up on it. */
   lineBytesMax: 64 * KiB,
-} as const
-
-/** The HTTP doors. */
-export const HTTP_LIMITS = {
-  bodyBytesMax: 64 * KiB,
-  /** A page of devices to register at once. */
-  bulkBodyBytesMax: 2 * MiB,
-  /** The files of a policy, or of two that are compared. */
-  policyBodyBytesMax: 20 * MiB,
-  headerMs: 10 * SECOND,
-  requestMs: 30 * SECOND,
-  connectionsMax: 256,
 } as const
 
 /** Times of day-to-day life. */

@@ -2,7 +2,8 @@
 
 import { z } from 'zod'
 import { ADMIN_PATHS } from '../vocabulary.ts'
-import { AUDIT_LIMITS, HTTP_LIMITS } from '../limits.ts'
+import { HTTP_LIMITS } from '../http-limits.ts'
+import { AUDIT_LIMITS } from '../limits.ts'
 import type { Desk } from '../core/desk.ts'
 import { printable } from '../core/ids.ts'
 import * as answers from './answers.ts'

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { ADMIN_PATHS } from '../vocabulary.ts'
-import { HTTP_LIMITS } from '../limits.ts'
+import { HTTP_LIMITS } from '../http-limits.ts'
 import * as claimRequests from './claim-requests.ts'
 import * as answers from './enrollment-answers.ts'
 import * as renewalRequests from './renewal-requests.ts'

@@ -1,7 +1,7 @@
 // The rows of the route table about the policy. What only asks is a POST where files are asked about: they do not fit into a URL.
 
 import { ADMIN_PATHS } from '../vocabulary.ts'
-import { HTTP_LIMITS } from '../limits.ts'
+import { HTTP_LIMITS } from '../http-limits.ts'
 import * as answers from './policy-answers.ts'
 import * as requests from './policy-requests.ts'
 import { route } from './route.ts'

@@ -2,8 +2,7 @@
 // it does not know.
 
 import { Agent, request } from 'node:https'
-import { HTTP_WORK_LIMITS } from '../http-limits.ts'
-import { HTTP_LIMITS } from '../limits.ts'
+import { HTTP_LIMITS, HTTP_WORK_LIMITS } from '../http-limits.ts'
 import { SallyportError } from '../core/errors.ts'
 import type { Method } from './route.ts'
 

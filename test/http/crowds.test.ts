@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { AdminServer } from '../../src/http/admin.ts'
 import type { DeviceId } from '../../src/core/ids.ts'
 import { STREAM_LIMITS } from '../../src/feed-limits.ts'
-import { HTTP_LIMITS } from '../../src/limits.ts'
+import { HTTP_LIMITS } from '../../src/http-limits.ts'
 import { ask, openHouse, type Credential, type House } from './house.ts'
 
 let house: House

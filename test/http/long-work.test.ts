@@ -7,7 +7,7 @@ import net from 'node:net'
 import path from 'node:path'
 import { setTimeout as work } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import type * as limits from '../../src/limits.ts'
+import type * as limits from '../../src/http-limits.ts'
 import { openConsole } from '../../src/console-desk.ts'
 import { openFeed } from '../../src/feed.ts'
 import { openAdminServer, type AdminServer } from '../../src/http/admin.ts'
@@ -15,7 +15,7 @@ import { openClient } from '../../src/http/client.ts'
 import { openHouse, type House } from './house.ts'
 
 const { REQUEST_MS } = vi.hoisted(() => ({ REQUEST_MS: 400 }))
-vi.mock('../../src/limits.ts', async (original) => {
+vi.mock('../../src/http-limits.ts', async (original) => {
   const real = await original<typeof limits>()
   return { ...real, HTTP_LIMITS: { ...real.HTTP_LIMITS, requestMs: REQUEST_MS, headerMs: REQUEST_MS } }
 })

@@ -8,7 +8,7 @@ import tls from 'node:tls'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { OperatorName } from '../../src/core/ids.ts'
 import type { AdminServer } from '../../src/http/admin.ts'
-import { HTTP_LIMITS } from '../../src/limits.ts'
+import { HTTP_LIMITS } from '../../src/http-limits.ts'
 import { makeCsr } from '../../src/x509/csr.ts'
 import { ask, device, newKey, openHouse, type Credential, type House } from './house.ts'
 

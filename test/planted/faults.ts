@@ -126,7 +126,7 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     id: 'change-not-applied-at-once', side: 'broker', cases: [], tests: [{ file: 'test/broker/engine/rights.test.ts', name: 'is judged by what is in force when it is used before its turn' }],
-    edits: [{ file: 'src/broker/engine/rights.ts', find: 'if (holding.round !== round && this.ending === undefined) void renew(this, holding)', replace: '' }],
+    edits: [{ file: 'src/broker/engine/rights.ts', find: 'if (holding.round !== round && session.ending === undefined) void renew(session, holding)', replace: '' }],
   },
   {
     id: 'queue-of-a-lost-filter-stays', side: 'broker', cases: [], tests: [{ file: 'test/broker/policy-live.test.ts', name: 'and away: the filter goes, and what waits for it alone' }],

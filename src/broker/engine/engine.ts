@@ -42,6 +42,7 @@ import { takeSeat } from './seat.ts'
 import { openStalls } from './stalls.ts'
 import { FIRST_FAILURE_CODE, ORDINARY_ENDS, type EngineClient, type EngineCore, type EngineWill, type HeldSubscription } from './surface.ts'
 import { noteUserProperties } from './user-properties.ts'
+import { openWalk } from './walk.ts'
 import { openWatching } from './watching.ts'
 import { openWills } from './wills.ts'
 
@@ -147,16 +148,15 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
   core.on('clientError', onEngineError)
   core.on('connectionError', onEngineError)
   core.on('error', (error: Error) => ports.log('error', { error: error.message }, 'the engine reported a fault'))
-  const stalls = openStalls((link) => endings.fault(link, deny('quota-exceeded', 'the client reads nothing')))
+  const stalls = openStalls({ clock: ports.clock, onStalled: (link) => endings.fault(link, deny('quota-exceeded', 'the client reads nothing')), weigh: (waiting) => outputs.weigh(waiting) })
+  const walk = openWalk(open, [{ look: endExpired }, stalls, watching.looker])
   const sweep = setInterval(() => {
-    endExpired()
     posting.sweep()
     rights.sweep(ports.clock())
     rates.sweep()
     deadlines.sweep()
     deviceTopics.sweep()
-    watching.sweep(open)
-    outputs.weigh(stalls.sweep(open, ports.clock()))
+    walk.begin()
   }, LIFE.expirySweepMs).unref()
 
   function attach(connection: SecureConnection, peer: Peer): (fault: Denied) => void {
@@ -303,9 +303,8 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     endings.refusal(session, { reason: 'protocol-error', detail: error.message })
   }
 
-  function endExpired(): void {
-    const now = ports.clock()
-    for (const session of sessions.all()) if (session.notAfter <= now) void session.end('certificate-expired', 'itself')
+  function endExpired({ session }: Link): void {
+    if (session !== undefined && session.notAfter <= ports.clock()) void session.end('certificate-expired', 'itself')
   }
 
   // While nobody followed, devices and policy may have changed. It delays no start.
@@ -328,6 +327,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     },
     async close() {
       clearInterval(sweep)
+      walk.stop()
       rights.stop()
       const idle = Promise.all([absent.stop(), purge.stop()])
       for (const session of sessions.all()) session.ending ??= 'server-shutting-down'

@@ -29,7 +29,7 @@ export interface OutputPorts {
 export interface Outputs {
   /** Makes a socket's output: its `write`, which the engine calls, only collects from then on. */
   of(socket: Duplex, ports: OutputPorts): Output
-  /** Tells how many bytes wait in all outputs together; to be called every second. */
+  /** Tells how many bytes wait in all outputs together, about once a second. */
   weigh(waiting: number): void
 }
 

@@ -4,25 +4,33 @@
 import { BROKER_LIMITS } from '../../limits.ts'
 import type { EpochMs } from '../../core/ids.ts'
 import type { Link } from './link.ts'
+import type { Looker } from './walk.ts'
 
-export interface Stalls {
-  /** Returns how many bytes wait for all of them together. */
-  sweep(links: Iterable<Link>, now: EpochMs): number
+export interface StallsPorts {
+  readonly clock: () => EpochMs
+  readonly onStalled: (link: Link) => void
+  /** How many bytes wait for all of them together. */
+  readonly weigh: (waiting: number) => void
 }
 
-export function openStalls(onStalled: (link: Link) => void): Stalls {
+export function openStalls({ clock, onStalled, weigh }: StallsPorts): Looker {
+  let [now, all] = [clock(), 0]
   return {
-    sweep(links, now) {
-      let all = 0
-      for (const link of links) {
-        const { output, stalled } = link
-        const { waiting } = output
-        all += waiting
-        if (waiting === 0) link.stalled = undefined
-        else if (stalled === undefined || stalled.taken !== output.taken) link.stalled = { taken: output.taken, since: now }
-        else if (now - stalled.since > BROKER_LIMITS.stalledMs) onStalled(link)
-      }
-      return all
+    begin() {
+      now = clock()
+      all = 0
+    },
+    look(link) {
+      const { output, stalled } = link
+      const { waiting } = output
+      all += waiting
+      if (waiting === 0) link.stalled = undefined
+      else if (stalled === undefined || stalled.taken !== output.taken) link.stalled = { taken: output.taken, since: now }
+      else if (now - stalled.since > BROKER_LIMITS.stalledMs) onStalled(link)
+    },
+    end() {
+      weigh(all)
+      return []
     },
   }
 }

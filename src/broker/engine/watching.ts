@@ -6,13 +6,14 @@ import { DETECTION_LIMITS } from '../../detection-limits.ts'
 import type { DenyReason } from '../../vocabulary.ts'
 import { judgeStanding } from '../../core/admission.ts'
 import { factOfRequest, factsOfConnect } from '../../core/detection/signals.ts'
-import type { DeviceId, EpochMs, Fingerprint } from '../../core/ids.ts'
+import type { DeviceId, Fingerprint } from '../../core/ids.ts'
 import { judgeTrust, type Peer } from '../peer.ts'
 import type { BrokerPorts } from '../ports.ts'
 import type { Session, SessionTable } from '../sessions.ts'
 import { sourceKey } from '../../core/source.ts'
 import type { Link } from './link.ts'
 import { openPace, type Pace } from './pace.ts'
+import type { Looker } from './walk.ts'
 
 export interface Watching {
   /** Its handshake is done. A device that is slowed down does not get a fast second for connecting anew. */
@@ -25,16 +26,20 @@ export interface Watching {
   publishes(device: DeviceId): boolean
   /** It came in by that way. */
   cameIn(where: Pick<Session, 'device' | 'sha256' | 'source'>): void
-  /** To be called every second, with the connections that are open. */
-  sweep(open: Iterable<Link>): void
+  /** What looks at each connection every second. */
+  readonly looker: Looker
 }
 
 export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watching {
   const { detection, view, clock } = ports
   const paces = new Map<DeviceId, Pace>()
-  let placesAt = clock()
   /** What each device asked by other ways than connections of MQTT, since the last look. */
   let asides = new Map<DeviceId, number>()
+  /** How much each device asked since the last look. */
+  let asked = new Map<DeviceId, number>()
+  const places = openPlaces()
+  let placesAt = clock()
+  let placesDue = false
 
   function paceOf(device: DeviceId): Pace | undefined {
     if (!detection.isThrottled(device)) return undefined
@@ -54,43 +59,45 @@ export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watchi
     return sessions.ofDevice(session.device).some((other) => other.sha256 === session.sha256 && sourceKey(other.source.address) !== place)
   }
 
-  /** How much each device asked since the last look, and whether those that asked are slowed down by now. */
-  function lookAtRates(open: Iterable<Link>): void {
-    const asked = asides
+  function begin(): void {
+    detection.sweep()
+    asked = asides
     asides = new Map()
-    for (const link of open) {
-      const { session, reading, looked } = link
-      const asks = (reading?.asks ?? 0) - looked.asks
-      if (session !== undefined && asks > 0) {
-        looked.asks += asks
-        asked.set(session.device, (asked.get(session.device) ?? 0) + asks)
-      }
-      // Who is quiet need not be slowed down; who is slowed down may have to be let go.
-      if (asks > 0 || link.pace !== undefined) link.pace = paceOf(link.peer.device)
+    const now = clock()
+    placesDue = Math.abs(now - placesAt) >= DETECTION_LIMITS.placesMs
+    if (placesDue) placesAt = now
+  }
+
+  function look(link: Link): void {
+    const { session, reading, looked } = link
+    const asks = (reading?.asks ?? 0) - looked.asks
+    if (session !== undefined && asks > 0) {
+      looked.asks += asks
+      asked.set(session.device, (asked.get(session.device) ?? 0) + asks)
     }
-    for (const [device, messages] of asked) detection.note(device, { kind: 'sent', messages })
+    // Who is quiet need not be slowed down; who is slowed down may have to be let go.
+    if (asks > 0 || link.pace !== undefined) link.pace = paceOf(link.peer.device)
+    if (!placesDue || session === undefined || reading === undefined || reading.packets === looked.packets) return
+    looked.packets = reading.packets
+    places.spoke(session)
+  }
+
+  function* end(): Generator<void> {
+    for (const [device, messages] of asked) yield sent(device, messages)
+    for (const device of places.copied()) yield inTwoPlaces(device)
+    letGo()
+  }
+
+  const sent = aside((device: DeviceId, messages: number) => detection.note(device, { kind: 'sent', messages }))
+  const inTwoPlaces = aside((device: DeviceId) => detection.note(device, { kind: 'two-places' }))
+
+  const letGo = aside(() => {
     for (const [device, pace] of paces) {
       if (detection.isThrottled(device)) continue
       paces.delete(device)
       pace.close()
     }
-  }
-
-  /** A certificate that spoke from two places within the last minute. A connection that only was not closed yet says nothing. */
-  function lookAtPlaces(open: Iterable<Link>, now: EpochMs): void {
-    if (Math.abs(now - placesAt) < DETECTION_LIMITS.placesMs) return
-    placesAt = now
-    const places = new Map<Fingerprint, string>()
-    const copied = new Map<Fingerprint, DeviceId>()
-    for (const { session, reading, looked } of open) {
-      if (session === undefined || reading === undefined || reading.packets === looked.packets) continue
-      looked.packets = reading.packets
-      const place = sourceKey(session.source.address)
-      if ((places.get(session.sha256) ?? place) === place) places.set(session.sha256, place)
-      else copied.set(session.sha256, session.device)
-    }
-    for (const device of copied.values()) detection.note(device, { kind: 'two-places' })
-  }
+  })
 
   /** Whoever watches decides nothing: when it cannot look something up, the door and the messages go on as if nobody had watched. */
   function aside<A extends readonly unknown[]>(watch: (...facts: A) => void): (...facts: A) => void {
@@ -129,10 +136,31 @@ export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watchi
     cameIn: aside((where) => {
       if (isElsewhere(where)) detection.note(where.device, { kind: 'two-places' })
     }),
-    sweep: aside((open) => {
-      detection.sweep()
-      lookAtRates(open)
-      lookAtPlaces(open, clock())
-    }),
+    looker: { begin: aside(begin), look: aside(look), end },
+  }
+}
+
+interface Places {
+  spoke(session: Session): void
+  /** Of whom a certificate spoke from two places since this was last asked. */
+  copied(): Iterable<DeviceId>
+}
+
+/** A connection that only was not closed yet says nothing. */
+function openPlaces(): Places {
+  const places = new Map<Fingerprint, string>()
+  const copied = new Map<Fingerprint, DeviceId>()
+  return {
+    spoke({ sha256, device, source }) {
+      const place = sourceKey(source.address)
+      if ((places.get(sha256) ?? place) === place) places.set(sha256, place)
+      else copied.set(sha256, device)
+    },
+    copied() {
+      const devices = [...copied.values()]
+      places.clear()
+      copied.clear()
+      return devices
+    },
   }
 }

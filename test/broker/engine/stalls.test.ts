@@ -10,12 +10,27 @@ function reader(name: string) {
   return { name, output, link: { output, stalled: undefined } as unknown as Link }
 }
 
+/** With a clock that is set by hand, and what it has told. */
+function watch() {
+  const told: Link[] = []
+  let [now, weighed] = [0, -1]
+  const looker = openStalls({ clock: () => now, onStalled: (link) => told.push(link), weigh: (waiting) => void (weighed = waiting) })
+  const sweep = (links: readonly Link[], at: number): number => {
+    now = at
+    looker.begin?.()
+    for (const link of links) looker.look(link)
+    expect(looker.end?.()).toEqual([])
+    return weighed
+  }
+  return { told, sweep }
+}
+
 test('who takes nothing for too long is told of; who takes a byte now and then is not, and who has nothing to take is not', () => {
   const [stalled, slow, idle] = [reader('stalled'), reader('slow'), reader('idle')]
   idle.output.waiting = 0
   const links = [stalled.link, slow.link, idle.link]
-  const told: Link[] = []
-  const stalls = openStalls((link) => told.push(link))
+  const stalls = watch()
+  const { told } = stalls
   for (let now = 0; now <= stalledMs; now += 1_000) {
     stalls.sweep(links, now)
     slow.output.taken += 1
@@ -26,8 +41,8 @@ test('who takes nothing for too long is told of; who takes a byte now and then i
 })
 
 test('the time begins anew when it takes something, and when nothing waits for it', () => {
-  const told: Link[] = []
-  const stalls = openStalls((link) => told.push(link))
+  const stalls = watch()
+  const { told } = stalls
   const [taking, emptied] = [reader('taking'), reader('emptied')]
   const links = [taking.link, emptied.link]
   stalls.sweep(links, 0)
