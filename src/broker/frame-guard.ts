@@ -40,6 +40,8 @@ export interface FrameGuard {
   readonly packets: number
   /** Those among them that ask for something: PUBLISH, SUBSCRIBE, UNSUBSCRIBE. */
   readonly asks: number
+  /** Bytes that were looked at. */
+  readonly bytes: number
   /** Bytes up to the end of the packet in hand; 0 between two packets, and 1 for as long as its length is not known. */
   readonly wanted: number
   /**
@@ -52,78 +54,85 @@ export interface FrameGuard {
 
 /** `isAdmitted` is asked at every packet: has the CONNECT been answered with yes? */
 export function openFrameGuard(packetBytesMax: number, isAdmitted: () => boolean): FrameGuard {
-  let bodyLeft = 0
-  let header = -1
-  let length = 0
-  let lengthBytes = 0
-  let packets = 0
-  let asks = 0
-  let closing = false
+  return new Guard(packetBytesMax, isAdmitted)
+}
 
-  function judgeHeader(byte: number): Decision<void> {
+/** One for each connection: a class, because V8 keeps an object with getters of its own as a dictionary. */
+class Guard implements FrameGuard {
+  readonly #packetBytesMax: number
+  readonly #isAdmitted: () => boolean
+  packets = 0
+  asks = 0
+  bytes = 0
+  #bodyLeft = 0
+  #header = -1
+  #length = 0
+  #lengthBytes = 0
+  #closing = false
+
+  constructor(packetBytesMax: number, isAdmitted: () => boolean) {
+    this.#packetBytesMax = packetBytesMax
+    this.#isAdmitted = isAdmitted
+  }
+
+  get wanted(): number {
+    return this.#header === -1 ? this.#bodyLeft : 1
+  }
+
+  inspect(chunk: Uint8Array): Decision<number> {
+    this.bytes += chunk.length
+    let at = 0
+    while (at < chunk.length && !(this.#closing && this.#bodyLeft === 0)) {
+      if (this.#bodyLeft > 0) {
+        const step = Math.min(this.#bodyLeft, chunk.length - at)
+        this.#bodyLeft -= step
+        at += step
+        continue
+      }
+      const byte = chunk[at] ?? 0
+      at += 1
+      if (this.#header === -1) {
+        const judged = this.#judgeHeader(byte)
+        if (!judged.allow) return judged
+        this.#header = byte
+        this.packets += 1
+        const type = byte >> 4
+        if (type === PUBLISH || type === SUBSCRIBE || type === UNSUBSCRIBE) this.asks += 1
+        continue
+      }
+      this.#length += (byte & 0x7f) * 128 ** this.#lengthBytes
+      this.#lengthBytes += 1
+      if ((byte & 0x80) !== 0) {
+        if (this.#lengthBytes === LENGTH_BYTES_MAX) return deny('malformed-packet', 'remaining length of more than four bytes')
+        continue
+      }
+      const judged = this.#judgeLength()
+      if (!judged.allow) return judged
+      this.#bodyLeft = this.#length
+      this.#closing = this.#header >> 4 === DISCONNECT
+      this.#header = -1
+      this.#length = 0
+      this.#lengthBytes = 0
+    }
+    return allow(at)
+  }
+
+  #judgeHeader(byte: number): Decision<void> {
     const type = byte >> 4
     const required = REQUIRED_FLAGS[type]
     if (required === undefined) return deny('malformed-packet', `packet type ${type}`)
     if (required === 'publish') {
       if ((byte & 0b0110) === 0b0110) return deny('malformed-packet', 'QoS 3') // [MQTT-3.3.1-4]
     } else if ((byte & 0b1111) !== required) return deny('malformed-packet', `reserved flags of packet type ${type}`)
-    if (packets === 0 && type !== CONNECT) return deny('protocol-error', `packet type ${type} before CONNECT`) // [MQTT-3.1.0-1]
-    if (packets > 0 && type === CONNECT) return deny('protocol-error', 'second CONNECT') // [MQTT-3.1.0-2]
+    if (this.packets === 0 && type !== CONNECT) return deny('protocol-error', `packet type ${type} before CONNECT`) // [MQTT-3.1.0-1]
+    if (this.packets > 0 && type === CONNECT) return deny('protocol-error', 'second CONNECT') // [MQTT-3.1.0-2]
     return allow(undefined)
   }
 
-  function judgeLength(): Decision<void> {
+  #judgeLength(): Decision<void> {
     // Until the peer is admitted, and for everything but a message, a smaller bound holds: what comes behind a CONNECT that
     // waits is held in memory for somebody who may be nobody.
-    const max = header >> 4 === PUBLISH && isAdmitted() ? packetBytesMax : Math.min(BROKER_LIMITS.connectPacketBytesMax, packetBytesMax)
-    return length + 1 + lengthBytes > max ? deny('packet-too-large', `${length} bytes announced`) : allow(undefined)
-  }
-
-  return {
-    get packets() {
-      return packets
-    },
-    get asks() {
-      return asks
-    },
-    get wanted() {
-      return header === -1 ? bodyLeft : 1
-    },
-    inspect(chunk) {
-      let at = 0
-      while (at < chunk.length && !(closing && bodyLeft === 0)) {
-        if (bodyLeft > 0) {
-          const step = Math.min(bodyLeft, chunk.length - at)
-          bodyLeft -= step
-          at += step
-          continue
-        }
-        const byte = chunk[at] ?? 0
-        at += 1
-        if (header === -1) {
-          const judged = judgeHeader(byte)
-          if (!judged.allow) return judged
-          header = byte
-          packets += 1
-          const type = byte >> 4
-          if (type === PUBLISH || type === SUBSCRIBE || type === UNSUBSCRIBE) asks += 1
-          continue
-        }
-        length += (byte & 0x7f) * 128 ** lengthBytes
-        lengthBytes += 1
-        if ((byte & 0x80) !== 0) {
-          if (lengthBytes === LENGTH_BYTES_MAX) return deny('malformed-packet', 'remaining length of more than four bytes')
-          continue
-        }
-        const judged = judgeLength()
-        if (!judged.allow) return judged
-        bodyLeft = length
-        closing = header >> 4 === DISCONNECT
-        header = -1
-        length = 0
-        lengthBytes = 0
-      }
-      return allow(at)
-    },
+    const max = this.#header >> 4 === PUBLISH && this.#isAdmitted() ? this.#packetBytesMax : Math.min(BROKER_LIMITS.connectPacketBytesMax, this.#packetBytesMax)
+    return this.#length + 1 + this.#lengthBytes > max ? deny('packet-too-large', `${this.#length} bytes announced`) : allow(undefined)
   }
 }

@@ -35,7 +35,7 @@ export const MESSAGE_FAULTS: readonly Fault[] = [
   },
   {
     id: 'announced-length-unbounded', side: 'broker', cases: ['Q22'],
-    edits: [{ file: 'src/broker/frame-guard.ts', find: 'return length + 1 + lengthBytes > max ?', replace: 'return false ?' }],
+    edits: [{ file: 'src/broker/frame-guard.ts', find: 'return this.#length + 1 + this.#lengthBytes > max ?', replace: 'return false ?' }],
   },
   {
     id: 'half-open-exchanges-unbounded', side: 'broker', cases: ['Q27'],

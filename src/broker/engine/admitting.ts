@@ -216,7 +216,7 @@ function detailOf({ connection: { socket }, client, connect, output, outbound, r
     keepAliveSeconds: protocol === 4 ? (connect?.keepalive ?? 0) : boundedKeepAlive(connect?.keepalive, bounds.keepAliveSecondsMax),
     kept: outbound?.kept === true && client.sessionExpiryInterval > 0,
     queued: load.queued, inFlight: load.inFlight,
-    bytesIn: reading?.bytes ?? 0, bytesOut: output.taken, packetsIn: reading?.packets ?? 0,
+    bytesIn: reading?.counted.bytes ?? 0, bytesOut: output.taken, packetsIn: reading?.counted.packets ?? 0,
   }
 }
 

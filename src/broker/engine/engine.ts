@@ -180,7 +180,7 @@ export async function openEngine(ports: BrokerPorts, sessions: SessionTable): Pr
     client.subscriptions = Object.create(null) // trap 1
     client.duplicates = Object.create(null)
     const reading = guardInput(client, stream, link.bounds.packetBytesMax, {
-      mayRead: () => answers.open + (link.gate?.waiting ?? 0) < BROKER_LIMITS.unansweredMax,
+      mayRead: () => answers.open() + (link.gate?.waiting() ?? 0) < BROKER_LIMITS.unansweredMax,
       pace: () => link.pace, traffic: ports.traffic,
       onFault: (fault) => endings.fault(link, fault),
     })

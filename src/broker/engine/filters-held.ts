@@ -10,7 +10,7 @@ export interface HeldPorts {
 
 /** What is granted and not yet held counts: a chunk full of SUBSCRIBEs must not pass a bound at once. */
 export function filtersHeld({ sessions, linkOf }: HeldPorts, { key, device }: Session): { readonly ofSession: number; readonly ofDevice: number } {
-  const count = (link: Link | undefined): number => (link === undefined ? 0 : Object.keys(link.client.subscriptions).length + (link.gate?.granting ?? 0))
+  const count = (link: Link | undefined): number => (link === undefined ? 0 : Object.keys(link.client.subscriptions).length + (link.gate?.granting() ?? 0))
   const present = sessions.get(key)
   const own = present === undefined ? undefined : linkOf(present)
   const connected = sessions.ofDevice(device).reduce((sum, session) => sum + count(linkOf(session)), 0)

@@ -8,7 +8,7 @@ import type { SessionKey } from '../../core/ids.ts'
 import type { Publisher } from '../../core/message.ts'
 import type { SessionChange } from '../../core/session-store.ts'
 import type { Traffic } from '../../core/traffic.ts'
-import { openFrameGuard } from '../frame-guard.ts'
+import { openFrameGuard, type FrameGuard } from '../frame-guard.ts'
 import type { SecureConnection } from '../listener.ts'
 import type { Peer } from '../peer.ts'
 import type { ConnectionBounds } from '../ports.ts'
@@ -77,11 +77,8 @@ export function openLink(parts: Pick<Link, 'connection' | 'peer' | 'client' | 'o
 }
 
 export interface Reading {
-  /** Packets that were read, and those among them that ask for something. */
-  readonly packets: number
-  readonly asks: number
-  /** That were read, of what passed. */
-  readonly bytes: number
+  /** What was read: packets, those among them that ask for something, and bytes. */
+  readonly counted: Pick<FrameGuard, 'packets' | 'asks' | 'bytes'>
   /** Runs the parser; while it runs the engine reads nothing: it would parse one chunk in the middle of another. */
   parsing(parse: () => number): number
   /** Reads on, if the engine wanted to and had to wait. */
@@ -109,7 +106,6 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   const { mayRead, onFault, traffic } = ports
   const guard = openFrameGuard(packetBytesMax, () => client.connackSent)
   const read = stream.read.bind(stream)
-  let bytes = 0
   let broken = false
   let discarding = false
   let parsing = false
@@ -132,7 +128,6 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   function passed(chunk: Buffer): Buffer | null {
     traffic.bytesReceived += chunk.length
     const judged = guard.inspect(chunk)
-    bytes += chunk.length
     if (judged.allow && judged.value === chunk.length) return chunk
     broken = true
     if (!judged.allow) onFault(judged)
@@ -167,15 +162,7 @@ export function guardInput(client: EngineClient, stream: Duplex, packetBytesMax:
   }
 
   return {
-    get packets() {
-      return guard.packets
-    },
-    get asks() {
-      return guard.asks
-    },
-    get bytes() {
-      return bytes
-    },
+    counted: guard,
     resume,
     hold() {
       let done = false

@@ -3,7 +3,7 @@
 
 export interface AnswerOrder {
   /** Questions that are not answered yet. */
-  readonly open: number
+  open(): number
   /** Takes a place; what is returned answers, at once or when its turn comes. */
   enter(): (answer: () => void) => void
 }
@@ -21,9 +21,7 @@ export function openAnswerOrder(onAnswered: () => void): AnswerOrder {
   }
 
   return {
-    get open() {
-      return last - turn
-    },
+    open: () => last - turn,
     enter() {
       const place = last
       last += 1

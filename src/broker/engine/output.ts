@@ -33,10 +33,35 @@ export interface Outputs {
   weigh(waiting: number): void
 }
 
+/** What an output holds: a class, because V8 keeps an object with getters of its own as a dictionary, and each message asks. */
+class Weight {
+  readonly #socket: Duplex
+  readonly #bounds: { readonly qos0BytesMax: number }
+  /** Bytes that wait for the end of the turn, and all that were ever written. */
+  readonly bytes = { collected: 0, total: 0 }
+
+  constructor(socket: Duplex, bounds: { readonly qos0BytesMax: number }) {
+    this.#socket = socket
+    this.#bounds = bounds
+  }
+
+  get waiting(): number {
+    return this.bytes.collected + this.#socket.writableLength
+  }
+
+  get hasRoomForQos0(): boolean {
+    return this.waiting <= this.#bounds.qos0BytesMax
+  }
+
+  get taken(): number {
+    return this.bytes.total - this.waiting
+  }
+}
+
 export function openOutputs(traffic: Pick<Traffic, 'bytesSent'>): Outputs {
   let dirty: (() => void)[] = []
   let scheduled = false
-  let qos0BytesMax: number = BROKER_LIMITS.outboundQos0BytesMax
+  const bounds: { qos0BytesMax: number } = { qos0BytesMax: BROKER_LIMITS.outboundQos0BytesMax }
 
   function flushAll(): void {
     scheduled = false
@@ -55,19 +80,19 @@ export function openOutputs(traffic: Pick<Traffic, 'bytesSent'>): Outputs {
   function of(socket: Duplex, { mayEngineWrite, onDrained }: OutputPorts): Output {
     const send = socket.write.bind(socket) as (bytes: Uint8Array, done?: Done) => boolean
     const end = socket.end.bind(socket) as (...rest: unknown[]) => Duplex
+    const weight = new Weight(socket, bounds)
+    const { bytes } = weight
     let chunks: Uint8Array[] = []
-    let bytes = 0
-    let total = 0
     let callbacks: Done[] = []
     let finished = false
 
     function flush(): void {
       if (chunks.length === 0) return
       const [first] = chunks
-      const all = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes)
+      const all = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, bytes.collected)
       const done = callbacks
       chunks = []
-      bytes = 0
+      bytes.collected = 0
       if (socket.destroyed || socket.writableEnded) return done.forEach((call) => call())
       if (done.length === 0) send(all)
       else {
@@ -83,8 +108,8 @@ export function openOutputs(traffic: Pick<Traffic, 'bytesSent'>): Outputs {
       }
       if (chunks.length === 0) schedule(flush)
       chunks.push(chunk)
-      bytes += chunk.length
-      total += chunk.length
+      bytes.collected += chunk.length
+      bytes.total += chunk.length
       traffic.bytesSent += chunk.length
       if (done !== undefined) callbacks.push(done)
     }
@@ -104,28 +129,19 @@ export function openOutputs(traffic: Pick<Traffic, 'bytesSent'>): Outputs {
     }) as typeof socket.end
     socket.on('drain', onDrained)
 
-    return {
-      get waiting() {
-        return bytes + socket.writableLength
-      },
-      get hasRoomForQos0() {
-        return bytes + socket.writableLength <= qos0BytesMax
-      },
-      get taken() {
-        return total - bytes - socket.writableLength
-      },
+    return Object.assign(weight, {
       write,
-      finish(chunk, done) {
+      finish(chunk: Uint8Array, done: Done) {
         write(chunk, done)
         finished = true
       },
-    }
+    })
   }
 
   return {
     of,
     weigh(waiting) {
-      qos0BytesMax = waiting > BROKER_LIMITS.outboundAllBytesMax ? BROKER_LIMITS.outboundHighBytes : BROKER_LIMITS.outboundQos0BytesMax
+      bounds.qos0BytesMax = waiting > BROKER_LIMITS.outboundAllBytesMax ? BROKER_LIMITS.outboundHighBytes : BROKER_LIMITS.outboundQos0BytesMax
     },
   }
 }

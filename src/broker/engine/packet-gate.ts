@@ -34,9 +34,9 @@ export interface PacketGate {
   /** Its exchange is over and forgotten: PUBCOMP follows. */
   released(packetId: number): void
   /** Filters that were granted and that the engine does not hold yet. */
-  readonly granting: number
+  granting(): number
   /** SUBSCRIBEs and UNSUBSCRIBEs that wait for the store. */
-  readonly waiting: number
+  waiting(): number
   /** Writes an answer of ours, within the bound on what may wait for the client. */
   send(bytes: Uint8Array): void
 }
@@ -211,11 +211,7 @@ export function installPacketGate(client: EngineClient, ports: GatePorts): Packe
     released(packetId) {
       releasing.delete(packetId)
     },
-    get granting() {
-      return subscribing.granting
-    },
-    get waiting() {
-      return subscribing.waiting
-    },
+    granting: () => subscribing.granting(),
+    waiting: () => subscribing.waiting(),
   }
 }

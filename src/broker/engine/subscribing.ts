@@ -40,9 +40,9 @@ export interface Subscribing {
   subscribe(packet: WirePacket, session: Session): void
   unsubscribe(packet: WirePacket, session: Session): void
   /** Filters that were granted and that the engine does not hold yet. */
-  readonly granting: number
+  granting(): number
   /** SUBSCRIBEs and UNSUBSCRIBEs that wait for the store. */
-  readonly waiting: number
+  waiting(): number
 }
 
 /** A SUBSCRIBE or UNSUBSCRIBE that takes effect when the store has it. */
@@ -188,12 +188,8 @@ export function openSubscribing(client: EngineClient, ports: SubscribingPorts): 
   return {
     subscribe,
     unsubscribe,
-    get granting() {
-      return granting.size
-    },
-    get waiting() {
-      return steps.length
-    },
+    granting: () => granting.size,
+    waiting: () => steps.length,
   }
 }
 

@@ -70,15 +70,15 @@ export function openWatching(ports: BrokerPorts, sessions: SessionTable): Watchi
 
   function look(link: Link): void {
     const { session, reading, looked } = link
-    const asks = (reading?.asks ?? 0) - looked.asks
+    const asks = (reading?.counted.asks ?? 0) - looked.asks
     if (session !== undefined && asks > 0) {
       looked.asks += asks
       asked.set(session.device, (asked.get(session.device) ?? 0) + asks)
     }
     // Who is quiet need not be slowed down; who is slowed down may have to be let go.
     if (asks > 0 || link.pace !== undefined) link.pace = paceOf(link.peer.device)
-    if (!placesDue || session === undefined || reading === undefined || reading.packets === looked.packets) return
-    looked.packets = reading.packets
+    if (!placesDue || session === undefined || reading === undefined || reading.counted.packets === looked.packets) return
+    looked.packets = reading.counted.packets
     places.spoke(session)
   }
 

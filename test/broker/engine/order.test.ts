@@ -9,7 +9,7 @@ test('answers leave in the order of their questions, whatever the order in which
     let told = 0
     const order = openAnswerOrder(() => void told++)
     const places = settling.map(() => order.enter())
-    expect(order.open).toBe(settling.length)
+    expect(order.open()).toBe(settling.length)
     const settled = new Set<number>()
     for (const place of settling) {
       places[place]?.(() => void said.push(place))
@@ -17,7 +17,7 @@ test('answers leave in the order of their questions, whatever the order in which
       let due = 0
       while (settled.has(due)) due++
       expect(said).toEqual(Array.from({ length: due }, (_, i) => i))
-      expect([order.open, told]).toEqual([settling.length - due, due])
+      expect([order.open(), told]).toEqual([settling.length - due, due])
     }
   }))
 })
@@ -42,5 +42,5 @@ test('fifty thousand answers that wait for one overflow no stack', () => {
   for (const answer of others) answer(() => void said++)
   expect(said).toBe(0)
   first?.(() => void said++)
-  expect([said, order.open]).toEqual([50_000, 0])
+  expect([said, order.open()]).toEqual([50_000, 0])
 })

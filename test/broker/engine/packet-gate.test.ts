@@ -114,7 +114,7 @@ describe('SUBSCRIBE and UNSUBSCRIBE', () => {
     stage.unsubscribe('a')
     stage.subscribe('a', 'b')
     stage.unsubscribe('b')
-    expect([stage.gate.waiting, writes.length]).toEqual([4, 4])
+    expect([stage.gate.waiting(), writes.length]).toEqual([4, 4])
     for (const write of writes.slice(1).toReversed()) write()
     await turn()
     expect([stage.seen, stage.answers]).toEqual([[], []])
@@ -122,7 +122,7 @@ describe('SUBSCRIBE and UNSUBSCRIBE', () => {
     await turn()
     expect(stage.seen).toEqual(['+a', '-a', '+a', '+b', '-b'])
     expect(stage.answers).toEqual(['900400010000', 'b00400020000', '90050001000000', 'b00400020000'])
-    expect([stage.held(), stage.gate.waiting, stage.gate.granting]).toEqual([['a'], 0, 0])
+    expect([stage.held(), stage.gate.waiting(), stage.gate.granting()]).toEqual([['a'], 0, 0])
   })
 
   test('write what is held and no more: for a filter that is not held nothing is written, and what is named twice is written once', () => {
@@ -156,7 +156,7 @@ describe('SUBSCRIBE and UNSUBSCRIBE', () => {
     for (let i = 0; i < 20_000; i++) stage.unsubscribe('a')
     release()
     await turn()
-    expect([stage.answers.length, stage.gate.waiting, stage.seen]).toEqual([20_000, 0, ['-a']])
+    expect([stage.answers.length, stage.gate.waiting(), stage.seen]).toEqual([20_000, 0, ['-a']])
   })
 
   test('are answered as far as the client takes it: what cannot be answered ends the session', () => {
