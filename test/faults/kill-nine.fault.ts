@@ -84,13 +84,15 @@ async function killAgainAndAgain(stage: Stage, cast: Cast, chance: Chance): Prom
     const since = performance.now()
     await stage.start()
     restartMs.push(performance.now() - since)
-    const isAbsent = absent < ABSENT_ROUNDS_MAX && round > 1 && chance.oneIn(2)
+    // Nothing is owed to a session that there is not: in the first round with a load, which may be the second, all are there before anybody speaks.
+    const isFirst = restartMs.length === 1
+    const isAbsent = absent < ABSENT_ROUNDS_MAX && !isFirst && chance.oneIn(2)
     absent = isAbsent ? absent + 1 : 0
     const hearers = isAbsent ? [steady] : [steady, fickle]
     const connecting = [...hearers, ...speakers].map((client) => client.connect(stage.target))
     const over = Promise.allSettled(connecting)
     // One kill in four comes while clients come back and queues are drained.
-    const isHasty = round > 1 && chance.oneIn(4)
+    const isHasty = !isFirst && chance.oneIn(4)
     if (!isHasty) await Promise.all(connecting)
     using _speaking = keepSpeaking(speakers)
     if (!isHasty && account.faults.length === 0) await paid(account, hearers, round)
