@@ -19,7 +19,7 @@ export interface Walk {
 
 /** Connections that come during a walk are looked at in it; those that go before their turn are not. */
 export function openWalk(open: ReadonlySet<Link>, lookers: readonly Looker[]): Walk {
-  let ahead: Iterator<void> | undefined
+  /** While a walk is under way. One that fails is over: the next looks at everybody again, so that no certificate outlives its end for it. */
   let turn: NodeJS.Immediate | undefined
 
   function* steps(): Generator<void> {
@@ -32,12 +32,11 @@ export function openWalk(open: ReadonlySet<Link>, lookers: readonly Looker[]): W
   }
 
   function goOn(walk: Iterator<void>): void {
+    turn = undefined
     const end = performance.now() + BROKER_LIMITS.walkSliceMs
     do {
       for (let n = 0; n < BROKER_LIMITS.walkStepsAtOnce; n++) {
-        if (walk.next().done !== true) continue
-        ahead = undefined
-        return
+        if (walk.next().done === true) return
       }
     } while (performance.now() < end)
     turn = setImmediate(goOn, walk)
@@ -45,9 +44,7 @@ export function openWalk(open: ReadonlySet<Link>, lookers: readonly Looker[]): W
 
   return {
     begin() {
-      if (ahead !== undefined) return
-      ahead = steps()
-      goOn(ahead)
+      if (turn === undefined) goOn(steps())
     },
     stop() {
       clearImmediate(turn)

@@ -91,3 +91,14 @@ test('after a stop nothing is looked at', async () => {
   for (let turn = 0; turn < 3; turn++) await nextTurn()
   expect(room.said).toHaveLength(length)
 })
+
+test('a look that fails ends its walk, and not the next', async () => {
+  const room = slowRoom(SIZE)
+  let fails = true
+  const walk = openWalk(room.open, [room.looker, { look: () => { if (fails) throw new Error('not now') } }])
+  expect(() => walk.begin()).toThrow('not now')
+  fails = false
+  walk.begin()
+  await untilEnd(room)
+  expect(room.said).toEqual(['begin', '0', 'begin', ...NAMES, ...END])
+})
